@@ -16,7 +16,7 @@ examples:
   rnagpt chat rnas.fasta --ask "What kind of RNA is this?" --json
   rnagpt mini --out ./rna-gpt-mini
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
-  rnagpt compose --rna-encoder ./rna-fm --language-model meta-llama/Meta-Llama-3-8B-Instruct ./rna-gpt
+  rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
 
 Every command explains itself: rnagpt COMMAND --help"""
 
