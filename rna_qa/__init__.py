@@ -1,0 +1,1 @@
+"""RNA-QA: questions and answers about real RNAs, built from public records."""
