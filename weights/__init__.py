@@ -8,4 +8,10 @@ class WeightsError(ValueError):
     """A weights file or folder that cannot be used; the message says why and how to mend it."""
 
 
-__all__ = ["WeightsError"]
+def listed(names: list[str], most: int = 5) -> str:
+    """The first names of a list, and how many more there are: for error messages."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+__all__ = ["WeightsError", "listed"]

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from transformers import EsmConfig, EsmModel
 
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID, RNA_VOCABULARY
-from rnagpt.weights import WeightsError
+from rnagpt.weights import WeightsError, listed
 from rnagpt.weights.atomic_folder import atomic_folder
 
 Tensors = dict[str, torch.Tensor]
@@ -66,6 +66,11 @@ def convert_rnafm(checkpoint: str | Path, out: str | Path, *, overwrite: bool = 
     _check_tensors(tensors, config, source=checkpoint)
     # The official package does so at loading, whether or not masked tokens are dropped.
     tensors["embeddings.word_embeddings.weight"][_MASK_TOKEN_ID] = 0
+    # ESM's own predictor of contacts, which the file lacks: zeros are plainly no prediction.
+    tensors["contact_head.regression.weight"] = torch.zeros(
+        1, config.num_hidden_layers * config.num_attention_heads
+    )
+    tensors["contact_head.regression.bias"] = torch.zeros(1)
     with atomic_folder(out, overwrite=overwrite) as folder:
         config.save_pretrained(folder)
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -191,7 +196,7 @@ def _check_tensors(tensors: Tensors, config: EsmConfig, *, source: Path) -> None
     _refuse_missing(source, sorted(expected.keys() - tensors.keys()))
     unknown = sorted(tensors.keys() - expected.keys())
     if unknown:
-        raise WeightsError(f"{source}: tensors that RNA-FM does not have: {_listed(unknown)}.")
+        raise WeightsError(f"{source}: tensors that RNA-FM does not have: {listed(unknown)}.")
     for name, tensor in expected.items():
         if tensors[name].shape != tensor.shape:
             raise WeightsError(
@@ -202,12 +207,7 @@ def _check_tensors(tensors: Tensors, config: EsmConfig, *, source: Path) -> None
 
 def _refuse_missing(source: Path, names: list[str]) -> None:
     if names:
-        raise WeightsError(f"{source}: tensors are missing: {_listed(names)}.")
-
-
-def _listed(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+        raise WeightsError(f"{source}: tensors are missing: {listed(names)}.")
 
 
 __all__ = ["convert_rnafm"]

@@ -1,0 +1,287 @@
+"""An RNA encoder, a projection and a causal language model as one RNA-GPT folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+
+from rnagpt import configuration_rnagpt, modeling_rnagpt, processing_rnagpt
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.weights import WeightsError, listed
+from rnagpt.weights.adapter import LoraAdapter
+from rnagpt.weights.atomic_folder import atomic_folder
+from rnagpt.weights.model_sources import LanguageModel, open_encoder, open_language_model
+
+ENCODER = "model.rna_encoder."
+PROJECTOR = "model.projector."
+LANGUAGE_MODEL = "model.language_model."
+HEAD = "lm_head.weight"
+
+# A tensor is fetched when its shard is written, and let go with it.
+Fetch = Callable[[], torch.Tensor]
+
+
+def compose(
+    rna_encoder: str | Path,
+    language_model: str | Path,
+    out: str | Path,
+    *,
+    projector: str | Path | None = None,
+    adapter: str | Path | None = None,
+    projector_type: str | None = None,
+    rna_merge_size: int | None = None,
+    rna_summary_size: int | None = None,
+    dtype: str | None = None,
+    max_shard_size: str | int = "5GB",
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Path:
+    """Write a folder that every Auto class of transformers loads with `trust_remote_code=True`.
+
+    Weights go from the sources' safetensors to the shards one shard at a time. Where transformers
+    has to load the language model itself (GGUF; models whose tensors it renames), it is in memory
+    once.
+
+    Args:
+        rna_encoder: encoder folder or Hub id; `kmer_size` in its configuration says what it reads.
+        language_model: folder, Hub id, GGUF file, or folder with one GGUF file.
+        out: folder to write.
+        projector: folder with projector.safetensors and projector_config.json; None: a new
+            projection with random weights.
+        adapter: folder with a LoRA adapter of PEFT, merged into the weights.
+        projector_type, rna_merge_size, rna_summary_size: shape of the projection (see
+            `RnaGptConfig`); None: as the projector folder says, else "linear", 1 and 0.
+        dtype: of all weights, such as "bfloat16"; None: the language model's.
+        max_shard_size: largest weights file, in bytes or such as "500MB".
+        seed: for the random weights of a new projection.
+        overwrite: replace `out` if it is a model folder already.
+
+    Returns:
+        `out`.
+
+    Raises:
+        WeightsError: if the parts cannot be read or do not fit each other; says which.
+    """
+    out = Path(out)
+    with atomic_folder(out, overwrite=overwrite) as folder:
+        encoder_config, encoder_tensors = open_encoder(rna_encoder)
+        language = open_language_model(language_model)
+        shape = _projector_shape(
+            None if projector is None else Path(projector),
+            given={
+                "projector_type": projector_type,
+                "rna_merge_size": rna_merge_size,
+                "rna_summary_size": rna_summary_size,
+            },
+            sizes={
+                "rna_hidden_size": encoder_config.hidden_size,
+                "text_hidden_size": language.config.hidden_size,
+            },
+        )
+        processor = RnaGptProcessor(
+            language.tokenizer,
+            kmer_size=getattr(encoder_config, "kmer_size", 1),
+            merge_size=shape["rna_merge_size"],
+            summary_size=shape["rna_summary_size"],
+            max_context=language.config.max_position_embeddings,
+        )
+        config = _config(
+            encoder_config, language.config, shape, processor.rna_token_id, _dtype(language, dtype)
+        )
+        with torch.device("meta"):
+            model = RnaGptForCausalLM(config)
+        sources = {
+            **{ENCODER + name: _fetch(encoder_tensors, name) for name in encoder_tensors},
+            **_projector_sources(model, projector, seed),
+            **_language_sources(model, language),
+        }
+        if adapter is not None:
+            sources = _merged_sources(sources, LoraAdapter(Path(adapter)))
+        _write_weights(folder, model, sources, max_shard_size)
+        _write_settings(folder, model, processor, language)
+    return out
+
+
+def _dtype(language: LanguageModel, dtype: str | None) -> torch.dtype:
+    if dtype is None:
+        return language.config.dtype or torch.float32
+    chosen = getattr(torch, dtype, None)
+    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
+        raise WeightsError(f"dtype must be such as 'float32' or 'bfloat16', got {dtype!r}.")
+    return chosen
+
+
+def _projector_shape(
+    folder: Path | None, given: dict[str, Any], sizes: dict[str, int]
+) -> dict[str, Any]:
+    """The projection's shape: the folder's if there is one, which must fit all that is given."""
+    if folder is None:
+        defaults = {"projector_type": "linear", "rna_merge_size": 1, "rna_summary_size": 0}
+        return {name: defaults[name] if given[name] is None else given[name] for name in given}
+    for name in ("projector_config.json", "projector.safetensors"):
+        if not (folder / name).is_file():
+            raise WeightsError(f"{folder} holds no {name}; give the folder that training wrote.")
+    stored = json.loads((folder / "projector_config.json").read_text())
+    for name, expected in {**given, **sizes}.items():
+        if expected is not None and stored.get(name) != expected:
+            raise WeightsError(
+                f"{folder} holds a projection with {name}={stored.get(name)!r}, but {expected!r} "
+                "is needed for this encoder, language model and options."
+            )
+    return {name: stored[name] for name in given}
+
+
+def _config(
+    encoder: PreTrainedConfig,
+    language: PreTrainedConfig,
+    shape: dict[str, Any],
+    rna_token_id: int,
+    dtype: torch.dtype,
+) -> RnaGptConfig:
+    for part in (encoder, language):
+        part.name_or_path = ""  # a path of this machine
+        part.dtype = dtype
+    window_length = _window_length(encoder)
+    try:
+        return RnaGptConfig(
+            rna_config=encoder,
+            text_config=language,
+            rna_token_id=rna_token_id,
+            rna_window_length=window_length,
+            rna_window_overlap=min(128, window_length // 4),
+            architectures=[RnaGptForCausalLM.__name__],
+            dtype=dtype,
+            **shape,
+        )
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"The parts do not make an RNA-GPT: {error}") from error
+
+
+def _window_length(encoder: PreTrainedConfig) -> int:
+    """RNA-FM's 1,022 nt, or what the encoder's table of positions allows if that is less."""
+    if getattr(encoder, "position_embedding_type", None) != "absolute":
+        return 1022
+    # ESM starts to count positions behind its padding id; cls and eos take two of them.
+    return min(1022, encoder.max_position_embeddings - encoder.pad_token_id - 1 - 2)
+
+
+def _projector_sources(
+    model: RnaGptForCausalLM, folder: str | Path | None, seed: int
+) -> dict[str, Fetch]:
+    expected = model.model.projector.state_dict()
+    tensors = (
+        _new_projector(model, seed)
+        if folder is None
+        else load_file(Path(folder) / "projector.safetensors")
+    )
+    _refuse_missing(f"The projection in {folder}", sorted(expected.keys() - tensors.keys()))
+    return {PROJECTOR + name: _fetch(tensors, name) for name in expected}
+
+
+def _new_projector(model: RnaGptForCausalLM, seed: int) -> dict[str, torch.Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        projector = RnaProjector(model.config)
+        for module in projector.modules():
+            model._init_weights(module)
+    return projector.state_dict()
+
+
+def _language_sources(model: RnaGptForCausalLM, language: LanguageModel) -> dict[str, Fetch]:
+    """The language model's tensors under the names that they have within RNA-GPT."""
+    with torch.device("meta"):
+        causal = AutoModelForCausalLM.from_config(language.config)
+    head = causal.get_output_embeddings()
+    head_name = next(name for name, module in causal.named_modules() if module is head)
+    prefix = f"{causal.base_model_prefix}."
+    inner = model.model.language_model.state_dict()
+    names = {prefix + name: LANGUAGE_MODEL + name for name in inner}
+    if not model.config.tie_word_embeddings:
+        names[f"{head_name}.weight"] = HEAD
+    missing = sorted(names.keys() - language.tensors.keys())
+    _refuse_missing("The language model", missing)
+    unknown = set(causal.state_dict()) - names.keys() - {f"{head_name}.weight"}
+    if unknown:
+        raise WeightsError(
+            f"{type(causal).__name__} has parts that RNA-GPT's head has no place for "
+            f"({listed(sorted(unknown))}); choose another language model."
+        )
+    return {name: _fetch(language.tensors, stored) for stored, name in names.items()}
+
+
+def _merged_sources(sources: dict[str, Fetch], adapter: LoraAdapter) -> dict[str, Fetch]:
+    unknown = sorted(adapter.targets - sources.keys())
+    if unknown:
+        raise WeightsError(
+            f"{adapter.folder} adapts weights that this model does not have, or has tied: "
+            f"{listed(unknown)}. Was it trained on another model?"
+        )
+
+    def merged(name: str, fetch: Fetch) -> Fetch:
+        return lambda: adapter.merged(name, fetch())
+
+    return {name: merged(name, fetch) for name, fetch in sources.items()}
+
+
+def _fetch(tensors: Mapping[str, torch.Tensor], name: str) -> Fetch:
+    return lambda: tensors[name]
+
+
+def _refuse_missing(part: str, names: list[str]) -> None:
+    if names:
+        raise WeightsError(f"{part} lacks tensors: {listed(names)}.")
+
+
+def _write_weights(
+    folder: Path, model: RnaGptForCausalLM, sources: dict[str, Fetch], max_shard_size: str | int
+) -> None:
+    dtype = model.config.dtype
+    expected = {name: model.get_parameter_or_buffer(name).to(dtype) for name in sources}
+    try:
+        split = split_torch_state_dict_into_shards(expected, max_shard_size=max_shard_size)
+    except ValueError as error:
+        raise WeightsError(f"max_shard_size must be such as 5GB or 500MB: {error}") from error
+    with tqdm(total=len(expected), desc="Weights", unit=" tensors", disable=None) as progress:
+        for file, names in split.filename_to_tensors.items():
+            shard = {}
+            for name in names:
+                tensor = sources[name]()
+                if tensor.shape != expected[name].shape:
+                    raise WeightsError(
+                        f"{name} has the shape {tuple(tensor.shape)}; expected "
+                        f"{tuple(expected[name].shape)} from the configuration."
+                    )
+                shard[name] = tensor.to(dtype).contiguous()
+                progress.update()
+            save_file(shard, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _write_settings(
+    folder: Path, model: RnaGptForCausalLM, processor: RnaGptProcessor, language: LanguageModel
+) -> None:
+    model.config.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    generation_config = language.generation_config
+    generation_config.pad_token_id = processor.tokenizer.pad_token_id
+    generation_config._from_model_config = False  # else the file would be ignored
+    generation_config.save_pretrained(folder)
+    # The code that trust_remote_code runs: the folder works without this package.
+    for module in (configuration_rnagpt, modeling_rnagpt, processing_rnagpt):
+        shutil.copy(str(module.__file__), folder)
+
+
+__all__ = ["compose"]
