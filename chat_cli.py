@@ -1,0 +1,308 @@
+"""The command `rnagpt chat`: questions about RNAs, interactive or one-shot."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnagpt.chat_rnagpt import Answer, RnaChat
+    from rnagpt.fasta import FastaRecord
+    from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+
+DESCRIPTION = """\
+Ask a model about RNAs.
+
+With --ask every question is put to every RNA, each on its own, and the answers are printed.
+Without it a conversation begins in the terminal; a FASTA file with several records makes several
+conversations, one after the other. Answers are greedy: the same question has the same answer."""
+
+EXAMPLES = """\
+examples:
+  # a conversation about one RNA
+  rnagpt chat --rna GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA
+  # two questions of every record of a file, plain or gzipped
+  rnagpt chat rnas.fa.gz --ask "What is this RNA?" --ask "What is the function of this RNA?"
+  # one JSON object a line: record, name, length, changes, question, answer, complete
+  zcat rnas.fa.gz | rnagpt chat - --ask "Which RNA family does this sequence belong to?" --json
+  # another model
+  rnagpt chat rnas.fa --model ./my-rna-gpt
+
+exit codes: 0 answered, 1 stopped by Ctrl-C, 2 refused (an RNA, a file, a question or a model; the
+reason is on standard error, and nothing was answered)"""
+
+HELP = """\
+/rna SEQUENCE|FILE   add an RNA to this conversation
+/next                begin a conversation about the file's next record
+/reset               begin anew, without RNAs
+/help                show this
+/quit                leave (or Ctrl-D)
+Ctrl-C stops an answer. Anything else is a question."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe `rnagpt chat` to a parser; imports nothing heavy."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "fasta",
+        nargs="?",
+        metavar="FASTA",
+        help='file of RNAs, plain or gzipped; "-": standard input',
+    )
+    parser.add_argument(
+        "--rna", action="append", default=[], metavar="SEQ", help="an RNA's sequence; may repeat"
+    )
+    parser.add_argument(
+        "--ask", action="append", default=[], metavar="QUESTION", help="ask and leave; may repeat"
+    )
+    parser.add_argument(
+        "--model", metavar="PATH_OR_ID", help="model folder or Hub id (default: rna-gpt-mini)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="with --ask: print one JSON object a line"
+    )
+    parser.add_argument(
+        "--max-new-tokens",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="longest answer, in tokens (default: 256)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="with --ask: prompts answered at once (default: 8)",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `rnagpt chat`.
+
+    Returns:
+        0, or 2 when something was refused; the reason is on standard error.
+
+    Raises:
+        OSError, WeightsError: when there is no such model.
+        KeyboardInterrupt: when Ctrl-C stops a one-shot call.
+    """
+    try:
+        start = _prepare(args)
+    except ValueError as error:
+        print(f"rnagpt chat: {error}", file=sys.stderr)
+        return 2
+    try:
+        start()
+    except BrokenPipeError:
+        # The reader of the output went away, `head` for example. That is no fault, and Python must
+        # not complain of it either when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _prepare(args: argparse.Namespace) -> Callable[[], None]:
+    """Check and load everything; returns what is left to do, the talking."""
+    _check_arguments(args)
+    records = _read_records(args)
+
+    from transformers.utils import logging
+
+    from rnagpt.chat_rnagpt import RnaChat, answer_questions, load_model, load_processor
+
+    logging.disable_progress_bar()
+    name_or_path = args.model or _mini()
+    # The weights come last: a refused record is told without waiting for them.
+    processor = load_processor(name_or_path)
+    rnas = [_clean(record, processor) for record in records]
+    model = load_model(name_or_path)
+    if not args.ask:
+        return _Session(RnaChat(model, processor), rnas, args.max_new_tokens).run
+    answers = answer_questions(
+        model,
+        processor,
+        rnas,
+        args.ask,
+        batch_size=args.batch_size,
+        max_new_tokens=args.max_new_tokens,
+    )
+    return functools.partial(_print_answers, answers, args.json)
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if not args.ask:
+        if args.json:
+            raise ValueError("--json needs at least one --ask.")
+        if args.fasta == "-":
+            raise ValueError(
+                '"-" reads the RNAs from standard input, so questions must come with --ask.'
+            )
+    elif not args.fasta and not args.rna:
+        raise ValueError("--ask needs an RNA: give a FASTA file or --rna.")
+
+
+def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
+    from rnagpt.fasta import FastaRecord, read_fasta
+
+    records = [
+        # A FASTA record that was pasted brings its own name.
+        FastaRecord("" if text.lstrip().startswith(">") else f"rna_{number}", "", text, 0)
+        for number, text in enumerate(args.rna, start=1)
+    ]
+    if args.fasta is None:
+        return records
+    try:
+        return [*records, *read_fasta(args.fasta)]
+    except OSError as error:
+        hint = ""
+        if not Path(args.fasta).exists() and set(args.fasta.upper()) <= set("ACGTUN"):
+            hint = " If this is a sequence, give it with --rna."
+        raise ValueError(f"{args.fasta}: {error.strerror or error}.{hint}") from error
+
+
+def _mini() -> str:
+    from rnagpt.weights.mini import assemble_mini
+
+    return str(assemble_mini())
+
+
+def _clean(record: FastaRecord, processor: RnaGptProcessor) -> CleanedRna:
+    from rnagpt.processing_rnagpt import clean_rna
+
+    return clean_rna(
+        record.sequence,
+        name=record.name,
+        max_length=processor.max_rna_length,
+        max_ambiguous=processor.max_ambiguous,
+    )
+
+
+def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
+    record = 0
+    for answer in answers:
+        if as_json:
+            print(json.dumps(dataclasses.asdict(answer), ensure_ascii=False), flush=True)
+            continue
+        if answer.record != record:
+            print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))
+            record = answer.record
+        print(_paragraph(answer), flush=True)
+
+
+def _title(name: str, length: int, changes: tuple[str, ...]) -> str:
+    return f"{name} ({', '.join([f'{length:,} nt', *changes])})"
+
+
+def _paragraph(answer: Answer) -> str:
+    text = answer.answer + ("" if answer.complete else " [cut at --max-new-tokens]")
+    return f"  {answer.question}\n" + textwrap.indent(text, "    ")
+
+
+class _Session:
+    """A conversation in the terminal."""
+
+    def __init__(self, chat: RnaChat, rnas: list[CleanedRna], max_new_tokens: int) -> None:
+        self.chat = chat
+        self.waiting = list(rnas)
+        self.max_new_tokens = max_new_tokens
+        self.commands: dict[str, Callable[[str], None]] = {
+            "/rna": self.add,
+            "/next": self.next,
+            "/reset": self.reset,
+            "/help": lambda _: print(HELP),
+        }
+
+    def run(self) -> None:
+        """Read lines until /quit or the end of input."""
+        with contextlib.suppress(ImportError):  # Windows has none
+            import readline  # noqa: F401  (gives `input` a history and line editing)
+        terminal = sys.stdin.isatty()
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # a stray byte must not end the session
+        if terminal:
+            print("Ask about an RNA. /help lists the commands.")
+        if self.waiting:
+            self.next("")
+        while True:
+            try:
+                line = input("> " if terminal else "").strip()
+                if line == "/quit":
+                    return
+                self.do(line)
+            except EOFError:
+                if terminal:
+                    print()
+                return
+            except KeyboardInterrupt:
+                print("\n[stopped; /quit leaves]", flush=True)
+
+    def do(self, line: str) -> None:
+        """Obey a command or ask a question; what is refused is said and changes nothing."""
+        command, _, argument = line.partition(" ")
+        try:
+            if command in self.commands:
+                self.commands[command](argument.strip())
+            elif line.startswith("/"):
+                print(f"There is no command {command}. /help lists the commands.")
+            elif line:
+                self.ask(line)
+        except (ValueError, OSError) as error:
+            print(error)
+
+    def ask(self, question: str) -> None:
+        for text in self.chat.ask(question, max_new_tokens=self.max_new_tokens):
+            print(text, end="", flush=True)
+        print()
+
+    def add(self, text: str) -> None:
+        """Add a sequence, or the one record of a file."""
+        from rnagpt.fasta import read_fasta
+
+        if not text:
+            raise ValueError("/rna needs a sequence or a FASTA file.")
+        name = ""
+        if Path(text).is_file():
+            records = list(read_fasta(text))
+            if len(records) > 1:
+                raise ValueError(
+                    f"{text} holds {len(records)} records, and /rna takes one. Leave, and give the "
+                    "file to `rnagpt chat` for a conversation about each."
+                )
+            name, text = records[0].name, records[0].sequence
+        self.show(self.chat.add_rna(text, name))
+
+    def next(self, _: str) -> None:
+        if not self.waiting:
+            raise ValueError("There is no further record.")
+        self.chat.reset()
+        self.show(self.chat.add_rna(self.waiting.pop(0)))
+        if self.waiting:
+            print(f"{len(self.waiting)} more to come: /next.")
+
+    def reset(self, _: str) -> None:
+        self.chat.reset()
+        print("A new conversation, without RNAs.")
+
+    def show(self, rna: CleanedRna) -> None:
+        print(_title(rna.name or "RNA", len(rna.sequence), rna.changes), flush=True)
+
+
+__all__ = ["add_arguments", "run"]

@@ -1,0 +1,540 @@
+"""A conversation about RNAs, streamed; and many questions about many RNAs, in batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    BatchFeature,
+    Cache,
+    DynamicCache,
+    PreTrainedConfig,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextIteratorStreamer,
+)
+from transformers.cache_utils import DynamicLayer
+
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
+
+MAX_NEW_TOKENS = 256
+# Questions are sorted by length among so many batches: enough to pad little, few enough to stream.
+_BATCHES_SORTED_TOGETHER = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question about one RNA.
+
+    Attributes:
+        record: which RNA, counted from 1 (names may repeat).
+        name: the RNA's name; "RNA 1" and so on where it has none.
+        length: the RNA's length in nt.
+        changes: what cleaning changed in the sequence, such as "12 T read as U".
+        question: the question as given.
+        answer: the model's words.
+        complete: False where `max_new_tokens` or the context's end cut the answer short.
+    """
+
+    record: int
+    name: str
+    length: int
+    changes: tuple[str, ...]
+    question: str
+    answer: str
+    complete: bool
+
+
+def load_processor(name_or_path: str) -> RnaGptProcessor:
+    """Load a model's processor; arguments and errors as of `load_model`."""
+    _check_model_type(name_or_path)
+    return RnaGptProcessor.from_pretrained(name_or_path)
+
+
+def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
+    """Load a model from a folder or from the Hub, ready to answer.
+
+    Args:
+        name_or_path: a folder that `rnagpt compose`, `rnagpt mini` or `save_pretrained` wrote,
+            or a Hub id.
+        **kwargs: for `RnaGptForCausalLM.from_pretrained`. Without `device_map` the model goes to
+            the accelerator if there is one; without `dtype` it is float32 on a CPU, and on an
+            accelerator what the weights are stored in.
+
+    Raises:
+        OSError: when there is no such model.
+        ValueError: when it is another kind of model.
+    """
+    _check_model_type(name_or_path)
+    has_accelerator = torch.accelerator.is_available()
+    device = torch.accelerator.current_accelerator() if has_accelerator else None
+    # Few CPUs have bfloat16 units; without them it is slower than float32.
+    kwargs.setdefault("dtype", torch.float32 if device is None else "auto")
+    model = RnaGptForCausalLM.from_pretrained(name_or_path, **kwargs)
+    if device is not None and "device_map" not in kwargs:
+        model.to(device)
+    return model
+
+
+def _check_model_type(name_or_path: str) -> None:
+    model_type = PreTrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
+    if model_type != RnaGptConfig.model_type:
+        raise ValueError(
+            f"{name_or_path} holds a model of type {model_type!r}, not "
+            f"{RnaGptConfig.model_type!r}. `rnagpt compose` makes an RNA-GPT of an RNA encoder and "
+            "a language model."
+        )
+
+
+class RnaChat:
+    """A conversation about one or several RNAs.
+
+    The keys and values of all earlier turns are kept, so a new turn costs no more than its own
+    tokens; an RNA is encoded once, in the turn that brings it. One answer at a time; `stop` and
+    `reset` may be called from any thread.
+
+    Attributes:
+        messages: the conversation so far, as the processor's chat template takes it. An answer that
+            was stopped is in it as far as it came; a question that raised is not.
+
+    Example:
+        >>> chat = RnaChat.from_pretrained("./rna-gpt-mini")
+        >>> chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA")
+        >>> for text in chat.ask("What is this RNA?"):
+        ...     print(text, end="", flush=True)
+    """
+
+    def __init__(self, model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
+        self.model = model
+        self.processor = processor
+        self.messages: list[dict[str, Any]] = []
+        self._new_rnas: list[CleanedRna] = []
+        self._cache: Cache | None = None
+        self._cached_ids: list[int] = []
+        self._cached_rnas: list[str] = []
+        self._stopped = threading.Event()
+        self._worker: threading.Thread | None = None
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str, **kwargs: Any) -> RnaChat:
+        """Load the model and begin a conversation; arguments and errors as of `load_model`."""
+        return cls(load_model(name_or_path, **kwargs), load_processor(name_or_path))
+
+    def add_rna(self, sequence: str | CleanedRna, name: str = "") -> CleanedRna:
+        """Add an RNA, at the start or in the middle; the next question brings it to the model.
+
+        Args:
+            sequence: a sequence or a FASTA record as text, or what `clean_rna` made of it.
+            name: what errors call the RNA.
+
+        Returns:
+            The RNA as the model will read it, with what cleaning changed.
+
+        Raises:
+            RnaSequenceError: when the sequence is refused; the conversation is as before.
+        """
+        rna = _clean(sequence, name, self.processor)
+        self._new_rnas.append(rna)
+        return rna
+
+    def ask(
+        self, question: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **generation: Any
+    ) -> Iterator[str]:
+        """Ask a question; the answer comes in pieces while the model writes it.
+
+        The model begins at once, in a thread of its own, and what goes wrong there is raised by the
+        iterator. Closing the iterator stops the answer.
+
+        Args:
+            question: plain text, without control tokens of the language model.
+            max_new_tokens: the longest answer; less where the context ends before.
+            **generation: for `model.generate`. Greedy by default; beams cannot be streamed.
+
+        Raises:
+            ValueError: when the question does not fit the language model's context, holds a control
+                token or is empty; the conversation is as before.
+            RuntimeError: while another answer is being written.
+        """
+        if self._worker is not None and self._worker.is_alive():
+            raise RuntimeError(
+                "The last answer is still being written. Read it to its end or stop()."
+            )
+        if not question.strip():
+            raise ValueError("The question is empty.")
+        turn = _user_message(question, [rna.sequence for rna in self._new_rnas])
+        inputs = _encode(self.processor, [[*self.messages, turn]])
+        options = {
+            **_generation_options(self.model, self.processor, generation),
+            "max_new_tokens": min(max_new_tokens, _room(self.model, inputs)),
+        }
+        streamer = TextIteratorStreamer(
+            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
+        )
+        errors: list[BaseException] = []
+        self._stopped.clear()
+        self._worker = threading.Thread(
+            target=self._answer, args=(turn, inputs, options, streamer, errors), daemon=True
+        )
+        self._worker.start()
+        return self._read(streamer, self._worker, errors)
+
+    def stop(self) -> None:
+        """End the answer that is being written, if there is one, at its next token."""
+        self._stopped.set()
+
+    def reset(self) -> None:
+        """Forget the conversation and its RNAs; an answer that is being written is stopped."""
+        self.stop()
+        if self._worker is not None:
+            self._worker.join()
+        self.messages = []
+        self._new_rnas = []
+        self._forget_cache()
+
+    def _read(
+        self, streamer: TextIteratorStreamer, worker: threading.Thread, errors: list[BaseException]
+    ) -> Iterator[str]:
+        try:
+            yield from filter(None, streamer)
+        finally:
+            # Reached early where the reader goes away; else the worker is about to end by itself.
+            self.stop()
+            worker.join()
+        if errors:
+            raise errors[0]
+
+    def _answer(
+        self,
+        turn: dict[str, Any],
+        inputs: BatchFeature,
+        options: dict[str, Any],
+        streamer: TextIteratorStreamer,
+        errors: list[BaseException],
+    ) -> None:
+        """Write the answer to the streamer and the turn to the conversation; errors to the list."""
+        prompt_length = inputs["input_ids"].shape[1]
+        stop = StoppingCriteriaList([_StopWhenSet(self._stopped)])
+        try:
+            outputs = self.model.generate(
+                **self._without_cached(inputs, _rnas_of([*self.messages, turn])),
+                **options,
+                streamer=streamer,
+                stopping_criteria=stop,
+                return_dict_in_generate=True,
+            )
+            ids = outputs.sequences[0].tolist()
+            answer = self.processor.tokenizer.decode(ids[prompt_length:], skip_special_tokens=True)
+            self.messages += [turn, {"role": "assistant", "content": answer}]
+            # Not all: one may have been added while this answer was written.
+            del self._new_rnas[: len(_rnas_of([turn]))]
+            self._cache = outputs.past_key_values
+            # The last token was never an input, so it is not in the cache.
+            self._cached_ids = [] if self._cache is None else ids[:-1]
+            self._cached_rnas = _rnas_of(self.messages)
+        except BaseException as error:
+            self._forget_cache()
+            errors.append(error)
+            streamer.text_queue.put(streamer.stop_signal)
+
+    def _without_cached(self, inputs: BatchFeature, rnas: list[str]) -> dict[str, Any]:
+        """The inputs for `generate`, without the RNAs that lie in the cache, and with the cache."""
+        if self._cached_rnas != rnas[: len(self._cached_rnas)]:
+            # The messages were edited from outside, and placeholders do not tell RNAs apart.
+            self._forget_cache()
+        input_ids = inputs["input_ids"][0].tolist()
+        num_cached = self._shorten_cache(input_ids)
+        arguments = dict(inputs.to(self.model.device))
+        if not num_cached:
+            return arguments
+        arguments["past_key_values"] = self._cache
+        if "rna_input_ids" not in arguments:
+            return arguments
+        num_placeholders = input_ids[num_cached:].count(self.processor.rna_token_id)
+        lengths = arguments["rna_attention_mask"].sum(1).tolist()
+        num_rnas = len(lengths)
+        while num_placeholders:
+            num_rnas -= 1
+            num_placeholders -= self.processor.num_rna_tokens(lengths[num_rnas])
+        for name in ("rna_input_ids", "rna_attention_mask"):
+            rows = arguments.pop(name)[num_rnas:]
+            if len(rows):
+                arguments[name] = rows
+        return arguments
+
+    def _shorten_cache(self, input_ids: list[int]) -> int:
+        """Cut the cache to the tokens it shares with a new prompt; returns how many these are.
+
+        Usually these are all. But text is tokenised anew with every turn, which may split an
+        answer's words in another way than the model wrote them, and some chat templates shorten
+        old turns.
+        """
+        num_shared = 0
+        # One token has to be left, or there would be nothing to predict from.
+        for cached, given in zip(self._cached_ids, input_ids[:-1], strict=False):
+            if cached != given:
+                break
+            num_shared += 1
+        while num_shared and input_ids[num_shared] == self.processor.rna_token_id:
+            num_shared -= 1  # an RNA is encoded as a whole
+        surplus = len(self._cached_ids) - num_shared
+        if not num_shared or (surplus and not _is_plain(self._cache)):
+            self._forget_cache()
+            return 0
+        if surplus and self._cache is not None:
+            self._cache.crop(-surplus)
+            self._cached_ids = self._cached_ids[:num_shared]
+        return num_shared
+
+    def _forget_cache(self) -> None:
+        self._cache = None
+        self._cached_ids = []
+        self._cached_rnas = []
+
+
+def answer_questions(
+    model: RnaGptForCausalLM,
+    processor: RnaGptProcessor,
+    rnas: Iterable[str | CleanedRna],
+    questions: Sequence[str],
+    *,
+    batch_size: int = 8,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    **generation: Any,
+) -> Iterator[Answer]:
+    """Ask every question about every RNA, each on its own, in batches.
+
+    Answers come in order, all questions of the first RNA first, as soon as they are there. Prompts
+    of similar length share a batch, and an RNA is encoded once for all its questions.
+
+    Args:
+        rnas: sequences or FASTA records as text, or what `clean_rna` made of them.
+        questions: plain text.
+        batch_size: prompts that the language model answers at once.
+        max_new_tokens: the longest answer; less where the context ends before.
+        **generation: for `model.generate`; greedy by default.
+
+    Raises:
+        RnaSequenceError: when a sequence is refused.
+        ValueError: when a prompt does not fit the language model's context, or a question is
+            empty or holds a control token. All of these before the first answer.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    cleaned = [_clean(rna, "", processor) for rna in rnas]
+    for question in questions:
+        if not question.strip():
+            raise ValueError("A question is empty.")
+    prompts = [
+        _Prompt(model, processor, record, rna, question)
+        for record, rna in enumerate(cleaned, start=1)
+        for question in questions
+    ]
+    options = _generation_options(model, processor, generation)
+    return _answer_prompts(model, processor, prompts, batch_size, max_new_tokens, options)
+
+
+class _Prompt:
+    """A question about an RNA, checked: `length` in tokens, `room` for the answer."""
+
+    def __init__(
+        self,
+        model: RnaGptForCausalLM,
+        processor: RnaGptProcessor,
+        record: int,
+        rna: CleanedRna,
+        question: str,
+    ) -> None:
+        self.record = record
+        self.rna = rna
+        self.question = question
+        self.name = rna.name or f"RNA {record}"
+        self.messages = [_user_message(question, [rna.sequence])]
+        try:
+            inputs = _encode(processor, [self.messages])
+            self.room = _room(model, inputs)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
+        self.length = inputs["input_ids"].shape[1]
+
+    def answered(self, answer: str, complete: bool) -> Answer:
+        return Answer(
+            record=self.record,
+            name=self.name,
+            length=len(self.rna.sequence),
+            changes=self.rna.changes,
+            question=self.question,
+            answer=answer.strip(),
+            complete=complete,
+        )
+
+
+def _answer_prompts(
+    model: RnaGptForCausalLM,
+    processor: RnaGptProcessor,
+    prompts: list[_Prompt],
+    batch_size: int,
+    max_new_tokens: int,
+    options: dict[str, Any],
+) -> Iterator[Answer]:
+    encoder = _OnceEncoder(model)
+    window = batch_size * _BATCHES_SORTED_TOGETHER
+    for start in range(0, len(prompts), window):
+        group = range(start, min(start + window, len(prompts)))
+        waiting = sorted(group, key=lambda index: prompts[index].length)
+        ready: dict[int, Answer] = {}
+        next_index = start
+        for first in range(0, len(waiting), batch_size):
+            indices = waiting[first : first + batch_size]
+            batch = [prompts[index] for index in indices]
+            longest_answer = min(max_new_tokens, *(prompt.room for prompt in batch))
+            answers = _answer_batch(
+                model, processor, encoder, batch, {**options, "max_new_tokens": longest_answer}
+            )
+            ready |= zip(indices, answers, strict=True)
+            while next_index in ready:
+                yield ready.pop(next_index)
+                next_index += 1
+        last = prompts[group[-1]].record
+        encoder.forget_before(last)
+
+
+def _answer_batch(
+    model: RnaGptForCausalLM,
+    processor: RnaGptProcessor,
+    encoder: _OnceEncoder,
+    batch: list[_Prompt],
+    options: dict[str, Any],
+) -> list[Answer]:
+    inputs = _encode(processor, [prompt.messages for prompt in batch]).to(model.device)
+    rna_hidden_states = encoder.encode(
+        [prompt.record for prompt in batch],
+        inputs.pop("rna_input_ids"),
+        inputs["rna_attention_mask"],
+    )
+    sequences = model.generate(**inputs, rna_hidden_states=rna_hidden_states, **options)
+    ends = set(_end_tokens(model, processor))
+    new_ids = sequences[:, inputs["input_ids"].shape[1] :].tolist()
+    texts = processor.tokenizer.batch_decode(new_ids, skip_special_tokens=True)
+    return [
+        prompt.answered(text, complete=not ends.isdisjoint(ids))
+        for prompt, text, ids in zip(batch, texts, new_ids, strict=True)
+    ]
+
+
+class _OnceEncoder:
+    """Runs the RNA encoder once for each record, however many questions follow."""
+
+    def __init__(self, model: RnaGptForCausalLM) -> None:
+        self.model = model
+        self.outputs: dict[int, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def encode(
+        self, records: list[int], rna_input_ids: torch.Tensor, rna_attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Encoder outputs (rnas, longest, rna hidden) of one record a row, new or known."""
+        new = {record: row for row, record in enumerate(records) if record not in self.outputs}
+        lengths = rna_attention_mask.sum(1).tolist()
+        if new:
+            rows = list(new.values())
+            outputs = self.model.encode_rna(rna_input_ids[rows], rna_attention_mask[rows])
+            for (record, row), output in zip(new.items(), outputs, strict=True):
+                # A copy, since a slice would keep the whole batch in memory.
+                self.outputs[record] = output[: lengths[row]].clone()
+        return torch.nn.utils.rnn.pad_sequence(
+            [self.outputs[record] for record in records], batch_first=True
+        )
+
+    def forget_before(self, record: int) -> None:
+        self.outputs = {known: self.outputs[known] for known in self.outputs if known >= record}
+
+
+class _StopWhenSet(StoppingCriteria):
+    """Ends generation when an event is set."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+
+    def __call__(
+        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any
+    ) -> torch.Tensor:
+        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+
+
+def _clean(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor) -> CleanedRna:
+    if isinstance(sequence, CleanedRna):
+        return sequence
+    return clean_rna(
+        sequence,
+        name=name,
+        max_length=processor.max_rna_length,
+        max_ambiguous=processor.max_ambiguous,
+    )
+
+
+def _user_message(question: str, sequences: list[str]) -> dict[str, Any]:
+    parts: list[dict[str, str]] = [{"type": "rna", "rna": sequence} for sequence in sequences]
+    return {"role": "user", "content": [*parts, {"type": "text", "text": question}]}
+
+
+def _rnas_of(messages: list[dict[str, Any]]) -> list[str]:
+    contents = [message["content"] for message in messages]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return [part["rna"] for part in parts if part["type"] == "rna"]
+
+
+def _encode(processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]]) -> BatchFeature:
+    return processor.apply_chat_template(
+        conversations,
+        add_generation_prompt=True,
+        tokenize=True,
+        processor_kwargs={"padding_side": "left"},
+    )
+
+
+def _room(model: RnaGptForCausalLM, inputs: BatchFeature) -> int:
+    """Tokens that an answer to a prompt may have before the language model's context ends."""
+    context = model.config.text_config.max_position_embeddings
+    length = inputs["input_ids"].shape[1]
+    if length >= context:
+        raise ValueError(
+            f"The conversation takes {length:,} tokens, and the language model reads {context:,}, "
+            "the answer included. Begin a new conversation, or give fewer or shorter RNAs."
+        )
+    return context - length
+
+
+def _generation_options(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, given: dict[str, Any]
+) -> dict[str, Any]:
+    for name in ("num_beams", "num_return_sequences"):
+        if given.get(name, 1) != 1:
+            raise ValueError(f"One answer is written to a question: {name} must be 1.")
+    return {
+        "do_sample": False,
+        "eos_token_id": _end_tokens(model, processor),
+        "pad_token_id": processor.tokenizer.pad_token_id,
+        **given,
+    }
+
+
+def _end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int]:
+    """Tokens that end an answer: the tokenizer's, and those that the model's author names."""
+    named = model.generation_config.eos_token_id
+    ends = named if isinstance(named, list) else [named]
+    return sorted({end for end in [*ends, processor.tokenizer.eos_token_id] if end is not None})
+
+
+def _is_plain(cache: Cache | None) -> bool:
+    """Whether tokens at the end of a cache can be taken back: not once a window has slid past."""
+    layers = cache.layers if isinstance(cache, DynamicCache) else [None]
+    return all(type(layer) is DynamicLayer for layer in layers)
+
+
+__all__ = ["Answer", "RnaChat", "answer_questions", "load_model", "load_processor"]
