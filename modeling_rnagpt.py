@@ -46,7 +46,7 @@ class RnaProjector(nn.Module):
         kind = config.projector_type
         self.nucleotides = _projection(kind, rna_size * self.merge_size, text_size)
         if self.summary_size:
-            # Means of RNAs differ little beside what they share: the norm makes that difference count.
+            # Means of RNAs differ little beside what they share: the norm makes that count.
             self.summary_norm = nn.LayerNorm(rna_size)
             self.summary = _projection(kind, rna_size, text_size * self.summary_size)
 
@@ -121,14 +121,13 @@ class RnaGptModel(RnaGptPreTrainedModel):
         """Set the mode; parts whose parameters are all frozen stay in `eval()`: no dropout."""
         super().train(mode)
         for part in (self.rna_encoder, self.language_model):
-            if _is_trained(part):
-                continue
-            part.eval()
-            # Layers checkpoint gradients in training mode alone, and those of a frozen language
-            # model lie between the loss and the projection. Their own flag sets no dropout.
-            for layer in part.modules():
-                if isinstance(layer, GradientCheckpointingLayer):
-                    layer.training = mode
+            if not _is_trained(part):
+                part.eval()
+        # Layers checkpoint gradients in training mode alone, and those of a frozen language model
+        # lie between the loss and the projection. A layer's own flag switches no dropout on.
+        for layer in self.language_model.modules():
+            if isinstance(layer, GradientCheckpointingLayer):
+                layer.training = mode
         return self
 
     def encode_rna(
@@ -151,8 +150,9 @@ class RnaGptModel(RnaGptPreTrainedModel):
         window, overlap = self.config.rna_window_length, self.config.rna_window_overlap
         pieces: list[torch.Tensor] = []
         index = torch.zeros_like(rna_input_ids)
-        width = min(window, rna_input_ids.shape[1])
-        for rna, length in enumerate(mask.sum(1).tolist()):
+        lengths = mask.sum(1).tolist()
+        width = min(window, max(lengths))
+        for rna, length in enumerate(lengths):
             starts = _window_starts(length, window, overlap)
             for start, begin, end in _window_shares(starts, length, window):
                 # Nucleotide i is vector i - start of this window, in the list of all windows.
@@ -365,6 +365,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self,
         input_ids: torch.Tensor,
+        inputs_embeds: torch.Tensor | None = None,
         is_first_iteration: bool | None = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
@@ -373,7 +374,10 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         So a later turn of a chat may pass the RNAs of the whole chat, or the new ones alone.
         """
         inputs = super().prepare_inputs_for_generation(
-            input_ids, is_first_iteration=is_first_iteration, **kwargs
+            input_ids,
+            inputs_embeds=inputs_embeds,
+            is_first_iteration=is_first_iteration,
+            **kwargs,
         )
         rna_inputs = {name: inputs.pop(name, None) for name in _RNA_INPUTS}
         if not is_first_iteration and kwargs.get("use_cache", True):

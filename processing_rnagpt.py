@@ -153,8 +153,8 @@ def _check_length(sequence: str, name: str, max_length: int) -> None:
         raise RnaSequenceError(f"{_record(name)} is empty. Give at least one nucleotide.", name)
     if len(sequence) > max_length:
         raise RnaSequenceError(
-            f"{_record(name)} has {len(sequence):,} nt, but at most {max_length:,} nt are accepted, "
-            f"up to position {max_length:,}. Give the part that the question is about.",
+            f"{_record(name)} has {len(sequence):,} nt, but what lies beyond position "
+            f"{max_length:,} is not accepted. Give the part that the question is about.",
             name,
             max_length + 1,
         )
@@ -167,8 +167,8 @@ def _check_ambiguous(sequence: str, name: str, max_ambiguous: float) -> None:
     position = next(i for i, x in enumerate(sequence, start=1) if x not in _NUCLEOTIDES)
     raise RnaSequenceError(
         f"{_record(name)} has {num_ambiguous:,} ambiguous letters among {len(sequence):,}, the "
-        f"first at position {position:,}; at most {max_ambiguous:.0%} are accepted. Give a sequence "
-        "with more known nucleotides, and check that it is not a protein.",
+        f"first at position {position:,}; at most {max_ambiguous:.0%} are accepted. Give a "
+        "sequence with more known nucleotides, and check that it is not a protein.",
         name,
         position,
     )
@@ -527,9 +527,9 @@ class RnaGptProcessor(ProcessorMixin):
         num_nucleotides = sum(map(len, sequences))
         num_rna = sum(self.num_rna_tokens(len(sequence)) for sequence in sequences)
         raise ValueError(
-            f"{prompt} takes {length:,} tokens, {num_rna:,} of them for RNA ({num_nucleotides:,} nt), "
-            f"but the language model reads {limit:,}. Give fewer or shorter RNAs, a shorter text, "
-            "or a model with a larger rna_merge_size."
+            f"{prompt} takes {length:,} tokens, {num_rna:,} of them for RNA ({num_nucleotides:,} "
+            f"nt), but the language model reads {limit:,}. Give fewer or shorter RNAs, a shorter "
+            "text, or a model with a larger rna_merge_size."
         )
 
     def _tokenize_rnas(self, sequences: list[str]) -> dict[str, list[list[int]]]:

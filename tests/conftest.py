@@ -1,7 +1,10 @@
-"""Tiny models and tokenizers, random and the same in every run."""
+"""Tiny models and tokenizers, random and the same in every run.
+
+Tests import the functions (`from conftest import make_model`) or take the fixtures.
+"""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -134,31 +137,12 @@ def make_question(rnas: Sequence[str], text: str = "What is this RNA?") -> dict[
     return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
 
 
-@pytest.fixture(scope="session")
-def tiny_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
-    return make_tokenizer
+@pytest.fixture
+def processor() -> RnaGptProcessor:
+    """ChatML; three nucleotides a vector and two summary vectors."""
+    return make_processor(merge_size=3, summary_size=2)
 
 
-@pytest.fixture(scope="session")
-def tiny_processor() -> Callable[..., RnaGptProcessor]:
-    return make_processor
-
-
-@pytest.fixture(scope="session")
-def tiny_config() -> Callable[..., RnaGptConfig]:
-    return make_config
-
-
-@pytest.fixture(scope="session")
-def tiny_model() -> Callable[..., RnaGptForCausalLM]:
-    return make_model
-
-
-@pytest.fixture(scope="session")
-def random_rna() -> Callable[..., str]:
-    return make_rna
-
-
-@pytest.fixture(scope="session")
-def question() -> Callable[..., dict[str, Any]]:
-    return make_question
+@pytest.fixture
+def model(processor: RnaGptProcessor) -> RnaGptForCausalLM:
+    return make_model(processor)
