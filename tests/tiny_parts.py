@@ -100,15 +100,17 @@ def language_model_folder(
     return folder
 
 
-def projector_folder(folder: Path, *, merge_size: int = 1, summary_size: int = 0) -> Path:
+def projector_folder(
+    folder: Path, *, merge_size: int = 1, summary_size: int = 0, text_hidden_size: int = TEXT_HIDDEN
+) -> Path:
     shape = {
         "projector_type": "linear",
         "rna_merge_size": merge_size,
         "rna_summary_size": summary_size,
     }
-    sizes = {"rna_hidden_size": RNA_HIDDEN, "text_hidden_size": TEXT_HIDDEN}
+    sizes = {"rna_hidden_size": RNA_HIDDEN, "text_hidden_size": text_hidden_size}
     config = RnaGptConfig(**shape)
-    config.rna_config.hidden_size, config.text_config.hidden_size = RNA_HIDDEN, TEXT_HIDDEN
+    config.rna_config.hidden_size, config.text_config.hidden_size = RNA_HIDDEN, text_hidden_size
     projector = RnaProjector(config)
     randomise(projector, seed=2)
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,14 +119,14 @@ def projector_folder(folder: Path, *, merge_size: int = 1, summary_size: int = 0
     return folder
 
 
-def adapter_folder(folder: Path, **options) -> Path:
+def adapter_folder(folder: Path, *, text_hidden_size: int = TEXT_HIDDEN, **options) -> Path:
     """A plain LoRA adapter, written by hand after PEFT's format."""
     generator = torch.Generator().manual_seed(3)
     tensors = {}
     for layer in range(2):
         module = f"base_model.model.model.language_model.layers.{layer}.self_attn.q_proj"
-        tensors[f"{module}.lora_A.weight"] = torch.randn(2, TEXT_HIDDEN, generator=generator)
-        tensors[f"{module}.lora_B.weight"] = torch.randn(TEXT_HIDDEN, 2, generator=generator)
+        tensors[f"{module}.lora_A.weight"] = torch.randn(2, text_hidden_size, generator=generator)
+        tensors[f"{module}.lora_B.weight"] = torch.randn(text_hidden_size, 2, generator=generator)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "r": 2, "lora_alpha": 8, **options}

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from rnagpt.weights import WeightsError
-from rnagpt.weights.stored_tensors import StoredTensors
 
 _LORA_TENSOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 
@@ -37,7 +37,7 @@ class LoraAdapter:
             raise WeightsError(
                 f"{folder} holds an adapter of type {self.config.get('peft_type')}; expected LORA."
             )
-        self._tensors = StoredTensors(folder)
+        self._tensors = load_file(folder / "adapter_model.safetensors")
         self._pairs: dict[str, dict[str, str]] = {}
         for name in self._tensors:
             match = _LORA_TENSOR.fullmatch(name)

@@ -18,7 +18,7 @@ class StoredTensors(Mapping[str, torch.Tensor]):
     Memory is used by the tensors that the caller holds, not by the folder's others.
 
     Args:
-        folder: holds one safetensors file, or several with their index.
+        folder: holds model.safetensors, or several files with their index.
 
     Raises:
         WeightsError: if `folder` has no safetensors, or a file of its index is missing or broken.
@@ -47,19 +47,17 @@ def _file_of_each_tensor(folder: Path) -> dict[str, str]:
         if absent:
             raise WeightsError(f"{folder} lacks files that {index.name} names: {listed(absent)}.")
         return file_of
-    files = sorted(folder.glob("*.safetensors"))
-    if len(files) > 1:
-        files = [file for file in files if file.name == "model.safetensors"]
-    if len(files) != 1:
+    file = folder / "model.safetensors"
+    if not file.is_file():
         raise WeightsError(
             f"{folder} holds no model.safetensors. Weights are read from safetensors alone; load "
             "the model with transformers and save it again with save_pretrained."
         )
     try:
-        with safe_open(files[0], framework="pt") as opened:
-            return dict.fromkeys(opened.keys(), files[0].name)
+        with safe_open(file, framework="pt") as opened:
+            return dict.fromkeys(opened.keys(), file.name)
     except SafetensorError as error:
-        raise WeightsError(f"{files[0]} is not a whole safetensors file: {error}") from error
+        raise WeightsError(f"{file} is not a whole safetensors file: {error}") from error
 
 
 __all__ = ["StoredTensors"]
