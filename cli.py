@@ -180,6 +180,11 @@ def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 0)",
     )
     parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        help="number format of all weights (default: the language model's)",
+    )
+    parser.add_argument(
         "--max-shard-size",
         default="5GB",
         metavar="SIZE",
@@ -211,6 +216,7 @@ def _compose(arguments: argparse.Namespace) -> int:
         projector_type=arguments.projector_type,
         rna_merge_size=arguments.rna_merge_size,
         rna_summary_size=arguments.rna_summary_size,
+        dtype=arguments.dtype,
         max_shard_size=arguments.max_shard_size,
         seed=arguments.seed,
         overwrite=arguments.overwrite,
