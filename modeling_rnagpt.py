@@ -62,17 +62,13 @@ class RnaProjector(nn.Module):
         vectors = self.nucleotides(groups.unflatten(1, (-1, self.merge_size)).flatten(2))
         kept = nn.functional.pad(mask, (0, missing)).unflatten(1, (-1, self.merge_size)).any(-1)
         if self.summary_size:
-            vectors = torch.cat([self.summarise(hidden_states, mask), vectors], dim=1)
+            mean = hidden_states.sum(1) / mask.sum(1, keepdim=True).to(hidden_states.dtype)
+            vectors = torch.cat([self.summarise(mean), vectors], dim=1)
             kept = nn.functional.pad(kept, (self.summary_size, 0), value=True)
         return vectors[kept]
 
-    def summarise(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The summary vectors of padded RNAs: (rnas, summary size, text hidden).
-
-        `hidden_states` (rnas, longest, rna hidden) must be zero where `mask` (rnas, longest) is
-        False.
-        """
-        mean = hidden_states.sum(1) / mask.sum(1, keepdim=True).to(hidden_states.dtype)
+    def summarise(self, mean: torch.Tensor) -> torch.Tensor:
+        """Summary vectors (rnas, summary size, text hidden) from mean vectors (rnas, rna hidden)."""
         return self.summary(self.summary_norm(mean)).unflatten(1, (self.summary_size, -1))
 
 

@@ -20,6 +20,7 @@ _LETTERS = _NUCLEOTIDES + "RYKMSWBDHVN"
 _LOWER = "acgturykmswbdhvn"
 _CLEANING = str.maketrans(_LOWER, _LOWER.upper(), "-.")
 _FOREIGN = re.compile(f"[^{_LETTERS}T]")
+_PROTEIN = "This looks like a protein: give the RNA's nucleotides."
 _LINE_END = re.compile("\r\n|\r|\n")
 # Letters that stand for an amino acid and never for a nucleotide.
 _AMINO_ACIDS = frozenset("EFILPQZ")
@@ -144,7 +145,7 @@ def _remedy(letter: str, letters: str) -> str:
     found = [letter for letter in letters if letter in _AMINO_ACIDS]
     # One slip of the keyboard does not make a protein.
     if len(set(found)) > 1 or 20 * len(found) > len(letters):
-        return "This looks like a protein: give the RNA's nucleotides."
+        return _PROTEIN
     return "Use A C G U (or T) and the IUPAC codes R Y K M S W B D H V N; N is any nucleotide."
 
 
@@ -165,10 +166,12 @@ def _check_ambiguous(sequence: str, name: str, max_ambiguous: float) -> None:
     if num_ambiguous <= max_ambiguous * len(sequence):
         return
     position = next(i for i, x in enumerate(sequence, start=1) if x not in _NUCLEOTIDES)
+    # Where a nucleotide is unknown people write N, and seldom many other codes.
+    protein = len(set(sequence) - set(_NUCLEOTIDES)) > 5
+    remedy = _PROTEIN if protein else "Give a sequence with more known nucleotides."
     raise RnaSequenceError(
         f"{_record(name)} has {num_ambiguous:,} ambiguous letters among {len(sequence):,}, the "
-        f"first at position {position:,}; at most {max_ambiguous:.0%} are accepted. Give a "
-        "sequence with more known nucleotides, and check that it is not a protein.",
+        f"first at position {position:,}; at most {max_ambiguous:.0%} are accepted. {remedy}",
         name,
         position,
     )
@@ -374,11 +377,11 @@ class RnaGptProcessor(ProcessorMixin):
             content = message.get("content") or ""
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
             pieces = []
-            for part in parts:
+            for index, part in enumerate(parts, start=1):
                 # Rows of a data set carry all keys in every part: the type alone decides.
                 if part["type"] == "rna":
                     rnas.append(part["rna"])
-                    pieces.append(self.rna_token + "\n" * (part is not parts[-1]))
+                    pieces.append(self.rna_token + "\n" * (index < len(parts)))
                 elif part["type"] == "text":
                     pieces.append(self._checked(part["text"]))
                 else:

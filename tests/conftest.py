@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import EsmConfig, LlamaConfig, PreTrainedTokenizerFast
 
@@ -16,8 +17,13 @@ from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
+# A busy machine is no failure.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
 # The templates of SmolLM2 and of Llama 3, shortened: the first adds a system message and ends turns
-# with a line break; the second writes the token of the beginning itself and trims contents.
+# with a line break; the second writes the token of the beginning itself and trims contents. That of
+# Mistral has no header for answers, and its tokenizer writes spaces as SentencePiece does.
 CHATML = (
     "{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}"
@@ -35,6 +41,11 @@ LLAMA_3 = (
     "{% if add_generation_prompt %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
+MISTRAL = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}"
+    "{% else %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% endif %}{% endfor %}"
+)
 _STYLES: dict[str, dict[str, Any]] = {
     "chatml": {
         "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
@@ -49,6 +60,13 @@ _STYLES: dict[str, dict[str, Any]] = {
         "eos_token": "<|eot_id|>",
         "chat_template": LLAMA_3,
     },
+    "mistral": {
+        "special": ["<unk>", "<s>", "</s>"],
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "chat_template": MISTRAL,
+    },
 }
 _WORDS = (
     "What is this RNA? system user assistant You answer questions. A transfer RNA brings an amino "
@@ -57,12 +75,15 @@ _WORDS = (
 
 
 def make_tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of about 300 words, with the chat template of the style."""
+    """A BPE tokenizer of about 300 words with the chat template of the style."""
     options = dict(_STYLES[style])
     special = options.pop("special")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    if style == "mistral":
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
     trainer = trainers.BpeTrainer(
         vocab_size=320,
         special_tokens=special,

@@ -507,7 +507,7 @@ def test_frozen_encoder_builds_no_graph(model: RnaGptForCausalLM) -> None:
 
 def generate(model: RnaGptForCausalLM, inputs: Any, **options: Any) -> torch.Tensor:
     """New tokens (batch, new); eight of them, whether or not the end of turn comes."""
-    options = {"do_sample": False, "max_new_tokens": 8, "eos_token_id": -1, **options}
+    options = {"do_sample": False, "max_new_tokens": 8, "min_new_tokens": 8, **options}
     return model.generate(**inputs, **options)[:, inputs["input_ids"].shape[1] :]
 
 
@@ -516,7 +516,7 @@ def generate_from_embeds(
 ) -> torch.Tensor:
     """The same for one prompt by another road: without RNA inputs or placeholders."""
     embeds = embeds_of_prompt(model, processor, messages)
-    options = {"do_sample": False, "max_new_tokens": 8, "eos_token_id": -1, **options}
+    options = {"do_sample": False, "max_new_tokens": 8, "min_new_tokens": 8, **options}
     mask = torch.ones(embeds.shape[:2], dtype=torch.long)
     return model.generate(inputs_embeds=embeds, attention_mask=mask, **options)
 
@@ -598,7 +598,6 @@ def test_cache_of_an_earlier_turn(
         **first,
         do_sample=False,
         max_new_tokens=5,
-        eos_token_id=-1,
         return_dict_in_generate=True,
     )
     second = make_question([make_rna(35, 3)] if added else [], "And this?")
