@@ -1,0 +1,297 @@
+"""
+Trains RNA-GPT: the alignment stage (projection alone), then the instruction stage (projection and LoRA).
+
+# The mini, on two cores
+```bash
+rnagpt compose --rna-encoder ENCODER --language-model HuggingFaceTB/SmolLM2-135M-Instruct model
+python train_sft.py --config recipes/mini/alignment.yaml \
+    --model_name_or_path model --dataset_name rna-qa --output_dir out/alignment
+python train_sft.py --config recipes/mini/instruction.yaml \
+    --model_name_or_path model --projector out/alignment --dataset_name rna-qa --output_dir out/instruction
+rnagpt compose --rna-encoder ENCODER --language-model HuggingFaceTB/SmolLM2-135M-Instruct \
+    --projector out/instruction --adapter out/instruction rna-gpt-mini
+```
+
+# RNA-FM and Llama-3-8B, on eight GPUs
+```bash
+accelerate launch --config_file recipes/accelerate/fsdp2.yaml train_sft.py \
+    --config recipes/llama3-8b/alignment.yaml \
+    --model_name_or_path model --dataset_name rna-qa --output_dir out/alignment
+```
+
+Anything in a recipe can be overridden on the command line. `--resume_from_checkpoint OUT/checkpoint-N`
+goes on where a run stopped. OUT receives `projector.safetensors`, in the instruction stage PEFT's adapter,
+and `training_record.json`.
+"""
+
+import importlib.metadata
+import json
+import logging
+import platform
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from transformers import AutoConfig
+from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_quantization_config
+
+import rnagpt
+from rnagpt.collator_rnagpt import AlignmentCollator, InstructionCollator, count_template_tokens
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.trainer_rnagpt import (
+    RnaGptTrainer,
+    SampleAnswers,
+    load_projector,
+    lora_targets,
+    rna_gpt,
+)
+from rnagpt.training_data import ALIGNMENT, INSTRUCTION, STAGES, hash_rows, load_rnas, prepare_rnas
+
+VERSIONS_OF = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class StageArguments(ScriptArguments):
+    """What a stage trains, and on which part of the data."""
+
+    stage: str = field(
+        default=INSTRUCTION, metadata={"help": "alignment (stage 1) or instruction (stage 2)."}
+    )
+    dataset_test_split: str = field(
+        default="validation", metadata={"help": "Split that is evaluated on."}
+    )
+    projector: str | None = field(
+        default=None,
+        metadata={"help": "Folder of an earlier stage's output: start from its projection."},
+    )
+    train_adapter: bool = field(
+        default=True, metadata={"help": "Instruction stage: train LoRA adapters."}
+    )
+    freeze_projector: bool = field(
+        default=False, metadata={"help": "Leave the projection as it is."}
+    )
+    lora_layers: int | None = field(
+        default=None,
+        metadata={"help": "Adapt the language model's last N layers alone; 0 or none: all."},
+    )
+    questions_per_sequence: int | None = field(
+        default=4,
+        metadata={"help": "Questions of one RNA that share a sequence; none: all of them."},
+    )
+    max_text_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": "Annotations and answers longer than this (tokens) are shortened at a sentence end."
+        },
+    )
+    max_sequence_tokens: int = field(
+        default=1024,
+        metadata={"help": "RNAs that take more (tokens, with their text) are dropped."},
+    )
+    max_rnas: int | None = field(default=None, metadata={"help": "Train on at most so many RNAs."})
+    max_rnas_per_family: int | None = field(
+        default=None, metadata={"help": "... and so many of a family."}
+    )
+    max_eval_rnas: int | None = field(
+        default=200, metadata={"help": "Evaluate on at most so many RNAs."}
+    )
+    num_samples: int = field(
+        default=4, metadata={"help": "Answers written to the log at each evaluation."}
+    )
+    cache_encoder: bool = field(
+        default=False,
+        metadata={"help": "Keep the frozen encoder's outputs in memory (main memory, exact)."},
+    )
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {self.stage!r}.")
+        if self.freeze_projector and (self.stage == ALIGNMENT or not self.train_adapter):
+            raise ValueError(
+                "freeze_projector leaves nothing to train in the alignment stage and without an adapter. "
+                "Drop it, or train an adapter in the instruction stage."
+            )
+
+
+def load_data(
+    stage: StageArguments, processor: RnaGptProcessor, split: str, max_rnas: int | None, seed: int
+) -> tuple[Dataset, dict[str, int]]:
+    """Loads and prepares a split, and says in the log what was left out."""
+    rows = load_rnas(stage.dataset_name, stage.dataset_config, split, stage.stage)
+    rows, counts = prepare_rnas(
+        rows,
+        processor,
+        template_tokens=count_template_tokens(processor) if stage.stage == INSTRUCTION else 2,
+        max_sequence_tokens=stage.max_sequence_tokens,
+        max_text_tokens=stage.max_text_tokens,
+        questions_per_sequence=stage.questions_per_sequence,
+        max_rnas=max_rnas,
+        max_rnas_per_family=stage.max_rnas_per_family,
+        seed=seed,
+    )
+    logger.info("%s: %s", split, ", ".join(f"{name} {count}" for name, count in counts.items()))
+    return rows, counts
+
+
+def choose_trained(
+    model: RnaGptForCausalLM, stage: StageArguments, model_args: ModelConfig
+) -> nn.Module:
+    """Freezes all but the stage's own parameters, and wraps the model where an adapter is trained."""
+    model.requires_grad_(False)
+    trained: nn.Module = model
+    if stage.stage == INSTRUCTION and stage.train_adapter:
+        config = LoraConfig(
+            r=model_args.lora_r,
+            lora_alpha=model_args.lora_alpha,
+            lora_dropout=model_args.lora_dropout,
+            use_rslora=model_args.use_rslora,
+            use_dora=model_args.use_dora,
+            target_modules=model_args.lora_target_modules or lora_targets(model, stage.lora_layers),
+            task_type="CAUSAL_LM",
+        )
+        trained = get_peft_model(model, config)
+        if Path(model_args.model_name_or_path).is_dir():
+            # A folder's name means nothing on another machine.
+            config.base_model_name_or_path = None
+    # After PEFT, which freezes all parameters but its own. In float32: small steps get lost in bfloat16.
+    model.model.projector.requires_grad_(not stage.freeze_projector).float()
+    return trained
+
+
+def training_record(
+    trainer: RnaGptTrainer,
+    stage: StageArguments,
+    model_args: ModelConfig,
+    data: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    """All that is needed to tell what a run did: settings, data, versions, what was trained, its curve."""
+    config = rna_gpt(trainer.model).config
+    trained = [(name, p.numel()) for name, p in trainer.model.named_parameters() if p.requires_grad]
+    earlier = Path(stage.projector) / "training_record.json" if stage.projector else None
+    return {
+        "stage": stage.stage,
+        "settings": {
+            name: _portable(value)
+            for arguments in (stage, model_args, trainer.args)
+            for name, value in changed_settings(arguments).items()
+        },
+        "model": {
+            "rna_encoder": config.rna_config.to_diff_dict(),
+            "language_model": {"hidden_size": config.text_config.hidden_size}
+            | {
+                "num_hidden_layers": config.text_config.num_hidden_layers,
+                "type": config.text_config.model_type,
+            },
+        },
+        "data": data,
+        "trained_parameters": {
+            "projection": sum(n for name, n in trained if ".projector." in name),
+            "adapter": sum(n for name, n in trained if ".projector." not in name),
+        },
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
+        "processes": trainer.args.world_size,
+        "device": trainer.args.device.type,
+        "seconds": round(seconds, 1),
+        "resumed_from": _portable(trainer.args.resume_from_checkpoint),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+        | {"rnagpt": rnagpt.__version__, "python": platform.python_version()},
+        "log": trainer.state.log_history,
+        "started_from": json.loads(earlier.read_text()) if earlier and earlier.is_file() else None,
+    }
+
+
+def changed_settings(arguments: Any) -> dict[str, Any]:
+    """The fields of a dataclass of arguments that differ from their defaults."""
+    defaults = {f.name: f.default for f in fields(arguments)}
+    return {name: value for name, value in asdict(arguments).items() if value != defaults[name]}
+
+
+def _portable(value: Any) -> Any:
+    """A folder by its name alone: where it lay on this machine tells a reader nothing."""
+    if isinstance(value, str) and Path(value).exists():
+        return Path(value).name
+    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
+
+
+def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # What a modality that SFTTrainer does not know needs: its own columns, collator and labels.
+    training_args.remove_unused_columns = False
+    training_args.dataset_kwargs = {"skip_prepare_dataset": True}
+    training_args.max_length = None
+    training_args.ddp_find_unused_parameters = False
+
+    # Else the tokenizer's loader takes the model for one that wants its remote code run.
+    AutoConfig.register("rna-gpt", RnaGptConfig, exist_ok=True)
+    processor = RnaGptProcessor.from_pretrained(model_args.model_name_or_path)
+    seed = training_args.data_seed or training_args.seed
+    train_rows, counts = load_data(
+        stage, processor, stage.dataset_train_split, stage.max_rnas, seed
+    )
+    data = {"name": _portable(stage.dataset_name), "sha256": hash_rows(train_rows), "train": counts}
+    eval_rows = None
+    if training_args.eval_strategy != "no":
+        eval_rows, data["evaluation"] = load_data(
+            stage, processor, stage.dataset_test_split, stage.max_eval_rnas, seed
+        )
+        eval_rows = eval_rows.sort("length")
+
+    model = RnaGptForCausalLM.from_pretrained(
+        model_args.model_name_or_path,
+        revision=model_args.model_revision,
+        attn_implementation=model_args.attn_implementation,
+        dtype=model_args.dtype,
+        quantization_config=get_quantization_config(model_args),
+    )
+    if stage.projector:
+        load_projector(model, stage.projector)
+    trained = choose_trained(model, stage, model_args)
+
+    collator: AlignmentCollator | InstructionCollator = AlignmentCollator(processor)
+    if stage.stage == INSTRUCTION:
+        collator = InstructionCollator(
+            processor, stage.questions_per_sequence, stage.max_sequence_tokens, seed
+        )
+    trainer = RnaGptTrainer(
+        model=trained,
+        args=training_args,
+        data_collator=collator,
+        train_dataset=train_rows,
+        eval_dataset=eval_rows,
+        processing_class=processor,
+        cache_encoder=stage.cache_encoder,
+        callbacks=[
+            SampleAnswers(
+                processor, eval_rows.select(range(min(stage.num_samples, len(eval_rows))))
+            )
+        ]
+        if eval_rows
+        else None,
+    )
+    start = time.monotonic()
+    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trainer.save_model(training_args.output_dir)
+    if trainer.is_world_process_zero():
+        record = training_record(trainer, stage, model_args, data, time.monotonic() - start)
+        path = Path(training_args.output_dir) / "training_record.json"
+        path.write_text(json.dumps(record, indent=2) + "\n")
+    trainer.accelerator.print(f"Saved in {training_args.output_dir}.")
+    trainer.end()
+
+
+def make_parser() -> TrlParser:
+    return TrlParser((StageArguments, SFTConfig, ModelConfig))
+
+
+if __name__ == "__main__":
+    main(*make_parser().parse_args_and_config())

@@ -1,0 +1,411 @@
+"""SFTTrainer for RNA-GPT: batches by length, the frozen encoder once an RNA, small checkpoints."""
+
+import functools
+import json
+import logging
+import math
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate.utils import is_peft_model
+from datasets import Dataset
+from peft import PeftModel, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.utils.data import Sampler
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import SFTTrainer
+from trl.trainer.utils import FusedCausalLMOutput
+
+from rnagpt.collator_rnagpt import IGNORE, conversation
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+
+PROJECTOR_WEIGHTS, PROJECTOR_CONFIG = "projector.safetensors", "projector_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+logger = logging.getLogger(__name__)
+
+
+class RnaGptTrainer(SFTTrainer):
+    """`SFTTrainer` for both stages.
+
+    Args:
+        lengths_seed: seed of the order of the rows.
+        cache_encoder: keep the frozen encoder's outputs in memory, so that it reads an RNA once in a
+            run. Exact; costs `nucleotides * hidden` numbers (see `EncoderCache`).
+        **kwargs: as for `SFTTrainer`; the rows have a column `length` (tokens).
+    """
+
+    def __init__(self, *, cache_encoder: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # TRL's fused head skips the positions without a label on GPUs alone.
+        if self.accelerator.device.type == "cpu":
+            add_answer_head(rna_gpt(self.model))
+        self._encoder_cache = EncoderCache(rna_gpt(self.model)) if cache_encoder else None
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        batch_size = (
+            self.args.train_batch_size
+            * self.args.world_size
+            * self.args.gradient_accumulation_steps
+        )
+        sampler = SimilarLengthSampler(dataset["length"], batch_size, seed=self.args.seed)
+        followers = [f for f in (sampler, self.data_collator) if hasattr(f, "set_epoch")]
+        self.callback_handler.pop_callback(EpochCallback)
+        self.add_callback(EpochCallback(followers))
+        return sampler
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        if self._encoder_cache is not None:
+            inputs["rna_hidden_states"] = self._encoder_cache(
+                inputs["rna_input_ids"], inputs["rna_attention_mask"]
+            )
+        tokens_before = self._total_train_tokens
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if inputs["attention_mask"].ndim == 4 and self.model.training:
+            # SFTTrainer counts tokens by the sum of the mask, which a mask by pairs is not made for.
+            seen = inputs["attention_mask"].any(dim=-2).sum()
+            self._total_train_tokens = tokens_before + int(self.accelerator.gather(seen).sum())
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return loss
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Writes none: a stage's folder holds a training record instead."""
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """Saves what was trained, not the frozen language model and encoder."""
+        if self.args.should_save:
+            save_stage(
+                self.accelerator.unwrap_model(self.model),
+                output_dir or self.args.output_dir,
+                state_dict,
+            )
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_stage(self.model if model is None else model, resume_from_checkpoint)
+
+
+class SetsEpoch(Protocol):
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+class EpochCallback(TrainerCallback):
+    """Tells sampler and collator the epoch as it begins, also when a run is resumed within one."""
+
+    def __init__(self, followers: list[SetsEpoch]) -> None:
+        self.followers = followers
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        for follower in self.followers:
+            # A resumed run begins at a fraction; an epoch's end may be a rounding error short of whole.
+            follower.set_epoch(math.floor((state.epoch or 0) + 1e-6))
+
+
+class SimilarLengthSampler(Sampler[int]):
+    """Draws rows in batches of similar length, so that little is padding.
+
+    The rows are shuffled, sorted by length within chunks of 50 batches, and the batches shuffled.
+    The order depends on seed and epoch alone, so a resumed run meets the same batches; and with
+    `batch_size` the global batch, it does not depend on the number of processes.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows of a batch over all processes and accumulation steps.
+        seed: of the order.
+    """
+
+    CHUNK = 50
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
+        self.lengths = torch.as_tensor(list(lengths))
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator)
+        chunks = [
+            chunk[self.lengths[chunk].argsort()]
+            for chunk in order.split(self.CHUNK * self.batch_size)
+        ]
+        batches = [batch for chunk in chunks for batch in chunk.split(self.batch_size)]
+        # The one batch that may be short has to stay last.
+        short = [
+            batches.pop(i)
+            for i in range(len(batches) - 1, -1, -1)
+            if len(batches[i]) < self.batch_size
+        ]
+        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+        return (int(index) for batch in [*shuffled, *short] for index in batch)
+
+
+class EncoderCache:
+    """The frozen encoder's outputs, computed once an RNA and kept in main memory.
+
+    Exact: a frozen encoder in evaluation mode gives an RNA the same vectors every time. Takes
+    `nucleotides * rna hidden` numbers of the encoder's output type.
+    """
+
+    def __init__(self, model: RnaGptForCausalLM) -> None:
+        self.model = model
+        self.vectors: dict[bytes, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(
+        self, rna_input_ids: torch.Tensor, rna_attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Encoder outputs `(rnas, longest, rna hidden)` of `(rnas, longest)` nucleotides."""
+        mask = rna_attention_mask.bool()
+        keys = [
+            ids[kept].cpu().numpy().tobytes() for ids, kept in zip(rna_input_ids, mask, strict=True)
+        ]
+        new = [row for row, key in enumerate(keys) if key not in self.vectors]
+        if new:
+            encoded = self.model.encode_rna(rna_input_ids[new], rna_attention_mask[new])
+            for row, vectors in zip(new, encoded, strict=True):
+                self.vectors[keys[row]] = vectors[: int(mask[row].sum())].cpu()
+        padded = nn.utils.rnn.pad_sequence([self.vectors[key] for key in keys], batch_first=True)
+        return padded.to(rna_input_ids.device)
+
+
+def add_answer_head(model: RnaGptForCausalLM) -> None:
+    """Gives `model.forward` the mode `fused_lm_head=True` that computes logits for labelled positions alone.
+
+    Takes the place of `trl.trainer.utils.add_fused_lm_head`, which without Triton computes the logits of
+    all positions; with a vocabulary of 50,000 words and a loss on few tokens that is most of a step.
+    """
+    original = type(model).forward
+
+    @functools.wraps(original)
+    def forward(
+        self: RnaGptForCausalLM,
+        *args: Any,
+        fused_lm_head: bool = False,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        if not fused_lm_head or labels is None:
+            return original(self, *args, labels=labels, **kwargs)
+        kwargs["use_cache"] = False
+        hidden_states = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
+        targets = labels[:, 1:]
+        mask = targets != IGNORE
+        log_probs = self.lm_head(hidden_states[mask]).float().log_softmax(dim=-1)
+        chosen = log_probs.gather(-1, targets[mask].unsqueeze(-1)).squeeze(-1)
+        with torch.no_grad():
+            entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
+            is_top1 = log_probs.argmax(dim=-1) == targets[mask]
+
+        def place(values: torch.Tensor) -> torch.Tensor:
+            return values.new_zeros(mask.shape).masked_scatter(mask, values)
+
+        return FusedCausalLMOutput(
+            log_probs=place(chosen), entropy=place(entropy), is_top1=place(is_top1), label_mask=mask
+        )
+
+    model.forward = types.MethodType(forward, model)
+
+
+def rna_gpt(model: nn.Module) -> RnaGptForCausalLM:
+    """The RNA-GPT model within a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if is_peft_model(model) else model
+
+
+def lora_targets(model: RnaGptForCausalLM, last_layers: int | None = None) -> str:
+    """Regular expression of the language model's linear layers, for `LoraConfig.target_modules`.
+
+    Args:
+        model: RNA-GPT; encoder, projection and head are never matched.
+        last_layers: match the last so many layers alone; None or 0: all.
+
+    Raises:
+        ValueError: the language model has fewer layers, or no linear ones.
+    """
+    found = [
+        re.fullmatch(r"(\w+)\.(\d+)\.(.+)", name)
+        for name, module in model.model.language_model.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    matches = [match for match in found if match]
+    if not matches:
+        raise ValueError(
+            f"No linear layers were found in the layers of {type(model.model.language_model).__name__}. "
+            "Name the modules to adapt with --lora_target_modules."
+        )
+    numbers = sorted({int(match[2]) for match in matches})
+    if last_layers and last_layers > len(numbers):
+        raise ValueError(
+            f"lora_layers is {last_layers}, but the language model has {len(numbers)} layers."
+        )
+    stack = "|".join(sorted({match[1] for match in matches}))
+    layers = "|".join(map(str, numbers[-last_layers:])) if last_layers else r"\d+"
+    leaves = "|".join(sorted({match[3].rsplit(".", 1)[-1] for match in matches}))
+    return rf"model\.language_model\.(?:{stack})\.(?:{layers})\.(?:.+\.)?(?:{leaves})"
+
+
+def projector_settings(model: RnaGptForCausalLM) -> dict[str, Any]:
+    """What a projection's weights depend on, as `projector_config.json` holds it."""
+    config = model.config
+    return {
+        "projector_type": config.projector_type,
+        "rna_merge_size": config.rna_merge_size,
+        "rna_summary_size": config.rna_summary_size,
+        "rna_hidden_size": config.rna_config.hidden_size,
+        "text_hidden_size": config.text_config.hidden_size,
+    }
+
+
+def save_stage(
+    model: nn.Module, folder: str | Path, state_dict: dict[str, Any] | None = None
+) -> None:
+    """Writes the projection and, under PEFT, the adapter of `model`.
+
+    Args:
+        model: RNA-GPT, or a PEFT model around it.
+        folder: is made; holds `projector.safetensors`, `projector_config.json` and PEFT's two files.
+        state_dict: full weights gathered from several devices, where the model's own are sharded.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    base = rna_gpt(model)
+    if state_dict is None:
+        projector = base.model.projector.state_dict()
+    else:
+        marker = "model.projector."
+        projector = {
+            key.split(marker)[1]: value for key, value in state_dict.items() if marker in key
+        }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in projector.items()}
+    save_file(tensors, folder / PROJECTOR_WEIGHTS, metadata={"format": "pt"})
+    (folder / PROJECTOR_CONFIG).write_text(json.dumps(projector_settings(base), indent=2) + "\n")
+    if isinstance(model, PeftModel):
+        model.save_pretrained(folder, state_dict=state_dict)
+        # PEFT's card is a form to fill in; the training record says what there is to say.
+        (folder / "README.md").unlink(missing_ok=True)
+
+
+def load_projector(model: nn.Module, folder: str | Path) -> None:
+    """Reads the projection of a stage's output into `model`.
+
+    Raises:
+        FileNotFoundError: `folder` is no output of a stage.
+        ValueError: its projection has other dimensions than the model's.
+    """
+    folder = Path(folder)
+    for name in (PROJECTOR_WEIGHTS, PROJECTOR_CONFIG):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder} holds no {name}. Name the output folder of a stage, or one of its checkpoints."
+            )
+    base = rna_gpt(model)
+    expected, given = projector_settings(base), json.loads((folder / PROJECTOR_CONFIG).read_text())
+    wrong = [
+        f"{key} is {given.get(key)}, the model's is {expected[key]}"
+        for key in expected
+        if given.get(key) != expected[key]
+    ]
+    if wrong:
+        raise ValueError(
+            f"The projection in {folder} does not fit this model: {'; '.join(wrong)}. "
+            "Compose the model with the projection's settings, or train the projection anew."
+        )
+    base.model.projector.load_state_dict(load_file(folder / PROJECTOR_WEIGHTS))
+
+
+def load_stage(model: nn.Module, folder: str | Path) -> None:
+    """Reads what `save_stage` wrote into `model`: the projection and, under PEFT, the adapter."""
+    load_projector(model, folder)
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, load_file(Path(folder) / ADAPTER_WEIGHTS))
+
+
+class SampleAnswers(TrainerCallback):
+    """Logs greedy answers to a few fixed rows at each evaluation.
+
+    Args:
+        processor: the model's processor.
+        rows: rows of `prepare_rnas`; of each the first question is asked, or, in the alignment stage,
+            the RNA alone is given.
+        max_new_tokens: most tokens of an answer.
+    """
+
+    def __init__(self, processor: RnaGptProcessor, rows: Dataset, max_new_tokens: int = 48) -> None:
+        self.processor = processor
+        self.rows = list(rows)
+        self.max_new_tokens = max_new_tokens
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not self.rows or not state.is_world_process_zero or model is None:
+            return
+        for row, answer in zip(self.rows, self.answers(model, args.device, args.bf16), strict=True):
+            question = row["questions"][0] if row["questions"] else "(RNA alone)"
+            logger.info(
+                "step %d  %s\n  asked:    %s\n  answer:   %s\n  expected: %s",
+                *(state.global_step, row["id"], question, answer, row["answers"][0]),
+            )
+
+    @torch.no_grad()
+    def answers(self, model: nn.Module, device: torch.device, bf16: bool) -> list[str]:
+        """Greedy answers to the rows, in order."""
+        arguments = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
+        if self.rows[0]["questions"]:
+            batch = self.processor.apply_chat_template(
+                [conversation(row["sequence"], row["questions"][0]) for row in self.rows],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                processor_kwargs=arguments,
+            )
+        else:
+            batch = self.processor(
+                text=[self.processor.rna_token] * len(self.rows),
+                rna=[row["sequence"] for row in self.rows],
+                **arguments,
+            )
+        training = model.training
+        model.eval()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            tokens = model.generate(
+                **{name: value.to(device) for name, value in batch.items()},
+                max_new_tokens=self.max_new_tokens,
+                do_sample=False,
+                pad_token_id=self.processor.tokenizer.pad_token_id
+                or self.processor.tokenizer.eos_token_id,
+            )
+        model.train(training)
+        new = tokens[:, batch["input_ids"].shape[1] :]
+        return [
+            text.strip()
+            for text in self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+        ]

@@ -1,0 +1,370 @@
+"""Rows of RNA-QA made ready for training: grouped by RNA, cleaned, sampled, shortened, measured.
+
+Both stages end in the same columns, one row an RNA:
+
+- `id`, `sequence`: the RNA, its sequence cleaned;
+- `questions`, `answers`: lists of the same length in the instruction stage; in the alignment stage
+  `questions` is empty and `answers` holds the annotation alone;
+- `length`: tokens that the row is expected to take in the language model, for grouping by length.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, load_dataset
+from datasets.table import InMemoryTable
+
+from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
+
+if TYPE_CHECKING:
+    from rnagpt.processing_rnagpt import RnaGptProcessor
+
+ALIGNMENT, INSTRUCTION = STAGES = ("alignment", "instruction")
+DATASET_CONFIGS = {ALIGNMENT: "annotations", INSTRUCTION: "qa"}
+COLUMNS = {
+    ALIGNMENT: ("id", "sequence", "annotation"),
+    INSTRUCTION: ("id", "sequence", "question", "answer"),
+}
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+def load_rnas(name: str, config: str | None, split: str, stage: str) -> Dataset:
+    """Loads one split of a data set with the columns of RNA-QA and groups its rows by RNA.
+
+    Args:
+        name: Hub id or folder of the data set.
+        config: its configuration; None takes the stage's own (`annotations` or `qa`).
+        split: name of the split.
+        stage: `"alignment"` or `"instruction"`.
+
+    Returns:
+        One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` where there is one.
+
+    Raises:
+        ValueError: the split is missing or empty, or a column is missing.
+    """
+    config = config or DATASET_CONFIGS[stage]
+    splits = load_dataset(name, config)
+    if split not in splits:
+        raise ValueError(
+            f"{name!r} ({config}) has no split {split!r}; its splits are {', '.join(splits)}. "
+            "Name one of them with --dataset_train_split or --dataset_test_split."
+        )
+    rows = splits[split]
+    missing = [column for column in COLUMNS[stage] if column not in rows.column_names]
+    if missing:
+        raise ValueError(
+            f"The {stage} stage needs the columns {', '.join(COLUMNS[stage])}; {name!r} ({config}) "
+            f"lacks {', '.join(missing)} and has {', '.join(rows.column_names)}. "
+            "Choose another configuration with --dataset_config or rename the columns."
+        )
+    if len(rows) == 0:
+        raise ValueError(
+            f"The split {split!r} of {name!r} ({config}) is empty: there is nothing to read."
+        )
+    return group_by_rna(rows, stage)
+
+
+def group_by_rna(rows: Dataset, stage: str) -> Dataset:
+    """One row an RNA from contiguous rows with the same `id`.
+
+    Works on Arrow arrays, so that millions of questions are grouped in seconds without a copy in
+    Python objects.
+    """
+    table = rows.flatten_indices().data.table if rows._indices is not None else rows.data.table
+    ids = _column(table, "id")
+    if stage == ALIGNMENT:
+        starts = np.arange(len(ids))
+        texts, questions = _column(table, "annotation"), _column(table, "annotation").slice(0, 0)
+        question_offsets = np.zeros(len(ids) + 1)
+    else:
+        runs = pc.run_end_encode(ids).run_ends.to_numpy()
+        starts = np.concatenate([[0], runs[:-1]])
+        texts, questions = _column(table, "answer"), _column(table, "question")
+        question_offsets = np.append(starts, len(ids))
+    offsets = pa.array(np.append(starts, len(ids)), pa.int64())
+    columns = {
+        "id": ids.take(pa.array(starts)),
+        "sequence": _column(table, "sequence").take(pa.array(starts)),
+        "questions": pa.LargeListArray.from_arrays(
+            pa.array(question_offsets, pa.int64()), questions
+        ),
+        "answers": pa.LargeListArray.from_arrays(offsets, texts),
+    }
+    if "family" in table.column_names:
+        columns["family"] = _column(table, "family").take(pa.array(starts))
+    return Dataset(InMemoryTable(pa.table(columns)))
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    # 32-bit offsets of `string` overflow at 2 GiB of text when the chunks are joined.
+    return table[name].cast(pa.large_string()).combine_chunks()
+
+
+def drop_unusable(
+    rnas: Dataset, processor: "RnaGptProcessor", max_rna_tokens: int
+) -> tuple[Dataset, Counter[str]]:
+    """Cleans every sequence; drops the RNAs that the cleaner refuses or that take too many tokens.
+
+    Args:
+        rnas: rows with a column `sequence`.
+        processor: gives the rules of cleaning and the number of tokens an RNA takes.
+        max_rna_tokens: most tokens that an RNA may take in the language model.
+
+    Returns:
+        The rows that are left, with cleaned sequences, and how many were dropped for what reason.
+    """
+    kept: list[int] = []
+    sequences: list[str] = []
+    dropped: Counter[str] = Counter()
+    for index, sequence in enumerate(rnas["sequence"]):
+        try:
+            cleaned = clean_rna(
+                sequence,
+                max_length=processor.max_rna_length,
+                max_ambiguous=processor.max_ambiguous,
+            )
+        except RnaSequenceError:
+            dropped["sequence_refused"] += 1
+            continue
+        if processor.num_rna_tokens(len(cleaned.sequence)) > max_rna_tokens:
+            dropped["rna_too_long"] += 1
+            continue
+        kept.append(index)
+        sequences.append(cleaned.sequence)
+    rnas = rnas.select(kept).remove_columns("sequence").add_column("sequence", sequences)
+    return rnas, dropped
+
+
+def sample_rnas(
+    rnas: Dataset, max_rnas: int | None, max_rnas_per_family: int | None, seed: int
+) -> Dataset:
+    """Draws at most `max_rnas` RNAs, at most `max_rnas_per_family` of each family, by `seed`.
+
+    Raises:
+        ValueError: a limit per family is given and there is no column `family`.
+    """
+    order = np.random.default_rng(seed).permutation(len(rnas))
+    if max_rnas_per_family is not None:
+        if "family" not in rnas.column_names:
+            raise ValueError(
+                "max_rnas_per_family needs a column 'family'; the data set has "
+                f"{', '.join(rnas.column_names)}. Leave the option out or add the column."
+            )
+        seen: Counter[str] = Counter()
+        families = list(rnas["family"])
+        chosen = []
+        for index in order:
+            seen[families[index]] += 1
+            if seen[families[index]] <= max_rnas_per_family:
+                chosen.append(index)
+        order = np.array(chosen)
+    return rnas.select(order[:max_rnas])
+
+
+def shorten_at_sentence(text: str, num_tokens: list[int], max_tokens: int) -> str:
+    """The longest run of whole sentences from the start of `text` of at most `max_tokens` tokens.
+
+    Args:
+        text: prose; a sentence ends at `.`, `!` or `?` before white space.
+        num_tokens: tokens of each sentence of `sentences(text)`.
+        max_tokens: most tokens that the result may have.
+
+    Returns:
+        The shortened text; empty where the first sentence is already too long.
+    """
+    fitting = int(np.searchsorted(np.cumsum(num_tokens), max_tokens, side="right"))
+    return " ".join(sentences(text)[:fitting])
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of `text`, without the white space between them."""
+    return _SENTENCE_END.split(text.strip())
+
+
+def fit_texts(
+    rnas: Dataset,
+    processor: "RnaGptProcessor",
+    *,
+    max_text_tokens: int | None,
+    max_sequence_tokens: int,
+    questions_per_sequence: int | None,
+) -> tuple[Dataset, Counter[str]]:
+    """Shortens answers, drops what does not fit, and measures every row.
+
+    Args:
+        rnas: rows of `drop_unusable`.
+        processor: its tokenizer counts.
+        max_text_tokens: most tokens of an answer or annotation, end-of-text included; a longer one
+            is shortened at a sentence end. None: no limit.
+        max_sequence_tokens: most tokens of RNA, question and answer together.
+        questions_per_sequence: how many questions of one RNA share a sequence. None: all.
+
+    Returns:
+        Rows with the columns of this module's docstring, and counts: `answers_shortened`,
+        `answers_dropped` (no whole sentence fits), `texts_too_long`, `texts_with_control_tokens`,
+        `rnas_without_text`.
+    """
+    counts: Counter[str] = Counter()
+    tokenizer = processor.tokenizer
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    control = re.compile("|".join(map(re.escape, {*added, *tokenizer.all_special_tokens})))
+
+    def count_tokens(texts: list[str]) -> list[int]:
+        # Questions come in few wordings, and RNAs of a family share answers.
+        unique = list(dict.fromkeys(texts))
+        encoded = tokenizer(unique, add_special_tokens=False)["input_ids"] if unique else []
+        lengths = {text: len(ids) for text, ids in zip(unique, encoded, strict=True)}
+        return [lengths[text] for text in texts]
+
+    def fit(answer: str, num_tokens: int) -> tuple[str, int]:
+        if max_text_tokens is None or num_tokens + 1 <= max_text_tokens:
+            return answer, num_tokens
+        # A space before a sentence may cost a token, so it is counted with each.
+        lengths = count_tokens([" " + sentence for sentence in sentences(answer)])
+        shortened = shorten_at_sentence(answer, lengths, max_text_tokens - 1)
+        counts["answers_shortened" if shortened else "answers_dropped"] += 1
+        return shortened, count_tokens([shortened])[0]
+
+    def fit_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        rows: dict[str, list[Any]] = {
+            name: [] for name in ("id", "sequence", "questions", "answers", "length")
+        }
+        answer_tokens = iter(count_tokens([text for texts in batch["answers"] for text in texts]))
+        question_tokens = iter(
+            count_tokens([text for texts in batch["questions"] for text in texts])
+        )
+        for id_, sequence, questions, answers in zip(
+            batch["id"], batch["sequence"], batch["questions"], batch["answers"], strict=True
+        ):
+            prefix = processor.num_rna_tokens(len(sequence)) + 1
+            kept: list[tuple[str, str, int]] = []
+            for question, answer in zip(questions or [""], answers, strict=True):
+                asked = next(question_tokens) if questions else 0
+                answer, answered = fit(answer.strip(), next(answer_tokens))
+                if not answer:
+                    continue
+                if control.search(question) or control.search(answer):
+                    counts["texts_with_control_tokens"] += 1
+                    continue
+                if prefix + asked + answered > max_sequence_tokens:
+                    counts["texts_too_long"] += 1
+                    continue
+                kept.append((question, answer, asked + answered))
+            if not kept:
+                counts["rnas_without_text"] += 1
+                continue
+            shared = min(questions_per_sequence or len(kept), len(kept))
+            rows["id"].append(id_)
+            rows["sequence"].append(sequence)
+            rows["questions"].append([question for question, _, _ in kept] if questions else [])
+            rows["answers"].append([answer for _, answer, _ in kept])
+            rows["length"].append(prefix + shared * sum(tokens for *_, tokens in kept) // len(kept))
+        return rows
+
+    # Built in memory, so nothing is cached: the counts are of this very run.
+    fitted = rnas.map(
+        fit_batch,
+        batched=True,
+        batch_size=10_000,
+        remove_columns=rnas.column_names,
+        load_from_cache_file=False,
+        desc="Measuring texts",
+    )
+    return fitted, counts
+
+
+def prepare_rnas(
+    rnas: Dataset,
+    processor: "RnaGptProcessor",
+    *,
+    template_tokens: int,
+    max_sequence_tokens: int,
+    max_text_tokens: int | None = None,
+    questions_per_sequence: int | None = None,
+    max_rnas: int | None = None,
+    max_rnas_per_family: int | None = None,
+    seed: int = 0,
+) -> tuple[Dataset, dict[str, int]]:
+    """From grouped rows to rows that a collator takes, with what was left out, by reason.
+
+    Args:
+        rnas: rows of `load_rnas`.
+        processor: the model's processor.
+        template_tokens: tokens of a sequence that are neither RNA, question nor answer.
+        max_sequence_tokens: RNAs and texts that take more are dropped; nothing is cut within an RNA.
+        max_text_tokens: see `fit_texts`.
+        questions_per_sequence: see `fit_texts`.
+        max_rnas: most RNAs.
+        max_rnas_per_family: most RNAs of a family.
+        seed: of the draw.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    found = len(rnas)
+    room = max_sequence_tokens - template_tokens
+    rnas, dropped = drop_unusable(rnas, processor, room - 1)
+    rnas = sample_rnas(rnas, max_rnas, max_rnas_per_family, seed)
+    rnas, shortened = fit_texts(
+        rnas,
+        processor,
+        max_text_tokens=max_text_tokens,
+        max_sequence_tokens=room,
+        questions_per_sequence=questions_per_sequence,
+    )
+    counts = {
+        "rnas_found": found,
+        "rnas_used": len(rnas),
+        "texts_used": sum(map(len, rnas["answers"])),
+    }
+    counts |= dict(dropped + shortened)
+    if len(rnas) == 0:
+        raise ValueError(
+            f"None of {found} RNAs is left for training within max_sequence_tokens={max_sequence_tokens} "
+            f"and max_text_tokens={max_text_tokens} ({counts}). Raise these limits, or max_rnas."
+        )
+    return rnas, counts
+
+
+def choose_questions(
+    num_questions: int, count: int | None, epoch: int, seed: int, key: str
+) -> list[int]:
+    """Which of an RNA's questions an epoch asks.
+
+    The questions are shuffled once by `seed` and `key`, and successive epochs take successive slices,
+    around the end. So the choice varies from epoch to epoch, every question gets its turn, and
+    nothing but the arguments decides: a resumed run asks the same.
+
+    Args:
+        num_questions: how many there are.
+        count: how many to ask. None: all.
+        epoch: number of the epoch, from 0.
+        seed: of the run.
+        key: the RNA's id.
+
+    Returns:
+        `min(count, num_questions)` different indices.
+    """
+    count = min(count or num_questions, num_questions)
+    digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    order = np.random.default_rng([seed, digest]).permutation(num_questions)
+    return [int(order[(epoch * count + i) % num_questions]) for i in range(count)]
+
+
+def hash_rows(rows: Iterable[dict[str, Any]]) -> str:
+    """SHA-256 over ids, sequences, questions and answers, in order: names the data a run has seen."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(
+            json.dumps([row["id"], row["sequence"], row["questions"], row["answers"]]).encode()
+        )
+    return digest.hexdigest()
