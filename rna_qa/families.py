@@ -1,4 +1,4 @@
-"""RNA families as RNA-QA describes them: Rfam's record, completed from its `family` table."""
+"""Families as RNA-QA describes them: the record of Rfam's seed, completed from its tables."""
 
 import re
 from collections.abc import Iterator
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnagpt.rna_qa.comments import Sentence, split_sentences
-from rnagpt.rna_qa.stockholm import Problem, SeedFamily, decode_line, open_bytes
+from rnagpt.rna_qa.stockholm import Problem, SeedFamily, read_lines
 
-
-# Rfam's own types (#=GF TP, https://rfam.org/browse) and the names used here, most specific first.
+# Rfam's types (#=GF TP, https://docs.rfam.org) and the names used here.
 RNA_TYPES = {
     ("Gene", "snRNA", "snoRNA", "CD-box"): "C/D box snoRNA",
     ("Gene", "snRNA", "snoRNA", "HACA-box"): "H/ACA box snoRNA",
@@ -35,7 +34,8 @@ RNA_TYPES = {
     ("Cis-reg",): "cis-regulatory element",
     ("Intron",): "intron",
 }
-# Types that the same RNA may well have: one of them says nothing against another.
+PATH_OF_TYPE = {name: path for path, name in RNA_TYPES.items()}
+# Types that one RNA may well have at once: the one says nothing against the other.
 OVERLAPPING = (
     {"sRNA", "antisense RNA", "antitoxin RNA", "lncRNA", "CRISPR RNA"},
     {"leader", "riboswitch", "RNA thermometer", "IRES", "frameshift element"},
@@ -43,16 +43,16 @@ OVERLAPPING = (
     {"sRNA", "C/D box snoRNA", "H/ACA box snoRNA"},
     {"ribozyme", "intron"},
 )
-# The comments of this survey list where a motif occurs, then how it was looked for: "Clostridia, NC10.
-# Downstream gene" (Weinberg et al. 2017, PubMed id).
-SURVEY_OF_MOTIFS = "28977401"
 # Read aloud they begin with a vowel: "an es-RNA", "an aitch-ACA box".
 SPOKEN_WITH_A_VOWEL = ("H/ACA", "sRNA", "snRNA", "lncRNA", "rRNA", "RNA ")
+# The comments that come from this paper (PubMed id) say where a motif occurs, then how it was
+# looked for: "Clostridia, NC10. Downstream gene".
+SURVEY_OF_MOTIFS = "28977401"
 
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the Gene Ontology ("GO:0005730") or the Sequence Ontology ("SO:0000593")."""
+    """A term of the Gene Ontology (GO:0005730) or of the Sequence Ontology (SO:0000593)."""
 
     id: str
     name: str
@@ -63,7 +63,19 @@ class Term:
 
 @dataclass(frozen=True)
 class Family:
-    """What the record of an Rfam family says; the source of every annotation and answer."""
+    """What the record of a family says: the source of its annotation and answers.
+
+    Attributes:
+        accession: e.g. "RF00181".
+        name: Rfam's ID, e.g. "SNORD113".
+        description: e.g. "Small nucleolar RNA SNORD113/SNORD114 family".
+        rna_type: e.g. "C/D box snoRNA".
+        clan: Accession of the clan, or None.
+        sentences: The curators' comment.
+        references: PubMed ids of the papers by their number in the record.
+        go_terms, so_terms: Ontology terms.
+        structure: Where the consensus structure comes from (``#=GF SS``).
+    """
 
     accession: str
     name: str
@@ -77,52 +89,52 @@ class Family:
     structure: str
 
     @property
-    def transcript(self) -> str | None:
-        """What is left of the description of one region of a long RNA, e.g. of "… conserved region 9".
-
-        Each region is a family of its own; they share their text and papers.
-        """
-        found = re.fullmatch(r"(.+?)[ ,]*(?:con\w+ed region|exon|intron)\b.*", self.description)
-        return found[1] if found else None
-
-    @property
     def evidence(self) -> list[str]:
         """PubMed ids of the family's papers, in the order of the record."""
         return list(dict.fromkeys(self.references.values()))
 
+    @property
+    def transcript(self) -> str | None:
+        """The long RNA of which the family is a region: "RMST" for "RMST conserved region 9".
+
+        Such families share their text and their papers, whatever their sequences.
+        """
+        region = r"(.+?)[ ,]*(?:con\w+ed region|exon|intron)\b.*"  # one is "convserved"
+        found = re.fullmatch(region, self.description)
+        return found[1] if found else None
+
 
 @dataclass(frozen=True)
 class TableRow:
-    """The columns of Rfam's `family` table that complete a seed."""
+    """The columns of Rfam's `family` table that can complete a seed."""
 
-    name: str
-    description: str
-    comment: str
-    type: str
+    name: str = ""
+    description: str = ""
+    comment: str = ""
+    type: str = ""
 
 
 def read_family_table(path: Path, problems: list[Problem]) -> dict[str, TableRow]:
     r"""Read Rfam's `family` table (tab separated, no header, ``\N`` for null) by accession.
 
-    Lines with fewer than 19 columns or without an accession are appended to `problems`.
+    Lines without an accession or with fewer than 19 columns are appended to `problems`.
+
+    Raises:
+        ValueError: if no line is one of that table.
     """
     rows: dict[str, TableRow] = {}
-    with open_bytes(path) as file:
-        for number, raw in enumerate(file, start=1):
-            columns = [
-                "" if value == r"\N" else value.strip()
-                for value in decode_line(raw).rstrip("\r\n").split("\t")
-            ]
-            if len(columns) < 19 or not columns[0].startswith("RF"):
-                problems.append(
-                    Problem(
-                        f"{path.name}: {columns[0][:20]!r}",
-                        f"{len(columns)} columns, expected an accession and at least 19",
-                        number,
-                    )
-                )
-                continue
+    for number, line in read_lines(path):
+        columns = ["" if value == r"\N" else value.strip() for value in line.split("\t")]
+        if len(columns) >= 19 and columns[0].startswith("RF"):
             rows[columns[0]] = TableRow(columns[1], columns[3], columns[9], columns[18])
+        else:
+            reason = f"{len(columns)} columns, expected an accession (RF…) and at least 19"
+            problems.append(Problem(f"{path.name} {columns[0][:20]!r}", reason, number))
+    if not rows:
+        raise ValueError(
+            f"{path}: not one family found; expected the `family` table of Rfam's database dump "
+            "(family.txt.gz), tab separated, with an accession such as RF00001 in column 1"
+        )
     return rows
 
 
@@ -131,28 +143,25 @@ def describe_family(
 ) -> Family | None:
     """Describe a family by its seed; the table fills what the seed leaves empty.
 
-    A family without a description anywhere has no answer to give: it is appended to `problems` and
-    None is returned.
+    None, and a line in `problems`, for a family without a description or of no known type: there
+    is nothing to ask about it.
     """
-    row = row or TableRow("", "", "", "")
-    description = seed.feature("DE") or row.description
-    if not description:
-        problems.append(Problem(seed.accession, "no description (#=GF DE)", 0))
+    row = row or TableRow()
+    description = " ".join((seed.feature("DE") or row.description).split())
+    rfam_type = seed.feature("TP") or row.type
+    rna_type = name_rna_type(rfam_type)
+    if not description or rna_type is None:
+        reason = f"unknown RNA type {rfam_type!r} (#=GF TP)" if description else "no description"
+        problems.append(Problem(seed.accession, reason, seed.line))
         return None
-    rna_type = name_rna_type(seed.feature("TP") or row.type)
-    if rna_type is None:
-        problems.append(
-            Problem(seed.accession, f"unknown RNA type {seed.feature('TP')!r}", 0)
-        )
-        return None
-    terms = list(_terms(seed))
+    terms = tuple(_read_terms(seed))
     return Family(
         accession=seed.accession,
         name=seed.feature("ID") or row.name or seed.accession,
-        description=" ".join(description.split()),
+        description=description,
         rna_type=rna_type,
         clan=seed.feature("CL") or None,
-        sentences=tuple(_sentences(seed, row)),
+        sentences=tuple(_read_comment(seed, row)),
         references=seed.references,
         go_terms=tuple(term for term in terms if term.id.startswith("GO:")),
         so_terms=tuple(term for term in terms if term.id.startswith("SO:")),
@@ -163,9 +172,10 @@ def describe_family(
 def name_rna_type(rfam_type: str) -> str | None:
     """The readable name of an Rfam type, e.g. "riboswitch" for ``Cis-reg; riboswitch;``.
 
-    A type more specific than those known gets the name of the nearest known one; None if there is none.
+    A type more specific than those known gets the name of the nearest wider one; None if there is
+    none.
     """
-    path = tuple(part for part in (part.strip() for part in rfam_type.split(";")) if part)
+    path = tuple(part for part in map(str.strip, rfam_type.split(";")) if part)
     while path and path not in RNA_TYPES:
         path = path[:-1]
     return RNA_TYPES.get(path)
@@ -174,11 +184,11 @@ def name_rna_type(rfam_type: str) -> str | None:
 def other_types(rna_type: str) -> list[str]:
     """The RNA types that an RNA of this type certainly does not have.
 
-    Neither a wider type (a riboswitch is a cis-regulatory element), nor a narrower one, nor one that
+    Not a wider type (a riboswitch is a cis-regulatory element), nor a narrower one, nor one that
     overlaps with it.
     """
-    path = next(path for path, name in RNA_TYPES.items() if name == rna_type)
-    overlapping = set().union(*(types for types in OVERLAPPING if rna_type in types))
+    path = PATH_OF_TYPE[rna_type]
+    overlapping = {name for types in OVERLAPPING if rna_type in types for name in types}
     return [
         name
         for other, name in RNA_TYPES.items()
@@ -192,18 +202,18 @@ def with_article(rna_type: str) -> str:
     return f"{'an' if vowel else 'a'} {rna_type}"
 
 
-def _sentences(seed: SeedFamily, row: TableRow) -> list[Sentence]:
+def _read_comment(seed: SeedFamily, row: TableRow) -> list[Sentence]:
     sentences = split_sentences(seed.feature("CC")) or split_sentences(row.comment)
     if sentences and SURVEY_OF_MOTIFS in seed.references.values():
         taxa = re.sub(r"\bEnvironment(?:al)?\b", "environmental samples", sentences[0].text)
-        if re.match(r"[^.]*\.$", taxa) and not re.search(r"\b(?:is|are|was)\b", taxa):
+        if re.fullmatch(r"[^.]*\.", taxa) and not re.search(r"\b(?:is|are|was)\b", taxa):
             return [Sentence(f"It is found in {taxa}", ())]
     # "Imported from miRBase." speaks of the record, not of the RNA.
     return [sentence for sentence in sentences if sentence.text != "Imported from miRBase."]
 
 
-def _terms(seed: SeedFamily) -> Iterator[Term]:
+def _read_terms(seed: SeedFamily) -> Iterator[Term]:
     for value in seed.features.get("DR", []):
-        parts = [part.strip() for part in value.split(";")]
-        if len(parts) >= 3 and parts[0] in ("GO", "SO") and parts[1].isdigit() and parts[2]:
-            yield Term(f"{parts[0]}:{parts[1]}", parts[2])
+        database, number, name, *_ = [*map(str.strip, value.split(";")), "", ""]
+        if database in ("GO", "SO") and number.isdigit() and name:
+            yield Term(f"{database}:{number}", name)

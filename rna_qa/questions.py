@@ -1,15 +1,16 @@
-"""Annotation, questions and answers of an RNA, made from its family's record and its sequence alone."""
+"""Annotation, questions and answers of an RNA: its family's record and its sequence, no more."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rnagpt.rna_qa.comments import Sentence
-from rnagpt.rna_qa.families import RNA_TYPES, Family, Term, other_types, with_article
+from rnagpt.rna_qa.families import PATH_OF_TYPE, Family, Term, other_types, with_article
 from rnagpt.rna_qa.splits import fraction
 
-
-LONGEST_ANSWER = 40  # words of a sentence taken from a comment
+# Words of a sentence that is taken from a comment as an answer, and papers that are named in one.
+FEWEST_WORDS, MOST_WORDS = 3, 40
+MOST_PAPERS = 5
 
 
 @dataclass(frozen=True)
@@ -131,67 +132,71 @@ WORDINGS = {
 
 # A sentence that speaks of a function in so many words is preferred to one that names an action.
 FUNCTION = re.compile(
-    r"\b(?:functions?|functioning|involved in|required for|roles?|acts? (?:as|by|in|on)|responsible for"
-    r"|mediat(?:es|ing)|guid(?:e|es|ing)|essential for|necessary for|control(?:s|ling)|regulates"
-    r"|thought to (?:regulate|control|direct|inhibit)|regulat(?:or|ion) of|represses|inhibits|catalys\w+"
-    r"|catalyz\w+|silences|stimulates|promotes)\b",
+    r"\b(?:functions?|functioning|involved in|required for|roles?|acts? (?:as|by|in|on)"
+    r"|responsible for|mediat(?:es|ing)|guid(?:e|es|ing)|essential for|necessary for"
+    r"|control(?:s|ling)|regulates|thought to (?:regulate|control|direct|inhibit)"
+    r"|regulat(?:or|ion) of|represses|inhibits|catalys\w+|catalyz\w+|silences|stimulates"
+    r"|promotes)\b",
     re.IGNORECASE,
 )
 ACTION = re.compile(
-    r"\b(?:regulat\w+|direct(?:s|ing|ed)?|cataly\w+|mediat\w+|inhibit\w*|repress\w*|activat\w*|control\w*"
-    r"|modif\w+|essential|stabili[sz]\w+|silenc\w+|cleav\w+|encapsidation|enabl\w+|initiat\w+|trigger\w*"
-    r"|prevent\w*|terminat\w+|transport\w*|pathogen\w*|targets)\b",
+    r"\b(?:regulat\w+|direct(?:s|ing|ed)?|cataly\w+|mediat\w+|inhibit\w*|repress\w*|activat\w*"
+    r"|control\w*|modif\w+|essential|stabili[sz]\w+|silenc\w+|cleav\w+|encapsidation|enabl\w+"
+    r"|initiat\w+|trigger\w*|prevent\w*|terminat\w+|transport\w*|pathogen\w*|targets)\b",
     re.IGNORECASE,
 )
 LOCATION = re.compile(
-    r"\b(?:found|located|present|identified|detected|encoded|expressed|conserved|occurs?|described|lies"
-    r"|localis\w+|localiz\w+|transcribed|discovered|reside\w*)\b[^.;]{0,30}?"
+    r"\b(?:found|located|present|identified|detected|encoded|expressed|conserved|occurs?"
+    r"|described|lies|localis\w+|localiz\w+|transcribed|discovered|reside\w*)\b[^.;]{0,30}?"
     r"\b(?:in|within|between|upstream|downstream|on|from|at|throughout|across)\b"
     r"|\bhost gene\b|\bspecific to\b|\b[35]' ?UTR\b",
     re.IGNORECASE,
 )
 INTERACTION = re.compile(
-    r"\b(?:binds?|bound|binding|interact\w*|associat(?:es|ed|ing) with|regulated by|targets?|targeted"
-    r"|base[- ]pair\w*|complementary|complementarity|ligands?|Hfq|chaperones?|induced|senses|sensing|repressed"
-    r"|represses|activated by|responds?|cleaved by|complex with|recogni[sz]ed by)\b",
+    r"\b(?:binds?|bound|binding|interact\w*|associat(?:es|ed|ing) with|regulated by|targets?"
+    r"|targeted|base[- ]pair\w*|complementary|complementarity|ligands?|Hfq|chaperones?|induced"
+    r"|senses|sensing|repressed|represses|activated by|responds?|cleaved by|complex with"
+    r"|recogni[sz]ed by)\b",
     re.IGNORECASE,
 )
+# The Gene Ontology's three aspects, told from the names of the terms that Rfam uses; what is
+# neither a molecular function nor a cellular component is a biological process.
 GO_FUNCTION = re.compile(r"\b(?:binding|activity|constituent)\b")
-GO_LOCATION = re.compile(
+GO_COMPONENT = re.compile(
     r"complex$|nucle(?:us|olus)$|cytoplasm|ribosome$|body$|snRNP$|matrix$|membrane$|cytosol|speck"
-    r"|paraspeckle|mitochondri\w+$|chloroplast|chromosome$|telomere$|spliceosom\w+$|particle$|core$|RISC$"
+    r"|paraspeckle|mitochondri\w+$|chloroplast|chromosome$|telomere$|spliceosom\w+$|particle$"
+    r"|core$|RISC$"
 )
 
 
 def annotate(family: Family) -> str:
-    """The whole text about an RNA of a family: what it is, the comment, the clan, the ontology terms."""
-    parts = [_name_and_type(family) + "."]
+    """The whole text about an RNA: what it is, the comment, its clan and ontology terms."""
+    parts = [f"{_name_and_type(family)}."]
     parts += [sentence.text for sentence in family.sentences]
     if family.clan:
         parts.append(f"It belongs to the Rfam clan {family.clan}.")
     if terms := family.go_terms + family.so_terms:
         kind = "terms" if len(terms) > 1 else "term"
-        parts.append(f"It is linked to the ontology {kind} {_list(terms)}.")
+        parts.append(f"It is linked to the ontology {kind} {_join(terms)}.")
     return " ".join(parts)
 
 
 def ask(rna: str, sequence: str, family: Family, seed: int = 0) -> Iterator[Question]:
-    """The questions that the record can answer about an RNA, at least ten of them.
+    """The questions about an RNA that its family's record and its sequence (A, C, G, U) can answer.
 
-    One wording of each kind is drawn by `seed` and the RNA's id. Answers say nothing that is not in the
-    family's record or counted in the sequence.
+    At least nine: what it is, its family, type, accession and name, gene or element, a check of
+    its type, length and composition. One wording of each kind is drawn by `seed` and the RNA's id.
     """
     for kind, answer_of in ANSWERS.items():
-        answer = answer_of(family)
-        if answer:
-            yield Question(kind, _draw(WORDINGS[kind], seed, rna, kind), answer.text, answer.evidence)
+        if answer := answer_of(family):
+            wording = _draw(WORDINGS[kind], seed, rna, kind)
+            yield Question(kind, wording, answer.text, answer.evidence)
     yield _ask_type_check(rna, family, seed)
-    length = f"It is {len(sequence):,} nucleotides long."
-    yield Question("sequence", _draw(WORDINGS["length"], seed, rna, "length"), length, ())
-    share = (sequence.count("G") + sequence.count("C")) / len(sequence)
-    composition = f"Its GC content is {share:.0%}."
+    wording = _draw(WORDINGS["length"], seed, rna, "length")
+    yield Question("sequence", wording, f"It is {len(sequence):,} nucleotides long.", ())
     wording = _draw(WORDINGS["composition"], seed, rna, "composition")
-    yield Question("sequence", wording, composition, ())
+    share = (sequence.count("G") + sequence.count("C")) / len(sequence)
+    yield Question("sequence", wording, f"Its GC content is {share:.0%}.", ())
 
 
 def _answer_identity(family: Family) -> Answer:
@@ -200,9 +205,8 @@ def _answer_identity(family: Family) -> Answer:
 
 def _answer_family(family: Family) -> Answer:
     noun = "" if family.description.lower().endswith("family") else " family"
-    return _answer(
-        family, f"It belongs to the {family.description}{noun} ({family.name}, {family.accession})."
-    )
+    record = f"{family.name}, {family.accession}"
+    return _answer(family, f"It belongs to the {family.description}{noun} ({record}).")
 
 
 def _answer_type(family: Family) -> Answer:
@@ -218,7 +222,7 @@ def _answer_name(family: Family) -> Answer:
 
 
 def _answer_summary(family: Family) -> Answer | None:
-    first = next((s for s in family.sentences if _is_short(s)), None)
+    first = next(filter(_is_short, family.sentences), None)
     if first is None:
         return None
     return Answer(f"{_name_and_type(family)}. {first.text}", _cited(family, first))
@@ -227,26 +231,22 @@ def _answer_summary(family: Family) -> Answer | None:
 def _answer_function(family: Family) -> Answer | None:
     if found := _pick(family, FUNCTION) or _pick(family, ACTION):
         return found
-    if terms := [term for term in family.go_terms if GO_FUNCTION.search(term.name)]:
-        return _answer(family, f"Its annotated molecular function is {_list(terms)}.")
-    return None
+    terms = [term for term in family.go_terms if GO_FUNCTION.search(term.name)]
+    text = "Its annotated molecular function is"
+    return _answer(family, f"{text} {_join(terms)}.") if terms else None
 
 
 def _answer_process(family: Family) -> Answer | None:
-    terms = [
-        term
-        for term in family.go_terms
-        if not GO_FUNCTION.search(term.name) and not GO_LOCATION.search(term.name)
-    ]
-    return _answer(family, f"It takes part in {_list(terms)}.") if terms else None
+    others = re.compile(f"{GO_FUNCTION.pattern}|{GO_COMPONENT.pattern}")
+    terms = [term for term in family.go_terms if not others.search(term.name)]
+    return _answer(family, f"It takes part in {_join(terms)}.") if terms else None
 
 
 def _answer_location(family: Family) -> Answer | None:
     if found := _pick(family, LOCATION):
         return found
-    if terms := [term for term in family.go_terms if GO_LOCATION.search(term.name)]:
-        return _answer(family, f"It is annotated to the {_list(terms)}.")
-    return None
+    terms = [term for term in family.go_terms if GO_COMPONENT.search(term.name)]
+    return _answer(family, f"It is annotated to the {_join(terms)}.") if terms else None
 
 
 def _answer_interaction(family: Family) -> Answer | None:
@@ -254,23 +254,20 @@ def _answer_interaction(family: Family) -> Answer | None:
 
 
 def _answer_gene(family: Family) -> Answer:
-    kinds = {
-        "Gene": "Rfam lists it as an RNA gene.",
-        "Cis-reg": "Rfam lists it as a cis-regulatory element.",
-        "Intron": "Rfam lists it as an intron.",
-    }
-    top = next(path[0] for path, name in RNA_TYPES.items() if name == family.rna_type)
-    return _answer(family, kinds[top])
+    kinds = {"Gene": "an RNA gene", "Cis-reg": "a cis-regulatory element", "Intron": "an intron"}
+    kind = kinds[PATH_OF_TYPE[family.rna_type][0]]
+    return _answer(family, f"Rfam lists it as {kind}.")
 
 
 def _answer_structure(family: Family) -> Answer | None:
-    state, _, source = family.structure.partition(";")
-    source = source.partition(";")[0].strip()
-    paper = re.fullmatch(r"(?:PMID:)?\s*(\d{5,8})", source)
-    if state not in ("Published", "Predicted") or not source:
+    state, _, rest = family.structure.partition(";")
+    source = rest.partition(";")[0].strip()
+    if state not in ("Published", "Predicted"):
         return None
-    if paper:
-        return Answer(f"Its consensus structure is {state.lower()} (PMID {paper[1]}).", (paper[1],))
+    if paper := re.fullmatch(r"(?:PMID:)?\s*(\d{5,8})", source):
+        text = f"Its consensus structure is {state.lower()} (PMID {paper[1]})."
+        return Answer(text, (paper[1],))
+    # What is left names a program or a person.
     if state == "Predicted" and re.search(r"fold|WAR|CMfinder|INFERNAL", source, re.IGNORECASE):
         return _answer(family, f"Its consensus structure is predicted with {source}.")
     return None
@@ -281,11 +278,9 @@ def _answer_clan(family: Family) -> Answer | None:
 
 
 def _answer_evidence(family: Family) -> Answer | None:
-    papers = family.evidence[:5]
-    if not papers:
-        return None
-    listed = _list([f"PMID {paper}" for paper in papers])
-    return Answer(f"It is described in {listed}.", tuple(papers))
+    papers = tuple(family.evidence[:MOST_PAPERS])
+    named = [f"PMID {paper}" for paper in papers]
+    return Answer(f"It is described in {_join(named)}.", papers) if papers else None
 
 
 ANSWERS: dict[str, Callable[[Family], Answer | None]] = {
@@ -307,13 +302,14 @@ ANSWERS: dict[str, Callable[[Family], Answer | None]] = {
 
 
 def _ask_type_check(rna: str, family: Family, seed: int) -> Question:
-    """A yes-or-no question, true for half of the RNAs: it cannot be answered without reading the RNA."""
+    """A question of yes or no, yes for half of the RNAs: the question does not give it away."""
     asked = family.rna_type
     answer = f"Yes, it is {with_article(family.rna_type)}."
     if fraction(seed, rna, "check") < 0.5:
         asked = _draw(other_types(family.rna_type), seed, rna, "other")
         answer = f"No, it is {with_article(family.rna_type)}."
-    return Question("check", f"Is this RNA {with_article(asked)}?", answer, tuple(family.evidence))
+    evidence = tuple(family.evidence)
+    return Question("check", f"Is this RNA {with_article(asked)}?", answer, evidence)
 
 
 def _name_and_type(family: Family) -> str:
@@ -327,14 +323,15 @@ def _answer(family: Family, text: str) -> Answer:
 
 
 def _pick(family: Family, pattern: re.Pattern[str]) -> Answer | None:
-    for sentence in family.sentences:
-        if _is_short(sentence) and pattern.search(sentence.text):
+    """The first short sentence of the comment that matches."""
+    for sentence in filter(_is_short, family.sentences):
+        if pattern.search(sentence.text):
             return Answer(sentence.text, _cited(family, sentence))
     return None
 
 
 def _is_short(sentence: Sentence) -> bool:
-    return 3 <= len(sentence.text.split()) <= LONGEST_ANSWER
+    return FEWEST_WORDS <= len(sentence.text.split()) <= MOST_WORDS
 
 
 def _cited(family: Family, sentence: Sentence) -> tuple[str, ...]:
@@ -343,9 +340,10 @@ def _cited(family: Family, sentence: Sentence) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cited)) or tuple(family.evidence)
 
 
-def _list(things: Sequence[Term | str]) -> str:
-    words = list(map(str, things))
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _join(things: Sequence[Term | str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *first, last = map(str, things)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _draw(choices: Sequence[str], seed: int, *key: object) -> str:

@@ -1,6 +1,5 @@
 """RNA-QA from Rfam: curated text about real sequences, without any language-model service."""
 
-import hashlib
 import json
 import shutil
 import sys
@@ -16,20 +15,35 @@ from rnagpt.rna_qa.clusters import cluster_sequences
 from rnagpt.rna_qa.export import ANNOTATIONS, QA, write_card, write_split
 from rnagpt.rna_qa.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.questions import annotate, ask
-from rnagpt.rna_qa.sources import Source
+from rnagpt.rna_qa.sources import Source, hash_file
 from rnagpt.rna_qa.splits import SPLITS, Member, find_leaks, fraction, split_members
 from rnagpt.rna_qa.stockholm import Problem, read_seed
+
+FILES_OF_A_BUILD = {".partial", "annotations", "qa", "README.md", "build.json"}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the content of a build, beside its sources."""
+    """What decides the content of a build beside its sources.
+
+    `test` and `validation` are shares of the sequence clusters, `test_families` a share of the
+    families; `clusters` is the method of `cluster_sequences`.
+    """
 
     random_seed: int = 0
     test: float = 0.06
     validation: float = 0.03
     test_families: float = 0.03
     clusters: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("test", "validation", "test_families"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
+        if self.test + self.validation >= 1:
+            raise ValueError(
+                f"test ({self.test}) and validation ({self.validation}) leave nothing to train on"
+            )
 
 
 @dataclass(frozen=True)
@@ -40,82 +54,60 @@ class Rna:
     sequence: str
     family: Family
     organism: str | None
+    cluster: int
+    split: str
 
 
 def build(
     seed: Source,
     families: Source | None,
     out: Path,
-    options: Options = Options(),
+    options: Options | None = None,
     *,
-    threads: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Build RNA-QA from Rfam's seed alignments into the folder `out`; returns the build's record.
 
-    Work goes on in ``out/.partial`` and is moved into place at the end, ``build.json`` last: a build that
-    was interrupted is not mistaken for a finished one, and the next run takes up its downloads and its
-    clusters. The same sources and options give the same bytes.
+    The work goes on in ``out/.partial`` and is moved into place at the end, ``build.json`` (the
+    record) last: a build that was interrupted is not mistaken for a finished one, and the next run
+    goes on with its downloads and its clusters. The same sources and options give the same bytes;
+    a build that is there already is left as it is.
+
+    Args:
+        families: Rfam's `family` table, which fills what seeds leave empty.
+        overwrite: Replace another build in `out`.
 
     Raises:
         FileExistsError: if `out` holds another build, or files that are not a build's.
         ValueError: if the sources are not what they should be.
-        RuntimeError: if the splits leak, or no clustering method is installed.
+        RuntimeError: if the splits leak, or the clustering fails.
     """
+    options = options or Options()
+    sources = {"seed": seed} | ({"families": families} if families else {})
     request = {
         "options": asdict(options),
-        "sources": {
-            name: source.label for name, source in (("seed", seed), ("families", families)) if source
-        },
+        "sources": {name: source.label for name, source in sources.items()},
     }
-    finished = _find_finished(out, request, overwrite)
-    if finished:
-        print(f"{out} holds this build already; nothing to do", file=sys.stderr)
+    if finished := _find_finished(out, request, overwrite):
+        print(f"{out} holds this very build; nothing to do", file=sys.stderr)
         return finished
     partial = out / ".partial"
     partial.mkdir(parents=True, exist_ok=True)
-    paths = {"seed": seed.fetch(partial)} | (
-        {"families": families.fetch(partial)} if families else {}
-    )
+    paths = {name: source.fetch(partial) for name, source in sources.items()}
 
     problems: list[Problem] = []
-    rnas, duplicates = _read_rnas(paths["seed"], paths.get("families"), problems)
-    unique = sorted({rna.sequence for rna in rnas})
-    print(f"clustering {len(unique):,} sequences", file=sys.stderr)
-    labels, method = cluster_sequences(unique, partial / "clusters", options.clusters, threads)
-    cluster_of = dict(zip(unique, labels, strict=True))
-    members = [
-        Member(
-            sequence=rna.sequence,
-            cluster=cluster_of[rna.sequence],
-            family=rna.family.accession,
-            clan=rna.family.clan,
-            transcript=rna.family.transcript,
-            rna_type=rna.family.rna_type,
-        )
-        for rna in rnas
-    ]
-    splits = split_members(
-        members, options.random_seed, options.test, options.validation, options.test_families
-    )
-    if leaks := find_leaks(members, splits):
-        raise RuntimeError(f"the splits leak ({len(leaks)} times), first: {leaks[0]}")
-
-    counts = _write_rows(partial, rnas, members, splits, options.random_seed)
+    found, read = _read_sequences(paths["seed"], paths.get("families"), problems)
+    rnas, clustering = _split(found, partial / "clusters", options)
     record = {
         "data_set": "RNA-QA, Rfam build",
         **request,
-        "sha256": {name: _hash(path) for name, path in paths.items()},
-        "clustering": method,
-        "counts": counts,
-        "identical_sequences_joined": duplicates,
-        "training_families_without_training_sequences": _count_untrained(members, splits),
-        "problems": {
-            "count": len(problems),
-            "records": [str(problem) for problem in problems],
-        },
+        "sha256": {name: hash_file(path) for name, path in paths.items()},
+        "clustering": clustering,
+        "read": read,
+        "counts": _write_rows(partial, rnas, options.random_seed),
+        "problems": [str(problem) for problem in problems],
     }
-    write_card(partial / "README.md", counts)
+    write_card(partial / "README.md", record)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     _move_into_place(partial, out, record)
@@ -123,131 +115,162 @@ def build(
 
 
 def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The record of the same build if it is there; refuses to touch anything else."""
+    """The record of this very build if it is there and to be kept.
+
+    Refuses a folder that holds anything but a build, or another one that is not to be overwritten.
+    """
     record_path = out / "build.json"
-    if record_path.exists() and not overwrite:
+    if record_path.exists():
+        if overwrite:
+            return None
         record = json.loads(record_path.read_text(encoding="utf-8"))
-        if all(record.get(key) == value for key, value in request.items()):
-            return record
+        different = [key for key, value in request.items() if record.get(key) != value]
+        if different:
+            raise FileExistsError(
+                f"{out} holds a build with other {' and '.join(different)}; choose another "
+                "folder, or replace it with --overwrite"
+            )
+        return record
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    # What an interrupted build leaves, its last steps included.
+    if others := names - (FILES_OF_A_BUILD if ".partial" in names else set()):
         raise FileExistsError(
-            f"{out} holds a build with other settings or sources; choose another folder, or pass "
-            "--overwrite to replace it"
+            f"{out} holds files of something else ({min(others)}); choose an empty folder"
         )
-    ours = {".partial", "annotations", "qa", "README.md", "build.json"}
-    others = sorted(path.name for path in out.iterdir() if path.name not in ours) if out.exists() else []
-    if others and not record_path.exists():
-        raise FileExistsError(f"{out} holds files of something else ({others[0]}); choose an empty folder")
     return None
 
 
-def _read_rnas(
+def _read_sequences(
     seed: Path, families: Path | None, problems: list[Problem]
-) -> tuple[list[Rna], int]:
-    """The RNAs of the seeds, identical sequences of one family joined, and how many were joined."""
+) -> tuple[list[tuple[str, str, Family, str | None]], dict[str, int]]:
+    """Id, sequence, family and organism of each RNA, identical ones of a family joined."""
     table = read_family_table(families, problems) if families else {}
-    rnas: list[Rna] = []
-    duplicates = 0
-    for record in tqdm(read_seed(seed, problems), desc="reading families", unit=" families"):
+    found = []
+    read = Counter(families=0, sequences=0, duplicates=0)
+    for record in tqdm(read_seed(seed, problems), desc="reading", unit=" families", disable=None):
         family = describe_family(record, table.get(record.accession), problems)
         if family is None:
             continue
         seen: set[str] = set()
         for name, sequence in record.sequences:
-            if sequence in seen:
-                duplicates += 1
-                continue
+            if sequence not in seen:
+                found.append((name, sequence, family, record.organisms.get(name)))
             seen.add(sequence)
-            rnas.append(Rna(name, sequence, family, record.organisms.get(name)))
-    return rnas, duplicates
+        read["families"] += 1
+        read["sequences"] += len(record.sequences)
+        read["duplicates"] += len(record.sequences) - len(seen)
+    return found, dict(read)
 
 
-def _write_rows(
-    folder: Path, rnas: list[Rna], members: list[Member], splits: list[str], seed: int
-) -> dict[str, dict[str, dict[str, int]]]:
-    """Write both configurations, RNAs in a drawn order so that the head of a file is a sample of it."""
-    chosen: dict[str, list[int]] = defaultdict(list)
-    for number, split in enumerate(splits):
-        chosen[split].append(number)
+def _split(
+    found: list[tuple[str, str, Family, str | None]],
+    folder: Path,
+    options: Options,
+) -> tuple[list[Rna], str]:
+    """The RNAs with their clusters and splits, and the method of the clustering."""
+    unique = sorted({sequence for _, sequence, _, _ in found})
+    print(f"clustering {len(unique):,} different sequences", file=sys.stderr)
+    labels, method = cluster_sequences(unique, folder, options.clusters)
+    cluster_of = dict(zip(unique, labels, strict=True))
+    members = [
+        Member(
+            sequence=sequence,
+            cluster=cluster_of[sequence],
+            family=family.accession,
+            clan=family.clan,
+            transcript=family.transcript,
+            rna_type=family.rna_type,
+        )
+        for _, sequence, family, _ in found
+    ]
+    splits = split_members(
+        members, options.random_seed, options.test, options.validation, options.test_families
+    )
+    if leaks := find_leaks(members, splits):
+        raise RuntimeError(f"the splits leak in {len(leaks):,} places, the first: {leaks[0]}")
+    rnas = [
+        Rna(*one, cluster=member.cluster, split=split)
+        for one, member, split in zip(found, members, splits, strict=True)
+    ]
+    return rnas, method
+
+
+def _write_rows(folder: Path, rnas: list[Rna], seed: int) -> dict[str, dict[str, dict[str, int]]]:
+    """Write both configurations; returns the numbers of rows, by configuration and split.
+
+    RNAs come in a drawn order, so that the head of a file is a sample of the whole.
+    """
+    chosen: dict[str, list[Rna]] = defaultdict(list)
+    for rna in rnas:
+        chosen[rna.split].append(rna)
     annotation_of = {rna.family.accession: annotate(rna.family) for rna in rnas}
     counts: dict[str, dict[str, dict[str, int]]] = {"annotations": {}, "qa": {}}
-
-    def annotation_rows(numbers: list[int], split: str) -> Iterator[dict[str, Any]]:
-        for number in numbers:
-            rna, member = rnas[number], members[number]
-            yield {
-                "id": rna.id,
-                "sequence": rna.sequence,
-                "rna_type": rna.family.rna_type,
-                "family": rna.family.name,
-                "family_accession": rna.family.accession,
-                "family_description": rna.family.description,
-                "clan": rna.family.clan,
-                "organism": rna.organism,
-                "annotation": annotation_of[rna.family.accession],
-                "evidence": rna.family.evidence,
-                "cluster": member.cluster,
-                "split": split,
-            }
-
-    def qa_rows(numbers: list[int], split: str) -> Iterator[dict[str, Any]]:
-        for rna in tqdm([rnas[number] for number in numbers], desc=f"asking, {split}", unit=" RNAs"):
-            for question in ask(rna.id, rna.sequence, rna.family, seed):
-                yield {
-                    "id": rna.id,
-                    "sequence": rna.sequence,
-                    "question": question.question,
-                    "answer": question.answer,
-                    "evidence": list(question.evidence),
-                    "category": question.category,
-                    "family": rna.family.name,
-                    "rna_type": rna.family.rna_type,
-                    "split": split,
-                }
-
     for split in SPLITS:
-        numbers = sorted(
+        drawn = sorted(
             chosen[split],
-            key=lambda number: (fraction(seed, "order", rnas[number].id), members[number].family),
+            key=lambda rna: (fraction(seed, "order", rna.id), rna.family.accession),
         )
+        # Asked twice, here and below: cheaper than keeping all rows, and shards are named by
+        # their number.
         categories = Counter(
             question.category
-            for number in numbers
-            for question in ask(
-                rnas[number].id, rnas[number].sequence, rnas[number].family, seed
-            )
+            for rna in drawn
+            for question in ask(rna.id, rna.sequence, rna.family, seed)
         )
-        write_split(
-            folder / "annotations", split, annotation_rows(numbers, split), len(numbers), ANNOTATIONS
-        )
-        write_split(folder / "qa", split, qa_rows(numbers, split), categories.total(), QA)
+        rows = sum(categories.values())
+        annotations = (_annotation_row(rna, annotation_of) for rna in drawn)
+        write_split(folder / "annotations", split, annotations, len(drawn), ANNOTATIONS)
+        asked = tqdm(drawn, desc=f"asking, {split}", unit=" RNAs", disable=None)
+        questions = (row for rna in asked for row in _qa_rows(rna, seed))
+        write_split(folder / "qa", split, questions, rows, QA)
         counts["annotations"][split] = {
-            "rows": len(numbers),
-            "families": len({members[number].family for number in numbers}),
-            "clusters": len({members[number].cluster for number in numbers}),
+            "rows": len(drawn),
+            "families": len({rna.family.accession for rna in drawn}),
+            "clusters": len({rna.cluster for rna in drawn}),
         }
-        counts["qa"][split] = {"rows": categories.total(), **dict(sorted(categories.items()))}
+        counts["qa"][split] = {"rows": rows, **dict(sorted(categories.items()))}
     return counts
 
 
-def _count_untrained(members: list[Member], splits: list[str]) -> int:
-    by_family: dict[str, set[str]] = defaultdict(set)
-    for member, split in zip(members, splits, strict=True):
-        by_family[member.family].add(split)
-    return sum("train" not in found and "test_families" not in found for found in by_family.values())
+def _annotation_row(rna: Rna, annotation_of: dict[str, str]) -> dict[str, Any]:
+    return {
+        "id": rna.id,
+        "sequence": rna.sequence,
+        "rna_type": rna.family.rna_type,
+        "family": rna.family.name,
+        "family_accession": rna.family.accession,
+        "family_description": rna.family.description,
+        "clan": rna.family.clan,
+        "organism": rna.organism,
+        "annotation": annotation_of[rna.family.accession],
+        "evidence": rna.family.evidence,
+        "cluster": rna.cluster,
+        "split": rna.split,
+    }
+
+
+def _qa_rows(rna: Rna, seed: int) -> Iterator[dict[str, Any]]:
+    for question in ask(rna.id, rna.sequence, rna.family, seed):
+        yield {
+            "id": rna.id,
+            "sequence": rna.sequence,
+            "question": question.question,
+            "answer": question.answer,
+            "evidence": list(question.evidence),
+            "category": question.category,
+            "family": rna.family.name,
+            "rna_type": rna.family.rna_type,
+            "split": rna.split,
+        }
 
 
 def _move_into_place(partial: Path, out: Path, record: dict[str, Any]) -> None:
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    (partial / "build.json").write_text(f"{text}\n", encoding="utf-8")
     (out / "build.json").unlink(missing_ok=True)
     for name in ("annotations", "qa"):
         shutil.rmtree(out / name, ignore_errors=True)
         (partial / name).rename(out / name)
-    (partial / "README.md").replace(out / "README.md")
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    (partial / "build.json").write_text(text, encoding="utf-8")
-    (partial / "build.json").rename(out / "build.json")
+    for name in ("README.md", "build.json"):
+        (partial / name).replace(out / name)
     shutil.rmtree(partial)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,24 +9,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-
 RFAM = "https://ftp.ebi.ac.uk/pub/databases/Rfam/CURRENT"
 CHUNK = 1 << 20
+TIMEOUT = 60  # seconds without a byte
 
 
 def default_seed_url() -> str:
-    """Rfam's seed alignments, current release, or ``RNAQA_RFAM_SEED_URL``."""
+    """Rfam's seed alignments, current release; ``RNAQA_RFAM_SEED_URL`` names another address."""
     return os.environ.get("RNAQA_RFAM_SEED_URL", f"{RFAM}/Rfam.seed.gz")
 
 
 def default_family_url() -> str:
-    """The `family` table of Rfam's database dump, or ``RNAQA_RFAM_FAMILY_URL``."""
+    """The `family` table of Rfam's dump; ``RNAQA_RFAM_FAMILY_URL`` names another address."""
     return os.environ.get("RNAQA_RFAM_FAMILY_URL", f"{RFAM}/database_files/family.txt.gz")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file given by its path or its http(s) or ftp address."""
+    """A file, given by its path or by its http, https or ftp address."""
 
     location: str
 
@@ -36,55 +36,79 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What tells this source from another: its address, or the SHA-256 of the file."""
-        if self.is_address:
-            return self.location
-        with self.fetch(Path()).open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        """What tells this source from another: the address, or the hash of the file."""
+        return self.location if self.is_address else f"sha256:{hash_file(self._path())}"
 
     def fetch(self, folder: Path) -> Path:
-        """The file's path; an address is downloaded into `folder` first."""
-        if self.is_address:
-            return download(self.location, folder / self.location.rsplit("/", 1)[-1])
+        """The file's path; from an address it is downloaded into `folder` first."""
+        if not self.is_address:
+            return self._path()
+        # The address is in the name, so that one folder never passes off one file as another.
+        key = hashlib.sha256(self.location.encode()).hexdigest()[:8]
+        return download(self.location, folder / f"{key}-{self.location.rsplit('/', 1)[-1]}")
+
+    def _path(self) -> Path:
         path = Path(self.location).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         return path
 
 
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def download(address: str, path: Path) -> Path:
-    """Download to `path` unless it is there; what an earlier try left in ``path.part`` is gone on with.
+    """Download to `path` unless it is there.
+
+    The bytes go to ``path.part``; what an earlier try left there is gone on with if the server
+    can, else it is begun anew.
 
     Raises:
-        OSError: if the address cannot be read, or fewer bytes came than were announced.
+        OSError: if the address cannot be read, or fewer bytes come than were announced.
     """
     if path.exists():
         return path
-    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        missing = _fetch_rest(address, part)
+    except OSError as error:  # urllib's errors are among them
+        raise OSError(
+            f"{address}: {error}; run again to go on, or give a file that you got yourself"
+        ) from error
+    if missing:
+        raise OSError(f"{address}: {missing:,} bytes did not come; run again to go on with them")
+    part.rename(path)
+    return path
+
+
+def _fetch_rest(address: str, part: Path) -> int:
+    """Append to `part` what it lacks of the file; returns how many announced bytes are missing."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            resumed = response.status == 206
-            have = have if resumed else 0
-            announced = response.headers.get("Content-Length")
-            total = have + int(announced) if announced else None
-            with (
-                part.open("ab" if resumed else "wb") as file,
-                tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=path.name) as bar,
-            ):
-                while chunk := response.read(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # the whole file was there, only its renaming was missing
-            raise OSError(f"{address}: {error}; pass a file that you downloaded yourself") from error
-        total = have
-    except urllib.error.URLError as error:
-        raise OSError(f"{address}: {error.reason}; pass a file that you downloaded yourself") from error
-    if total is not None and part.stat().st_size != total:
-        raise OSError(
-            f"{address}: {part.stat().st_size:,} of {total:,} bytes came; run again to go on with the rest"
+        if error.code != 416 or not have:
+            raise
+        part.unlink()  # it does not fit this file: whole already, or of another one
+        return _fetch_rest(address, part)
+    with response:
+        resumed = response.status == 206
+        length = response.headers.get("Content-Length")
+        have = have if resumed else 0
+        total = have + int(length) if length else None
+        bar = tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None
         )
-    part.rename(path)
-    return path
+        with part.open("ab" if resumed else "wb") as file, bar:
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    return 0 if total is None else total - part.stat().st_size

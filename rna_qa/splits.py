@@ -1,13 +1,15 @@
-"""Splits without leakage: train / validation / test by sequence cluster, test_families by family."""
+"""Splits without leakage: train, validation and test by sequence cluster, the rest by family."""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-
 SPLITS = ("train", "validation", "test", "test_families")
-LARGEST_GROUP = 0.005  # of all sequences: a larger group of families is never held out
+# A type with fewer families gives none away; a group of families that holds more than this share
+# of all sequences (ten at least) is never held out.
+FEWEST_FAMILIES = 5
+LARGEST_GROUP = 0.005
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,11 @@ class Member:
     transcript: str | None
     rna_type: str
 
-
-def fraction(seed: int, *key: object) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments (BLAKE2b)."""
-    text = "\x1f".join(map(str, (seed, *key)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
+    @property
+    def unions(self) -> list[tuple[str, str]]:
+        """What unites the member's family with others."""
+        unions = (("clan", self.clan), ("transcript", self.transcript))
+        return [(kind, name) for kind, name in unions if name]
 
 
 class Groups:
@@ -48,6 +50,13 @@ class Groups:
         self._parent[self.root(second)] = self.root(first)
 
 
+def fraction(seed: int, *key: object) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments (BLAKE2b)."""
+    text = "\x1f".join(map(str, (seed, *key)))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
 def split_members(
     members: Sequence[Member],
     seed: int = 0,
@@ -55,56 +64,55 @@ def split_members(
     validation: float = 0.03,
     families: float = 0.03,
 ) -> list[str]:
-    """Give each member a split.
+    """Give each member its split.
 
-    `families` is the share of families held out whole for test_families, together with their clans, the
-    other regions of their transcripts and every family that shares a cluster with them, spread over the
-    RNA types. Of the other clusters
-    the shares `test` and `validation` are drawn; a family that would lose all its training sequences
-    gets its last drawn cluster back.
+    Args:
+        test, validation: Shares of the clusters to draw. A family that would lose all its training
+            sequences gets the last of its drawn clusters back.
+        families: Share of the families of each RNA type to hold out whole for test_families,
+            together with their clans, the other regions of their transcripts, and every family
+            that shares a cluster with them.
     """
     held_out = hold_out_families(members, seed, families)
-    # A cluster is drawn by its smallest sequence, not by its number, which depends on the other clusters.
+    # Drawn by its smallest sequence: its number depends on what else was clustered.
     key: dict[int, str] = {}
+    clusters_of: dict[str, set[int]] = defaultdict(set)
     for member in members:
         key[member.cluster] = min(member.sequence, key.get(member.cluster, member.sequence))
+        clusters_of[member.family].add(member.cluster)
     draw = {cluster: fraction(seed, "cluster", sequence) for cluster, sequence in key.items()}
     split_of = {
         cluster: "test" if at < test else "validation" if at < test + validation else "train"
         for cluster, at in draw.items()
     }
-    clusters_of: dict[str, set[int]] = defaultdict(set)
-    for member in members:
-        if member.family in held_out:
-            split_of[member.cluster] = "test_families"
-        else:
-            clusters_of[member.family].add(member.cluster)
-    for clusters in clusters_of.values():
-        if not any(split_of[cluster] == "train" for cluster in clusters):
+    for family, clusters in clusters_of.items():
+        if family in held_out:
+            split_of.update(dict.fromkeys(clusters, "test_families"))
+        elif not any(split_of[cluster] == "train" for cluster in clusters):
             split_of[max(clusters, key=draw.__getitem__)] = "train"
     return [split_of[member.cluster] for member in members]
 
 
 def hold_out_families(members: Sequence[Member], seed: int, share: float) -> set[str]:
-    """Draw the families of test_families: about `share` of each RNA type with five families or more."""
+    """Draw the families of test_families, about `share` of each RNA type's."""
     groups = Groups()
     sizes = Counter(member.family for member in members)
     type_of = {member.family: member.rna_type for member in members}
     for member in members:
-        groups.join(("cluster", member.cluster), member.family)
-        for kind, name in _families_of_families(member):
-            groups.join((kind, name), member.family)
-    together: dict[Hashable, list[str]] = defaultdict(list)
+        for union in (("cluster", member.cluster), *member.unions):
+            groups.join(union, member.family)
+    united: dict[Hashable, list[str]] = defaultdict(list)
     for family in sorted(sizes):
-        together[groups.root(family)].append(family)
+        united[groups.root(family)].append(family)
     quota = {
-        rna_type: max(1, round(share * count)) if count >= 5 and share > 0 else 0
+        rna_type: max(1, round(share * count)) if count >= FEWEST_FAMILIES and share > 0 else 0
         for rna_type, count in Counter(type_of.values()).items()
     }
+    largest = max(10, LARGEST_GROUP * len(members))
     held_out: set[str] = set()
-    for group in sorted(together.values(), key=lambda group: fraction(seed, "families", group[0])):
+    for group in sorted(united.values(), key=lambda group: fraction(seed, "families", group[0])):
         wanted = Counter(type_of[family] for family in group)
-        small = sum(sizes[family] for family in group) <= max(10, LARGEST_GROUP * len(members))
+        small = sum(sizes[family] for family in group) <= largest
         if small and all(count <= quota[rna_type] for rna_type, count in wanted.items()):
             held_out.update(group)
             for rna_type, count in wanted.items():
@@ -112,22 +120,19 @@ def hold_out_families(members: Sequence[Member], seed: int, share: float) -> set
     return held_out
 
 
-def _families_of_families(member: Member) -> list[tuple[str, str]]:
-    """What joins a member's family to others: its clan, its transcript."""
-    pairs = (("clan", member.clan), ("transcript", member.transcript))
-    return [(kind, name) for kind, name in pairs if name]
-
-
 def find_leaks(members: Iterable[Member], splits: Iterable[str]) -> list[str]:
-    """What lies in two splits and must not: clusters, sequences, and held-out families and clans."""
+    """What lies in two splits and must not.
+
+    Clusters and sequences may lie in one split alone; families, clans and transcripts that are in
+    test_families in no other.
+    """
     places: dict[tuple[str, Hashable], set[str]] = defaultdict(set)
     for member, split in zip(members, splits, strict=True):
-        places["cluster", member.cluster].add(split)
-        places["sequence", member.sequence].add(split)
+        for thing in (("cluster", member.cluster), ("sequence", member.sequence)):
+            places[thing].add(split)
         side = "test_families" if split == "test_families" else "the other splits"
-        places["family", member.family].add(side)
-        for kind, name in _families_of_families(member):
-            places[kind, name].add(side)
+        for union in (("family", member.family), *member.unions):
+            places[union].add(side)
     return [
         f"{kind} {name} lies in {' and '.join(sorted(where))}"
         for (kind, name), where in places.items()

@@ -1,17 +1,16 @@
-"""Streaming reader of Rfam's seed alignments (Stockholm 1.0, several families in one file).
+"""Streaming reader of Rfam's seed alignments: Stockholm 1.0, many families in one file.
 
-The format is that of https://rfam.org/help ("Stockholm format"): ``#=GF`` lines describe the family,
-``#=GS`` lines a sequence, ``#=GC`` and ``#=GR`` lines columns; ``//`` ends a family.
+The format is described at https://docs.rfam.org (Stockholm format): ``#=GF`` lines describe the
+family, ``#=GS`` lines a sequence, ``#=GC`` and ``#=GR`` lines columns; ``//`` ends a family.
 """
 
 import gzip
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
-
 
 GAPS = str.maketrans("", "", "-._~")
 IUPAC = re.compile("[ACGURYKMSWBDHVN]+")
@@ -26,23 +25,28 @@ class Problem:
     line: int
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.record}: {self.reason}"
+        return f"line {self.line:,}, {self.record}: {self.reason}"
 
 
 @dataclass
 class SeedFamily:
     """One family of a seed file.
 
-    `features` holds the values of each ``#=GF`` tag in order; `references` maps the number of a cited
-    paper to its PubMed id; `sequences` are (name, ungapped sequence) with U for T; `organisms` maps the
-    names of those sequences whose ``#=GS`` lines state a species.
+    Attributes:
+        accession: ``#=GF AC``, e.g. "RF00001".
+        line: Number of the line where the family begins.
+        features: The values of each ``#=GF`` tag, in order.
+        references: PubMed id of each numbered paper (``#=GF RN`` and ``RM``).
+        organisms: Species of the sequences whose ``#=GS … OS`` line states one.
+        sequences: Names with sequences, gaps removed, upper case, U for T.
     """
 
     accession: str
+    line: int
     features: dict[str, list[str]]
     references: dict[str, str] = field(default_factory=dict)
-    sequences: list[tuple[str, str]] = field(default_factory=list)
     organisms: dict[str, str] = field(default_factory=dict)
+    sequences: list[tuple[str, str]] = field(default_factory=list)
 
     def feature(self, tag: str) -> str:
         """The values of a ``#=GF`` tag joined by blanks; empty when there are none."""
@@ -59,18 +63,66 @@ class _Block:
     organisms: dict[str, str] = field(default_factory=dict)
     rows: dict[str, str] = field(default_factory=dict)
     row_lines: dict[str, int] = field(default_factory=dict)
-    columns: str = ""
+    consensus: str = ""
 
     @property
     def label(self) -> str:
-        for tag in ("AC", "ID"):
-            if self.features.get(tag):
-                return self.features[tag][0]
-        return "family without a name"
+        named = self.features.get("AC") or self.features.get("ID")
+        return named[0] if named else "family without a name"
 
 
-def decode_line(line: bytes) -> str:
-    """Decode UTF-8, or Latin-1 where a line is not UTF-8 (Rfam's dumps mix both)."""
+def read_seed(path: Path, problems: list[Problem]) -> Iterator[SeedFamily]:
+    """Yield the sound families of a seed file, plain or gzipped, one in memory at a time.
+
+    What is left out is appended to `problems`: whole families (no accession, no end, no sound
+    sequence, an accession seen before) and single sequences (letters that are not IUPAC
+    nucleotides, a row of another length than its alignment, nothing but gaps).
+
+    Raises:
+        ValueError: if there is no sound family in the file, or its compressed stream is damaged.
+    """
+    seen: set[str] = set()
+    for block, complete in _read_blocks(path, problems):
+        family = _judge(block, problems) if complete else None
+        if not complete:
+            problems.append(Problem(block.label, "has no end ('//' is missing)", block.line))
+        elif family and family.accession in seen:
+            problems.append(Problem(family.accession, "accession seen before", block.line))
+        elif family:
+            seen.add(family.accession)
+            yield family
+    if not seen:
+        found = f"; the first problem is: {problems[0]}" if problems else ""
+        raise ValueError(
+            f"{path}: no sound family found; expected Rfam's seed alignments (Rfam.seed.gz), "
+            f"families that begin with '# STOCKHOLM 1.0' and end with '//'{found}"
+        )
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line of a plain or gzipped file.
+
+    The first two bytes tell which it is, not the name. Line ends and trailing blanks are removed.
+
+    Raises:
+        ValueError: if the compressed stream is cut off or damaged.
+    """
+    number = 0
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, _decode(line).rstrip()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(
+            f"{path}: the compressed file is damaged or cut off after line {number:,} ({error}); "
+            "delete it and get it again"
+        ) from error
+
+
+def _decode(line: bytes) -> str:
+    """Decode UTF-8, or Latin-1 where a line is not UTF-8: Rfam's dumps hold both."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -79,132 +131,90 @@ def decode_line(line: bytes) -> str:
 
 
 def _mend_encoding(run: re.Match[str]) -> str:
-    """Undo a UTF-8 character that was read as code page 850 ("5ÔÇÖ" for "5’"): some seeds hold them."""
+    """Undo UTF-8 that was once read as code page 850 ("5ÔÇÖ" for "5’"), as in some seeds."""
     try:
         return run[0].encode("cp850").decode("utf-8")
     except UnicodeError:
         return run[0]
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a plain or gzipped file for reading; the first two bytes decide, not the name."""
-    with path.open("rb") as file:
-        magic = file.read(2)
-    return gzip.open(path, "rb") if magic == b"\x1f\x8b" else path.open("rb")  # type: ignore[return-value]
-
-
-def read_seed(path: Path, problems: list[Problem]) -> Iterator[SeedFamily]:
-    """Yield the sound families of a seed file, one in memory at a time.
-
-    What is left out is appended to `problems`: whole families (no accession, no end, no sound sequence,
-    an accession seen before) and single sequences (letters that are not IUPAC nucleotides, a row of
-    another length than its alignment, nothing but gaps).
-
-    Raises:
-        ValueError: if the file holds no family in Stockholm format, or its compressed stream is cut off.
-    """
-    seen: set[str] = set()
-    for block, complaint in _read_blocks(path, problems):
-        if complaint:
-            problems.append(Problem(block.label, complaint, block.line))
-            continue
-        family = _judge(block, problems)
-        if family is None:
-            continue
-        if family.accession in seen:
-            problems.append(Problem(family.accession, "accession seen before", block.line))
-            continue
-        seen.add(family.accession)
-        yield family
-    if not seen:
-        raise ValueError(
-            f"{path}: no family found; expected Rfam's seed alignments (Rfam.seed.gz), families in "
-            "Stockholm format that begin with '# STOCKHOLM 1.0' and end with '//'"
-        )
-
-
-def _read_blocks(path: Path, problems: list[Problem]) -> Iterator[tuple[_Block, str]]:
-    """Yield each block of lines with a complaint, empty when it began and ended as it must."""
+def _read_blocks(path: Path, problems: list[Problem]) -> Iterator[tuple[_Block, bool]]:
+    """Yield each family's lines, and whether they have an end."""
     block: _Block | None = None
     stray = False
-    number = 0
-    with open_bytes(path) as file:
-        try:
-            for number, raw in enumerate(file, start=1):
-                line = decode_line(raw).rstrip()
-                if line.lstrip("\ufeff").startswith("# STOCKHOLM"):
-                    if block:
-                        yield block, "has no end ('//' is missing)"
-                    block, stray = _Block(number), False
-                elif block is None:
-                    if line and line != "//" and not stray:
-                        stray = True
-                        problems.append(
-                            Problem("lines between families", "no '# STOCKHOLM' line before them", number)
-                        )
-                elif line == "//":
-                    yield block, ""
-                    block = None
-                elif line:
-                    _add_line(block, line, number, problems)
-        except EOFError as error:
-            raise ValueError(
-                f"{path}: the compressed file is cut off after line {number}; download it again"
-            ) from error
+    for number, line in read_lines(path):
+        if line.lstrip("\ufeff").startswith("# STOCKHOLM"):
+            if block:
+                yield block, False
+            block, stray = _Block(number), False
+        elif line == "//":
+            if block:
+                yield block, True
+            block = None
+        elif line and block:
+            _add_line(block, line, number, problems)
+        elif line and not stray:
+            # One complaint for all the lines of a family whose header is missing.
+            stray = True
+            problems.append(Problem(line[:40], "no '# STOCKHOLM' line before it", number))
     if block:
-        yield block, "has no end ('//' is missing)"
+        yield block, False
 
 
 def _add_line(block: _Block, line: str, number: int, problems: list[Problem]) -> None:
-    if line.startswith("#=GF"):
-        tag, value = line[4:].split(maxsplit=1)[0], line[10:].strip()
+    words = line.split(maxsplit=3)
+    if line.startswith("#=GF") and len(words) > 1:
+        tag, value = words[1], line.split(maxsplit=2)[2] if len(words) > 2 else ""
         block.features.setdefault(tag, []).append(value)
         if tag == "RM" and value.isdigit():
             reference = block.features.get("RN", ["[1]"])[-1].strip("[]")
             block.references[reference] = value
     elif line.startswith("#=GS"):
-        words = line.split(maxsplit=3)
         if len(words) == 4 and words[2] == "OS":
             block.organisms[words[1]] = words[3]
     elif line.startswith("#=GC"):
-        words = line.split()
+        # Not SS_cons_pk and its like, which stand beside it.
         if len(words) == 3 and words[1] == "SS_cons":
-            block.columns += words[2]
+            block.consensus += words[2]
     elif not line.startswith("#"):
-        words = line.split()
-        if len(words) != 2:
-            problems.append(
-                Problem(block.label, f"not a name and a row of an alignment: {line[:40]!r}", number)
-            )
-            return
-        # Rows of one name are one sequence: the format allows an alignment to be wrapped.
-        block.rows[words[0]] = block.rows.get(words[0], "") + words[1]
-        block.row_lines.setdefault(words[0], number)
+        if len(words) == 2:
+            # Rows of one name are one sequence: the format allows an alignment to be wrapped.
+            block.rows[words[0]] = block.rows.get(words[0], "") + words[1]
+            block.row_lines.setdefault(words[0], number)
+        else:
+            reason = f"expected a name and a row of the alignment, found {line[:40]!r}"
+            problems.append(Problem(block.label, reason, number))
 
 
 def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
+    """The family of a block with its sound sequences; None, and a problem, if there is none."""
     accession = block.features.get("AC", [""])[0]
     if not accession:
         problems.append(Problem(block.label, "no accession (#=GF AC)", block.line))
         return None
-    family = SeedFamily(accession, block.features, block.references, organisms=block.organisms)
     lengths = Counter(map(len, block.rows.values()))
-    width = len(block.columns) or (lengths.most_common(1)[0][0] if lengths else 0)
+    width = len(block.consensus) or max(lengths, key=lengths.__getitem__, default=0)
+    sequences = []
     for name, row in block.rows.items():
         sequence = row.translate(GAPS).upper().replace("T", "U")
-        reason = ""
-        if len(row) != width:
-            reason = f"row of {len(row)} columns in an alignment of {width}"
-        elif not sequence:
-            reason = "nothing but gaps"
-        elif not IUPAC.fullmatch(sequence):
-            letters = "".join(sorted(set(IUPAC.sub("", sequence))))
-            reason = f"letters that are not nucleotides: {letters!r}"
-        if reason:
+        if reason := _find_fault(row, sequence, width):
             problems.append(Problem(f"{accession} {name}", reason, block.row_lines[name]))
         else:
-            family.sequences.append((name, sequence))
-    if not family.sequences:
+            sequences.append((name, sequence))
+    if not sequences:
         problems.append(Problem(accession, "no sound sequence", block.line))
         return None
-    return family
+    return SeedFamily(
+        accession, block.line, block.features, block.references, block.organisms, sequences
+    )
+
+
+def _find_fault(row: str, sequence: str, width: int) -> str:
+    if len(row) != width:
+        return f"a row of {len(row):,} columns in an alignment of {width:,}"
+    if not sequence:
+        return "nothing but gaps"
+    if not IUPAC.fullmatch(sequence):
+        letters = "".join(sorted(set(IUPAC.sub("", sequence))))
+        return f"letters that are not nucleotides: {letters!r}"
+    return ""
