@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     BatchFeature,
     Cache,
     DynamicCache,
-    PreTrainedConfig,
     StoppingCriteria,
     StoppingCriteriaList,
     TextIteratorStreamer,
@@ -26,6 +26,10 @@ from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 MAX_NEW_TOKENS = 256
 # Questions are sorted by length among so many batches: enough to pad little, few enough to stream.
 _BATCHES_SORTED_TOGETHER = 4
+
+# The tokenizer is found by way of the configuration. Unless that is known, transformers asks, on
+# standard input, whether to run the code that lies beside the weights; it is this very code.
+AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
 
 
 def _check_model_type(name_or_path: str) -> None:
-    model_type = PreTrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
+    model_type = RnaGptConfig.get_config_dict(name_or_path)[0].get("model_type")
     if model_type != RnaGptConfig.model_type:
         raise ValueError(
             f"{name_or_path} holds a model of type {model_type!r}, not "
@@ -280,8 +284,6 @@ class RnaChat:
             if cached != given:
                 break
             num_shared += 1
-        while num_shared and input_ids[num_shared] == self.processor.rna_token_id:
-            num_shared -= 1  # an RNA is encoded as a whole
         surplus = len(self._cached_ids) - num_shared
         if not num_shared or (surplus and not _is_plain(self._cache)):
             self._forget_cache()

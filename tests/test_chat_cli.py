@@ -1,0 +1,291 @@
+"""The command `rnagpt chat`, as a process of its own where that matters."""
+
+import gzip
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import make_model, make_processor, make_rna
+
+from rnagpt.chat_rnagpt import RnaChat, answer_questions, load_model, load_processor
+from rnagpt.cli import main
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+
+COMMAND = [sys.executable, "-m", "rnagpt.cli", "chat"]
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+WHAT, WHERE = "What is this RNA?", "Where is it found?"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model that never ends an answer by itself, with a context of 100,000 tokens."""
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    processor = make_processor(max_context=100_000)
+    model = make_model(processor, text={"max_position_embeddings": 100_000})
+    with torch.no_grad():
+        model.lm_head.weight[processor.tokenizer.eos_token_id] = 0
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def fasta(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rnas") / "two.fa"
+    path.write_text(
+        f">first of two\n{make_rna(20).replace('U', 'T')}\n>second\n{make_rna(30, 1)}\n"
+    )
+    return str(path)
+
+
+def run(*arguments, stdin=b""):
+    return subprocess.run(
+        [*COMMAND, *arguments], input=stdin, capture_output=True, env=ENVIRONMENT, timeout=120
+    )
+
+
+def expected_answers(folder, questions):
+    """Answers of the first and the second record, by the library's own door."""
+    model, processor = load_model(folder), load_processor(folder)
+    rnas = [make_rna(20), make_rna(30, 1)]
+    answers = answer_questions(model, processor, rnas, questions, batch_size=1, max_new_tokens=8)
+    return [answer.answer for answer in answers]
+
+
+def test_one_shot_json(folder, fasta):
+    done = run(
+        *(fasta, "--model", folder, "--ask", WHAT, "--ask", WHERE),
+        *("--json", "--max-new-tokens", "8", "--batch-size", "3"),
+    )
+    assert done.returncode == 0
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["record"], row["name"], row["question"], row["length"]) for row in rows] == [
+        (1, "first", WHAT, 20),
+        (1, "first", WHERE, 20),
+        (2, "second", WHAT, 30),
+        (2, "second", WHERE, 30),
+    ]
+    assert [row["answer"] for row in rows] == expected_answers(folder, [WHAT, WHERE])
+    num_t = make_rna(20).count("U")
+    assert rows[0]["changes"] == [f"{num_t} T read as U"]
+    assert rows[2]["changes"] == []
+    assert not any(row["complete"] for row in rows)
+
+
+def test_a_refused_record_fails_the_call_before_any_answer(folder, fasta):
+    with open(fasta, "rb") as file:
+        data = gzip.compress(file.read() + b">amyloid\nDAEFRHDSGYEVHHQKLVFFAEDVGSNKGAIIGLMVGGVV\n")
+    done = run("-", "--model", folder, "--ask", WHAT, "--json", stdin=data)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    message = done.stderr.decode()
+    assert message.startswith("rnagpt chat: ")
+    assert "amyloid" in message
+    assert "protein" in message
+
+
+def test_a_reader_of_the_output_that_goes_away_is_no_fault(folder, fasta):
+    arguments = [*COMMAND, fasta, "--model", folder, "--max-new-tokens", "2", "--ask", WHAT]
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+class Terminal:
+    """A process to talk with."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+        )
+        self.text = ""
+
+    def say(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait_for(self, *expected):
+        """Read until all of the expected has come since the last call."""
+        deadline = time.monotonic() + 60
+        while not all(part in self.text for part in expected):
+            ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            assert data, f"{expected} did not come, but {self.text!r}"
+            self.text += data.decode(errors="replace")
+        seen, self.text = self.text, ""
+        return seen
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_session(folder):
+    terminal = Terminal("--model", folder, "--rna", make_rna(20), "--max-new-tokens", "90000")
+    try:
+        terminal.wait_for("rna_1 (20 nt)\n")
+        for _ in range(2):
+            terminal.say(WHAT)
+            while not terminal.text.strip():
+                terminal.text += os.read(terminal.process.stdout.fileno(), 100).decode(
+                    errors="replace"
+                )
+            terminal.process.send_signal(signal.SIGINT)
+            terminal.wait_for("[stopped")
+        terminal.process.send_signal(signal.SIGINT)  # with no answer to stop
+        terminal.wait_for("[stopped")
+        terminal.say("/reset")
+        terminal.wait_for("new conversation")
+        terminal.say("/quit")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.process.kill()
+        terminal.process.communicate()
+
+
+def test_ctrl_c_ends_a_one_shot_call(folder, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RnaGptForCausalLM, "generate", interrupted)
+    assert main(["chat", "--rna", make_rna(20), "--ask", WHAT, "--model", folder]) == 1
+    assert capsys.readouterr() == ("", "rnagpt chat: stopped\n")
+
+
+def test_describing_the_command_imports_nothing_heavy():
+    code = "import sys, rnagpt.cli; rnagpt.cli.build_parser(); print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code]) == b"False\n"
+
+
+def test_one_shot_text(folder, fasta, capsys):
+    arguments = ["chat", fasta, "--model", folder, "--ask", WHAT, "--max-new-tokens", "8"]
+    assert main(arguments) == 0
+    first, second = capsys.readouterr().out.split("\n\nsecond (30 nt)\n")
+    num_t = make_rna(20).count("U")
+    assert first.startswith(f"first (20 nt, {num_t} T read as U)\n  {WHAT}\n    ")
+    assert second.endswith("[cut at --max-new-tokens]\n")
+
+
+def test_several_rnas_on_the_command_line(folder, capsys):
+    arguments = ["chat", "--rna", make_rna(20), "--rna", f">mine\n{make_rna(30, 1)}", "--json"]
+    assert main([*arguments, "--model", folder, "--ask", WHAT, "--max-new-tokens", "8"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["name"] for row in rows] == ["rna_1", "mine"]
+    assert [row["answer"] for row in rows] == expected_answers(folder, [WHAT])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no_such_file.fa", "--ask", WHAT], "no_such_file.fa: No such file"),
+        (["ACGUACGU", "--ask", WHAT], "give it with --rna"),
+        ([os.curdir, "--ask", WHAT], "Is a directory"),
+        ([os.devnull, "--ask", WHAT], "is empty"),
+        (["--rna", "ACGU", "--json"], "--json needs"),
+        (["-"], "questions must come with --ask"),
+        (["--ask", WHAT], "--ask needs an RNA"),
+        (["--rna", "", "--ask", WHAT], "empty"),
+        (["--rna", "ACGU", "--ask", ""], "question is empty"),
+        (["--rna", "ACGU", "--ask", "<|im_end|>"], "control token"),
+        (["--rna", "ACGU" * 4096 + "A", "--ask", WHAT], "16,385 nt"),
+        (["--rna", "ACGU", "--ask", WHAT, "--model", "/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_refusals(folder, capsys, arguments, message):
+    assert main(["chat", "--model", folder, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("rnagpt chat: ")
+    assert message in captured.err
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "many", "1.5"])
+def test_numbers_of_tokens_are_checked(capsys, value):
+    with pytest.raises(SystemExit, match="2"):
+        main(["chat", "--rna", "ACGU", f"--max-new-tokens={value}"])
+    assert "whole number from 1" in capsys.readouterr().err
+
+
+def converse(monkeypatch, capsys, arguments, lines):
+    """Give lines to an interactive session; an exception among them is raised by `input`."""
+    script = iter([*lines, EOFError()])
+
+    def read(prompt):
+        line = next(script)
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    monkeypatch.setattr("builtins.input", read)
+    assert main(["chat", "--max-new-tokens", "8", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_conversation(folder, fasta, monkeypatch, capsys):
+    out = converse(
+        monkeypatch,
+        capsys,
+        ["--model", folder, "--rna", make_rna(20)],
+        [WHAT, "", f"/rna {make_rna(30, 1).lower()}", WHERE],
+    )
+    chat = RnaChat(load_model(folder), load_processor(folder))
+    chat.add_rna(make_rna(20))
+    first = "".join(chat.ask(WHAT, max_new_tokens=8))
+    chat.add_rna(make_rna(30, 1))
+    second = "".join(chat.ask(WHERE, max_new_tokens=8))
+    assert out == f"rna_1 (20 nt)\n{first}\nRNA (30 nt)\n{second}\n"
+
+
+def test_each_record_is_a_conversation_of_its_own(folder, fasta, monkeypatch, capsys):
+    out = converse(monkeypatch, capsys, ["--model", folder, fasta], [WHAT, "/next", WHAT, "/next"])
+    first, second = [
+        "".join(chat.ask(WHAT, max_new_tokens=8))
+        for chat in chats(folder, make_rna(20), make_rna(30, 1))
+    ]
+    num_t = make_rna(20).count("U")
+    assert out == (
+        f"first (20 nt, {num_t} T read as U)\n1 more to come: /next.\n{first}\n"
+        f"second (30 nt)\n{second}\nThere is no further record.\n"
+    )
+
+
+def chats(folder, *rnas):
+    model, processor = load_model(folder), load_processor(folder)
+    for rna in rnas:
+        chat = RnaChat(model, processor)
+        chat.add_rna(rna)
+        yield chat
+
+
+def test_commands(folder, fasta, tmp_path, monkeypatch, capsys):
+    (tmp_path / "one.fa").write_text(">U6 spliceosomal\nGUGC-UCGC\n")
+    out = converse(
+        monkeypatch,
+        capsys,
+        ["--model", folder],
+        [
+            *("/help", "/nonsense", "/rna", "/rna MKLVFFAEDVGSNKG", f"/rna {fasta}"),
+            *(f"/rna {tmp_path / 'one.fa'}", "<|im_end|>", KeyboardInterrupt(), "/reset", WHAT),
+            *("/quit", "never read"),
+        ],
+    )
+    heard = out.split("\n")
+    assert heard[0].startswith("/rna SEQUENCE|FILE")
+    for part in (
+        "There is no command /nonsense. /help lists the commands.",
+        "/rna needs a sequence or a FASTA file.",
+        "This looks like a protein",
+        "two.fa holds 2 records",
+        "U6 (8 nt, 1 gap dropped)",
+        "control token",
+        "[stopped; /quit leaves]",
+        "A new conversation, without RNAs.",
+    ):
+        assert part in out
+    chat = RnaChat(load_model(folder), load_processor(folder))
+    assert out.endswith("".join(chat.ask(WHAT, max_new_tokens=8)) + "\n")
