@@ -102,10 +102,10 @@ def model_folder(source: str | Path) -> Path:
             )
         )
     except (OSError, ValueError) as error:  # the Hub's errors are OSErrors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
             f"{source} is no local folder and could not be fetched from the Hugging Face Hub: "
-            f"{reason} (For a gated model, accept its terms on its page and run `hf auth login`.)"
+            f"{reason}\n(For a gated model, accept its terms on its page and run `hf auth login`.)"
         ) from error
 
 
