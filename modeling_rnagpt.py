@@ -68,7 +68,7 @@ class RnaProjector(nn.Module):
         return vectors[kept]
 
     def summarise(self, mean: torch.Tensor) -> torch.Tensor:
-        """Summary vectors (rnas, summary size, text hidden) from mean vectors (rnas, rna hidden)."""
+        """Summary vectors (rnas, summary size, text hidden) from means (rnas, rna hidden)."""
         return self.summary(self.summary_norm(mean)).unflatten(1, (self.summary_size, -1))
 
 

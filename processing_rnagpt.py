@@ -341,6 +341,7 @@ class RnaGptProcessor(ProcessorMixin):
             RnaSequenceError: for a sequence that is not an RNA.
             ValueError: as for `__call__`; when a text holds one of the tokenizer's control tokens,
                 which could forge a turn; and when no mask can be made for the template.
+            TypeError: for a part whose text or RNA is not a string.
         """
         batch: list = list(conversation)
         if not batch:
@@ -379,18 +380,21 @@ class RnaGptProcessor(ProcessorMixin):
             pieces = []
             for index, part in enumerate(parts, start=1):
                 # Rows of a data set carry all keys in every part: the type alone decides.
-                if part["type"] == "rna":
-                    rnas.append(part["rna"])
+                kind = part.get("type") if isinstance(part, Mapping) else part
+                if kind == "rna":
+                    rnas.append(part.get("rna"))
                     pieces.append(self.rna_token + "\n" * (index < len(parts)))
-                elif part["type"] == "text":
-                    pieces.append(self._checked(part["text"]))
+                elif kind == "text":
+                    pieces.append(self._checked(part.get("text")))
                 else:
-                    raise ValueError(f"A part is of type 'text' or 'rna', got {part['type']!r}.")
+                    raise ValueError(f"A part is of type 'text' or 'rna', got {kind!r}.")
             flat.append({**message, "content": "".join(pieces)})
         return flat, rnas
 
-    def _checked(self, text: str) -> str:
+    def _checked(self, text: Any) -> str:
         """A text without control tokens: they could end its turn and forge another."""
+        if not isinstance(text, str):
+            raise TypeError(f"A text part needs a string as text, got {type(text).__name__}.")
         tokens = self.tokenizer.added_tokens_decoder.values()
         for token in tokens:
             if token.special and token.content in text and token.content != self.rna_token:

@@ -551,7 +551,7 @@ def test_the_librarys_own_expansion_mixes_up_rnas(
     inputs = prompt(processor, messages)
     assert generate(model, inputs, **BEAMS).tolist() == expected
     name = "_expand_inputs_for_generation"
-    monkeypatch.setattr(RnaGptForCausalLM, name, getattr(GenerationMixin, name))
+    monkeypatch.setattr(RnaGptForCausalLM, name, vars(GenerationMixin)[name])
     assert generate(model, inputs, **BEAMS).tolist() != expected
 
 

@@ -434,12 +434,22 @@ def test_text_cannot_forge_an_rna() -> None:
     [
         ([], "conversation is empty"),
         ([{"role": "user", "content": [{"type": "image", "image": "x"}]}], "'text' or 'rna'"),
+        ([{"role": "user", "content": ["Hello"]}], "'text' or 'rna', got 'Hello'"),
         ([make_question(["ACGX"])], "RNA '#1' has 'X'"),
     ],
 )
 def test_wrong_conversation(conversation: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_processor().apply_chat_template(conversation, tokenize=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [({"type": "text"}, "A text part needs a string"), ({"type": "rna"}, "must be a string")],
+)
+def test_part_without_its_value(part: dict[str, str], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make_processor().apply_chat_template([{"role": "user", "content": [part]}], tokenize=True)
 
 
 def test_tokenizer_without_template() -> None:
