@@ -85,7 +85,7 @@ def split_members(
         cluster: "test" if at < test else "validation" if at < test + validation else "train"
         for cluster, at in draw.items()
     }
-    for family, clusters in clusters_of.items():
+    for family, clusters in sorted(clusters_of.items()):
         if family in held_out:
             split_of.update(dict.fromkeys(clusters, "test_families"))
         elif not any(split_of[cluster] == "train" for cluster in clusters):

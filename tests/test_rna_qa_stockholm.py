@@ -1,0 +1,124 @@
+"""The reader of seeds, against counts and strings read by eye in five real families."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from rnagpt.rna_qa.stockholm import Problem, SeedFamily, read_lines, read_seed
+
+SEED = Path(__file__).parent / "data" / "rfam_five_families.seed"
+
+
+def block(
+    *rows: str, features: str = "#=GF AC   RF99999\n#=GF ID   Made\n", end: str = "//\n"
+) -> str:
+    return "# STOCKHOLM 1.0\n\n" + features + "\n" + "".join(f"{row}\n" for row in rows) + end
+
+
+def read_text(folder: Path, text: str | bytes) -> tuple[list[SeedFamily], list[Problem]]:
+    path = folder / "seed"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    problems: list[Problem] = []
+    return list(read_seed(path, problems)), problems
+
+
+def test_real_families_are_read_whole() -> None:
+    problems: list[Problem] = []
+    families = {family.accession: family for family in read_seed(SEED, problems)}
+    assert problems == []
+    assert {name: len(family.sequences) for name, family in families.items()} == {
+        "RF00122": 5,
+        "RF00970": 2,
+        "RF01089": 6,
+        "RF01826": 6,
+        "RF03106": 3,
+    }
+    gady = families["RF00122"]
+    assert gady.feature("ID") == "GadY"
+    assert gady.feature("TP") == "Gene; sRNA;"
+    assert gady.feature("CC").startswith("This family represents a GadY RNA (previous named IS183")
+    assert gady.references == {"1": "12202758", "2": "15466020"}
+    # Its second row has no gap; its fourth has one, and U where the DNA has T.
+    assert gady.sequences[1] == (
+        "U00039.1/79120-79233",
+        "CUUACUGAGAGCACAAAGUUUCCCGUGCCAACAGGGAGUGUUAUAACGGUUUAUUAGUCUGGAGACGGCAGACUAUCCUCUUCC"
+        "CGGUCCCCUAUGCCGGGUUUUUUUUAUGUC",
+    )
+    assert len(gady.sequences[3][1]) == 113
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_gzip_is_told_by_its_content(tmp_path: Path, newline: str) -> None:
+    text = SEED.read_text(encoding="utf-8").replace("\n", newline).encode()
+    plain, _ = read_text(tmp_path, text)
+    packed, _ = read_text(tmp_path, gzip.compress(text))
+    assert [family.sequences for family in plain] == [family.sequences for family in packed]
+    assert len(plain) == 5
+
+
+def test_sequences_are_upper_case_rna_and_wrapped_rows_are_joined(tmp_path: Path) -> None:
+    wrapped = ("one  ac-gt.", "two  ACGUUA", "", "one  nn", "two  RY")
+    (family,), problems = read_text(tmp_path, block("#=GS two OS Homo sapiens", *wrapped))
+    assert family.sequences == [("one", "ACGUNN"), ("two", "ACGUUARY")]
+    assert family.organisms == {"two": "Homo sapiens"}
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "record", "reason"),
+    [
+        (block("a ACGU", features="#=GF ID   Made\n"), "Made", "no accession"),
+        (block("a ACGU", end=""), "RF99999", "has no end"),
+        (block("a ACGU", "b AC1X!"[:6]), "RF99999 b", "letters that are not nucleotides: '1X'"),
+        (block("a ACGU", "b ACGU", "c ACG"), "RF99999 c", "3 columns in an alignment of 4"),
+        (block("a ACGU", "b ----"), "RF99999 b", "nothing but gaps"),
+        (block("a ACGU", "b AC GU"), "RF99999", "expected a name and a row"),
+        (block("a XXXX"), "RF99999", "no sound sequence"),
+        (block(), "RF99999", "no sound sequence"),
+        (block("a ACGU") + block("a ACGU"), "RF99999", "accession seen before"),
+        ("b ACGU\n" + block("a ACGU"), "b ACGU", "no '# STOCKHOLM' line"),
+    ],
+)
+def test_what_is_left_out_is_listed_with_its_reason(
+    tmp_path: Path, text: str, record: str, reason: str
+) -> None:
+    sound = block("s GGGG", features="#=GF AC   RF00001\n")
+    families, problems = read_text(tmp_path, text + sound)
+    assert "RF00001" in [family.accession for family in families]
+    matching = [p for p in problems if p.record == record and reason in p.reason]
+    assert len(matching) == 1, problems
+    assert f"line {matching[0].line}, " in str(matching[0])
+
+
+def test_a_row_is_measured_against_the_consensus_line(tmp_path: Path) -> None:
+    """Even where most rows are wrong; a second consensus (SS_cons2) does not count."""
+    text = block("a ACG", "b ACG", "c ACGU", "#=GC SS_cons <..>", "#=GC SS_cons2 ....")
+    (family,), problems = read_text(tmp_path, text)
+    assert [name for name, _ in family.sequences] == ["c"]
+    assert len(problems) == 2
+
+
+def test_a_cut_off_download_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(SEED.read_bytes())
+    with pytest.raises(ValueError, match="damaged or cut off after line"):
+        read_text(tmp_path, packed[: len(packed) // 2])
+    damaged = bytearray(packed)
+    damaged[len(packed) // 2] ^= 0xFF
+    with pytest.raises(ValueError, match="damaged or cut off after line"):
+        read_text(tmp_path, bytes(damaged))
+
+
+@pytest.mark.parametrize("text", ["", ">x\nACGU\n", block("a !!!!")])
+def test_a_file_without_a_sound_family_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=r"no sound family found; expected Rfam's seed"):
+        read_text(tmp_path, text)
+
+
+def test_lines_in_three_encodings(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    twice = "5’UTR".encode().decode("cp850").encode("utf-8")
+    path.write_bytes(
+        b"\n".join(["Hüttenhofer 3’".encode(), "Hüttenhofer".encode("latin-1"), twice])
+    )
+    assert [line for _, line in read_lines(path)] == ["Hüttenhofer 3’", "Hüttenhofer", "5’UTR"]
