@@ -1,14 +1,18 @@
 """The whole build, by the command and by the function."""
 
 import gzip
+import hashlib
 import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter, defaultdict
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -213,6 +217,33 @@ def test_broken_records_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture
     captured = capsys.readouterr()
     assert all(f"left out: {problem}" in captured.err for problem in record["problems"])
     assert "3 records left out" in captured.out
+
+
+def test_without_files_it_downloads_from_rfam(
+    seed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a server that stands in for Rfam's; a finished build asks it for nothing more."""
+    served = tmp_path / "served"
+    served.mkdir()
+    shutil.copy(seed, served / "Rfam.seed.gz")
+    (served / "family.txt.gz").write_bytes(gzip.compress((DATA / "rfam_family.txt").read_bytes()))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    out = tmp_path / "out"
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        monkeypatch.setenv("RNAQA_RFAM_SEED_URL", f"{address}/Rfam.seed.gz")
+        monkeypatch.setenv("RNAQA_RFAM_FAMILY_URL", f"{address}/family.txt.gz")
+        assert main(["rfam", "--clusters", "kmers", str(out)]) == 0
+        server.shutdown()
+    record = json.loads((out / "build.json").read_text(encoding="utf-8"))
+    assert record["read"]["families"] == 40
+    assert record["sources"] == {
+        "seed": f"{address}/Rfam.seed.gz",
+        "families": f"{address}/family.txt.gz",
+    }
+    assert record["sha256"]["seed"] == hashlib.sha256(seed.read_bytes()).hexdigest()
+    assert main(["rfam", "--clusters", "kmers", str(out)]) == 0
 
 
 def test_a_leak_stops_the_build(

@@ -1,6 +1,9 @@
 """The reader of seeds, against counts and strings read by eye in five real families."""
 
 import gzip
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +125,26 @@ def test_lines_in_three_encodings(tmp_path: Path) -> None:
         b"\n".join(["Hüttenhofer 3’".encode(), "Hüttenhofer".encode("latin-1"), twice])
     )
     assert [line for _, line in read_lines(path)] == ["Hüttenhofer 3’", "Hüttenhofer", "5’UTR"]
+
+
+@pytest.mark.skipif(
+    "RNAGPT_SHARED_DATA" not in os.environ, reason="RNAGPT_SHARED_DATA names no folder"
+)
+def test_all_of_rfam_in_a_minute_and_a_gigabyte() -> None:
+    seed = Path(os.environ["RNAGPT_SHARED_DATA"]) / "rfam" / "Rfam.seed.gz"
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from rnagpt.rna_qa.stockholm import read_seed\n"
+        "problems = []\n"
+        "sizes = [len(family.sequences) for family in read_seed(Path(sys.argv[1]), problems)]\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(len(sizes), sum(sizes), len(problems), used.ru_utime, used.ru_maxrss)\n"
+    )
+    command = [sys.executable, "-c", code, str(seed)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    families, sequences, problems, seconds, kilobytes = map(float, output.split())
+    # As the folder's README counts them.
+    assert (families, sequences, problems) == (2966, 64214, 0)
+    assert seconds < 60
+    assert kilobytes < 1_000_000
