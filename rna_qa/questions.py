@@ -205,8 +205,9 @@ def _answer_identity(family: Family) -> Answer:
 
 def _answer_family(family: Family) -> Answer:
     noun = "" if family.description.lower().endswith("family") else " family"
-    record = f"{family.name}, {family.accession}"
-    return _answer(family, f"It belongs to the {family.description}{noun} ({record}).")
+    # The accession has a question of its own: a model that reads the family well may still not
+    # know its number, and would learn to make one up here.
+    return _answer(family, f"It belongs to the {family.description}{noun} ({family.name}).")
 
 
 def _answer_type(family: Family) -> Answer:

@@ -45,8 +45,7 @@ def test_answers_of_a_rich_record() -> None:
     asked = ask_all(SNORD113)
     assert {category: question.answer for category, question in asked.items()} == {
         "identity": "It is Small nucleolar RNA SNORD113/SNORD114 family, a C/D box snoRNA.",
-        "family": "It belongs to the Small nucleolar RNA SNORD113/SNORD114 family "
-        "(SNORD113, RF00181).",
+        "family": "It belongs to the Small nucleolar RNA SNORD113/SNORD114 family (SNORD113).",
         "type": "It is a C/D box snoRNA.",
         "accession": "Its Rfam accession is RF00181 "
         "(Small nucleolar RNA SNORD113/SNORD114 family).",
