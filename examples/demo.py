@@ -56,21 +56,21 @@ def main() -> None:
         print(f"\n{name}, {answered[0].length} nt, Rfam family {family}")
         print_columns(["question", "the model", "Rfam"], line="─")
         for answer, text in zip(answered, said, strict=True):
-            print_columns([answer.question, answer.answer, text])
+            cut = "" if answer.complete else " …"
+            print_columns([answer.question, answer.answer + cut, text])
     print(f"\n{num_answers} answers in {time.monotonic() - start:.0f} s, loading included.")
     print('Ask about your own: rnagpt chat my.fasta --ask "What is this RNA?"')
 
 
 def print_columns(cells: Sequence[str], line: str = "") -> None:
-    """Print cells side by side, the first half as wide as the others; a line under a header."""
+    """Print cells side by side, the first half as wide as the others; `line` or a blank below."""
     unit = (min(shutil.get_terminal_size().columns, 120) - 6) // 5
     widths = [unit, 2 * unit, 2 * unit]
     wrapped = [textwrap.wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for row in itertools.zip_longest(*wrapped, fillvalue=""):
         padded = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
         print(("  " + "  ".join(padded)).rstrip())
-    if line:
-        print("  " + "  ".join(line * width for width in widths), flush=True)
+    print("  " + "  ".join(line * width for width in widths) if line else "", flush=True)
 
 
 if __name__ == "__main__":
