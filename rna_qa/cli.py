@@ -31,8 +31,9 @@ and README.md (the card) and build.json (counts, hashes, every record left out a
     from datasets import load_dataset
     rows = load_dataset("OUT", "qa", split="train")
 
-All of Rfam takes about five minutes on two cores, nearly all of them cd-hit's. An interrupted build
-goes on where it was; the same sources and settings give the same files, byte by byte.
+All of Rfam takes some six minutes, nearly all of them cd-hit's (on one core: on several its
+clusters differ from run to run). An interrupted build goes on where it was; the same sources and
+settings give the same files, byte by byte.
 """
 RFAM_EPILOG = """\
 examples:
