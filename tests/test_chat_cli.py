@@ -46,7 +46,7 @@ def fasta(tmp_path_factory):
 
 def run(*arguments, stdin=b""):
     return subprocess.run(
-        [*COMMAND, *arguments], input=stdin, capture_output=True, env=ENVIRONMENT, timeout=120
+        [*COMMAND, *arguments], input=stdin, capture_output=True, env=ENVIRONMENT, timeout=300
     )
 
 
@@ -115,7 +115,7 @@ class Terminal:
 
     def wait_for(self, *expected):
         """Read until all of the expected has come since the last call."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not all(part in self.text for part in expected):
             ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
@@ -142,7 +142,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_session(folder):
         terminal.say("/reset")
         terminal.wait_for("new conversation")
         terminal.say("/quit")
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(60) == 0
     finally:
         terminal.process.kill()
         terminal.process.communicate()
