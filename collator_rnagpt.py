@@ -25,8 +25,8 @@ class AlignmentCollator:
         processor: the model's processor.
 
     Returns, called with rows of `prepare_rnas`:
-        `input_ids`, `attention_mask`, `labels` of shape `(batch, sequence)`, padded on the right, and
-        `rna_input_ids`, `rna_attention_mask` of shape `(batch, nucleotides)`.
+        `input_ids`, `attention_mask`, `labels` of shape `(batch, sequence)`, padded on the right,
+        and `rna_input_ids`, `rna_attention_mask` of shape `(batch, nucleotides)`.
     """
 
     processor: RnaGptProcessor
@@ -68,11 +68,11 @@ class AlignmentCollator:
 class InstructionCollator:
     """Batches of the instruction stage: several questions of one RNA share one sequence.
 
-    What the rendered conversations of an RNA have in common at their start (system prompt, RNA) is
-    written once; then each question with its answer is a branch of its own. A branch sees the shared
-    prefix and itself, and its positions go on from the prefix, so that the loss is the one of asking
-    each question in a sequence of its own, while the RNA is read once. The loss lies on the answers
-    alone, end of turn included.
+    What the rendered conversations of an RNA have in common at their start (system prompt, RNA)
+    is written once; then each question with its answer is a branch of its own. A branch sees the
+    shared prefix and itself, and its positions go on from the prefix, so that the loss is the one
+    of asking each question in a sequence of its own, while the RNA is read once. The loss lies on
+    the answers alone, end of turn included.
 
     Args:
         processor: the model's processor.
@@ -169,8 +169,8 @@ class EncodedConversations:
 def encode_conversations(
     processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]]
 ) -> EncodedConversations:
-    """Renders and tokenises conversations; labels are the assistant's tokens, end of turn included."""
-    batch = processor.apply_chat_template(
+    """Renders and tokenises conversations; labels are the answers, end of turn included."""
+    batch: Any = processor.apply_chat_template(
         conversations,
         tokenize=True,
         return_dict=True,
@@ -206,7 +206,7 @@ def share_prefix(
     Args:
         turns: one or more, all about the same RNA.
         rna_token_id: the placeholder's id.
-        max_tokens: further turns are left out once the sequence would grow beyond; the first is kept.
+        max_tokens: a further turn that would make the sequence longer is left out.
 
     Raises:
         ValueError: the chat template puts the question before the RNA, so the RNA is not shared.
@@ -250,7 +250,7 @@ def common_prefix_length(turns: list[EncodedTurn]) -> int:
 def branch_mask(branches: torch.Tensor) -> torch.Tensor:
     """Which token may look at which: backwards, at the prefix and at its own branch.
 
-    Nothing looks at padding. Padding itself looks at the prefix, so that no row of a softmax is empty.
+    Nothing looks at padding. Padding itself looks at the prefix, so that no softmax is empty.
 
     Args:
         branches: of shape `(batch, sequence)`, see `BranchedSequence`; padding is -1.
@@ -264,7 +264,7 @@ def branch_mask(branches: torch.Tensor) -> torch.Tensor:
 
 
 def pad_token_id(processor: RnaGptProcessor) -> int:
-    """What fills a batch. It may well be the end-of-turn token: masks go by position, never by this id."""
+    """What fills a batch. It may be the end-of-turn token: masks go by position, not by this id."""
     pad = processor.tokenizer.pad_token_id
     return processor.tokenizer.eos_token_id if pad is None else pad
 

@@ -1,13 +1,13 @@
 """
-Trains RNA-GPT: the alignment stage (projection alone), then the instruction stage (projection and LoRA).
+Trains RNA-GPT: alignment stage (projection alone), then instruction stage (projection and LoRA).
 
 # The mini, on two cores
 ```bash
 rnagpt compose --rna-encoder ENCODER --language-model HuggingFaceTB/SmolLM2-135M-Instruct model
 python train_sft.py --config recipes/mini/alignment.yaml \
     --model_name_or_path model --dataset_name rna-qa --output_dir out/alignment
-python train_sft.py --config recipes/mini/instruction.yaml \
-    --model_name_or_path model --projector out/alignment --dataset_name rna-qa --output_dir out/instruction
+python train_sft.py --config recipes/mini/instruction.yaml --projector out/alignment \
+    --model_name_or_path model --dataset_name rna-qa --output_dir out/instruction
 rnagpt compose --rna-encoder ENCODER --language-model HuggingFaceTB/SmolLM2-135M-Instruct \
     --projector out/instruction --adapter out/instruction rna-gpt-mini
 ```
@@ -19,9 +19,9 @@ accelerate launch --config_file recipes/accelerate/fsdp2.yaml train_sft.py \
     --model_name_or_path model --dataset_name rna-qa --output_dir out/alignment
 ```
 
-Anything in a recipe can be overridden on the command line. `--resume_from_checkpoint OUT/checkpoint-N`
-goes on where a run stopped. OUT receives `projector.safetensors`, in the instruction stage PEFT's adapter,
-and `training_record.json`.
+Anything in a recipe can be overridden on the command line; `--resume_from_checkpoint
+OUT/checkpoint-N` goes on where a run stopped. OUT, which `rnagpt compose` reads, receives
+`projector.safetensors`, PEFT's adapter where one is trained, and `training_record.json`.
 """
 
 import importlib.metadata
@@ -36,7 +36,7 @@ from typing import Any
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import AutoConfig
+from transformers import AutoConfig, set_seed
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_quantization_config
 
 import rnagpt
@@ -56,6 +56,9 @@ from rnagpt.training_data import ALIGNMENT, INSTRUCTION, STAGES, hash_rows, load
 VERSIONS_OF = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 
 logger = logging.getLogger(__name__)
+
+# Else the tokenizer's loader takes the folder for one whose own code it has to ask about.
+AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
 
 
 @dataclass
@@ -89,12 +92,16 @@ class StageArguments(ScriptArguments):
     max_text_tokens: int | None = field(
         default=None,
         metadata={
-            "help": "Annotations and answers longer than this (tokens) are shortened at a sentence end."
+            "help": "Longer annotations and answers (tokens) are shortened at a sentence end."
         },
     )
     max_sequence_tokens: int = field(
         default=1024,
         metadata={"help": "RNAs that take more (tokens, with their text) are dropped."},
+    )
+    skip_categories: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Instruction stage: leave out questions of these categories."},
     )
     max_rnas: int | None = field(default=None, metadata={"help": "Train on at most so many RNAs."})
     max_rnas_per_family: int | None = field(
@@ -116,8 +123,8 @@ class StageArguments(ScriptArguments):
             raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {self.stage!r}.")
         if self.freeze_projector and (self.stage == ALIGNMENT or not self.train_adapter):
             raise ValueError(
-                "freeze_projector leaves nothing to train in the alignment stage and without an adapter. "
-                "Drop it, or train an adapter in the instruction stage."
+                "freeze_projector leaves nothing to train in the alignment stage, and without an "
+                "adapter. Drop it, or train an adapter in the instruction stage."
             )
 
 
@@ -125,7 +132,9 @@ def load_data(
     stage: StageArguments, processor: RnaGptProcessor, split: str, max_rnas: int | None, seed: int
 ) -> tuple[Dataset, dict[str, int]]:
     """Loads and prepares a split, and says in the log what was left out."""
-    rows = load_rnas(stage.dataset_name, stage.dataset_config, split, stage.stage)
+    rows = load_rnas(
+        stage.dataset_name, stage.dataset_config, split, stage.stage, stage.skip_categories
+    )
     rows, counts = prepare_rnas(
         rows,
         processor,
@@ -144,7 +153,7 @@ def load_data(
 def choose_trained(
     model: RnaGptForCausalLM, stage: StageArguments, model_args: ModelConfig
 ) -> nn.Module:
-    """Freezes all but the stage's own parameters, and wraps the model where an adapter is trained."""
+    """Freezes all but the stage's own parameters; wraps the model where an adapter is trained."""
     model.requires_grad_(False)
     trained: nn.Module = model
     if stage.stage == INSTRUCTION and stage.train_adapter:
@@ -153,7 +162,6 @@ def choose_trained(
             lora_alpha=model_args.lora_alpha,
             lora_dropout=model_args.lora_dropout,
             use_rslora=model_args.use_rslora,
-            use_dora=model_args.use_dora,
             target_modules=model_args.lora_target_modules or lora_targets(model, stage.lora_layers),
             task_type="CAUSAL_LM",
         )
@@ -161,7 +169,7 @@ def choose_trained(
         if Path(model_args.model_name_or_path).is_dir():
             # A folder's name means nothing on another machine.
             config.base_model_name_or_path = None
-    # After PEFT, which freezes all parameters but its own. In float32: small steps get lost in bfloat16.
+    # After PEFT, which freezes all but its own. In float32: bfloat16 loses small steps.
     model.model.projector.requires_grad_(not stage.freeze_projector).float()
     return trained
 
@@ -173,9 +181,9 @@ def training_record(
     data: dict[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
-    """All that is needed to tell what a run did: settings, data, versions, what was trained, its curve."""
+    """What a run did: settings, data, versions, what was trained, its curve."""
     config = rna_gpt(trainer.model).config
-    trained = [(name, p.numel()) for name, p in trainer.model.named_parameters() if p.requires_grad]
+    trained = {n: p.numel() for n, p in trainer.model.named_parameters() if p.requires_grad}
     earlier = Path(stage.projector) / "training_record.json" if stage.projector else None
     return {
         "stage": stage.stage,
@@ -194,8 +202,8 @@ def training_record(
         },
         "data": data,
         "trained_parameters": {
-            "projection": sum(n for name, n in trained if ".projector." in name),
-            "adapter": sum(n for name, n in trained if ".projector." not in name),
+            "projection": sum(size for name, size in trained.items() if ".projector." in name),
+            "adapter": sum(size for name, size in trained.items() if ".projector." not in name),
         },
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,
@@ -231,8 +239,6 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
     training_args.max_length = None
     training_args.ddp_find_unused_parameters = False
 
-    # Else the tokenizer's loader takes the model for one that wants its remote code run.
-    AutoConfig.register("rna-gpt", RnaGptConfig, exist_ok=True)
     processor = RnaGptProcessor.from_pretrained(model_args.model_name_or_path)
     seed = training_args.data_seed or training_args.seed
     train_rows, counts = load_data(
@@ -255,6 +261,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
     )
     if stage.projector:
         load_projector(model, stage.projector)
+    set_seed(training_args.seed)  # of the adapter's first values, and the same in every process
     trained = choose_trained(model, stage, model_args)
 
     collator: AlignmentCollator | InstructionCollator = AlignmentCollator(processor)

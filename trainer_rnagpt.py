@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import is_peft_model
 from datasets import Dataset
 from peft import PeftModel, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -24,8 +24,13 @@ from trl.trainer.utils import FusedCausalLMOutput
 from rnagpt.collator_rnagpt import IGNORE, conversation
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.weights.projector_folder import (
+    PROJECTOR_CONFIG,
+    PROJECTOR_WEIGHTS,
+    projector_settings,
+    save_projector,
+)
 
-PROJECTOR_WEIGHTS, PROJECTOR_CONFIG = "projector.safetensors", "projector_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 logger = logging.getLogger(__name__)
@@ -35,11 +40,12 @@ class RnaGptTrainer(SFTTrainer):
     """`SFTTrainer` for both stages.
 
     Args:
-        lengths_seed: seed of the order of the rows.
-        cache_encoder: keep the frozen encoder's outputs in memory, so that it reads an RNA once in a
-            run. Exact; costs `nucleotides * hidden` numbers (see `EncoderCache`).
+        cache_encoder: keep the frozen encoder's outputs in memory, so that it reads an RNA once
+            in a run (see `EncoderCache`).
         **kwargs: as for `SFTTrainer`; the rows have a column `length` (tokens).
     """
+
+    _total_train_tokens: int
 
     def __init__(self, *, cache_encoder: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -71,7 +77,7 @@ class RnaGptTrainer(SFTTrainer):
         tokens_before = self._total_train_tokens
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if inputs["attention_mask"].ndim == 4 and self.model.training:
-            # SFTTrainer counts tokens by the sum of the mask, which a mask by pairs is not made for.
+            # SFTTrainer takes the sum of the mask for the number of tokens.
             seen = inputs["attention_mask"].any(dim=-2).sum()
             self._total_train_tokens = tokens_before + int(self.accelerator.gather(seen).sum())
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
@@ -114,7 +120,7 @@ class EpochCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         for follower in self.followers:
-            # A resumed run begins at a fraction; an epoch's end may be a rounding error short of whole.
+            # A resumed run begins at a fraction; a whole epoch may lack a rounding error.
             follower.set_epoch(math.floor((state.epoch or 0) + 1e-6))
 
 
@@ -193,10 +199,10 @@ class EncoderCache:
 
 
 def add_answer_head(model: RnaGptForCausalLM) -> None:
-    """Gives `model.forward` the mode `fused_lm_head=True` that computes logits for labelled positions alone.
+    """Gives `model.forward` the mode `fused_lm_head=True`: logits for labelled positions alone.
 
-    Takes the place of `trl.trainer.utils.add_fused_lm_head`, which without Triton computes the logits of
-    all positions; with a vocabulary of 50,000 words and a loss on few tokens that is most of a step.
+    Takes the place of `trl.trainer.utils.add_fused_lm_head`, which without Triton computes the
+    logits of all positions: dear with 50,000 words and a loss on few tokens.
     """
     original = type(model).forward
 
@@ -230,7 +236,7 @@ def add_answer_head(model: RnaGptForCausalLM) -> None:
     model.forward = types.MethodType(forward, model)
 
 
-def rna_gpt(model: nn.Module) -> RnaGptForCausalLM:
+def rna_gpt(model: Any) -> RnaGptForCausalLM:
     """The RNA-GPT model within a PEFT wrapper, or the model itself."""
     return model.get_base_model() if is_peft_model(model) else model
 
@@ -253,8 +259,8 @@ def lora_targets(model: RnaGptForCausalLM, last_layers: int | None = None) -> st
     matches = [match for match in found if match]
     if not matches:
         raise ValueError(
-            f"No linear layers were found in the layers of {type(model.model.language_model).__name__}. "
-            "Name the modules to adapt with --lora_target_modules."
+            f"{type(model.model.language_model).__name__} has no linear layers that LoRA could "
+            "adapt. Name the modules to adapt with --lora_target_modules."
         )
     numbers = sorted({int(match[2]) for match in matches})
     if last_layers and last_layers > len(numbers):
@@ -267,18 +273,6 @@ def lora_targets(model: RnaGptForCausalLM, last_layers: int | None = None) -> st
     return rf"model\.language_model\.(?:{stack})\.(?:{layers})\.(?:.+\.)?(?:{leaves})"
 
 
-def projector_settings(model: RnaGptForCausalLM) -> dict[str, Any]:
-    """What a projection's weights depend on, as `projector_config.json` holds it."""
-    config = model.config
-    return {
-        "projector_type": config.projector_type,
-        "rna_merge_size": config.rna_merge_size,
-        "rna_summary_size": config.rna_summary_size,
-        "rna_hidden_size": config.rna_config.hidden_size,
-        "text_hidden_size": config.text_config.hidden_size,
-    }
-
-
 def save_stage(
     model: nn.Module, folder: str | Path, state_dict: dict[str, Any] | None = None
 ) -> None:
@@ -286,11 +280,10 @@ def save_stage(
 
     Args:
         model: RNA-GPT, or a PEFT model around it.
-        folder: is made; holds `projector.safetensors`, `projector_config.json` and PEFT's two files.
+        folder: is made; `projector.safetensors`, `projector_config.json` and PEFT's two files.
         state_dict: full weights gathered from several devices, where the model's own are sharded.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     base = rna_gpt(model)
     if state_dict is None:
         projector = base.model.projector.state_dict()
@@ -299,9 +292,7 @@ def save_stage(
         projector = {
             key.split(marker)[1]: value for key, value in state_dict.items() if marker in key
         }
-    tensors = {key: value.detach().cpu().contiguous() for key, value in projector.items()}
-    save_file(tensors, folder / PROJECTOR_WEIGHTS, metadata={"format": "pt"})
-    (folder / PROJECTOR_CONFIG).write_text(json.dumps(projector_settings(base), indent=2) + "\n")
+    save_projector(projector, base.config, folder)
     if isinstance(model, PeftModel):
         model.save_pretrained(folder, state_dict=state_dict)
         # PEFT's card is a form to fill in; the training record says what there is to say.
@@ -319,10 +310,13 @@ def load_projector(model: nn.Module, folder: str | Path) -> None:
     for name in (PROJECTOR_WEIGHTS, PROJECTOR_CONFIG):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"{folder} holds no {name}. Name the output folder of a stage, or one of its checkpoints."
+                f"{folder} holds no {name}. Name the output folder of a stage or a checkpoint."
             )
     base = rna_gpt(model)
-    expected, given = projector_settings(base), json.loads((folder / PROJECTOR_CONFIG).read_text())
+    expected, given = (
+        projector_settings(base.config),
+        json.loads((folder / PROJECTOR_CONFIG).read_text()),
+    )
     wrong = [
         f"{key} is {given.get(key)}, the model's is {expected[key]}"
         for key in expected
@@ -348,8 +342,8 @@ class SampleAnswers(TrainerCallback):
 
     Args:
         processor: the model's processor.
-        rows: rows of `prepare_rnas`; of each the first question is asked, or, in the alignment stage,
-            the RNA alone is given.
+        rows: rows of `prepare_rnas`; of each the first question is asked, or, in the alignment
+            stage, the RNA alone is given.
         max_new_tokens: most tokens of an answer.
     """
 
@@ -363,7 +357,7 @@ class SampleAnswers(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module | None = None,
+        model: Any = None,
         **kwargs: Any,
     ) -> None:
         if not self.rows or not state.is_world_process_zero or model is None:
@@ -376,11 +370,11 @@ class SampleAnswers(TrainerCallback):
             )
 
     @torch.no_grad()
-    def answers(self, model: nn.Module, device: torch.device, bf16: bool) -> list[str]:
+    def answers(self, model: Any, device: torch.device, bf16: bool) -> list[str]:
         """Greedy answers to the rows, in order."""
         arguments = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
         if self.rows[0]["questions"]:
-            batch = self.processor.apply_chat_template(
+            batch: Any = self.processor.apply_chat_template(
                 [conversation(row["sequence"], row["questions"][0]) for row in self.rows],
                 add_generation_prompt=True,
                 tokenize=True,

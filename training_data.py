@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,9 @@ COLUMNS = {
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def load_rnas(name: str, config: str | None, split: str, stage: str) -> Dataset:
+def load_rnas(
+    name: str, config: str | None, split: str, stage: str, skip_categories: Sequence[str] = ()
+) -> Dataset:
     """Loads one split of a data set with the columns of RNA-QA and groups its rows by RNA.
 
     Args:
@@ -44,6 +46,7 @@ def load_rnas(name: str, config: str | None, split: str, stage: str) -> Dataset:
         config: its configuration; None takes the stage's own (`annotations` or `qa`).
         split: name of the split.
         stage: `"alignment"` or `"instruction"`.
+        skip_categories: questions of these categories are left out (column `category`).
 
     Returns:
         One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` where there is one.
@@ -52,7 +55,12 @@ def load_rnas(name: str, config: str | None, split: str, stage: str) -> Dataset:
         ValueError: the split is missing or empty, or a column is missing.
     """
     config = config or DATASET_CONFIGS[stage]
-    splits = load_dataset(name, config)
+    try:
+        splits = load_dataset(name, config)
+    except ValueError as error:
+        if "corresponds to no data" not in str(error):
+            raise
+        raise ValueError(f"{name!r} ({config}) has an empty split: {error}") from error
     if split not in splits:
         raise ValueError(
             f"{name!r} ({config}) has no split {split!r}; its splits are {', '.join(splits)}. "
@@ -67,10 +75,27 @@ def load_rnas(name: str, config: str | None, split: str, stage: str) -> Dataset:
             "Choose another configuration with --dataset_config or rename the columns."
         )
     if len(rows) == 0:
-        raise ValueError(
-            f"The split {split!r} of {name!r} ({config}) is empty: there is nothing to read."
-        )
+        raise ValueError(f"{name!r} ({config}) has an empty split: {split}.")
+    if skip_categories:
+        rows = without_categories(rows, skip_categories)
     return group_by_rna(rows, stage)
+
+
+def without_categories(rows: Dataset, categories: Sequence[str]) -> Dataset:
+    """The rows whose `category` is none of these, each of which must occur."""
+    if "category" not in rows.column_names:
+        raise ValueError(
+            "--skip_categories needs the column category; the data set has "
+            f"{', '.join(rows.column_names)}."
+        )
+    column = np.asarray(rows["category"])
+    unknown = set(categories) - set(column)
+    if unknown:
+        raise ValueError(
+            f"No question is of the category {', '.join(sorted(unknown))}; the data set has "
+            f"{', '.join(sorted(set(column)))}."
+        )
+    return rows.select(np.flatnonzero(~np.isin(column, list(categories))))
 
 
 def group_by_rna(rows: Dataset, stage: str) -> Dataset:
@@ -300,7 +325,7 @@ def prepare_rnas(
         rnas: rows of `load_rnas`.
         processor: the model's processor.
         template_tokens: tokens of a sequence that are neither RNA, question nor answer.
-        max_sequence_tokens: RNAs and texts that take more are dropped; nothing is cut within an RNA.
+        max_sequence_tokens: RNAs and texts that take more are dropped; no RNA is cut.
         max_text_tokens: see `fit_texts`.
         questions_per_sequence: see `fit_texts`.
         max_rnas: most RNAs.
@@ -314,25 +339,22 @@ def prepare_rnas(
     room = max_sequence_tokens - template_tokens
     rnas, dropped = drop_unusable(rnas, processor, room - 1)
     rnas = sample_rnas(rnas, max_rnas, max_rnas_per_family, seed)
-    rnas, shortened = fit_texts(
+    fitted, shortened = fit_texts(
         rnas,
         processor,
         max_text_tokens=max_text_tokens,
         max_sequence_tokens=room,
         questions_per_sequence=questions_per_sequence,
     )
-    counts = {
-        "rnas_found": found,
-        "rnas_used": len(rnas),
-        "texts_used": sum(map(len, rnas["answers"])),
-    }
+    texts = sum(len(row["answers"]) for row in fitted)
+    counts = {"rnas_found": found, "rnas_used": len(fitted), "texts_used": texts}
     counts |= dict(dropped + shortened)
-    if len(rnas) == 0:
+    if len(fitted) == 0:
         raise ValueError(
-            f"None of {found} RNAs is left for training within max_sequence_tokens={max_sequence_tokens} "
-            f"and max_text_tokens={max_text_tokens} ({counts}). Raise these limits, or max_rnas."
+            f"None of {found} RNAs fits max_sequence_tokens={max_sequence_tokens} and "
+            f"max_text_tokens={max_text_tokens} ({counts}). Raise these limits."
         )
-    return rnas, counts
+    return fitted, counts
 
 
 def choose_questions(
@@ -340,9 +362,9 @@ def choose_questions(
 ) -> list[int]:
     """Which of an RNA's questions an epoch asks.
 
-    The questions are shuffled once by `seed` and `key`, and successive epochs take successive slices,
-    around the end. So the choice varies from epoch to epoch, every question gets its turn, and
-    nothing but the arguments decides: a resumed run asks the same.
+    The questions are shuffled once by `seed` and `key`, and successive epochs take successive
+    slices, around the end. So the choice varies from epoch to epoch, every question gets its turn,
+    and nothing but the arguments decides: a resumed run asks the same.
 
     Args:
         num_questions: how many there are.
@@ -361,7 +383,7 @@ def choose_questions(
 
 
 def hash_rows(rows: Iterable[dict[str, Any]]) -> str:
-    """SHA-256 over ids, sequences, questions and answers, in order: names the data a run has seen."""
+    """SHA-256 over ids, sequences, questions and answers, in order: names the data of a run."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(

@@ -1,0 +1,344 @@
+"""Both stages on a tiny model: what is trained, saved, resumed, shared between processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_parts
+import torch
+import yaml
+from conftest import make_model, make_processor
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from tiny_rna_qa import make_rna_qa
+
+import rnagpt
+from rnagpt.collator_rnagpt import InstructionCollator, conversation
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.train_sft import main, make_parser
+from rnagpt.trainer_rnagpt import (
+    EncoderCache,
+    SimilarLengthSampler,
+    add_answer_head,
+    load_projector,
+    lora_targets,
+    save_stage,
+)
+from rnagpt.weights.compose import compose
+
+ROOT = Path(rnagpt.__file__).parent
+RECIPES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if path.parent.name != "accelerate")
+STAGE_RECIPES = [path for path in RECIPES if "stage" in yaml.safe_load(path.read_text())]
+SETTINGS = {
+    "use_cpu": "true",
+    "bf16": "false",
+    "max_sequence_tokens": 400,
+    "per_device_train_batch_size": 3,
+    "learning_rate": 0.01,
+    "gradient_checkpointing": "false",
+    "logging_steps": 1,
+    "dataloader_pin_memory": "false",
+    "report_to": "none",
+    "disable_tqdm": "true",
+}
+
+
+@pytest.fixture(autouse=True)
+def data_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="module")
+def rna_qa(tmp_path_factory):
+    return make_rna_qa(tmp_path_factory.mktemp("rna_qa"))
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    return (
+        tiny_parts.encoder_folder(folder / "encoder"),
+        tiny_parts.language_model_folder(folder / "language_model"),
+    )
+
+
+@pytest.fixture(scope="module")
+def composed(parts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("composed") / "model"
+    return compose(*parts, folder, rna_merge_size=3, rna_summary_size=2)
+
+
+@pytest.fixture
+def train(composed, rna_qa):
+    """Runs `train_sft.py` in this process; returns the output folder."""
+
+    def run(out: Path, stage: str, **options) -> Path:
+        paths = {"model_name_or_path": composed, "dataset_name": rna_qa, "output_dir": out}
+        main(*make_parser().parse_args_and_config(arguments(**paths, stage=stage, **options)))
+        return out
+
+    return run
+
+
+def arguments(**options) -> list[str]:
+    settings = SETTINGS | options
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def curve(out: Path) -> list[float]:
+    """The training losses that a run has logged."""
+    log = json.loads((out / "training_record.json").read_text())["log"]
+    return [entry["loss"] for entry in log if "loss" in entry]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    """All tensors that a stage has written."""
+    return {
+        name: tensor
+        for file in sorted(out.glob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+def test_alignment_trains_and_saves_the_projection_alone(train, composed, tmp_path):
+    before = load_file(composed / "model.safetensors")
+    out = train(tmp_path / "out", "alignment", max_steps=4, save_steps=2)
+    trained = load_file(out / "projector.safetensors")
+    assert {f"model.projector.{name}" for name in trained} == {
+        name for name in before if ".projector." in name
+    }
+    assert any(
+        not torch.equal(value, before[f"model.projector.{name}"]) for name, value in trained.items()
+    )
+    files = {path.name for path in (out / "checkpoint-4").iterdir()}
+    assert "projector.safetensors" in files
+    assert not files & {"model.safetensors", "adapter_model.safetensors", "training_args.bin"}
+    record = json.loads((out / "training_record.json").read_text())
+    assert record["trained_parameters"] == {
+        "projection": sum(tensor.numel() for tensor in trained.values()),
+        "adapter": 0,
+    }
+    assert record["steps"] == 4
+    assert record["data"]["train"]["rnas_used"] == 12
+    assert len(record["data"]["sha256"]) == 64
+    assert record["versions"]["rnagpt"] == rnagpt.__version__
+    assert str(tmp_path) not in json.dumps(record)
+
+
+def test_instruction_goes_on_from_the_alignment(train, tmp_path):
+    first = train(tmp_path / "first", "alignment", max_steps=1)
+    same = train(
+        *(tmp_path / "same", "instruction"),
+        projector=first,
+        freeze_projector="true",
+        max_steps=1,
+    )
+    aligned = load_file(first / "projector.safetensors")
+    assert all(
+        torch.equal(aligned[name], tensor)
+        for name, tensor in load_file(same / "projector.safetensors").items()
+    )
+    record = json.loads((same / "training_record.json").read_text())
+    assert record["trained_parameters"]["projection"] == 0
+    assert record["trained_parameters"]["adapter"] > 0
+    assert record["started_from"]["stage"] == "alignment"
+
+
+def test_instruction_without_adapter_trains_the_projection(train, tmp_path):
+    out = train(tmp_path, "instruction", train_adapter="false", max_steps=1)
+    assert not (out / "adapter_config.json").exists()
+    assert weights(out).keys() == load_file(out / "projector.safetensors").keys()
+
+
+def test_the_loss_falls(train, tmp_path):
+    options = {"max_steps": 30, "questions_per_sequence": 2, "lora_r": 4, "lora_dropout": 0}
+    losses = curve(train(tmp_path, "instruction", **options))
+    assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
+
+
+@pytest.mark.parametrize("stage", ["alignment", "instruction"])
+def test_a_resumed_run_is_the_run(train, tmp_path, stage):
+    # 4 steps an epoch: the first run stops within the second, after questions have changed.
+    options = {"save_steps": 1, "max_steps": 9, "questions_per_sequence": 2, "lora_r": 4}
+    straight = train(tmp_path / "straight", stage, **options)
+    resumed = train(
+        *(tmp_path / "resumed", stage),
+        resume_from_checkpoint=straight / "checkpoint-6",
+        **options,
+    )
+    assert len(set(curve(straight))) == 9
+    assert curve(resumed) == pytest.approx(curve(straight), abs=1e-6)
+    for name, tensor in weights(straight).items():
+        torch.testing.assert_close(weights(resumed)[name], tensor, atol=1e-6, rtol=0)
+
+
+def test_merged_and_unmerged_agree(train, parts, composed, tmp_path):
+    out = train(tmp_path / "out", "instruction", max_steps=6, lora_r=4)
+    processor = RnaGptProcessor.from_pretrained(composed)
+    inputs = processor.apply_chat_template(
+        conversation("ACGUACGUA", "What is this RNA?", "A tRNA."), tokenize=True
+    )
+    base = RnaGptForCausalLM.from_pretrained(composed)
+    plain = base(**inputs).logits
+    load_projector(base, out)
+    unmerged = PeftModel.from_pretrained(base, out).eval()
+    expected = unmerged(**inputs).logits
+    assert not torch.allclose(plain, expected, atol=1e-2)
+    folder = compose(*parts, tmp_path / "merged", projector=out, adapter=out)
+    merged = RnaGptForCausalLM.from_pretrained(folder)
+    torch.testing.assert_close(merged(**inputs).logits, expected, atol=1e-4, rtol=1e-4)
+    merged_by_peft = unmerged.merge_and_unload()(**inputs).logits
+    torch.testing.assert_close(merged_by_peft, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_bfloat16_autocast_is_near_float32(train, tmp_path):
+    options = {"max_steps": 4, "lora_r": 4, "learning_rate": 0.001}
+    exact = curve(train(tmp_path / "float32", "instruction", **options))
+    near = curve(train(tmp_path / "bf16", "instruction", bf16="true", dtype="bfloat16", **options))
+    assert near != exact
+    assert near == pytest.approx(exact, rel=0.05)
+
+
+def test_caching_the_encoder_changes_nothing(train, tmp_path):
+    options = {"max_steps": 6}
+    plain = curve(train(tmp_path / "plain", "alignment", **options))
+    cached = curve(train(tmp_path / "cached", "alignment", cache_encoder="true", **options))
+    assert cached == pytest.approx(plain, abs=1e-6)
+
+
+def test_the_cache_asks_the_encoder_once(processor, model, monkeypatch):
+    asked = []
+    encode = model.encode_rna
+    monkeypatch.setattr(
+        model, "encode_rna", lambda ids, mask: asked.append(len(ids)) or encode(ids, mask)
+    )
+    cache = EncoderCache(model)
+    texts = ["<RNAHere>"] * 3
+    batch = processor(texts, ["ACGUACG", "ACG", "GG"])
+    inputs = batch["rna_input_ids"], batch["rna_attention_mask"]
+    expected = encode(*inputs)
+    for _ in range(2):
+        torch.testing.assert_close(cache(*inputs), expected)
+    assert asked == [3]
+
+
+def test_evaluation_logs_answers(train, tmp_path, caplog):
+    caplog.set_level("INFO")
+    options = {"max_steps": 2, "eval_strategy": "steps", "eval_steps": 1, "num_samples": 2}
+    out = train(tmp_path, "instruction", **options)
+    log = json.loads((out / "training_record.json").read_text())["log"]
+    assert sum("eval_loss" in entry for entry in log) == 2
+    assert caplog.text.count("answer:") == 4
+    assert "train: rnas_found 12, rnas_used 12" in caplog.text
+
+
+def test_wrong_settings_say_what_is_right(train, composed, tmp_path):
+    with pytest.raises(ValueError, match="stage must be one of alignment, instruction, got 'both'"):
+        train(tmp_path, "both")
+    with pytest.raises(ValueError, match="nothing to train"):
+        train(tmp_path, "alignment", freeze_projector="true")
+    with pytest.raises(ValueError, match="lora_layers is 9, but the language model has 2 layers"):
+        train(tmp_path, "instruction", lora_layers=9)
+    with pytest.raises(FileNotFoundError, match=r"holds no projector\.safetensors"):
+        train(tmp_path, "instruction", projector=composed)
+    processor = make_processor(merge_size=2)
+    save_stage(make_model(processor), tmp_path / "other")
+    with pytest.raises(ValueError, match="rna_merge_size is 2, the model's is 3"):
+        train(tmp_path, "instruction", projector=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "recipe", STAGE_RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_recipes_are_understood(recipe):
+    stage, training, _ = make_parser().parse_args_and_config(
+        ["--config", str(recipe), "--use_cpu", "true", "--output_dir", "out"]
+    )
+    assert recipe.stem.startswith(stage.stage)
+    assert stage.dataset_config == {"alignment": "annotations", "instruction": "qa"}[stage.stage]
+    assert training.learning_rate > 0
+
+
+def test_only_linear_layers_of_the_language_model_are_adapted(processor):
+    model = make_model(processor)
+    for last, layers in ((None, {"0", "1"}), (0, {"0", "1"}), (1, {"1"})):
+        wrapped = get_peft_model(model, LoraConfig(r=2, target_modules=lora_targets(model, last)))
+        adapted = {
+            name.split(".lora_")[0] for name, _ in wrapped.named_parameters() if "lora" in name
+        }
+        assert all(".language_model.layers." in name for name in adapted)
+        assert {name.split(".layers.")[1].split(".")[0] for name in adapted} == layers
+        assert len(adapted) == 7 * len(layers)  # q k v o gate up down
+        model = wrapped.unload()
+
+
+def test_logits_of_answers_alone_give_the_same_loss(processor):
+    model = make_model(processor)
+    rows = [
+        {"id": str(n), "sequence": "ACGU" * n, "questions": ["What?"], "answers": ["A tRNA." * n]}
+        for n in (1, 3)
+    ]
+    batch = InstructionCollator(processor)(rows)
+    expected = model(**batch).loss
+    add_answer_head(model)
+    outputs = model(**batch, fused_lm_head=True)
+    mean = -outputs.log_probs.sum() / outputs.label_mask.sum()
+    torch.testing.assert_close(mean, expected)
+    torch.testing.assert_close(model(**batch).loss, expected)
+    grad = torch.autograd.grad(mean, model.model.projector.nucleotides.weight)
+    expected_grad = torch.autograd.grad(expected, model.model.projector.nucleotides.weight)
+    torch.testing.assert_close(grad, expected_grad)
+
+
+def test_batches_hold_rows_of_similar_length():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(10, 500, (1003,), generator=generator).tolist()
+    sampler = SimilarLengthSampler(lengths, batch_size=8, seed=0)
+    order = list(sampler)
+    assert sorted(order) == list(range(1003))
+    batches = [order[i : i + 8] for i in range(0, 1003, 8)]
+    spread = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
+    assert sum(spread) / len(spread) < 30
+    assert [len(batch) for batch in batches[:-1]] == [8] * 125
+    assert order == list(sampler)
+    sampler.set_epoch(1)
+    assert order != list(sampler)
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(composed, rna_qa, tmp_path):
+    paths = {"model_name_or_path": composed, "dataset_name": rna_qa}
+    options = {"stage": "instruction", "max_steps": 4, "lora_r": 4, "lora_dropout": 0}
+    # Adam would turn the rounding of a gradient near zero into a whole step.
+    options |= {"optim": "sgd", "learning_rate": 1}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "HF_DATASETS_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    script = str(ROOT / "train_sft.py")
+    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+    for name, launcher, size in (
+        ("one", [sys.executable], 4),
+        ("two", [*accelerate, str(ROOT / "recipes/accelerate/ddp_cpu2.yaml")], 2),
+    ):
+        settings = {"per_device_train_batch_size": size, "output_dir": tmp_path / name}
+        words = arguments(**paths, **options, **settings)
+        done = subprocess.run(
+            [*launcher, script, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / "two/training_record.json").read_text())["processes"] == 2
+    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    for name, tensor in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, atol=1e-4, rtol=1e-3)
