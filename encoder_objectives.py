@@ -1,0 +1,246 @@
+"""What an encoder is trained for: masked nucleotides, or the first words of annotations."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import EsmForMaskedLM, EsmModel, EvalPrediction
+
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaProjector
+from rnagpt.weights.model_sources import open_language_model
+from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS, save_projector
+
+IGNORE = -100  # what cross_entropy passes over
+HEADS_WEIGHTS = "heads.safetensors"
+WORDS_A_STEP = 4
+
+
+class Described(Protocol):
+    """An RNA's family and the words written about it."""
+
+    @property
+    def words(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+
+
+@dataclass
+class WordTargets:
+    """The words that annotations begin with, as a language model's own tokens.
+
+    Attributes:
+        tokenizer: the language model's.
+        embeddings: its embeddings of the tokens in use: (tokens in use, text hidden), float32.
+        ids: token id → row of `embeddings`.
+        families: family → number.
+        size: words that are learned; shorter texts end in the end-of-text token, repeated.
+        text_config: the language model's configuration.
+        texts: a text of each family, in their order.
+    """
+
+    tokenizer: Any
+    embeddings: torch.Tensor
+    ids: dict[int, int]
+    families: dict[str, int]
+    size: int
+    text_config: Any
+    texts: list[str]
+    _known: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, rows: Iterable[Described], language_model: str, size: int) -> "WordTargets":
+        """Collect families and words of training rows, with the embeddings of a language model.
+
+        Raises:
+            WeightsError: if there is no such language model.
+        """
+        rows = list(rows)
+        text_of = {row.family: row.words for row in rows}
+        families = sorted(text_of)
+        source = open_language_model(language_model)
+        tokenizer = source.tokenizer
+        used = {
+            token for text in {row.words for row in rows} for token in _token_ids(tokenizer, text)
+        }
+        tokens = sorted(used | {tokenizer.eos_token_id})
+        name = next(name for name in source.tensors if name.endswith("embed_tokens.weight"))
+        return cls(
+            tokenizer=tokenizer,
+            embeddings=source.tensors[name][tokens].float(),
+            ids={token: row for row, token in enumerate(tokens)},
+            families={family: number for number, family in enumerate(families)},
+            size=size,
+            text_config=source.config,
+            texts=[text_of[family] for family in families],
+        )
+
+    def words_of(self, text: str) -> torch.Tensor:
+        """Rows of `embeddings` of a text's first words: (size,). Words not in use are -100."""
+        if text not in self._known:
+            tokens = _token_ids(self.tokenizer, text)[: self.size]
+            tokens += [self.tokenizer.eos_token_id] * (self.size - len(tokens))
+            self._known[text] = torch.tensor([self.ids.get(token, IGNORE) for token in tokens])
+        return self._known[text]
+
+
+def _token_ids(tokenizer: Any, text: str) -> list[int]:
+    # The space makes the first word what it is within a sentence.
+    return tokenizer(" " + text, add_special_tokens=False)["input_ids"]
+
+
+class MaskedNucleotides(EsmForMaskedLM):
+    """Tell hidden nucleotides from the rest: how RNA-FM was made (Chen et al. 2022)."""
+
+    def __init__(self, encoder: EsmModel) -> None:
+        super().__init__(encoder.config)
+        self.esm = encoder
+        self.tie_weights()
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """`labels` (rnas, longest): the ids of masked tokens, elsewhere -100."""
+        hidden_states = self.esm(input_ids, attention_mask=attention_mask).last_hidden_state
+        # With thousands of k-mers the head costs as much as a layer: it reads what is asked alone.
+        asked = labels.ne(IGNORE)
+        logits = self.lm_head(hidden_states[asked])
+        return {"loss": nn.functional.cross_entropy(logits.float(), labels[asked])}
+
+    def save(self, folder: str | Path) -> None:
+        """Write the encoder."""
+        self.esm.save_pretrained(folder)
+
+
+def mean_vectors(
+    encoder: EsmModel, input_ids: torch.Tensor, attention_mask: torch.Tensor
+) -> torch.Tensor:
+    """Mean of each RNA's nucleotide vectors: (rnas, rna hidden).
+
+    Args:
+        encoder: on cls, nucleotides and eos.
+        input_ids, attention_mask: padded RNAs of `pad_rnas`: (rnas, longest).
+    """
+    mask = attention_mask[:, 2:].bool()  # without cls and eos
+    if not encoder.config.num_hidden_layers:
+        # Without layers a vector depends on its token alone: norm the table, not each nucleotide.
+        table = encoder.encoder.emb_layer_norm_after(encoder.embeddings.word_embeddings.weight)
+        lengths = mask.sum(1)
+        starts = lengths.cumsum(0) - lengths
+        return nn.functional.embedding_bag(input_ids[:, 1:-1][mask], table, starts, mode="mean")
+    output = encoder(input_ids=input_ids, attention_mask=attention_mask)
+    hidden_states = output.last_hidden_state[:, 1:-1].masked_fill(~mask.unsqueeze(-1), 0.0)
+    return hidden_states.sum(1) / mask.sum(1, keepdim=True)
+
+
+class AnnotationWords(nn.Module):
+    """Read the first words of an RNA's annotation from the mean of its nucleotide vectors.
+
+    Each of n summary vectors is compared with the language model's own word embeddings e by squared
+    distance: p(word) ∝ exp(-s · |v - e|²). So the projection speaks the language model's words
+    before that model has run once. The RNA's family is asked beside them, of the summary's memory.
+
+    Args:
+        encoder: with `kmer_size` in its configuration.
+        targets: the words and families to learn.
+        merge_size: nucleotides that share a vector in the projection. Its part for nucleotides is
+            not trained here.
+    """
+
+    words: torch.Tensor
+    # The loss is a mean already, and takes nothing but a batch.
+    accepts_loss_kwargs = False
+
+    def __init__(self, encoder: EsmModel, targets: WordTargets, merge_size: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = RnaGptConfig(
+            rna_config=encoder.config,
+            text_config=targets.text_config,
+            rna_merge_size=merge_size,
+            rna_summary_size=targets.size,
+            rna_summary_memory=len(targets.families),
+        )
+        self.projector = RnaProjector(self.config)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))
+        self.register_buffer("words", targets.embeddings, persistent=False)
+        self._start_from_principal_directions(targets)
+
+    def _start_from_principal_directions(self, targets: WordTargets) -> None:
+        """Let the summary begin with the directions in which the texts' words differ most.
+
+        Each entry of the summary's memory begins as one family's place in these directions.
+        """
+        wanted = torch.stack([targets.words_of(text) for text in targets.texts])
+        texts = targets.embeddings[wanted].flatten(1)
+        mean = texts.mean(0)
+        summary: Any = self.projector.summary
+        rank = min(*texts.shape, summary.in_features)
+        places, size, directions = torch.svd_lowrank(texts - mean, q=rank)
+        unit = math.sqrt(len(texts))  # places of unit variance in each direction
+        with torch.no_grad():
+            summary.bias.copy_(mean)
+            summary.weight.zero_()
+            summary.weight[:, :rank] = directions * (size / unit)
+            self.projector.summary_values.weight.zero_()
+            self.projector.summary_values.weight[:rank] = places.T * unit
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """`labels` (rnas, 1 + n): the family, then the words. `logits` holds the best guesses."""
+        mean = mean_vectors(self.encoder, input_ids, attention_mask)
+        vectors, asked = self.projector.summarise(mean), labels[:, 1:]
+        if self.training:
+            # A few words at a time cost a fraction, and over the steps all are asked alike.
+            chosen = torch.randperm(asked.shape[1], device=asked.device)[:WORDS_A_STEP]
+            vectors, asked = vectors[:, chosen], asked[:, chosen]
+        # Which entry of the memory is meant: an entry a family.
+        family = self.projector.summary_keys(self.projector.summary_norm(mean))
+        words = self.words.to(vectors.dtype)
+        nearness = (2 * vectors @ words.T).float() - self.words.square().sum(1)
+        logits = nearness * self.log_scale.exp()
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), asked.flatten())
+        loss = loss + nn.functional.cross_entropy(family.float(), labels[:, 0])
+        guesses = torch.cat([family.argmax(-1)[:, None], logits.argmax(-1)], dim=1)
+        return {"loss": loss, "logits": guesses}
+
+    def load_projection(self, folder: str | Path) -> None:
+        """Take over the projection that `save` wrote.
+
+        Raises:
+            ValueError: if they were trained for other families, words or sizes.
+        """
+        projector = load_file(Path(folder) / PROJECTOR_WEIGHTS)
+        try:
+            self.projector.load_state_dict(projector)
+        except RuntimeError as error:
+            raise ValueError(
+                f"The projection in {folder} does not fit: start from a run on the same data set "
+                f"and language model, with the same summary_size and merge_size. {error}"
+            ) from error
+
+    def save(self, folder: str | Path) -> None:
+        """Write the encoder and the projection."""
+        self.encoder.save_pretrained(folder)
+        save_projector(self.projector.state_dict(), self.config, folder)
+
+
+def first_words(prediction: EvalPrediction) -> dict[str, float]:
+    """Shares of RNAs with the right family and with all words right, and of right words."""
+    guesses, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    right = guesses == labels
+    return {
+        "family": float(right[:, 0].mean()),
+        "all_words": float(right[:, 1:].all(1).mean()),
+        "words": float(right[:, 1:].mean()),
+    }
+
+
+__all__ = ["AnnotationWords", "MaskedNucleotides", "WordTargets", "first_words", "mean_vectors"]
