@@ -72,6 +72,8 @@ class RnaGptConfig(PreTrainedConfig):
         rna_merge_size: Neighbouring nucleotides joined before the projection; an RNA of n nt takes
             `ceil(n / rna_merge_size)` tokens in the language model.
         rna_summary_size: Vectors that summarise an RNA, placed before those of its nucleotides.
+        rna_summary_memory: Learned entries, such as one a family, that the summary is mixed from
+            by attention; 0 projects the mean of the nucleotides itself.
         rna_window_length: The most nucleotides (nt) that the encoder reads at once.
         rna_window_overlap: The least overlap (nt) of the windows of a longer RNA.
         max_rna_length: The longest RNA (nt) accepted.
@@ -93,6 +95,7 @@ class RnaGptConfig(PreTrainedConfig):
     projector_type: str = "linear"
     rna_merge_size: int = 1
     rna_summary_size: int = 0
+    rna_summary_memory: int = 0
     rna_window_length: int = 1022
     rna_window_overlap: int = 128
     max_rna_length: int = 16_384
@@ -134,6 +137,7 @@ class RnaGptConfig(PreTrainedConfig):
         least = {
             "rna_merge_size": 1,
             "rna_summary_size": 0,
+            "rna_summary_memory": 0,
             "rna_window_length": 1,
             "rna_window_overlap": 0,
             "max_rna_length": 1,

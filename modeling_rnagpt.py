@@ -35,7 +35,8 @@ class RnaProjector(nn.Module):
     """Projects the encoder's vectors into the language model's space.
 
     `rna_merge_size` neighbouring nucleotides are joined and projected to one vector. Where
-    `rna_summary_size` is n > 0, the mean of an RNA's nucleotides is projected to n vectors before.
+    `rna_summary_size` is n > 0, the mean of an RNA's nucleotides is projected to n vectors before;
+    with `rna_summary_memory`, that mean attends over learned entries first.
     """
 
     def __init__(self, config: RnaGptConfig) -> None:
@@ -43,11 +44,15 @@ class RnaProjector(nn.Module):
         rna_size, text_size = config.rna_config.hidden_size, config.text_config.hidden_size
         self.merge_size = config.rna_merge_size
         self.summary_size = config.rna_summary_size
+        self.summary_memory = config.rna_summary_memory
         kind = config.projector_type
         self.nucleotides = _projection(kind, rna_size * self.merge_size, text_size)
         if self.summary_size:
-            # Means of RNAs differ little beside what they share: the norm makes that count.
+            # Means of RNAs differ little beside what they share: the norm lets it count.
             self.summary_norm = nn.LayerNorm(rna_size)
+            if config.rna_summary_memory:
+                self.summary_keys = nn.Linear(rna_size, config.rna_summary_memory)
+                self.summary_values = nn.Linear(config.rna_summary_memory, rna_size, bias=False)
             self.summary = _projection(kind, rna_size, text_size * self.summary_size)
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -69,7 +74,10 @@ class RnaProjector(nn.Module):
 
     def summarise(self, mean: torch.Tensor) -> torch.Tensor:
         """Summary vectors (rnas, summary size, text hidden) from means (rnas, rna hidden)."""
-        return self.summary(self.summary_norm(mean)).unflatten(1, (self.summary_size, -1))
+        mean = self.summary_norm(mean)
+        if self.summary_memory:
+            mean = self.summary_values(self.summary_keys(mean).softmax(-1))
+        return self.summary(mean).unflatten(-1, (self.summary_size, -1))
 
 
 def _projection(kind: str, size: int, out_size: int) -> nn.Module:
@@ -234,7 +242,8 @@ class RnaGptModel(RnaGptPreTrainedModel):
         if placeholders.sum() != num_vectors:
             raise ValueError(
                 f"The prompts hold {int(placeholders.sum())} placeholders, but the RNAs make "
-                f"{num_vectors} vectors. Prepare both in one call of the processor."
+                f"{num_vectors} vectors. Prepare both in one call of the processor, and generate "
+                "without prefill_chunk_size."
             )
         # The placeholder's id may lie beyond the embedding table, so it is never looked up.
         embeds = self.get_input_embeddings()(input_ids.masked_fill(placeholders, 0))

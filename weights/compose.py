@@ -83,6 +83,7 @@ def compose(
                 "projector_type": projector_type,
                 "rna_merge_size": rna_merge_size,
                 "rna_summary_size": rna_summary_size,
+                "rna_summary_memory": None,  # without a trained projection there is none
             },
             sizes={
                 "rna_hidden_size": encoder_config.hidden_size,
@@ -127,7 +128,12 @@ def _projector_shape(
 ) -> dict[str, Any]:
     """The projection's shape: the folder's if there is one, which must fit all that is given."""
     if folder is None:
-        defaults = {"projector_type": "linear", "rna_merge_size": 1, "rna_summary_size": 0}
+        defaults = {
+            "projector_type": "linear",
+            "rna_merge_size": 1,
+            "rna_summary_size": 0,
+            "rna_summary_memory": 0,
+        }
         return {name: defaults[name] if given[name] is None else given[name] for name in given}
     for name in ("projector_config.json", "projector.safetensors"):
         if not (folder / name).is_file():
