@@ -128,8 +128,8 @@ def draw_rnas(
     Raises:
         ValueError: no RNA is of such a family, or none is accepted.
     """
-    sizes = Counter(train["family_accession"])
-    accessions = test["family_accession"]
+    sizes = Counter(train["family_accession"][:])
+    accessions = test["family_accession"][:]
     eligible = [i for i, family in enumerate(accessions) if sizes[family] >= min_training_rnas]
     rnas: list[DrawnRna] = []
     refused = 0
@@ -177,12 +177,10 @@ class Judge:
         names: dict[str, set[str]] = {}
         types: dict[str, set[str]] = {}
         for rows in splits:
-            families = zip(
-                rows["family_accession"], rows["family"], rows["family_description"], strict=True
-            )
-            for accession, *others in set(families):
+            spellings = ("family_accession", "family", "family_description")
+            for accession, *others in set(zip(*(rows[name][:] for name in spellings), strict=True)):
                 names.setdefault(accession, {accession}).update(filter(None, others))
-            types |= {rna_type: {rna_type} for rna_type in set(rows["rna_type"])}
+            types |= {rna_type: {rna_type} for rna_type in set(rows["rna_type"][:])}
         self.families = Names(names)
         self.types = Names(types)
 
@@ -403,8 +401,8 @@ def judge_labels(
 
 
 def judge_nearest(train: Dataset, rnas: Sequence[DrawnRna]) -> list[Right]:
-    accessions, types = train["family_accession"], train["rna_type"]
-    nearest = find_nearest(train["sequence"], [rna.sequence for rna in rnas])
+    accessions, types = train["family_accession"][:], train["rna_type"][:]
+    nearest = find_nearest(train["sequence"][:], [rna.sequence for rna in rnas])
     return judge_labels(
         rnas,
         [None if i is None else accessions[i] for i in nearest],
@@ -414,7 +412,8 @@ def judge_nearest(train: Dataset, rnas: Sequence[DrawnRna]) -> list[Right]:
 
 def judge_majority(train: Dataset, rnas: Sequence[DrawnRna]) -> list[Right]:
     family, rna_type = (
-        Counter(train[column]).most_common(1)[0][0] for column in ("family_accession", "rna_type")
+        Counter(train[column][:]).most_common(1)[0][0]
+        for column in ("family_accession", "rna_type")
     )
     return judge_labels(rnas, [family] * len(rnas), [rna_type] * len(rnas))
 
