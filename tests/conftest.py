@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import EsmConfig, LlamaConfig, PreTrainedTokenizerFast
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
@@ -81,6 +81,8 @@ def make_tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    if style == "llama-3":  # as some do, this one leaves white space out of its offsets
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     if style == "mistral":
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
         tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
