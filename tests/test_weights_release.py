@@ -1,0 +1,57 @@
+"""What is shipped of the mini: the same weights in bfloat16, with their sums."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rnagpt.weights import release as release_module
+from rnagpt.weights.release import ENCODER_FILES, STAGE_FILES, release
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Path, Path]:
+    """Folders as training writes them, with files that are not to be shipped."""
+    folders = (tmp_path / "encoder", tmp_path / "stage")
+    for seed, (folder, names) in enumerate(zip(folders, (ENCODER_FILES, STAGE_FILES), strict=True)):
+        folder.mkdir()
+        for name in (*names, "training_record.json", "optimizer.pt"):
+            if name.endswith(".safetensors"):
+                generator = torch.Generator().manual_seed(seed)
+                save_file({"weight": torch.randn(3, 4, generator=generator)}, folder / name)
+            else:
+                (folder / name).write_text(json.dumps({"file": name}))
+    return folders
+
+
+def test_weights_are_rounded_and_summed(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "checkpoint"
+    out.mkdir()
+    (out / "README.md").write_text("kept")
+    release(*trained, out)
+    for source, target in ((trained[0], out / "encoder"), (trained[1], out)):
+        for file in source.glob("*.safetensors"):
+            stored = load_file(target / file.name)["weight"]
+            assert stored.dtype == torch.bfloat16
+            torch.testing.assert_close(
+                stored.float(), load_file(file)["weight"], atol=0, rtol=2**-8
+            )
+    sums = dict(reversed(line.split()) for line in (out / "SHA256SUMS").read_text().splitlines())
+    assert sums == {
+        file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in out.rglob("*.*")
+        if file.name != "README.md"
+    }
+    assert (out / "README.md").read_text() == "kept"
+    assert not list(out.rglob("optimizer.pt"))
+
+
+def test_too_large_weights_are_refused(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release_module, "MOST_BYTES", 100)
+    with pytest.raises(ValueError, match="more than 100"):
+        release(*trained, tmp_path / "checkpoint")

@@ -1,0 +1,82 @@
+"""
+Writes what is shipped of rna-gpt-mini, from what training wrote.
+
+```bash
+python -m rnagpt.weights.release --encoder out/encoder --stage out/instruction \
+    checkpoints/rna-gpt-mini
+```
+
+Weights are stored in bfloat16, half of what training held. Whatever else lies in the folder, such
+as its README, stays. `SHA256SUMS` is what `rnagpt mini` checks later.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+ENCODER_FILES = ("config.json", "model.safetensors")
+STAGE_FILES = (
+    "projector_config.json",
+    "projector.safetensors",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+)
+MOST_BYTES = 40_000_000
+
+
+def release(encoder: Path, stage: Path, out: Path) -> Path:
+    """Copy encoder, projection, adapter and training record to `out`, weights as bfloat16.
+
+    Args:
+        encoder: output of `pretrain_encoder.py`.
+        stage: output of the instruction stage of `train_sft.py`.
+
+    Raises:
+        FileNotFoundError: if one of the parts is missing.
+        ValueError: if the weights take more than 40 MB.
+    """
+    (out / "encoder").mkdir(parents=True, exist_ok=True)
+    written = [_copy(encoder / name, out / "encoder" / name) for name in ENCODER_FILES]
+    written += [_copy(stage / name, out / name) for name in STAGE_FILES]
+    record = {
+        "encoder": json.loads((encoder / "training_record.json").read_text()),
+        "stages": json.loads((stage / "training_record.json").read_text()),
+    }
+    (out / "training_record.json").write_text(json.dumps(record, indent=1) + "\n")
+    size = sum(path.stat().st_size for path in written if path.suffix == ".safetensors")
+    if size > MOST_BYTES:
+        raise ValueError(f"The weights take {size:,} bytes, more than {MOST_BYTES:,}.")
+    written.append(out / "training_record.json")
+    sums = [f"{_sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in sorted(written)]
+    (out / "SHA256SUMS").write_text("".join(sums))
+    return out
+
+
+def _copy(source: Path, target: Path) -> Path:
+    if source.suffix != ".safetensors":
+        return Path(shutil.copyfile(source, target))
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(source).items()}
+    save_file(tensors, target, metadata={"format": "pt"})
+    return target
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the shipped parts of rna-gpt-mini.")
+    parser.add_argument("--encoder", type=Path, required=True, help="output of pretrain_encoder.py")
+    parser.add_argument("--stage", type=Path, required=True, help="output of the instruction stage")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    arguments = parser.parse_args()
+    print(release(arguments.encoder, arguments.stage, arguments.out))
+
+
+if __name__ == "__main__":
+    main()
