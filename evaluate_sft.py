@@ -411,10 +411,8 @@ def judge_nearest(train: Dataset, rnas: Sequence[DrawnRna]) -> list[Right]:
 
 
 def judge_majority(train: Dataset, rnas: Sequence[DrawnRna]) -> list[Right]:
-    family, rna_type = (
-        Counter(train[column][:]).most_common(1)[0][0]
-        for column in ("family_accession", "rna_type")
-    )
+    columns = (train[column][:] for column in ("family_accession", "rna_type"))
+    family, rna_type = (Counter(column).most_common(1)[0][0] for column in columns)
     return judge_labels(rnas, [family] * len(rnas), [rna_type] * len(rnas))
 
 
