@@ -53,6 +53,7 @@ from rnagpt.trainer_rnagpt import (
 )
 from rnagpt.training_data import ALIGNMENT, INSTRUCTION, STAGES, hash_rows, load_rnas, prepare_rnas
 
+SECRETS = ("hub_token",)  # settings that no record may hold
 VERSIONS_OF = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 
 logger = logging.getLogger(__name__)
@@ -219,9 +220,10 @@ def training_record(
 
 
 def changed_settings(arguments: Any) -> dict[str, Any]:
-    """The fields of a dataclass of arguments that differ from their defaults."""
-    defaults = {f.name: f.default for f in fields(arguments)}
-    return {name: value for name, value in asdict(arguments).items() if value != defaults[name]}
+    """The fields of a dataclass of arguments that differ from their defaults, but no secrets."""
+    defaults = {f.name: f.default for f in fields(arguments) if f.name not in SECRETS}
+    values = asdict(arguments)
+    return {name: values[name] for name in defaults if values[name] != defaults[name]}
 
 
 def _portable(value: Any) -> Any:
@@ -232,7 +234,8 @@ def _portable(value: Any) -> Any:
 
 
 def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfig) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    level = logging.INFO if training_args.process_index == 0 else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s")
     # What a modality that SFTTrainer does not know needs: its own columns, collator and labels.
     training_args.remove_unused_columns = False
     training_args.dataset_kwargs = {"skip_prepare_dataset": True}

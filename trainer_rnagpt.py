@@ -16,6 +16,7 @@ from datasets import Dataset
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
@@ -52,6 +53,11 @@ class RnaGptTrainer(SFTTrainer):
         # TRL's fused head skips the positions without a label on GPUs alone.
         if self.accelerator.device.type == "cpu":
             add_answer_head(rna_gpt(self.model))
+        if cache_encoder and self.is_fsdp_enabled:
+            raise ValueError(
+                "cache_encoder runs the encoder by itself, and the parts of a model that FSDP "
+                "shards run together. Leave it out, or train with recipes/accelerate/ddp.yaml."
+            )
         self._encoder_cache = EncoderCache(rna_gpt(self.model)) if cache_encoder else None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
@@ -100,10 +106,12 @@ class RnaGptTrainer(SFTTrainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        if self.is_fsdp_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        else:
-            load_stage(self.model if model is None else model, resume_from_checkpoint)
+        model = self.model if model is None else model
+        if not self.is_fsdp_enabled:
+            load_stage(model, resume_from_checkpoint)
+            return
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        load_projector(model, resume_from_checkpoint)  # of a PEFT model the adapter alone is read
 
 
 class SetsEpoch(Protocol):
@@ -327,7 +335,10 @@ def load_projector(model: nn.Module, folder: str | Path) -> None:
             f"The projection in {folder} does not fit this model: {'; '.join(wrong)}. "
             "Compose the model with the projection's settings, or train the projection anew."
         )
-    base.model.projector.load_state_dict(load_file(folder / PROJECTOR_WEIGHTS))
+    # Not load_state_dict: the model's weights may be sharded over several devices.
+    whole = StateDictOptions(full_state_dict=True)
+    tensors: dict[str, Any] = load_file(folder / PROJECTOR_WEIGHTS)
+    set_model_state_dict(base.model.projector, tensors, options=whole)
 
 
 def load_stage(model: nn.Module, folder: str | Path) -> None:
@@ -360,9 +371,13 @@ class SampleAnswers(TrainerCallback):
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        if not self.rows or not state.is_world_process_zero or model is None:
+        if not self.rows:
             return
-        for row, answer in zip(self.rows, self.answers(model, args.device, args.bf16), strict=True):
+        # Every process generates, since a sharded model answers only where all take part.
+        answers = self.answers(model, args.device, args.bf16)
+        if not state.is_world_process_zero:
+            return
+        for row, answer in zip(self.rows, answers, strict=True):
             question = row["questions"][0] if row["questions"] else "(RNA alone)"
             logger.info(
                 "step %d  %s\n  asked:    %s\n  answer:   %s\n  expected: %s",

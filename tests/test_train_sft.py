@@ -19,7 +19,7 @@ import rnagpt
 from rnagpt.collator_rnagpt import InstructionCollator, conversation
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.train_sft import main, make_parser
+from rnagpt.train_sft import changed_settings, main, make_parser
 from rnagpt.trainer_rnagpt import (
     EncoderCache,
     SimilarLengthSampler,
@@ -236,6 +236,17 @@ def test_evaluation_logs_answers(train, tmp_path, caplog):
     assert sum("eval_loss" in entry for entry in log) == 2
     assert caplog.text.count("answer:") == 4
     assert "train: rnas_found 12, rnas_used 12" in caplog.text
+
+
+def test_the_record_holds_no_token():
+    _, training, _ = make_parser().parse_args_and_config(
+        arguments(output_dir="out", hub_token="hf_secret")
+    )
+    assert training.hub_token == "hf_secret"
+    settings = changed_settings(training)
+    assert "hf_secret" not in str(settings)
+    assert settings["learning_rate"] == 0.01
+    assert "weight_decay" not in settings
 
 
 def test_wrong_settings_say_what_is_right(train, composed, tmp_path):

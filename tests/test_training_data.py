@@ -70,6 +70,17 @@ def test_grouping_respects_selections(rna_qa):
     assert [len(row["answers"]) for row in group_by_rna(rows, "instruction")] == [2, 3]
 
 
+def test_categories_can_be_left_out(rna_qa):
+    rnas = load_rnas(str(rna_qa), None, "train", "instruction", ["Where"])
+    assert len(rnas) == 12
+    assert rnas[3]["questions"] == [QUESTIONS[0], QUESTIONS[2]]
+    assert rnas[3]["answers"] == answers_of(3)[::2]
+    with pytest.raises(ValueError, match="category How; the data set has What, Where"):
+        load_rnas(str(rna_qa), None, "train", "instruction", ["How"])
+    with pytest.raises(ValueError, match="needs the column category"):
+        load_rnas(str(rna_qa), None, "train", "alignment", ["What"])
+
+
 def test_missing_columns_and_splits_are_named(rna_qa, tmp_path):
     with pytest.raises(ValueError, match="lacks question, answer and has id, sequence"):
         load_rnas(str(rna_qa), "annotations", "train", "instruction")

@@ -49,7 +49,7 @@ def make_rna_qa(folder: Path, num_rnas: int = 12) -> Path:
             for number, row in zip(numbers, shared, strict=True)
         ]
         qa = [
-            row | {"question": question, "answer": answer}
+            row | {"question": question, "answer": answer, "category": question.split()[0]}
             for number, row in zip(numbers, shared, strict=True)
             for question, answer in zip(QUESTIONS, answers_of(number), strict=True)
         ]
