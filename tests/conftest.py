@@ -81,8 +81,6 @@ def make_tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    if style == "llama-3":  # as some do, this one leaves white space out of its offsets
-        tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     if style == "mistral":
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
         tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
@@ -93,6 +91,11 @@ def make_tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator([_WORDS], trainer)
+    if style == "llama-3":  # it begins every text, and leaves white space out of its offsets
+        bos = ("<|begin_of_text|>", tokenizer.token_to_id("<|begin_of_text|>"))
+        begin = processors.TemplateProcessing(single=f"{bos[0]} $A", special_tokens=[bos])
+        trim = processors.ByteLevel(trim_offsets=True)
+        tokenizer.post_processor = processors.Sequence([trim, begin])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **options
     )

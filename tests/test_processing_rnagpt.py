@@ -327,6 +327,7 @@ def test_token_of_the_beginning_is_not_doubled() -> None:
     rendered = processor.apply_chat_template([make_question([TRNA])], add_generation_prompt=True)
     for inputs in (
         processor(rendered, TRNA),
+        processor("<RNAHere> What is it?", TRNA),
         processor.apply_chat_template([make_question([TRNA])], tokenize=True),
     ):
         assert (inputs["input_ids"] == bos).sum() == 1
