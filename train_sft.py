@@ -296,7 +296,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
         path = Path(training_args.output_dir) / "training_record.json"
         path.write_text(json.dumps(record, indent=2) + "\n")
     trainer.accelerator.print(f"Saved in {training_args.output_dir}.")
-    trainer.end()
+    trainer.accelerator.end_training()
 
 
 def make_parser() -> TrlParser:
