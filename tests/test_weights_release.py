@@ -23,7 +23,7 @@ def trained(tmp_path: Path) -> tuple[Path, Path]:
                 generator = torch.Generator().manual_seed(seed)
                 save_file({"weight": torch.randn(3, 4, generator=generator)}, folder / name)
             else:
-                (folder / name).write_text(json.dumps({"file": name}))
+                (folder / name).write_text(json.dumps({"base_model_name_or_path": "/home/me"}))
     return folders
 
 
@@ -47,6 +47,7 @@ def test_weights_are_rounded_and_summed(trained: tuple[Path, Path], tmp_path: Pa
     }
     assert (out / "README.md").read_text() == "kept"
     assert not list(out.rglob("optimizer.pt"))
+    assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] is None
 
 
 def test_too_large_weights_are_refused(

@@ -43,6 +43,10 @@ def release(encoder: Path, stage: Path, out: Path) -> Path:
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     written = [_copy(encoder / name, out / "encoder" / name) for name in ENCODER_FILES]
     written += [_copy(stage / name, out / name) for name in STAGE_FILES]
+    adapter = json.loads((stage / "adapter_config.json").read_text())
+    # PEFT notes the folder of the model that was trained, which is on this machine alone.
+    adapter["base_model_name_or_path"] = None
+    (out / "adapter_config.json").write_text(json.dumps(adapter, indent=2) + "\n")
     record = {
         "encoder": json.loads((encoder / "training_record.json").read_text()),
         "stages": json.loads((stage / "training_record.json").read_text()),
