@@ -138,7 +138,8 @@ def _projector_shape(
     for name in ("projector_config.json", "projector.safetensors"):
         if not (folder / name).is_file():
             raise WeightsError(f"{folder} holds no {name}; give the folder that training wrote.")
-    stored = json.loads((folder / "projector_config.json").read_text())
+    # A projection without a memory may leave it unsaid.
+    stored = {"rna_summary_memory": 0} | json.loads((folder / "projector_config.json").read_text())
     for name, expected in {**given, **sizes}.items():
         if expected is not None and stored.get(name) != expected:
             raise WeightsError(
