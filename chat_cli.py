@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -216,6 +217,45 @@ def _paragraph(answer: Answer) -> str:
     return f"  {answer.question}\n" + textwrap.indent(text, "    ")
 
 
+class _CtrlC:
+    """Ctrl-C: a KeyboardInterrupt while the session waits for a line, else a flag.
+
+    Python may raise a KeyboardInterrupt between any two instructions, where it would end the
+    session (in the handling of an earlier one) or be lost (in a destructor).
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self.waiting = False
+
+    def __enter__(self) -> _CtrlC:
+        self.earlier = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self.earlier)
+
+    def input(self, prompt: str) -> str:
+        """`input`, which a press interrupts, also one that came before.
+
+        Raises:
+            KeyboardInterrupt: where Ctrl-C was pressed.
+        """
+        self.waiting = True
+        try:
+            if self.pressed:
+                raise KeyboardInterrupt
+            return input(prompt)
+        finally:
+            self.pressed = self.waiting = False
+
+    def _press(self, *_: object) -> None:
+        self.pressed = True
+        if self.waiting:
+            self.waiting = False
+            raise KeyboardInterrupt
+
+
 class _Session:
     """A conversation in the terminal."""
 
@@ -223,6 +263,7 @@ class _Session:
         self.chat = chat
         self.waiting = list(rnas)
         self.max_new_tokens = max_new_tokens
+        self.ctrl_c = _CtrlC()
         self.commands: dict[str, Callable[[str], None]] = {
             "/rna": self.add,
             "/next": self.next,
@@ -239,20 +280,22 @@ class _Session:
             sys.stdin.reconfigure(errors="replace")  # a stray byte must not end the session
         if terminal:
             print("Ask about an RNA. /help lists the commands.")
-        if self.waiting:
-            self.next("")
-        while True:
-            try:
-                line = input("> " if terminal else "").strip()
+        with self.ctrl_c:
+            if self.waiting:
+                self.next("")
+            while True:
+                try:
+                    line = self.ctrl_c.input("> " if terminal else "").strip()
+                except EOFError:
+                    if terminal:
+                        print()
+                    return
+                except KeyboardInterrupt:
+                    print("\n[stopped; /quit leaves]", flush=True)
+                    continue
                 if line == "/quit":
                     return
                 self.do(line)
-            except EOFError:
-                if terminal:
-                    print()
-                return
-            except KeyboardInterrupt:
-                print("\n[stopped; /quit leaves]", flush=True)
 
     def do(self, line: str) -> None:
         """Obey a command or ask a question; what is refused is said and changes nothing."""
@@ -270,6 +313,8 @@ class _Session:
     def ask(self, question: str) -> None:
         for text in self.chat.ask(question, max_new_tokens=self.max_new_tokens):
             print(text, end="", flush=True)
+            if self.ctrl_c.pressed:
+                self.chat.stop()
         print()
 
     def add(self, text: str) -> None:

@@ -120,7 +120,7 @@ class Terminal:
 
     def wait_for(self, *expected):
         """Read until all of the expected has come since the last call."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 120
         while not all(part in self.text for part in expected):
             ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
@@ -144,6 +144,26 @@ def test_ctrl_c_stops_an_answer_and_not_the_session(folder):
             terminal.wait_for("[stopped")
         terminal.process.send_signal(signal.SIGINT)  # with no answer to stop
         terminal.wait_for("[stopped")
+        terminal.say("/reset")
+        terminal.wait_for("new conversation")
+        terminal.say("/quit")
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.process.kill()
+        terminal.process.communicate()
+
+
+def test_ctrl_c_pressed_many_times_does_not_end_the_session(folder):
+    terminal = Terminal("--model", folder, "--rna", make_rna(20), "--max-new-tokens", "90000")
+    try:
+        terminal.wait_for("rna_1 (20 nt)\n")
+        terminal.say(WHAT)
+        for _ in range(3000):
+            terminal.process.send_signal(signal.SIGINT)
+            time.sleep(1e-5)
+        terminal.wait_for("[stopped")
+        for _ in range(3):  # the last presses may come with a line that is just read, and cancel it
+            terminal.say("")
         terminal.say("/reset")
         terminal.wait_for("new conversation")
         terminal.say("/quit")

@@ -1,0 +1,1 @@
+"""RNA-QA from RNAcentral's literature: papers, topics, claims with their evidence, questions."""
