@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 # Never end a sentence.
-_ABBREVIATIONS = frozenset(
+_ABBREVIATIONS = (
     "e.g i.e vs v.s fig figs approx ca cf dr prof mr mrs ref refs eq eqs var subsp ssp viz "
-    "resp et suppl vol pp ver".split()
+    "resp et suppl vol pp ver"
 )
 # End one only where the next word opens sentences.
-_ABBREVIATIONS_THAT_MAY_END = frozenset("al etc spp sp inc ltd co corp".split())
+_ABBREVIATIONS_THAT_MAY_END = "al etc spp sp inc ltd co corp"
 _OPENERS = (
     "A Accordingly Additionally After All Although Among An And As At Because Besides Both But By "
     "Collectively Consequently Consistently Conversely Despite During Finally First Five For Four "
@@ -20,6 +20,8 @@ _OPENERS = (
     "Six Some Subsequently Such Taken That The Their Then There Therefore These They This Those "
     "Three Through Thus To Together Two Under Using We What When Whereas Whether While With"
 )
+_NEVER_END = frozenset(_ABBREVIATIONS.split())
+_MAY_END = frozenset(_ABBREVIATIONS_THAT_MAY_END.split())
 _OPENER = rf"(?:{'|'.join(sorted(set(_OPENERS.split())))})\b"
 
 # A full stop without a space behind it ends a sentence where an opener follows.
@@ -79,11 +81,11 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     found = _LAST_WORD.search(before)
     word = found[0] if found else ""
     lower = word.lower()
-    if lower in _ABBREVIATIONS:
+    if lower in _NEVER_END:
         return False
     if lower == "no" or word == "0":  # "No. 7"; "P = 0. 05"
         return not text[after : after + 1].isdigit()
-    if lower in _ABBREVIATIONS_THAT_MAY_END or _DOTTED.fullmatch(word):
+    if lower in _MAY_END or _DOTTED.fullmatch(word):
         return _OPENS.match(text, after) is not None
     return True
 
@@ -92,8 +94,8 @@ def split_label(sentence: str) -> tuple[str | None, str]:
     """The section that a sentence's label opens, and the sentence without the label.
 
     The section is ``background``, ``aim``, ``methods``, ``results``, ``conclusions`` or ``other``;
-    None where the sentence has no label. "CONCLUSIONS: It binds." gives
-    ``("conclusions", "It binds.")``; of a double label ("METHODS AND RESULTS") the last word counts.
+    None where the sentence has no label. Of a double label ("METHODS AND RESULTS") the last word
+    counts. "CONCLUSIONS: It binds." gives ``("conclusions", "It binds.")``.
     """
     match = _LABEL.match(sentence)
     if match is None or not _is_label(match):

@@ -21,24 +21,23 @@ TOP_WORDS = 10
 CHARACTERS_PER_TOKEN = 4
 
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-STOP_WORDS = frozenset(
-    """
-    a about above after again against all along already also although always among an and another
-    any are as at be because been before being below between both but by can could did do does due
-    during each either et al etc few following for from further furthermore had has have having he
-    her here his how however i if in including indeed into is it its itself just many may might
-    more moreover most much must neither no nor not now of off on once only or other others our out
-    over own per rather respectively same several she should since so some such than that the their
-    them themselves then there thereby therefore these they this those through thus to together too
-    toward towards under until up upon us used using very via was we well were what when where
-    whereas whether which while who whose why will with within without would yet you
-    abstract aim aims analysis background conclusion conclusions data demonstrate demonstrated
-    demonstrates finding findings found identified indicate indicated indicates investigate
-    investigated method methods objective observed paper present previous previously purpose
-    recent recently report reported result results reveal revealed reveals show showed shown shows
-    significant significantly studies study suggest suggested suggesting suggests
-    """.split()
-)
+_STOP_WORDS = """
+a about above after again against all along already also although always among an and another
+any are as at be because been before being below between both but by can could did do does due
+during each either et al etc few following for from further furthermore had has have having he
+her here his how however i if in including indeed into is it its itself just many may might
+more moreover most much must neither no nor not now of off on once only or other others our out
+over own per rather respectively same several she should since so some such than that the their
+them themselves then there thereby therefore these they this those through thus to together too
+toward towards under until up upon us used using very via was we well were what when where
+whereas whether which while who whose why will with within without would yet you
+abstract aim aims analysis background conclusion conclusions data demonstrate demonstrated
+demonstrates finding findings found identified indicate indicated indicates investigate
+investigated method methods objective observed paper present previous previously purpose
+recent recently report reported result results reveal revealed reveals show showed shown shows
+significant significantly studies study suggest suggested suggesting suggests
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 _SPECIES_OF_MICRORNA = re.compile(r"^[a-z]{3,4}-(?=mir|let)")
 _ARM_OF_MICRORNA = re.compile(r"-[35]p$")
 
