@@ -1,0 +1,25 @@
+"""RNA sequences as sources give them: DNA's letters, lower case, and what is no sequence."""
+
+from __future__ import annotations
+
+import re
+
+IUPAC = re.compile("[ACGURYKMSWBDHVN]+")
+
+
+def clean_sequence(text: str) -> tuple[str, str | None]:
+    """The sequence in upper case with U in place of T, and why it cannot be used (None if it can).
+
+    White space is dropped. Letters are those of IUPAC for nucleotides (Cornish-Bowden, Nucleic
+    Acids Res. 1985), gaps excluded.
+    """
+    sequence = "".join(text.split()).upper().replace("T", "U")
+    if not sequence:
+        return sequence, "no sequence"
+    if not IUPAC.fullmatch(sequence):
+        letters = "".join(sorted(set(IUPAC.sub("", sequence))))
+        return sequence, f"sequence with {letters[:20]!r}"
+    return sequence, None
+
+
+__all__ = ["clean_sequence"]
