@@ -35,6 +35,7 @@ from typing import Any
 
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
+from peft.helpers import disable_input_dtype_casting
 from torch import nn
 from transformers import AutoConfig, set_seed
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_quantization_config
@@ -289,7 +290,10 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
         else None,
     )
     start = time.monotonic()
-    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    # Autocast sees to the types. PEFT would turn each input into float32, and autocast would
+    # turn it back into the very same values.
+    with disable_input_dtype_casting(trained, active=training_args.bf16 or training_args.fp16):
+        trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
     trainer.save_model(training_args.output_dir)
     if trainer.is_world_process_zero():
         record = training_record(trainer, stage, model_args, data, time.monotonic() - start)
