@@ -1,0 +1,110 @@
+"""What the build asks a language model, how it is answered, and what can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question to a language model whose answer is JSON.
+
+    `schema` is a JSON schema in the strict subset of OpenAI's structured outputs (every property
+    required, ``additionalProperties: false``); `schema_name` names it to the service (letters,
+    digits, ``_`` and ``-``); `max_tokens` bounds the answer; `prompt_version` is the version of
+    the prompt's text, so that an answer to an older one is not taken for one to this.
+    """
+
+    system: str
+    user: str
+    schema: Mapping[str, Any]
+    schema_name: str
+    max_tokens: int
+    prompt_version: str = ""
+
+
+class LanguageModel(Protocol):
+    """Answers requests; safe to be asked by many threads at once."""
+
+    name: str
+
+    def ask(self, request: Request) -> Any:
+        """The answer, parsed, in the form of the request's schema.
+
+        Raises:
+            RequestFailed: no answer to this request; the run goes on with others.
+            RunStopped: no answer to any request; the run stops, and a later one goes on.
+            Postponed: the answer comes in a batch; ask again when that is back.
+        """
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text, about."""
+
+
+# The names below say what happened, as an answer to a request would; none ends in "Error".
+class LanguageModelError(Exception):
+    """A request has no answer."""
+
+
+class RequestFailed(LanguageModelError):  # noqa: N818
+    """This request will not be answered, however often it is sent."""
+
+
+class Refused(RequestFailed):
+    """The model, or the service's filter, declines to answer."""
+
+
+class TooLong(RequestFailed):
+    """The input does not fit the context, or the answer its bound: ask about less at a time."""
+
+
+class Unparsable(RequestFailed):
+    """The answer is not JSON of the schema; it lies in quarantine."""
+
+
+class Postponed(LanguageModelError):  # noqa: N818
+    """The request waits for a batch."""
+
+
+class RunStopped(LanguageModelError):  # noqa: N818
+    """Nothing can be asked; what is answered is kept, and the next run goes on from there."""
+
+
+class BudgetSpent(RunStopped):
+    """The next request might cost more than what is left of the budget."""
+
+
+class ServiceDown(RunStopped):
+    """The service does not answer, or not in its documented form, after several tries."""
+
+
+class WrongKey(RunStopped):
+    """The service does not accept the API key."""
+
+
+class UnknownModel(RunStopped):
+    """The service has no model of this name."""
+
+
+class RequestRejected(RunStopped):
+    """The service does not take requests of this form."""
+
+
+__all__ = [
+    "BudgetSpent",
+    "LanguageModel",
+    "LanguageModelError",
+    "Postponed",
+    "Refused",
+    "Request",
+    "RequestFailed",
+    "RequestRejected",
+    "RunStopped",
+    "ServiceDown",
+    "TooLong",
+    "UnknownModel",
+    "Unparsable",
+    "WrongKey",
+]
