@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 
+from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.records import Claim, Paper, Rna
 
 # Rises when a claim may be judged differently.
@@ -240,7 +241,7 @@ def find_quote(quote: str, paper: Paper) -> str | None:
 
     White space, case, kinds of dashes and quotation marks, and punctuation at its ends may differ.
     """
-    if quote and quote in paper.abstract:
+    if quote.strip() and quote in paper.abstract:
         return quote
     wanted, _ = _normalise(quote)
     wanted = wanted.strip(" .;,…")
@@ -279,7 +280,13 @@ def _normalise(text: str) -> tuple[str, tuple[int, ...]]:
 
 def names_rna(text: str, names: Sequence[str]) -> bool:
     """Whether a text names the RNA."""
-    return _pattern(tuple(names)).search(text) is not None
+    return bool(_index(tuple(names)).find(text))
+
+
+@lru_cache(maxsize=1024)
+def _index(names: tuple[str, ...]) -> NameIndex:
+    # Names that are words as well were left out when the RNA's papers were sought.
+    return NameIndex(((name, "") for name in names), keep_ambiguous=True)
 
 
 def mask_names(text: str, names: Sequence[str], mask: str = " ") -> str:
@@ -295,7 +302,7 @@ def other_rnas(text: str, names: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds any of the names: miR-21 also as hsa-miR-21-5p and microRNA-21, not in miR-210."""
+    """Finds where the names stand: miR-21 also as hsa-miR-21-5p and microRNA-21."""
     if not names:
         return re.compile(r"(?!)")
     forms = sorted(set(map(_forms, names)), key=lambda form: (-len(form), form))
