@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import (
+    BatchFeature,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
 from transformers.tokenization_utils_base import AddedToken
 
 from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RNA_VOCABULARY, num_rna_tokens
@@ -538,6 +543,16 @@ class RnaGptProcessor(ProcessorMixin):
             f"nt), but the language model reads {limit:,}. Give fewer or shorter RNAs, a shorter "
             "text, or a model with a larger rna_merge_size."
         )
+
+    @classmethod
+    def _load_tokenizer_from_pretrained(cls, *args: Any, **kwargs: Any) -> PreTrainedTokenizerBase:
+        """Load the tokenizer by what it says of itself.
+
+        AutoTokenizer would read the model's configuration too, and ask the user whether to run the
+        code of a model type that transformers does not know.
+        """
+        kwargs.setdefault("config", PreTrainedConfig())
+        return super()._load_tokenizer_from_pretrained(*args, **kwargs)
 
     def _tokenize_rnas(self, sequences: list[str]) -> dict[str, list[list[int]]]:
         """Tokens of the RNAs with their mask, padded on the right; nothing without RNAs."""

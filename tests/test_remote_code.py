@@ -118,3 +118,18 @@ def test_saved_code_is_the_packages(saved: tuple[Path, list[float], list[int]]) 
     assert code == {f"{name}_rnagpt.py" for name in ("configuration", "modeling", "processing")}
     for name in code:
         assert (saved[0] / name).read_text() == (package / name).read_text()
+
+
+def test_the_packages_processor_asks_for_no_remote_code(
+    saved: tuple[Path, list[float], list[int]],
+) -> None:
+    load = "from rnagpt import RnaGptProcessor; RnaGptProcessor.from_pretrained({!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", load.format(str(saved[0]))],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
