@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnagpt import __version__
+from rnagpt.rna_qa import literature_cli
 
 DESCRIPTION = """\
 Build RNA-QA: questions and answers about real RNAs, for training and testing RNA-GPT.
@@ -65,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    literature_cli.add_commands(commands)
     return parser
 
 

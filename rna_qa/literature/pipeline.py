@@ -1,0 +1,394 @@
+"""The build from sources to data set: its stages in order, never from scratch."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from rnagpt.rna_qa.literature.settings import (
+    STAGE_VERSIONS,
+    STAGES,
+    LiteratureOptions,
+    RunOptions,
+    Services,
+    changed_options,
+    fingerprint,
+    flag,
+    stage_values,
+)
+from rnagpt.rna_qa.literature.shards import read_sidecar, remove_remains, replace_file
+from rnagpt.rna_qa.literature.stages import Build, is_current, make_shard, task_stages
+
+WORK = ".work"
+FILES_OF_A_BUILD = {
+    WORK,
+    "README.md",
+    "build.json",
+    "qa",
+    "annotations",
+    "qa_ais",
+    "annotations_ais",
+    "papers",
+}
+
+
+class BusyError(RuntimeError):
+    """Another process is building in the same folder."""
+
+
+def build(
+    out: Path,
+    options: LiteratureOptions,
+    run: RunOptions | None = None,
+    services: Services | None = None,
+    stages: Sequence[str] = STAGES,
+) -> dict[str, Any]:
+    """Build RNA-QA from the literature into the folder `out`; returns the summary.
+
+    What a killed or stopped build has done stands, and the next one goes on there; with other
+    options, what they do not touch stands as well. The same sources, options and answers of the
+    language model give the same bytes.
+
+    Args:
+        stages: Those to do; each needs the ones before it done.
+
+    Returns:
+        ``counts`` by stage, ``done`` (stages that had something to do), ``spent`` where a language
+        model was asked.
+
+    Raises:
+        BusyError: if another process builds in `out`.
+        FileExistsError: if `out` holds something else.
+        ValueError, OSError, RuntimeError: with what is wrong and how to mend it.
+    """
+    run, services = run or RunOptions(), services or Services.from_environment()
+    _check_stages(stages)
+    _refuse_foreign(out)
+    work = out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with _lock(work):
+        remove_remains(work)
+        state = _begin(work, options)
+        one = Build(work, options, run, corpus_key(state))
+        done = [stage for stage in STAGES if stage in stages and _run_stage(stage, one, out, state)]
+    return summarise(out, done)
+
+
+def _check_stages(stages: Sequence[str]) -> None:
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        raise ValueError(f"no stage is called {unknown[0]!r}; they are {', '.join(STAGES)}")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """A folder that holds anything but a build of this kind is not to be written to."""
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    others = names if WORK not in names else names - FILES_OF_A_BUILD
+    if others:
+        raise FileExistsError(
+            f"{out} holds files of something else ({min(others)}); choose an empty folder"
+        )
+
+
+@contextmanager
+def _lock(work: Path) -> Iterator[None]:
+    """One build at a time; the lock goes with its process, however that ends."""
+    lock, holder = FileLock(work / "lock"), work / "lock.pid"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        process = holder.read_text() if holder.exists() else "unknown"
+        raise BusyError(
+            f"{work.parent} is being built by process {process}; wait for it, or choose another "
+            "folder"
+        ) from error
+    try:
+        holder.write_text(str(os.getpid()))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def choose_source(out: Path, services: Services) -> str:
+    """Where RNAs come from if nobody says: as in the last run, else the database if it answers."""
+    if state := read_state(out / WORK):
+        return str(state["options"]["source"])
+    from rnagpt.rna_qa.literature.select_postgres import is_reachable
+
+    return "postgres" if is_reachable(services.database) else "http"
+
+
+# What is kept of a run: ``run.json``
+
+
+def read_state(work: Path) -> dict[str, Any] | None:
+    """The options and the date of the last run; None where there was none."""
+    path = work / "run.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _begin(work: Path, options: LiteratureOptions) -> dict[str, Any]:
+    """Compare with the last run, say what is different, and keep what is wanted now."""
+    before, values = read_state(work), options.values()
+    today = datetime.now(timezone.utc).date().isoformat()
+    # Files are what they are; services change from day to day.
+    retrieved = None if options.source == "files" else today
+    if before is not None:
+        changed = changed_options(before["options"], values)
+        if "select" not in changed:
+            retrieved = before["retrieved"]
+        for line in describe_changes(before["options"], values):
+            print(line, file=sys.stderr)
+    state = {"options": values, "retrieved": retrieved}
+    replace_file(work / "run.json", (json.dumps(state, indent=2) + "\n").encode())
+    return state
+
+
+def describe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What is different from the last run, and what is done anew for it."""
+    changed = changed_options(before, after)
+    if not changed:
+        return []
+    first = next(iter(changed))
+    lines = [
+        f"changed since the last run: {flag(name)} was {before.get(name)!r}, is {after[name]!r}"
+        for names in changed.values()
+        for name in names
+    ]
+    anew = STAGES[STAGES.index(first) :]
+    lines.append(f"looked at anew: {', '.join(anew)}; shards that come out the same are kept")
+    return lines
+
+
+def corpus_key(state: Mapping[str, Any]) -> str:
+    """Names what the corpus holds when it is done."""
+    return fingerprint(_select_key(state), _papers_key(state))
+
+
+def _select_key(state: Mapping[str, Any]) -> str:
+    values = stage_values(state["options"], "select")
+    if values["source"] == "files":  # which papers are kept hangs on the RNAs' names
+        values["papers"] = state["options"]["papers"]
+    return fingerprint("select", STAGE_VERSIONS["select"], values, state["retrieved"])
+
+
+def _papers_key(state: Mapping[str, Any]) -> str:
+    return fingerprint("papers", STAGE_VERSIONS["papers"], stage_values(state["options"], "papers"))
+
+
+# The stages
+
+
+def _run_stage(stage: str, one: Build, out: Path, state: Mapping[str, Any]) -> bool:
+    """Do what a stage has left to do; says whether there was anything."""
+    if stage == "select":
+        return _select(one, state)
+    if stage == "papers":
+        return _papers(one, state)
+    if stage in ("splits", "export"):
+        _require_done(one, ("questions",))
+        return _splits(one) if stage == "splits" else _export(one, out, state)
+    _require_done(one, STAGES[: STAGES.index(stage)])
+    return _run_tasks(one, stage)
+
+
+def _require_done(one: Build, stages: Sequence[str]) -> None:
+    for stage in stages:
+        if stage in ("select", "papers"):
+            done = _corpus_stage_done(one, stage)
+        else:
+            done = not any(pending_shards(one, name) for name in task_stages(one.options)[stage])
+        if not done:
+            raise ValueError(
+                f"the stage {stage} is not done; leave --stages out, or begin with {stage}"
+            )
+
+
+def pending_shards(one: Build, name: str) -> list[int]:
+    """The shards of a stage's folder that are missing, or were made of something else."""
+    return [shard for shard in range(_num_shards(one)) if not is_current(one, name, shard)]
+
+
+def _run_tasks(one: Build, stage: str) -> bool:
+    from rnagpt.rna_qa.literature.engine import run_shards
+
+    # Requests are spread over threads of one process: it alone keeps to the budget.
+    asks = stage != "topics" and one.options.mode != "extractive"
+    worked = False
+    for name in task_stages(one.options)[stage]:
+        if pending := pending_shards(one, name):
+            workers = 1 if asks else one.run.workers
+            run_shards(partial(make_shard, one), one.work, name, pending, one.run, workers)
+            worked = True
+    return worked
+
+
+def _num_shards(one: Build) -> int:
+    from rnagpt.rna_qa.literature.corpus import Corpus
+
+    with Corpus(one.work / "corpus.sqlite") as corpus:
+        return corpus.num_shards(one.options.shard_size)
+
+
+def _splits(one: Build) -> bool:
+    from rnagpt.rna_qa.literature.literature_splits import make_splits, splits_path
+
+    before = read_sidecar(splits_path(one.work))
+    return make_splits(one, _num_shards(one)) != before
+
+
+def _export(one: Build, out: Path, state: Mapping[str, Any]) -> bool:
+    from rnagpt.rna_qa.literature.literature_export import export
+
+    record = _make_record(one, state)
+    if (finished := read_record(out)) and finished["fingerprint"] == record["fingerprint"]:
+        return False
+    export(one, _num_shards(one), record, out)
+    return True
+
+
+def read_record(out: Path) -> dict[str, Any] | None:
+    """The record of a finished build; None where there is none."""
+    path = out / "build.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _make_record(one: Build, state: Mapping[str, Any]) -> dict[str, Any]:
+    from rnagpt.rna_qa.literature.corpus import Corpus
+    from rnagpt.rna_qa.literature.literature_splits import splits_path
+
+    splits = read_sidecar(splits_path(one.work))
+    if splits is None:
+        raise ValueError("the stage splits is not done; leave --stages out, or begin with splits")
+    with Corpus(one.work / "corpus.sqlite") as corpus:
+        counts: dict[str, Any] = {"corpus": corpus.counts()}
+    names = [name for folders in task_stages(one.options).values() for name in folders]
+    counts |= {name: dict(stage_counts(one, name)) for name in names}
+    counts["splits"] = splits.counts
+    made_of = [
+        sidecar and sidecar.sha256
+        for name in names
+        for shard in range(_num_shards(one))
+        for sidecar in (read_sidecar(one.shard(name, shard)),)
+    ]
+    return {
+        "data_set": "RNA-QA, literature build",
+        "options": state["options"],
+        "retrieved": state["retrieved"],
+        "services": _addresses(one.options),
+        "prompts": _prompts(one.options),
+        "fingerprint": fingerprint(
+            STAGE_VERSIONS["export"], state, splits.sha256, made_of, one.corpus
+        ),
+        "counts": counts,
+    }
+
+
+def _addresses(options: LiteratureOptions) -> list[str]:
+    """The hosts that the sources were read from."""
+    if options.source == "files":
+        return []
+    services = Services.from_environment()
+    used = ("database",) if options.source == "postgres" else ("ebi_search", "rnacentral")
+    addresses = asdict(services)
+    return [urlsplit(addresses[name]).hostname or "" for name in (*used, "europe_pmc")]
+
+
+def _prompts(options: LiteratureOptions) -> dict[str, str]:
+    if options.mode == "extractive":
+        return {}
+    from rnagpt.rna_qa.literature.prompts import prompt_hashes
+
+    return dict(prompt_hashes())
+
+
+def stage_counts(one: Build, name: str) -> Counter[str]:
+    """What the finished shards of a stage counted."""
+    counts: Counter[str] = Counter()
+    for shard in range(_num_shards(one)):
+        if sidecar := read_sidecar(one.shard(name, shard)):
+            counts.update(sidecar.counts)
+    return counts
+
+
+# RNAs and papers
+
+
+def _corpus_stage_done(one: Build, stage: str) -> bool:
+    from rnagpt.rna_qa.literature.corpus import Corpus
+
+    path = one.work / "corpus.sqlite"
+    if not path.exists():
+        return False
+    with Corpus(path) as corpus:
+        state = read_state(one.work)
+        assert state is not None
+        if corpus.progress("build: select") != _select_key(state):
+            return False
+        if stage == "select":
+            return corpus.progress("build: select done") is not None
+        return corpus.progress("build: papers done") == _papers_key(state)
+
+
+def _select(one: Build, state: Mapping[str, Any]) -> bool:
+    """Gather the RNAs; a corpus of other sources is begun anew."""
+    from rnagpt.rna_qa.literature.corpus import Corpus
+
+    if _corpus_stage_done(one, "select"):
+        return False
+    path, key = one.work / "corpus.sqlite", _select_key(state)
+    with Corpus(path) as corpus:
+        wanted = corpus.progress("build: select") in (None, key)
+    if not wanted:
+        for file in one.work.glob("corpus.sqlite*"):
+            file.unlink()
+    with Corpus(path) as corpus:
+        corpus.set_progress("build: select", key)
+        _read_rnas(corpus, one.options)
+        corpus.set_progress("build: select done", key)
+    return True
+
+
+def _read_rnas(corpus: Any, options: LiteratureOptions) -> None:
+    from rnagpt.rna_qa.literature import select_files
+
+    select_files.select(corpus, Path(str(options.rnas)).expanduser())
+
+
+def _papers(one: Build, state: Mapping[str, Any]) -> bool:
+    from rnagpt.rna_qa.literature.corpus import Corpus
+
+    _require_done(one, ("select",))
+    if _corpus_stage_done(one, "papers"):
+        return False
+    with Corpus(one.work / "corpus.sqlite") as corpus:
+        if one.options.source == "files":
+            from rnagpt.rna_qa.literature import select_files
+
+            select_files.read_papers(corpus, Path(str(one.options.papers)).expanduser())
+        corpus.set_progress("build: papers done", _papers_key(state))
+    return True
+
+
+# The summary
+
+
+def summarise(out: Path, done: Sequence[str]) -> dict[str, Any]:
+    """What came of a build: the record's counts, and the stages that had something to do."""
+    record = read_record(out)
+    return {"done": list(done), "counts": record["counts"] if record else {}}
+
+
+__all__ = ["BusyError", "build", "pending_shards", "read_record", "read_state", "stage_counts"]

@@ -1,0 +1,320 @@
+"""The commands ``rna-qa literature`` and ``rna-qa status``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
+
+STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
+DESCRIPTION = """\
+Build RNA-QA from RNAcentral and the papers that name its RNAs. Every claim names its papers and
+quotes words that stand in one of their abstracts; what fails that check is refused.
+
+Stages: select (RNAs) → papers → topics (papers of an RNA in groups) → annotate (claims)
+→ questions → splits → export.
+
+OUT becomes a data set in Parquet with the configurations qa, annotations and papers (and, with
+--mode both, qa_ais and annotations_ais), README.md (the card) and build.json (counts, options,
+everything that was left out and why).
+
+    from datasets import load_dataset
+    rows = load_dataset("OUT", "qa", split="train")
+
+Without --language-model claims are sentences of the abstracts (--extractive): no service is asked.
+With one, its answers are kept in OUT/.work and no answered request is ever sent again. A build
+that was stopped, by Ctrl-C, a lost machine or a spent budget, goes on where it was with the same
+command. The key is read from RNAQA_API_KEY, else OPENAI_API_KEY.
+"""
+EPILOG = """\
+examples:
+  rna-qa literature OUT --rnas rnas.jsonl --papers papers.jsonl.gz
+  rna-qa literature OUT --source http --query 'rna_type:"miRNA" AND TAXONOMY:9606 AND \\
+      has_lit_scan:"True"' --language-model gpt-4o-mini --estimate
+  rna-qa literature OUT --source http --query … --language-model gpt-4o-mini --budget 20
+  rna-qa literature OUT --rnas rnas.jsonl --papers papers.jsonl --mode both \\
+      --language-model my-model --base-url http://localhost:8000/v1
+  rna-qa status OUT
+
+files: JSON lines, plain or gzipped
+  rnas     id, sequence, names (a list), rna_type, and if known organism, taxid, family
+  papers   pmid, pmcid or doi, title, abstract, and if known year, journal, licence, retracted
+
+environment:
+  RNAQA_API_KEY, OPENAI_API_KEY        the language model's key
+  RNAQA_EBI_SEARCH_URL, RNAQA_EUROPEPMC_URL, RNAQA_RNACENTRAL_URL, RNAQA_DATABASE_URL
+                                       addresses that stand in for the public services'
+  PGPASSWORD                           of RNAcentral's public database (see its documentation)
+"""
+STATUS_DESCRIPTION = "Say how far a build of rna-qa literature is; nothing is changed."
+
+
+def add_commands(commands: Any) -> None:
+    """Add the two commands to ``rna-qa``; each sets `run`."""
+    literature = commands.add_parser(
+        "literature",
+        help="build from RNAcentral's literature",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    literature.add_argument("out", metavar="OUT", type=Path, help="folder of the data set")
+    _add_source(literature.add_argument_group("sources"))
+    _add_content(literature.add_argument_group("content"))
+    _add_model(literature.add_argument_group("language model"))
+    _add_running(literature.add_argument_group("running"))
+    literature.set_defaults(run=_run_literature)
+    status = commands.add_parser(
+        "status", help="how far such a build is", description=STATUS_DESCRIPTION
+    )
+    status.add_argument("out", metavar="OUT", type=Path, help="folder of the data set")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=_run_status)
+
+
+def _add_source(group: Any) -> None:
+    group.add_argument(
+        "--source",
+        choices=("postgres", "http", "files"),
+        help="RNAcentral's public database, EBI Search and Europe PMC over HTTP, or own files "
+        "(default: files where --rnas is given, else the database if it answers, else http)",
+    )
+    group.add_argument("--rnas", metavar="FILE", help="RNAs, JSON lines")
+    group.add_argument("--papers", metavar="FILE", help="papers, JSON lines")
+    group.add_argument(
+        "--query",
+        metavar="TEXT",
+        help="which RNAs: a query of EBI Search (http), or words of the "
+        "description (postgres); default: all that have literature",
+    )
+    group.add_argument("--limit", type=int, metavar="N", help="at most so many RNAs")
+    group.add_argument(
+        "--require-mention",
+        choices=("abstract", "any"),
+        default="abstract",
+        help="keep papers whose title or abstract names the RNA (default), or any",
+    )
+    group.add_argument(
+        "--licences",
+        metavar="LIST",
+        default="",
+        help="keep only papers under these, for example cc0,cc-by (default: all)",
+    )
+
+
+def _add_content(group: Any) -> None:
+    group.add_argument(
+        "--mode",
+        choices=("dnc", "ais", "both"),
+        help="dnc: summarise each group of papers, then combine (default with a language model); "
+        "ais: all abstracts of an RNA at once; both",
+    )
+    group.add_argument(
+        "--extractive",
+        action="store_true",
+        help="no language model: sentences of the abstracts (default without one)",
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    group.add_argument(
+        "--max-topics", type=int, default=8, metavar="N", help="groups of papers (default: 8)"
+    )
+    group.add_argument(
+        "--token-budget",
+        type=int,
+        default=12_000,
+        metavar="N",
+        help="most tokens of abstracts in one request (default: 12000)",
+    )
+    group.add_argument(
+        "--claims-per-topic",
+        type=int,
+        default=4,
+        metavar="N",
+        help="at most, with --extractive (default: 4)",
+    )
+    group.add_argument(
+        "--test", type=float, default=0.06, metavar="SHARE", help="of the RNAs (default: 0.06)"
+    )
+    group.add_argument(
+        "--validation",
+        type=float,
+        default=0.03,
+        metavar="SHARE",
+        help="of the RNAs (default: 0.03)",
+    )
+    group.add_argument(
+        "--clusters",
+        choices=("auto", "cd-hit", "kmers"),
+        default="auto",
+        help="cd-hit (package cd-hit of Debian or Bioconda), kmers (built in, coarser), or auto: "
+        "cd-hit where it is installed (default)",
+    )
+    group.add_argument(
+        "--hub-papers",
+        type=int,
+        default=10,
+        metavar="N",
+        help="a paper that more RNAs rest on does not keep them in one split (default: 10)",
+    )
+
+
+def _add_model(group: Any) -> None:
+    group.add_argument("--language-model", metavar="NAME", help="as its service calls it")
+    group.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="of an OpenAI-compatible service: vLLM, llama.cpp, Ollama … (default: OpenAI)",
+    )
+    group.add_argument(
+        "--budget", type=float, metavar="USD", help="stop before more than this is spent"
+    )
+    group.add_argument(
+        "--prices",
+        type=_prices,
+        metavar="IN,OUT",
+        help="dollars per million tokens read and written (default: known for some models)",
+    )
+    group.add_argument("--requests-per-minute", type=int, metavar="N", help="at most")
+    group.add_argument("--tokens-per-minute", type=int, metavar="N", help="at most")
+    group.add_argument(
+        "--concurrency", type=int, default=8, metavar="N", help="open requests (default: 8)"
+    )
+    group.add_argument(
+        "--batch-api", action="store_true", help="ask in batches: half the price, up to a day"
+    )
+    group.add_argument(
+        "--estimate",
+        action="store_true",
+        help="say what the language model will cost, and ask it nothing",
+    )
+
+
+def _add_running(group: Any) -> None:
+    group.add_argument(
+        "--stages",
+        metavar="LIST",
+        type=_stages,
+        default=STAGES,
+        help=f"do these alone, of {','.join(STAGES)}",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("local", "slurm", "ray"),
+        default="local",
+        help="where shards of RNAs are worked on (default: local)",
+    )
+    group.add_argument(
+        "--engine-config",
+        metavar="FILE",
+        type=Path,
+        help="JSON: arguments of datatrove's executor, for slurm at least partition and time",
+    )
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="processes or jobs at a time (default: all cores)"
+    )
+    group.add_argument(
+        "--shard-size", type=int, default=500, metavar="N", help="RNAs a shard (default: 500)"
+    )
+
+
+def _prices(text: str) -> tuple[float, float]:
+    try:
+        read, written = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected two numbers such as 0.15,0.60"
+        ) from None
+    return read, written
+
+
+def _stages(text: str) -> tuple[str, ...]:
+    stages = tuple(part.strip() for part in text.split(",") if part.strip())
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(STAGES)}")
+    return stages
+
+
+def _run_literature(arguments: argparse.Namespace) -> None:
+    from rnagpt.rna_qa.literature.pipeline import build
+    from rnagpt.rna_qa.literature.settings import Services
+
+    services = Services.from_environment()
+    options = _content_options(arguments, services)
+    run = _run_options(arguments)
+    if arguments.estimate:
+        from rnagpt.rna_qa.literature.estimate import estimate
+
+        print(estimate(arguments.out, options, run, services).describe())
+        return
+    summary = build(arguments.out, options, run, services, arguments.stages)
+    for line in describe_summary(summary):
+        print(line)
+
+
+def _content_options(arguments: argparse.Namespace, services: Any) -> LiteratureOptions:
+    from rnagpt.rna_qa.literature.pipeline import choose_source
+    from rnagpt.rna_qa.literature.settings import LiteratureOptions
+
+    if arguments.extractive and (arguments.mode or arguments.language_model):
+        raise ValueError(
+            "--extractive uses no language model: leave out --mode and --language-model"
+        )
+    mode = arguments.mode or ("dnc" if arguments.language_model else "extractive")
+    given = arguments.rnas or arguments.papers
+    source = arguments.source or ("files" if given else choose_source(arguments.out, services))
+    same = (
+        "rnas papers query limit require_mention seed max_topics token_budget claims_per_topic "
+        "language_model test validation clusters hub_papers shard_size"
+    )
+    return LiteratureOptions(
+        source=source,
+        mode=mode,
+        licences=tuple(sorted(part.strip() for part in arguments.licences.split(",") if part)),
+        **{name: getattr(arguments, name) for name in same.split()},
+    )
+
+
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
+    import os
+
+    from rnagpt.rna_qa.literature.settings import RunOptions
+
+    config: Mapping[str, Any] = {}
+    if arguments.engine_config:
+        try:
+            config = json.loads(arguments.engine_config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{arguments.engine_config}: not JSON ({error})") from error
+    same = (
+        "concurrency engine base_url budget requests_per_minute tokens_per_minute prices batch_api"
+    )
+    return RunOptions(
+        workers=arguments.workers or os.cpu_count() or 1,
+        engine_config=config,
+        **{name: getattr(arguments, name) for name in same.split()},
+    )
+
+
+def _run_status(arguments: argparse.Namespace) -> None:
+    from rnagpt.rna_qa.literature.status import read_status
+
+    status = read_status(arguments.out)
+    print(json.dumps(status.as_dict(), indent=2) if arguments.json else status.describe())
+
+
+def describe_summary(summary: Mapping[str, Any]) -> Sequence[str]:
+    """The end of a run in a few lines."""
+    return [json.dumps(summary, indent=2)]
+
+
+__all__ = ["add_commands", "describe_summary"]
+
+
+if __name__ == "__main__":
+    sys.exit("run rna-qa literature")
