@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
@@ -24,10 +25,12 @@ SAME = 0.7
 # What a sentence that leans on its paper ("we", "this study", "it") counts.
 LEANING = 0.5
 
+# Reads lower-case text: to ignore the case would cost twice the time.
 _ASSERTS_NOTHING = re.compile(
     r"\b(?:aim(?:s|ed|ing)?|objectives?|purpose|hypothes[ie][sz]e?d?|sought to|set out to"
     r"|attempt(?:s|ed)? to|whether|little is known|less is known|not known|under investigation"
-    r"|(?:we|study|paper|review|article)\ (?:\w+ly\ |also\ |next\ |then\ |further\ |first\ )?"
+    r"|(?:we|study|studies|paper|review|article)\ "
+    r"(?:\w+ly\ |also\ |next\ |then\ |further\ |first\ |have\ |has\ ){0,2}"
     r"(?:analy[sz]e[sd]?|ask(?:s|ed)?|assess(?:es|ed)?|collect(?:s|ed)?|compare[sd]?"
     r"|conduct(?:s|ed)?|construct(?:s|ed)?|describe[sd]?|discuss(?:es|ed)?|evaluate[sd]?"
     r"|examine[sd]?|explore[sd]?|focus(?:es|ed)?|investigate[sd]?|measure[sd]?|perform(?:s|ed)?"
@@ -36,12 +39,13 @@ _ASSERTS_NOTHING = re.compile(
     r"|(?:was|were|been|be)\ (?:\w+ly\ |also\ |then\ |further\ )?"
     r"(?:analy[sz]ed|assessed|applied|carried\ out|collected|conducted|constructed|employed"
     r"|evaluated|examined|explored|investigated|measured|performed|quanti(?:fied|tated)"
-    r"|studied|tested|transfected|used)"
+    r"|studied|tested|transfected|used|selected"
+    r"|(?:detected|determined|validated|verified)(?=\ (?:by|in|using|via|with|through)\ ))"
     r"|(?:remains?|is|are|was|were)\ (?:\w+\ ){0,2}"
-    r"(?:unclear|unknown|elusive|obscure|controversial|poorly|to\ be)"
+    r"(?:unclear|unknown|elusive|obscure|controversial|contradictory|poorly|unexplored|undefined"
+    r"|undetermined|uncharacteri[sz]ed|inconclusive|to\ be)"
     r"|not\ (?:yet\ )?(?:been\ )?(?:fully\ |well\ |completely\ )?"
     r"(?:elucidated|understood|established|clarified|clear|investigated|studied))\b",
-    re.IGNORECASE,
 )
 _CONNECTIVE = re.compile(
     r"(?:(?:accordingly|additionally|also|altogether|as a result|besides|collectively"
@@ -57,11 +61,11 @@ _CONNECTIVE = re.compile(
 )
 # Group 1: the verb. What is shown is said plainly; what is suggested stays a suggestion.
 _REPORT = re.compile(
-    r"(?:we|it (?:is|was|has been)|(?:(?:our|the|these|this|present|current|obtained|combined"
-    r"|above|new|novel|further)\s+)+(?:and\s+\w+\s+)?"
-    r"(?:analys[ie]s|data|evidence|experiments?|findings?|observations?|results?|study|studies"
-    r"|work))"
-    r"(?:\s+(?:of|from|in)\s+(?:this|the\s+present|our)\s+\w+)?"
+    r"(?:we|it (?:is|was|has been)|(?:our|the|these|this|present|current)(?:\s+\w+){0,2}?"
+    r"(?:\s+and\s+\w+)?"
+    r"\s+(?:analys[ie]s|data|evidence|experiments?|findings?|observations?|results?|study|studies"
+    r"|work)(?:\s+presented(?:\s+here)?)?)"
+    r"(?:\s+(?:of|from|in)\s+(?:this|the(?:\s+(?:present|current))?|our)\s+\w+)?"
     r"(?:\s+(?:\w+ly|also|further|here|herein|thus|therefore|first|have|has|then|next|could))*"
     r"\s+(confirm|demonstrate|discover|establish|find|found|identif(?:y|ied)|note|observe|prove"
     r"|report|reveal|show|see|verif(?:y|ied)|conclude"
@@ -73,18 +77,38 @@ _SUGGESTS = re.compile(
     r"(?:impl|indicate|propose|provide|speculate|suggest|support)", re.IGNORECASE
 )
 _LEANS = re.compile(
-    r"^(?:both|it|its|such|that|their|these|they|this|those|which|the former|the latter)\b"
+    r"^(?:both|it|its|such|that|their|these|they|this|there|those|which|the former|the latter)\b"
     r"|\b(?:we|our|(?:this|present|current) (?:study|work|paper|report|review|research))\b",
     re.IGNORECASE,
 )
-_PLAIN_WORD = re.compile(r"[a-z]+(?![A-Za-z0-9-])")
+# "over-expression" takes a capital, "let-7", "p53", "miR-21" and "c-Myc" do not.
+_PLAIN_WORD = re.compile(r"[a-z]{2,}(?:-[a-z]+)*(?![A-Za-z0-9-])|a\b")
+_PIECE = re.compile(r"[^\W\d_]+|\d+")
+# Group 1: the number, which every spelling has.
+_MICRORNA = re.compile(r"(?:microrna|mirna|mir|let)s?[- ]?(\d+)", re.IGNORECASE)
+# A title that is a sentence. The words are nouns as well: "its targets in glioma" is none.
+_STATES = re.compile(
+    r"^[^\[?]*\s(?:abolish|abrogat|accelerat|activat|act|affect|alleviat|ameliorat|antagoni[sz]"
+    r"|attenuat|bind|block|caus|confer|contribut|control|correlat|decreas|determin|driv"
+    r"|(?:down|up)-?regulat|enhanc|exert|facilitat|function|impair|improv|increas|induc|influenc"
+    r"|inhibit|interact|limit|mediat|modulat|play|predict|prevent|promot|protect|reduc|regulat"
+    r"|repress|restrain|restrict|revers|sensiti[sz]|serv|silenc|spong|stabili[sz]|stimulat"
+    r"|supports?|suppress|target|trigger)(?:e?s)\s(?!(?:of|in|for|and|or|by|with)\b)"
+    r"|^[^\[?]*\s(?:is|are)\s[^?]*$",
+    re.IGNORECASE,
+)
+# "To learn its role, …": what was done; "To our knowledge" and "to date" say something.
+_PREPARES = re.compile(
+    r"(?:[\w ]+, )?(?:(?:in order )?to (?!our\b|date\b|a\b|the\b)\w+|using|by (?:means|use) of)\b",
+    re.IGNORECASE,
+)
 # Findings about the RNA stand under these labels, or under none.
 _SECTIONS_OF_FINDINGS = frozenset({None, "background", "results", "conclusions"})
 
 
 @dataclass(frozen=True)
 class _Sentence:
-    """A sentence of an abstract without its label; `words` as `split_words` gives them."""
+    """A sentence of an abstract without its label; `words`: the different ones of `split_words`."""
 
     text: str
     section: str | None
@@ -121,7 +145,7 @@ def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOP
     earlier group, is passed over. Each claim names its one paper; the quote is the sentence as it
     stands there, the text the same without its lead ("Moreover, we found that").
     """
-    names = NameIndex((name, rna.id) for name in rna.names)
+    names = _Names(rna)
     chosen: list[tuple[Claim, frozenset[str]]] = []
     for topic, papers in enumerate(groups):
         ranked = _rank(names, papers)
@@ -141,16 +165,17 @@ def _say_the_same(words: frozenset[str], others: frozenset[str]) -> bool:
     return len(words & others) >= SAME * min(len(words), len(others))
 
 
-def _rank(names: NameIndex, papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence]]:
+def _rank(names: _Names, papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence]]:
     """The sentences of a group that may be claims, best first."""
     # By id: sums of floats must not depend on the order of the papers.
     papers = sorted(papers, key=lambda paper: paper.id)
-    read = [(paper, sentence) for paper in papers for sentence in _read(paper.abstract)]
-    naming = {paper.id for paper in papers if names.find(paper.abstract)}
+    read = [
+        (paper, sentence) for paper in papers for sentence in _read(paper.title, paper.abstract)
+    ]
     candidates = [
         place
-        for place, (paper, sentence) in enumerate(read)
-        if paper.id in naming and _may_be_a_claim(sentence) and names.find(sentence.text)
+        for place, (_, sentence) in enumerate(read)
+        if names.may_name(sentence.text) and _may_be_a_claim(sentence) and names.name(sentence.text)
     ]
     if not candidates:
         return []
@@ -159,17 +184,46 @@ def _rank(names: NameIndex, papers: Sequence[Paper]) -> list[tuple[Paper, _Sente
     return [read[place] for place in candidates]
 
 
+class _Names:
+    """Tells whether a sentence names an RNA; most sentences are passed over at a glance."""
+
+    def __init__(self, rna: Rna) -> None:
+        self._index = NameIndex((name, rna.id) for name in rna.names)
+        self._pieces = {_telling_piece(name.lower()) for name in rna.names}
+
+    def may_name(self, sentence: str) -> bool:
+        lower = sentence.lower()
+        return any(piece in lower for piece in self._pieces)
+
+    def name(self, sentence: str) -> bool:
+        return bool(self._index.find(sentence))
+
+
+def _telling_piece(name: str) -> str:
+    """Letters or digits that every spelling of a name holds: 21 of hsa-mir-21-5p, h of H19."""
+    if microrna := _MICRORNA.search(name):
+        return microrna[1]
+    return max(_PIECE.findall(name), key=len, default="")
+
+
 @lru_cache(maxsize=2048)  # Hub papers are read for many RNAs; about 30 MB when full.
-def _read(abstract: str) -> tuple[_Sentence, ...]:
-    return tuple(_read_sentences(abstract))
+def _read(title: str, abstract: str) -> tuple[_Sentence, ...]:
+    """The sentences of an abstract; the title as well where it states something."""
+    return tuple(_read_sentences(title, abstract))
 
 
-def _read_sentences(abstract: str) -> Iterator[_Sentence]:
+def _read_sentences(title: str, abstract: str) -> Iterator[_Sentence]:
+    if _STATES.search(title):
+        yield _Sentence(title, None, _different_words(title))
     section = None
     for sentence in split_sentences(abstract):
         label, text = split_label(sentence)
         section = label or section
-        yield _Sentence(text, section, tuple(split_words(text)))
+        yield _Sentence(text, section, _different_words(text))
+
+
+def _different_words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(split_words(text)))
 
 
 def _may_be_a_claim(sentence: _Sentence) -> bool:
@@ -179,37 +233,42 @@ def _may_be_a_claim(sentence: _Sentence) -> bool:
         and sentence.section in _SECTIONS_OF_FINDINGS
         and not text.endswith("?")
         and text.count("(") == text.count(")")
-        and not _ASSERTS_NOTHING.search(text)
+        and not _PREPARES.match(text)
+        and not _ASSERTS_NOTHING.search(text.lower())
     )
 
 
 def _standing(sentence: str) -> float:
-    """How well a sentence stands alone, from 0 to 1."""
-    return LEANING if _LEANS.search(tidy(sentence)) else 1.0
+    """How well a sentence stands alone and speaks of one RNA, from 0 to 1."""
+    micrornas = set(_MICRORNA.findall(sentence))
+    alone = LEANING if _LEANS.search(tidy(sentence)) else 1.0
+    return alone / max(1, len(micrornas) - 1)
 
 
 def centrality(sentences: Sequence[Sequence[str]]) -> list[float]:
-    """The cosine of each sentence (words) with the sum of all, as TF-IDF vectors of length 1.
+    """The cosine of each sentence with the sum of all, as vectors of length 1.
 
-    The weights are scikit-learn's: count × (ln((1 + n) / (1 + sentences with the word)) + 1). A
-    sentence without words has 0.
+    A word's weight is scikit-learn's smoothed IDF, ln((1 + n) / (1 + sentences with the word)) + 1.
+
+    Args:
+        sentences: The different words of each; one without words has centrality 0.
     """
-    counts = [Counter(words) for words in sentences]
-    containing = Counter(word for count in counts for word in count)
-    weight = {
-        word: math.log((1 + len(sentences)) / (1 + count)) + 1 for word, count in containing.items()
+    containing = Counter(chain.from_iterable(sentences))
+    # Weights and sums as squares, so that the inner loops are sums over look-ups alone.
+    square = {
+        word: (math.log((1 + len(sentences)) / (1 + count)) + 1) ** 2
+        for word, count in containing.items()
     }
-    total: dict[str, float] = dict.fromkeys(weight, 0.0)
-    vectors = []
-    for count in counts:
-        vector = {word: times * weight[word] for word, times in count.items()}
-        length = math.sqrt(sum(value * value for value in vector.values()))
-        vectors.append({word: value / length for word, value in vector.items()})
-        for word, value in vectors[-1].items():
-            total[word] += value
-    length = math.sqrt(sum(value * value for value in total.values())) or 1.0
+    scale = [1 / math.sqrt(sum(map(square.__getitem__, words)) or 1.0) for words in sentences]
+    share = dict.fromkeys(square, 0.0)
+    for words, factor in zip(sentences, scale, strict=True):
+        for word in words:
+            share[word] += factor
+    pull = {word: value * square[word] for word, value in share.items()}
+    length = math.sqrt(sum(value * share[word] for word, value in pull.items())) or 1.0
     return [
-        sum(value * total[word] for word, value in vector.items()) / length for vector in vectors
+        factor * sum(map(pull.__getitem__, words)) / length
+        for words, factor in zip(sentences, scale, strict=True)
     ]
 
 

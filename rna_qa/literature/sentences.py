@@ -13,7 +13,7 @@ _ABBREVIATIONS = (
 _ABBREVIATIONS_THAT_MAY_END = "al etc spp sp inc ltd co corp"
 _OPENERS = (
     "A Accordingly Additionally After All Although Among An And As At Because Besides Both But By "
-    "Collectively Consequently Consistently Conversely Despite During Finally First Five For Four "
+    "Collectively Consequently Consistently Conversely Despite During Finally First Five For "
     "Four Furthermore From Given Here Herein Hence How However If Importantly In Indeed "
     "Interestingly It Its Knockdown Mechanistically Meanwhile More Moreover Most Nevertheless No "
     "Notably On Our Overall Overexpression Recent Recently Results Second Several Similarly Since "
@@ -22,10 +22,10 @@ _OPENERS = (
 )
 _NEVER_END = frozenset(_ABBREVIATIONS.split())
 _MAY_END = frozenset(_ABBREVIATIONS_THAT_MAY_END.split())
-_OPENER = rf"(?:{'|'.join(sorted(set(_OPENERS.split())))})\b"
+_OPENER = rf"(?:{'|'.join(_OPENERS.split())})(?=[\s,])"
 
 # A full stop without a space behind it ends a sentence where an opener follows.
-_END = re.compile(rf"""[.!?]+["'”’)\]]*(?:\s+|(?={_OPENER}\s))""")
+_END = re.compile(rf"""[.!?]+["'”’)\]]*(?:\s+|(?={_OPENER}))""")
 _OPENS = re.compile(_OPENER)
 # Plain lower-case words go on; miR-21, let-7, lncRNA, p53 and mTOR may begin a sentence.
 _GOES_ON = re.compile(r"[a-z]+(?:-[a-z]+)*(?![A-Za-z0-9-])|[,;:)\]=<>±≤≥]")
@@ -97,6 +97,9 @@ def split_label(sentence: str) -> tuple[str | None, str]:
     None where the sentence has no label. Of a double label ("METHODS AND RESULTS") the last word
     counts. "CONCLUSIONS: It binds." gives ``("conclusions", "It binds.")``.
     """
+    # Most sentences have none: neither an early colon nor a first word that is a label's.
+    if ":" not in sentence[:80] and sentence.split(maxsplit=1)[0].upper() not in _SECTION_OF:
+        return None, sentence
     match = _LABEL.match(sentence)
     if match is None or not _is_label(match):
         return None, sentence

@@ -81,7 +81,7 @@ def group_papers(
         raise ValueError(f"the papers of {rna_id} hold {repeated[0]} twice; give each paper once")
     if reason := _reason_to_keep_together(papers, max_topics, few, token_budget):
         return Topics(rna_id, (ids,) if ids else (), reason=reason)
-    documents = _documents(papers, names)
+    documents = prepare_documents(papers, names)
     if sum(map(bool, documents)) <= few:
         return Topics(rna_id, (ids,), reason="the papers share too few words")
     labels, coherence = fit_topics(
@@ -119,7 +119,7 @@ def split_words(text: str) -> list[str]:
     ]
 
 
-def _documents(papers: Iterable[Paper], names: Iterable[str]) -> list[list[str]]:
+def prepare_documents(papers: Iterable[Paper], names: Iterable[str]) -> list[list[str]]:
     """The words of each paper, without the RNA's names and what one paper alone uses."""
     documents = [split_words(f"{paper.title} {paper.abstract}") for paper in papers]
     papers_with = Counter(word for document in documents for word in set(document))
@@ -131,7 +131,7 @@ def _documents(papers: Iterable[Paper], names: Iterable[str]) -> list[list[str]]
 
 
 def _without_form(name: str) -> str:
-    """hsa-mir-21-5p, microrna-21 and mir-21 are one name."""
+    """A lower-case name without what varies: hsa-mir-21-5p, microrna-21 and mir21 give mir21."""
     name = name.replace("microrna", "mir")
     name = _ARM_OF_MICRORNA.sub("", _SPECIES_OF_MICRORNA.sub("", name))
     return name.replace("-", "")
@@ -184,4 +184,4 @@ def _gather(ids: Sequence[str], labels: Sequence[int | None]) -> tuple[tuple[str
     return tuple(sorted(map(tuple, groups.values()), key=lambda group: (-len(group), group)))
 
 
-__all__ = ["fit_topics", "group_papers", "split_words"]
+__all__ = ["fit_topics", "group_papers", "prepare_documents", "split_words"]
