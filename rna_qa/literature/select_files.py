@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.corpus import Corpus
+from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
-from rnagpt.rna_qa.literature.sequences import clean_sequence
+from rnagpt.rna_qa.literature.sequences import keep_usable
 
 LINES_PER_PAGE = 500  # written together
 RNA_KEYS = "id, sequence, names (a list), rna_type and, if known, organism, taxid, family"
@@ -41,17 +42,8 @@ def select(corpus: Corpus, rnas_path: Path) -> None:
     _read(
         corpus,
         Records(rnas_path, "rnas", RNA_KEYS, _Fields.rna),
-        lambda rnas: corpus.add_rnas(_without_bad_ones(corpus, rnas)),
+        lambda rnas: corpus.add_rnas(keep_usable(corpus, rnas)),
     )
-
-
-def _without_bad_ones(corpus: Corpus, rnas: Iterable[Rna]) -> Iterator[Rna]:
-    for rna in rnas:
-        sequence, reason = clean_sequence(rna.sequence)
-        if reason or not rna.names:
-            corpus.skip("rna", rna.id, reason or "no name")
-        else:
-            yield replace(rna, sequence=sequence)
 
 
 def read_papers(corpus: Corpus, papers_path: Path) -> None:
@@ -65,9 +57,7 @@ def read_papers(corpus: Corpus, papers_path: Path) -> None:
         ValueError: for a line that is no such object, with the file and the line's number.
         FileNotFoundError: if there is no such file.
     """
-    from rnagpt.rna_qa.literature.mentions import NameIndex
-
-    index = NameIndex(_names(corpus))
+    index = _index_names(corpus)
 
     def add(papers: list[Paper]) -> None:
         for paper in papers:
@@ -81,18 +71,14 @@ def read_papers(corpus: Corpus, papers_path: Path) -> None:
     _read(corpus, Records(papers_path, "papers", PAPER_KEYS, _Fields.paper), add)
 
 
-def _names(corpus: Corpus) -> Iterator[tuple[str, str]]:
-    from rnagpt.rna_qa.literature.mentions import is_ambiguous
-
-    for rna in corpus.iter_rnas():
-        for name in rna.names:
-            if is_ambiguous(name):
-                corpus.skip("name", name, "ambiguous")
-            else:
-                yield name, rna.id
+def _index_names(corpus: Corpus) -> NameIndex:
+    index = NameIndex((name, rna.id) for rna in corpus.iter_rnas() for name in rna.names)
+    for name in sorted(index.left_out):
+        corpus.skip("name", name, "ambiguous")
+    return index
 
 
-def find_mentions(index: Any, paper: Paper) -> list[Mention]:
+def find_mentions(index: NameIndex, paper: Paper) -> list[Mention]:
     """The RNAs that a paper's title or abstract names, by id."""
     title, abstract = index.find(paper.title), index.find(paper.abstract)
     return [

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from rnagpt.rna_qa.literature.corpus import Corpus
+from rnagpt.rna_qa.literature.records import Rna
 
 IUPAC = re.compile("[ACGURYKMSWBDHVN]+")
 
@@ -22,4 +27,14 @@ def clean_sequence(text: str) -> tuple[str, str | None]:
     return sequence, None
 
 
-__all__ = ["clean_sequence"]
+def keep_usable(corpus: Corpus, rnas: Iterable[Rna]) -> Iterator[Rna]:
+    """RNAs with their sequences cleaned; those without a usable one or a name are skipped."""
+    for rna in rnas:
+        sequence, reason = clean_sequence(rna.sequence)
+        if reason or not rna.names:
+            corpus.skip("rna", rna.id, reason or "no name")
+        else:
+            yield replace(rna, sequence=sequence)
+
+
+__all__ = ["clean_sequence", "keep_usable"]
