@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +243,7 @@ def _stages(text: str) -> tuple[str, ...]:
 def _run_literature(arguments: argparse.Namespace) -> None:
     from rnagpt.rna_qa.literature.pipeline import build
     from rnagpt.rna_qa.literature.settings import Services
+    from rnagpt.rna_qa.literature.status import describe_summary, read_status
 
     services = Services.from_environment()
     options = _content_options(arguments, services)
@@ -252,9 +253,13 @@ def _run_literature(arguments: argparse.Namespace) -> None:
 
         print(estimate(arguments.out, options, run, services).describe())
         return
-    summary = build(arguments.out, options, run, services, arguments.stages)
-    for line in describe_summary(summary):
-        print(line)
+    result = build(arguments.out, options, run, services, arguments.stages)
+    if not result["done"]:
+        print(f"{arguments.out}: nothing was left to do", file=sys.stderr)
+    if result["record"]:
+        print("\n".join(describe_summary(result["record"], None)))
+    else:
+        print(read_status(arguments.out).describe())
 
 
 def _content_options(arguments: argparse.Namespace, services: Any) -> LiteratureOptions:
@@ -308,13 +313,4 @@ def _run_status(arguments: argparse.Namespace) -> None:
     print(json.dumps(status.as_dict(), indent=2) if arguments.json else status.describe())
 
 
-def describe_summary(summary: Mapping[str, Any]) -> Sequence[str]:
-    """The end of a run in a few lines."""
-    return [json.dumps(summary, indent=2)]
-
-
-__all__ = ["add_commands", "describe_summary"]
-
-
-if __name__ == "__main__":
-    sys.exit("run rna-qa literature")
+__all__ = ["add_commands"]

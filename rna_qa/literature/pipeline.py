@@ -55,7 +55,7 @@ def build(
     services: Services | None = None,
     stages: Sequence[str] = STAGES,
 ) -> dict[str, Any]:
-    """Build RNA-QA from the literature into the folder `out`; returns the summary.
+    """Build RNA-QA from the literature into the folder `out`; returns what came of it.
 
     What a killed or stopped build has done stands, and the next one goes on there; with other
     options, what they do not touch stands as well. The same sources, options and answers of the
@@ -65,8 +65,8 @@ def build(
         stages: Those to do; each needs the ones before it done.
 
     Returns:
-        ``counts`` by stage, ``done`` (stages that had something to do), ``spent`` where a language
-        model was asked.
+        ``done``: the stages that had something to do; ``record``: that of the finished data set,
+        None where the export was not reached.
 
     Raises:
         BusyError: if another process builds in `out`.
@@ -83,7 +83,7 @@ def build(
         state = _begin(work, options)
         one = Build(work, options, run, corpus_key(state))
         done = [stage for stage in STAGES if stage in stages and _run_stage(stage, one, out, state)]
-    return summarise(out, done)
+    return {"done": done, "record": read_record(out) if "export" in stages else None}
 
 
 def _check_stages(stages: Sequence[str]) -> None:
@@ -207,7 +207,7 @@ def _run_stage(stage: str, one: Build, out: Path, state: Mapping[str, Any]) -> b
 def _require_done(one: Build, stages: Sequence[str]) -> None:
     for stage in stages:
         if stage in ("select", "papers"):
-            done = _corpus_stage_done(one, stage)
+            done = corpus_stage_done(one, stage)
         else:
             done = not any(pending_shards(one, name) for name in task_stages(one.options)[stage])
         if not done:
@@ -326,7 +326,8 @@ def stage_counts(one: Build, name: str) -> Counter[str]:
 # RNAs and papers
 
 
-def _corpus_stage_done(one: Build, stage: str) -> bool:
+def corpus_stage_done(one: Build, stage: str) -> bool:
+    """Whether all RNAs, or all papers, that the last run asked for are there."""
     from rnagpt.rna_qa.literature.corpus import Corpus
 
     path = one.work / "corpus.sqlite"
@@ -346,7 +347,7 @@ def _select(one: Build, state: Mapping[str, Any]) -> bool:
     """Gather the RNAs; a corpus of other sources is begun anew."""
     from rnagpt.rna_qa.literature.corpus import Corpus
 
-    if _corpus_stage_done(one, "select"):
+    if corpus_stage_done(one, "select"):
         return False
     path, key = one.work / "corpus.sqlite", _select_key(state)
     with Corpus(path) as corpus:
@@ -371,7 +372,7 @@ def _papers(one: Build, state: Mapping[str, Any]) -> bool:
     from rnagpt.rna_qa.literature.corpus import Corpus
 
     _require_done(one, ("select",))
-    if _corpus_stage_done(one, "papers"):
+    if corpus_stage_done(one, "papers"):
         return False
     with Corpus(one.work / "corpus.sqlite") as corpus:
         if one.options.source == "files":
@@ -382,13 +383,14 @@ def _papers(one: Build, state: Mapping[str, Any]) -> bool:
     return True
 
 
-# The summary
-
-
-def summarise(out: Path, done: Sequence[str]) -> dict[str, Any]:
-    """What came of a build: the record's counts, and the stages that had something to do."""
-    record = read_record(out)
-    return {"done": list(done), "counts": record["counts"] if record else {}}
-
-
-__all__ = ["BusyError", "build", "pending_shards", "read_record", "read_state", "stage_counts"]
+__all__ = [
+    "BusyError",
+    "build",
+    "choose_source",
+    "corpus_key",
+    "corpus_stage_done",
+    "pending_shards",
+    "read_record",
+    "read_state",
+    "stage_counts",
+]
