@@ -1,0 +1,316 @@
+"""Selection from a real PostgreSQL server, which this test starts, with RNAcentral's tables."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from rnagpt.rna_qa.literature import select_postgres
+from rnagpt.rna_qa.literature.corpus import Corpus
+from rnagpt.rna_qa.literature.http_client import ServiceError
+from rnagpt.rna_qa.literature.records import Mention
+
+# The columns that are read, typed as in RNAcentral's own definitions.
+TABLES = """
+CREATE SCHEMA rnacen;
+SET search_path TO rnacen;
+CREATE TABLE rna (upi varchar(26) PRIMARY KEY, len int, seq_short varchar(4000), seq_long text);
+CREATE TABLE rnc_taxonomy (id int PRIMARY KEY, name text);
+CREATE TABLE rnc_rna_precomputed (
+    id varchar(44) PRIMARY KEY, upi varchar(26), taxid int, description varchar(500),
+    rna_type varchar(500), is_active boolean
+);
+CREATE TABLE rfam_model_hits (upi varchar(13), rfam_model_id varchar(20));
+CREATE TABLE litscan_job (
+    job_id varchar(100) PRIMARY KEY, display_id varchar(100), status varchar(10), hit_count int
+);
+CREATE TABLE litscan_database (
+    id serial PRIMARY KEY, name varchar(50), job_id varchar(100) REFERENCES litscan_job,
+    primary_id varchar(100)
+);
+CREATE TABLE litscan_article (
+    pmcid varchar(15) PRIMARY KEY, title text, abstract text, author text, pmid varchar(100),
+    doi varchar(100), year int, journal varchar(255), score int, cited_by int, retracted boolean,
+    rna_related boolean, probability float, type varchar(50)
+);
+CREATE TABLE litscan_result (
+    id serial PRIMARY KEY, pmcid varchar(15) REFERENCES litscan_article,
+    job_id varchar(100) REFERENCES litscan_job,
+    id_in_title boolean, id_in_abstract boolean, id_in_body boolean
+);
+"""
+MIR21, HOTAIR, LET7 = "URS000039ED8D_9606", "URS000075C808_9606", "URS0000416056_6239"
+ROWS = """
+INSERT INTO rna VALUES
+    ('URS000039ED8D', 22, 'TAGCTTATCAGACTGATGTTGA', NULL),
+    ('URS000075C808', 24, NULL, 'GACTCGCCTGTGCTCTGGAGCTTG'),
+    ('URS0000416056', 22, 'TGAGGTAGTAGGTTGTATAGTT', NULL),
+    ('URS0000000001', 8, 'ACGTACGT', NULL),
+    ('URS0000000002', 8, 'ACGT*CGT', NULL),
+    ('URS0000000003', 8, 'ACGTACGG', NULL);
+INSERT INTO rnc_taxonomy VALUES (9606, 'Homo sapiens'), (6239, 'Caenorhabditis elegans');
+INSERT INTO rnc_rna_precomputed VALUES
+    ('URS000039ED8D_9606', 'URS000039ED8D', 9606, 'Homo sapiens hsa-miR-21-5p', 'miRNA', true),
+    ('URS000039ED8D_10090', 'URS000039ED8D', 10090, 'Mus musculus mmu-miR-21a-5p', 'miRNA', true),
+    ('URS000075C808_9606', 'URS000075C808', 9606, 'Homo sapiens HOX antisense RNA', 'lncRNA', true),
+    ('URS0000416056_6239', 'URS0000416056', 6239, 'Caenorhabditis elegans let-7', 'miRNA', true),
+    ('URS0000000001_9606', 'URS0000000001', 9606, 'Homo sapiens withdrawn', 'ncRNA', false),
+    ('URS0000000002_9606', 'URS0000000002', 9606, 'Homo sapiens damaged', 'ncRNA', true),
+    ('URS0000000003_9606', 'URS0000000003', 9606, 'Homo sapiens never found', 'ncRNA', true);
+INSERT INTO rfam_model_hits VALUES ('URS0000416056', 'RF00027'), ('URS0000416056', 'RF00027');
+INSERT INTO litscan_job VALUES
+    ('hsa-mir-21-5p', 'hsa-miR-21-5p', 'success', 2), ('mir-21', 'miR-21', 'success', 9),
+    ('urs000039ed8d_9606', 'URS000039ED8D_9606', 'success', 1),
+    ('hotair', 'HOTAIR', 'success', 4), ('human', 'human', 'success', 800),
+    ('let-7', 'let-7', 'success', 3), ('gone', 'GONE1', 'success', 3),
+    ('damaged', 'DAMG1', 'success', 1), ('never', 'NEVR1', 'success', 0);
+INSERT INTO litscan_database (name, job_id, primary_id) VALUES
+    ('rnacentral', 'hsa-mir-21-5p', 'urs000039ed8d_9606'),
+    ('rnacentral', 'mir-21', 'urs000039ed8d_9606'),
+    ('mirbase', 'hsa-mir-21-5p', 'mimat0000076'),
+    ('rnacentral', 'hotair', 'urs000075c808_9606'),
+    ('rnacentral', 'human', 'urs000075c808_9606'),
+    ('hgnc', 'hotair', 'hgnc:33510'),
+    ('rnacentral', 'let-7', 'urs0000416056_6239'),
+    ('rnacentral', 'gone', 'urs0000000001_9606'),
+    ('rnacentral', 'damaged', 'urs0000000002_9606'),
+    ('rnacentral', 'never', 'urs0000000003_9606');
+INSERT INTO litscan_article
+    (pmcid, title, abstract, pmid, doi, year, journal, retracted, rna_related, type)
+VALUES
+    ('PMC1', 'miR-21 in glioma', 'miR-21 lowers PDCD4.', '101', '10.1/a', 2010, 'J', false, true,
+     'Research article'),
+    ('PMC2', 'HOTAIR and miR-21', NULL, NULL, '10.1/b', 2012, 'K', false, NULL, 'Review'),
+    ('PMC3', 'let-7 in worms', 'let-7 times the molt.', '103', NULL, 2003, 'L', true, true, NULL),
+    ('PMC4', 'A pump', 'We built a pump.', '104', NULL, 2004, 'M', false, false, NULL),
+    ('PMC5', 'Human health', 'Humans.', '105', NULL, 2005, 'N', false, true, 'Research article');
+INSERT INTO litscan_result (pmcid, job_id, id_in_title, id_in_abstract, id_in_body) VALUES
+    ('PMC1', 'mir-21', true, false, true), ('PMC1', 'hsa-mir-21-5p', false, true, NULL),
+    ('PMC1', 'urs000039ed8d_9606', false, false, true),
+    ('PMC2', 'mir-21', true, false, false), ('PMC2', 'hotair', true, false, true),
+    ('PMC3', 'let-7', true, true, false), ('PMC4', 'hotair', false, false, true),
+    ('PMC5', 'human', true, true, true), ('PMC3', 'gone', false, false, true);
+"""
+
+
+class Server:
+    """PostgreSQL in a folder of its own, reached through a socket there."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.dsn = f"postgresql://reader@/postgres?host={folder}"
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [str(self.programs / program), "-D", str(self.folder / "data"), *arguments]
+        if os.geteuid() == 0:  # the server refuses to run as root
+            command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
+        log = self.folder / "log"
+        with log.open("ab") as file:
+            run = subprocess.run(command, stdout=file, stderr=file, timeout=60, cwd=self.folder)
+        if run.returncode:
+            pytest.fail(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
+
+    def start(self) -> None:
+        options = f"-F -c listen_addresses= -c max_connections=10 -k {self.folder}"
+        self.run("pg_ctl", "-w", "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def find_programs() -> Path | None:
+    """Where initdb and pg_ctl are: Debian keeps them out of PATH."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which("initdb")
+    folders += [Path(found).parent] if found else []
+    return next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("PostgreSQL does not run as root, and there is no setpriv to leave it")
+    # pytest's folders are closed to others, and a socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        server = Server(folder, programs)
+        server.run("initdb", "-U", "reader", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        server.start()
+        try:
+            with psycopg.connect(server.dsn, autocommit=True) as connection:
+                connection.execute(TABLES + ROWS)
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Iterator[Corpus]:
+    with Corpus(tmp_path / "corpus.sqlite") as corpus:
+        yield corpus
+
+
+def dump(corpus: Corpus) -> list[object]:
+    return [list(corpus.iter_papers()), list(corpus.read_shard(0, 100)), corpus.counts()]
+
+
+def test_rnas_come_with_their_names_and_papers(server: Server, corpus: Corpus) -> None:
+    select_postgres.select(corpus, server.dsn)
+    found = {rna.id: (rna, papers) for rna, papers in corpus.read_shard(0, 100)}
+    assert list(found) == sorted([MIR21, HOTAIR, LET7])
+
+    rna, papers = found[MIR21]
+    assert rna.sequence == "UAGCUUAUCAGACUGAUGUUGA"
+    assert rna.names == ("miR-21", "hsa-miR-21-5p")  # by papers; without the id
+    assert (rna.rna_type, rna.organism, rna.taxid) == ("miRNA", "Homo sapiens", 9606)
+    # Three jobs found one paper; what they found is joined.
+    assert [mention for _, mention in papers] == [
+        Mention(MIR21, "PMCID:PMC2", True, False, False),
+        Mention(MIR21, "PMID:101", True, True, True),
+    ]
+    glioma = papers[1][0]
+    assert (glioma.title, glioma.abstract) == ("miR-21 in glioma", "miR-21 lowers PDCD4.")
+    assert (glioma.pmid, glioma.pmcid, glioma.doi) == ("101", "PMC1", "10.1/a")
+    assert (glioma.year, glioma.journal, glioma.types) == (2010, "J", ("Research article",))
+
+    rna, papers = found[HOTAIR]
+    assert rna.sequence == "GACUCGCCUGUGCUCUGGAGCUUG"
+    assert rna.names == ("HOTAIR",)
+    assert [(paper.id, paper.abstract) for paper, _ in papers] == [("PMCID:PMC2", "")]
+
+    rna, papers = found[LET7]
+    assert (rna.family, rna.organism) == ("RF00027", "Caenorhabditis elegans")
+    assert [paper.retracted for paper, _ in papers] == [True]
+
+
+def test_what_is_left_out_is_said(server: Server, corpus: Corpus) -> None:
+    select_postgres.select(corpus, server.dsn)
+    counts = corpus.counts()
+    assert (counts["rnas"], counts["papers"]) == (3, 3)
+    assert counts["skipped"] == {
+        "article": {"not about RNA, by LitScan's classifier": 1},
+        "name": {"ambiguous": 1},
+        "rna": {"sequence with '*'": 1},
+    }
+    assert counts["tallies"] == {}
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_pages_of_any_size_give_the_same(
+    server: Server, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    select_postgres.select(corpus, server.dsn)
+    monkeypatch.setattr(select_postgres, "RNAS_PER_PAGE", size)
+    monkeypatch.setattr(select_postgres, "ARTICLES_PER_QUERY", size)
+    with Corpus(tmp_path / "pages.sqlite") as pages:
+        select_postgres.select(pages, server.dsn)
+        assert dump(pages) == dump(corpus)
+
+
+def test_an_interrupted_selection_goes_on(
+    server: Server, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select_postgres.select(corpus, server.dsn)
+    monkeypatch.setattr(select_postgres, "RNAS_PER_PAGE", 1)
+    add_mentions = Corpus.add_mentions
+    calls = 0
+
+    def fail_at_times(self: Corpus, mentions: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 2:
+            raise KeyboardInterrupt
+        add_mentions(self, mentions)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Corpus, "add_mentions", fail_at_times)
+    interrupted = 0
+    with Corpus(tmp_path / "interrupted.sqlite") as pages:
+        while pages.progress("postgres") != "done":
+            try:
+                select_postgres.select(pages, server.dsn)
+            except KeyboardInterrupt:
+                interrupted += 1
+        assert dump(pages) == dump(corpus)
+    assert interrupted == 3  # once for each RNA that has papers
+
+
+def test_nothing_is_asked_once_all_was_read(server: Server, corpus: Corpus) -> None:
+    select_postgres.select(corpus, server.dsn)
+    select_postgres.select(corpus, "postgresql://nobody@127.0.0.1:1/none")
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [("homo SAPIENS", [MIR21, HOTAIR]), ("let-7", [LET7]), ("100%", []), ("let_7", [])],
+)
+def test_queries_are_words_of_descriptions(
+    server: Server, corpus: Corpus, query: str, ids: list[str]
+) -> None:
+    select_postgres.select(corpus, server.dsn, query=query)
+    assert [rna.id for rna in corpus.iter_rnas()] == sorted(ids)
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_limits_hold(
+    server: Server, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(select_postgres, "RNAS_PER_PAGE", size)
+    # The first by id is damaged and counts as taken.
+    select_postgres.select(corpus, server.dsn, limit=3)
+    assert [rna.id for rna in corpus.iter_rnas()] == [MIR21, LET7]
+
+
+def test_a_server_that_is_stopped_in_between(
+    server: Server, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select_postgres.select(corpus, server.dsn)
+    monkeypatch.setattr(select_postgres, "RNAS_PER_PAGE", 2)
+    waits: list[float] = []
+    add_rnas = Corpus.add_rnas
+    stops = [False, True]  # in the middle of the second page
+
+    def stop_once(self: Corpus, rnas: object) -> None:
+        add_rnas(self, rnas)  # type: ignore[arg-type]
+        if stops and stops.pop(0):
+            server.stop()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        server.start()
+
+    monkeypatch.setattr(Corpus, "add_rnas", stop_once)
+    with Corpus(tmp_path / "stopped.sqlite") as pages:
+        select_postgres.select(pages, server.dsn, sleep=wait)
+        assert dump(pages) == dump(corpus)
+    assert len(waits) == 1
+
+
+def test_a_server_that_is_not_there(corpus: Corpus) -> None:
+    waits: list[float] = []
+    dsn = "postgresql://reader:secret@127.0.0.1:1/pfmegrnargs"
+    with pytest.raises(ServiceError, match="--source http") as error:
+        select_postgres.select(corpus, dsn, sleep=waits.append)
+    assert "127.0.0.1:1/pfmegrnargs" in str(error.value)
+    assert "secret" not in str(error.value)
+    assert len(waits) == select_postgres.ATTEMPTS - 1
+
+
+def test_another_database_fails_at_once(server: Server, corpus: Corpus) -> None:
+    waits: list[float] = []
+    dsn = server.dsn.replace("/postgres?", "/template1?")
+    with pytest.raises(ServiceError, match="litscan_database"):
+        select_postgres.select(corpus, dsn, sleep=waits.append)
+    assert not waits
