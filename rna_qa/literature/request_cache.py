@@ -1,0 +1,351 @@
+"""Every answer that a language model gave, and every request that was paid: nothing twice."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+VERSION = 1  # of the tables
+BUSY_TIMEOUT = 60  # seconds that one process waits for another's transaction
+USD = 10**9  # money is counted in billionths of a dollar: whole numbers add up exactly
+# `attempts` is the ledger: a row for each time that a request is sent, written before it is sent.
+# `cost` is null until the outcome is known, and `reserved`, the most that it can cost, stands in
+# for it: what was on its way when the process died may have been billed. `spent` is the sum.
+TABLES = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, answer TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+    key TEXT PRIMARY KEY, reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, batch INTEGER, reserved INTEGER NOT NULL,
+    cost INTEGER, tokens_in INTEGER, tokens_out INTEGER, outcome TEXT
+);
+CREATE INDEX IF NOT EXISTS attempts_of_batch ON attempts (batch, key) WHERE batch IS NOT NULL;
+CREATE TABLE IF NOT EXISTS account (
+    run TEXT NOT NULL, spent INTEGER NOT NULL,
+    hits INTEGER NOT NULL, hit_tokens_in INTEGER NOT NULL, hit_tokens_out INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batches (
+    id INTEGER PRIMARY KEY, intended_at INTEGER NOT NULL, file TEXT, name TEXT, state TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS waiting (
+    key TEXT PRIMARY KEY, body TEXT NOT NULL, tries INTEGER NOT NULL, batch INTEGER
+);
+CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch)
+"""
+_TOTALS = """
+SELECT
+    count(*) FILTER (WHERE outcome = 'answered'),
+    count(*) FILTER (WHERE outcome <> 'answered'),
+    count(*) FILTER (WHERE outcome IS NULL),
+    coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
+    coalesce(sum(cost) FILTER (WHERE outcome = 'answered'), 0) / 1e9,
+    (SELECT spent / 1e9 FROM account),
+    (SELECT hits FROM account),
+    (SELECT hit_tokens_in FROM account),
+    (SELECT hit_tokens_out FROM account)
+FROM attempts
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service said to a request, usable or not.
+
+    `finish_reason` is OpenAI's (``stop``, ``length``, ``content_filter``), or ``input_too_long``
+    where the service turned the input away; tokens are as the service counted them.
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    refusal: str | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The ledger's sums over all runs on one folder.
+
+    `answered`, `failed` and `open` count requests that were sent: with an answer, without one,
+    and with an unknown outcome as yet (on their way, in a batch, or lost with their process).
+    `spent_usd` is what the answers cost and, for requests of unknown outcome, the most that they
+    can have cost; `answers_usd` the former alone. Hits are requests that needed no sending.
+    """
+
+    answered: int
+    failed: int
+    open: int
+    tokens_in: int
+    tokens_out: int
+    answers_usd: float
+    spent_usd: float
+    hits: int
+    hit_tokens_in: int
+    hit_tokens_out: int
+
+
+_FIELDS_OF_TOTALS = [field.name for field in fields(Totals)]
+
+
+def request_key(endpoint: str, body: Mapping[str, Any], prompt_version: str = "") -> str:
+    """The name of a request: SHA-256 of all that its answer depends on.
+
+    Args:
+        endpoint: The service's address.
+        body: Model, messages, parameters and schema, as they are sent.
+    """
+    parts = (endpoint.rstrip("/"), body, prompt_version)
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RequestCache:
+    """Answers by the key of their request, and the ledger, in one SQLite file.
+
+    An answer and its cost are on the disk, in one transaction, before anybody may use the answer.
+    Threads may share a cache; processes of one machine may share its file (WAL needs shared
+    memory, so no network drives).
+
+    Args:
+        path: The file; it is made where it does not exist.
+
+    Raises:
+        ValueError: if the file was not written by this version of the class.
+        OSError: in any method, if the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._asked: dict[str, tuple[threading.Lock, int]] = {}
+        self._hits = [0, 0, 0]  # requests, tokens in, tokens out; written at the end
+        # Autocommit: transactions begin where `transaction` says, not where Python guesses.
+        self._database = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            raise ValueError(f"{path}: {error}; move it away, or name another folder") from error
+
+    def _open(self) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # Even a power cut loses no answer: they cost money.
+        self._database.execute("PRAGMA synchronous = FULL")
+        with self.transaction() as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"tables of version {version}, expected {VERSION}")
+            if version == 0:
+                for statement in TABLES.split(";"):
+                    database.execute(statement)
+                run = uuid.uuid4().hex
+                database.execute("INSERT INTO account VALUES (?, 0, 0, 0, 0)", (run,))
+                database.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; within another transaction of the thread, a part of that."""
+        with self._lock:
+            if self._database.in_transaction:
+                yield self._database
+                return
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException as error:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
+                    message = "the disk is full; make room and run again to go on"
+                    raise OSError(errno.ENOSPC, message, str(self.path)) from error
+                raise
+
+    def close(self) -> None:
+        try:
+            self._write_hits()
+        finally:
+            self._database.close()
+
+    def __enter__(self) -> RequestCache:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Answers
+
+    def get(self, key: str) -> Answer | None:
+        """The answer to a request, None where it was not answered yet."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT answer FROM answers WHERE key = ?", (key,)
+            ).fetchone()
+        return Answer(**json.loads(row[0])) if row else None
+
+    def once(self, key: str, send: Callable[[], Answer]) -> Answer:
+        """The answer that is there, else the one of `send`, which has to `settle` it.
+
+        Threads that ask for the same key at the same time wait for one request.
+        """
+        with self._turn(key):
+            answer = self.get(key)
+            if answer is None:
+                return send()
+        self.count_hit(answer)
+        return answer
+
+    def count_hit(self, answer: Answer) -> None:
+        """Note that an answer was used without sending the request."""
+        with self._lock:
+            self._hits[0] += 1
+            self._hits[1] += answer.tokens_in
+            self._hits[2] += answer.tokens_out
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        with self._lock:
+            turn, waiting = self._asked.get(key, (threading.Lock(), 0))
+            self._asked[key] = (turn, waiting + 1)
+        try:
+            with turn:
+                yield
+        finally:
+            with self._lock:
+                turn, waiting = self._asked[key]
+                if waiting == 1:
+                    del self._asked[key]
+                else:
+                    self._asked[key] = (turn, waiting - 1)
+
+    # Quarantine
+
+    def quarantine(self, key: str, reason: str) -> None:
+        """Say why an answer cannot be used; it stays, so that it is not asked for again."""
+        with self.transaction() as database:
+            database.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", (key, reason))
+
+    def write_quarantine(self, path: Path) -> int:
+        """Write the answers that cannot be used, with their reasons, as JSON lines; how many."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT key, reason, answer FROM quarantine JOIN answers USING (key) ORDER BY key"
+            ).fetchall()
+        partial = path.with_name(f"{path.name}.partial")
+        with partial.open("w", encoding="utf-8") as file:
+            for key, reason, answer in rows:
+                line = {"key": key, "reason": reason, **json.loads(answer)}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        partial.replace(path)
+        return len(rows)
+
+    # Ledger
+
+    @property
+    def run(self) -> str:
+        """A name that no other cache has, by which a service's batches are known as this one's."""
+        with self._lock:
+            (run,) = self._database.execute("SELECT run FROM account").fetchone()
+        return str(run)
+
+    def begin(
+        self, key: str, reserved: int, limit: int | None = None, batch: int | None = None
+    ) -> int | None:
+        """Note that a request is about to be sent; its number, or None where the limit forbids it.
+
+        Args:
+            reserved: The most that it can cost, in billionths of a dollar.
+            limit: What may be spent in all, likewise.
+        """
+        with self.transaction() as database:
+            changed = database.execute(
+                "UPDATE account SET spent = spent + :reserved"
+                " WHERE :limit IS NULL OR spent + :reserved <= :limit",
+                {"reserved": reserved, "limit": limit},
+            ).rowcount
+            if not changed:
+                return None
+            return database.execute(
+                "INSERT INTO attempts (key, batch, reserved) VALUES (?, ?, ?)",
+                (key, batch, reserved),
+            ).lastrowid
+
+    def settle(self, attempt: int, answer: Answer, cost: int) -> None:
+        """Keep the answer to a request, and what it cost in place of what was reserved."""
+        with self.transaction() as database:
+            key = self._close(attempt, "answered", cost, answer.tokens_in, answer.tokens_out)
+            if key is not None:
+                database.execute(
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?)",
+                    (key, json.dumps(asdict(answer), ensure_ascii=False)),
+                )
+
+    def fail(self, attempt: int, outcome: str, *, billed: bool) -> None:
+        """Note that a request got no answer.
+
+        Args:
+            billed: It may have been paid for all the same: what was reserved counts as spent.
+        """
+        with self.transaction() as database:
+            (reserved,) = database.execute(
+                "SELECT reserved FROM attempts WHERE id = ?", (attempt,)
+            ).fetchone()
+            self._close(attempt, outcome, reserved if billed else 0, None, None)
+
+    def _close(
+        self, attempt: int, outcome: str, cost: int, tokens_in: int | None, tokens_out: int | None
+    ) -> str | None:
+        """The key of an attempt that was open; one that is closed already stays as it is."""
+        row = self._database.execute(
+            "UPDATE attempts SET outcome = ?, cost = ?, tokens_in = ?, tokens_out = ?"
+            " WHERE id = ? AND cost IS NULL RETURNING key, reserved",
+            (outcome, cost, tokens_in, tokens_out, attempt),
+        ).fetchone()
+        if row is None:
+            return None
+        key, reserved = row
+        self._database.execute("UPDATE account SET spent = spent + ?", (cost - reserved,))
+        return str(key)
+
+    def totals(self) -> Totals:
+        """The ledger's sums, over this run and all earlier ones."""
+        self._write_hits()
+        with self._lock:
+            row = self._database.execute(_TOTALS).fetchone()
+        return Totals(**dict(zip(_FIELDS_OF_TOTALS, row, strict=True)))
+
+    def _write_hits(self) -> None:
+        with self._lock:
+            if any(self._hits):
+                with self.transaction() as database:
+                    database.execute(
+                        "UPDATE account SET hits = hits + ?,"
+                        " hit_tokens_in = hit_tokens_in + ?, hit_tokens_out = hit_tokens_out + ?",
+                        self._hits,
+                    )
+                self._hits = [0, 0, 0]
+
+
+__all__ = ["USD", "Answer", "RequestCache", "Totals", "request_key"]
