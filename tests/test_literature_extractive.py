@@ -18,8 +18,8 @@ PAPERS = [
         "BACKGROUND: Hearts of mice grow stiff with age. AIM: This work aims to learn what "
         "miR-9021 does to stiff hearts. METHODS: miR-9021 was measured by PCR in 40 mouse hearts. "
         "RESULTS: Moreover, we found that miR-9021 lowers collagen in stiff mouse hearts "
-        "(P = 0.01). Hearts without it grew stiff. CONCLUSIONS: These data suggest that miR-9021 protects old "
-        "mice from failure of their hearts.",
+        "(P = 0.01). Hearts without it grew stiff. CONCLUSIONS: These data suggest that "
+        "miR-9021 protects old mice from failure of their hearts.",
     ),
     Paper(
         "PMID:2",
@@ -85,11 +85,11 @@ def test_the_same_is_not_said_twice_in_any_topic() -> None:
 def test_lists_of_many_rnas_and_sentences_that_need_their_paper_come_last() -> None:
     # The nearer to what the paper speaks of, the later.
     alone = "Kidneys shrink after loss of miR-9021."
-    leaning = "Our fish lose their liver with miR-9021."
+    leaning = "Our toads lose liver by miR-9021 and salt."
     many = (
         "Liver iron, copper and zinc follow miR-9021, miR-1, miR-2, miR-3, miR-4, miR-5 and miR-6."
     )
-    rest = ["Liver iron rose.", "Copper rose in liver with iron.", "Fish died of liver zinc."]
+    rest = ["Liver iron rose.", "Copper rose in liver with iron.", "Zinc fell in liver."]
     sentences = [many, leaning, alone, *rest]
     paper = Paper("PMID:1", "", " ".join(sentences))
     near = centrality([split_words(sentence) for sentence in sentences])
@@ -127,6 +127,41 @@ def test_names_are_found_in_their_spellings(name: str, sentence: str, named: boo
     assert bool(claims(rna, [[Paper("PMID:1", "", sentence)]])) == named
 
 
+@pytest.mark.parametrize(
+    ("sentence", "claimed"),
+    [
+        ("Serum miR-9021 could be used as a marker of frail old hearts.", True),
+        ("The protein HuR was verified as a target of miR-9021 in hearts.", True),
+        ("To our knowledge, miR-9021 is the first marker of frail hearts.", True),
+        ("Serum miR-9021 was used as a control in frail old hearts.", False),
+        ("The levels of miR-9021 in hearts were determined by sequencing.", False),
+        ("In order to find targets of miR-9021, frail hearts grew on plates.", False),
+        ("Using miR-9021 mimics, frail hearts of old mice grew on plates.", False),
+        ("The role of miR-9021 in frail old hearts is still unclear.", False),
+        ("Studies have examined miR-9021 in the frail hearts of mice.", False),
+        ("Frail hearts of old mice (with miR-9021 die early.", False),
+        ("Hearts need miR-9021.", False),
+    ],
+)
+def test_aims_methods_and_open_questions_are_no_claims(sentence: str, claimed: bool) -> None:
+    assert bool(claims(RNA, [[Paper("PMID:1", "", sentence)]])) == claimed
+
+
+@pytest.mark.parametrize(
+    ("title", "claimed"),
+    [
+        ("MiR-9021 inhibits the growth of frail hearts by targeting HuR.", True),
+        ("Low miR-9021 Is a Marker of Frail Hearts in Mice", True),
+        ("MiR-9021 targets in the frail hearts of old mice.", False),
+        ("The role of miR-9021 in the frail hearts of old mice.", False),
+        ("MiR-9021 protects frail hearts of mice, or does it not?", False),
+        ("[MiR-9021 protects the frail hearts of old mice].", False),
+    ],
+)
+def test_titles_are_claims_where_they_are_sentences(title: str, claimed: bool) -> None:
+    assert bool(claims(RNA, [[Paper("PMID:1", title, "")]])) == claimed
+
+
 def test_centrality_is_that_of_tf_idf_vectors() -> None:
     """Against scikit-learn's own vectors."""
     text = pytest.importorskip("sklearn.feature_extraction.text")
@@ -161,7 +196,13 @@ def test_centrality_of_sentences_without_words_is_nought() -> None:
         ("H19 shows that RNA matters.", "H19 shows that RNA matters."),
         ("The protein that binds H19 is HuR.", "The protein that binds H19 is HuR."),
         ("We found H19 in cells.", "We found H19 in cells."),
+        ("We did not find that H19 binds.", "We did not find that H19 binds."),
+        ("We found no evidence that H19 binds.", "We found no evidence that H19 binds."),
         ("H19 binds\n  HuR", "H19 binds HuR."),
+        (
+            "We found that H19 binds, and that it acts.",
+            "Evidence shows that H19 binds, and that it acts.",
+        ),
     ],
 )
 def test_leads_are_taken_off_and_suggestions_stay_suggestions(sentence: str, text: str) -> None:

@@ -29,22 +29,22 @@ LEANING = 0.5
 _ASSERTS_NOTHING = re.compile(
     r"\b(?:aim(?:s|ed|ing)?|objectives?|purpose|hypothes[ie][sz]e?d?|sought to|set out to"
     r"|attempt(?:s|ed)? to|whether|little is known|less is known|not known|under investigation"
-    r"|(?:we|study|studies|paper|review|article)\ "
-    r"(?:\w+ly\ |also\ |next\ |then\ |further\ |first\ |have\ |has\ ){0,2}"
+    r"|(?:we|study|studies|paper|review|article) "
+    r"(?:\w+ly |also |next |then |further |first |have |has ){0,2}"
     r"(?:analy[sz]e[sd]?|ask(?:s|ed)?|assess(?:es|ed)?|collect(?:s|ed)?|compare[sd]?"
     r"|conduct(?:s|ed)?|construct(?:s|ed)?|describe[sd]?|discuss(?:es|ed)?|evaluate[sd]?"
     r"|examine[sd]?|explore[sd]?|focus(?:es|ed)?|investigate[sd]?|measure[sd]?|perform(?:s|ed)?"
     r"|present(?:s|ed)?|review(?:s|ed)?|stud(?:y|ies|ied)|summari[sz]e[sd]?|test(?:s|ed)?"
     r"|transfect(?:s|ed)?|use[sd]?)"
-    r"|(?:was|were|been|be)\ (?:\w+ly\ |also\ |then\ |further\ )?"
-    r"(?:analy[sz]ed|assessed|applied|carried\ out|collected|conducted|constructed|employed"
-    r"|evaluated|examined|explored|investigated|measured|performed|quanti(?:fied|tated)"
-    r"|studied|tested|transfected|used|selected"
-    r"|(?:detected|determined|validated|verified)(?=\ (?:by|in|using|via|with|through)\ ))"
-    r"|(?:remains?|is|are|was|were)\ (?:\w+\ ){0,2}"
+    r"|(?:was|were|been) (?:\w+ly |also |then |further )?"
+    r"(?:analy[sz]ed|applied|assessed|carried out|collected|conducted|constructed|divided"
+    r"|employed|enrolled|evaluated|examined|explored|investigated|measured|performed"
+    r"|quanti(?:fied|tated)|recruited|selected|stratified|studied|tested|transfected|used"
+    r"|detected (?:by|using|via|with)|determined (?:by|in|using|via|with))"
+    r"|(?:remains?|is|are|was|were) (?:\w+ ){0,2}"
     r"(?:unclear|unknown|elusive|obscure|controversial|contradictory|poorly|unexplored|undefined"
-    r"|undetermined|uncharacteri[sz]ed|inconclusive|to\ be)"
-    r"|not\ (?:yet\ )?(?:been\ )?(?:fully\ |well\ |completely\ )?"
+    r"|undetermined|uncharacteri[sz]ed|inconclusive|to be)"
+    r"|not (?:yet )?(?:been )?(?:fully |well |completely )?"
     r"(?:elucidated|understood|established|clarified|clear|investigated|studied))\b",
 )
 _CONNECTIVE = re.compile(
@@ -78,7 +78,7 @@ _SUGGESTS = re.compile(
 )
 _LEANS = re.compile(
     r"^(?:both|it|its|such|that|their|these|they|this|there|those|which|the former|the latter)\b"
-    r"|\b(?:we|our|(?:this|present|current) (?:study|work|paper|report|review|research))\b",
+    r"|\b(?:we|our|these|(?:this|present|current) (?:study|work|paper|report|review|research))\b",
     re.IGNORECASE,
 )
 # "over-expression" takes a capital, "let-7", "p53", "miR-21" and "c-Myc" do not.
@@ -93,7 +93,7 @@ _STATES = re.compile(
     r"|(?:down|up)-?regulat|enhanc|exert|facilitat|function|impair|improv|increas|induc|influenc"
     r"|inhibit|interact|limit|mediat|modulat|play|predict|prevent|promot|protect|reduc|regulat"
     r"|repress|restrain|restrict|revers|sensiti[sz]|serv|silenc|spong|stabili[sz]|stimulat"
-    r"|supports?|suppress|target|trigger)(?:e?s)\s(?!(?:of|in|for|and|or|by|with)\b)"
+    r"|support|suppress|target|trigger)e?s\s(?!(?:of|in|for|and|or|by|with)\b)"
     r"|^[^\[?]*\s(?:is|are)\s[^?]*$",
     re.IGNORECASE,
 )
@@ -285,6 +285,8 @@ def tidy(sentence: str) -> str:
         text = text[match.end() :]
         if _SUGGESTS.match(match[1]):
             text = f"Evidence suggests that {text}"
+        elif " and that " in text:
+            text = f"Evidence shows that {text}"
     if _PLAIN_WORD.match(text):
         text = text[0].upper() + text[1:]
     return text if text.endswith((".", "!", "?", '"', "”")) else f"{text}."
