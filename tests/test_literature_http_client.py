@@ -73,16 +73,23 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture
-def waits() -> list[float]:
-    return []
-
-
-@pytest.fixture
-def client(waits: list[float]) -> Iterator[HttpClient]:
-    """Does not wait, but notes how long it would; its rate is never the limit."""
+@pytest.fixture(scope="module")
+def client_and_waits() -> Iterator[tuple[HttpClient, list[float]]]:
+    """A client that does not wait, but notes how long it would; its rate is never the limit."""
+    waits: list[float] = []
     with HttpClient(1e9, timeout=0.2, sleep=waits.append) as client:
-        yield client
+        yield client, waits
+
+
+@pytest.fixture
+def client(client_and_waits: tuple[HttpClient, list[float]]) -> HttpClient:
+    return client_and_waits[0]
+
+
+@pytest.fixture
+def waits(client_and_waits: tuple[HttpClient, list[float]]) -> list[float]:
+    client_and_waits[1].clear()
+    return client_and_waits[1]
 
 
 def test_parameters_and_bodies_arrive(address: str, client: HttpClient) -> None:

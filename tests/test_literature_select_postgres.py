@@ -301,6 +301,7 @@ def test_a_server_that_is_stopped_in_between(
 def test_a_server_that_is_not_there(corpus: Corpus) -> None:
     waits: list[float] = []
     dsn = "postgresql://reader:secret@127.0.0.1:1/pfmegrnargs"
+    assert not select_postgres.is_reachable(dsn)
     with pytest.raises(ServiceError, match="--source http") as error:
         select_postgres.select(corpus, dsn, sleep=waits.append)
     assert "127.0.0.1:1/pfmegrnargs" in str(error.value)
@@ -311,6 +312,8 @@ def test_a_server_that_is_not_there(corpus: Corpus) -> None:
 def test_another_database_fails_at_once(server: Server, corpus: Corpus) -> None:
     waits: list[float] = []
     dsn = server.dsn.replace("/postgres?", "/template1?")
+    assert select_postgres.is_reachable(server.dsn)
+    assert not select_postgres.is_reachable(dsn)
     with pytest.raises(ServiceError, match="litscan_database"):
         select_postgres.select(corpus, dsn, sleep=waits.append)
     assert not waits

@@ -207,6 +207,9 @@ class Corpus:
     def has_paper(self, id: str) -> bool:
         return self._count("papers WHERE id = ?", id) > 0
 
+    def has_skipped(self, kind: str, id: str) -> bool:
+        return self._count("skipped WHERE kind = ? AND id = ?", kind, id) > 0
+
     def num_rnas(self) -> int:
         return self._count("rnas")
 

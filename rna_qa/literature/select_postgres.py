@@ -19,6 +19,7 @@ from tqdm import tqdm
 from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.http_client import ServiceError
 from rnagpt.rna_qa.literature.mentions import is_ambiguous
+from rnagpt.rna_qa.literature.names import without_ids
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 from rnagpt.rna_qa.literature.sequences import keep_usable
 
@@ -104,12 +105,22 @@ def select(
     Raises:
         ServiceError: if the server cannot be reached, or fails repeatedly.
     """
-    with _Database(dsn, sleep) as database:
-        bar = tqdm(desc="selecting", unit=" RNAs", disable=None)
+    bar = tqdm(desc="selecting", unit=" RNAs", disable=None)
+    with bar, _Database(dsn, sleep) as database:
         while (position := _read_position(corpus)) is not None:
             bar.update(position.taken - bar.n)
             database.run(partial(_add_page, corpus, position, query, limit))
-        bar.close()
+
+
+def is_reachable(dsn: str, timeout: int = 5) -> bool:
+    """Whether the database answers within so many seconds, and has LitScan's tables."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=timeout) as connection:
+            connection.execute(f"SET search_path TO {SCHEMA}, public")
+            connection.execute("SELECT 1 FROM litscan_database LIMIT 1")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _escape(words: str) -> str:
@@ -193,13 +204,6 @@ def _rna(row: Row, jobs: Sequence[Row]) -> Rna:
 
 def _name_of(job: Row) -> str:
     return str(job["display_id"] or job["job_id"])
-
-
-def without_ids(names: Iterable[str], rna_id: str) -> tuple[str, ...]:
-    """The names, each once, RNAcentral's id left out where there is another."""
-    unique = dict.fromkeys(names)
-    spoken = [name for name in unique if name.upper() != rna_id.upper()]
-    return tuple(spoken or unique)
 
 
 def _add_papers(corpus: Corpus, database: Connection, page: _Page) -> None:
@@ -321,4 +325,4 @@ def _address(dsn: str) -> str:
     return f"postgresql://{parts.get('host', '')}:{parts.get('port', '')}/{parts.get('dbname', '')}"
 
 
-__all__ = ["select", "without_ids"]
+__all__ = ["is_reachable", "select"]
