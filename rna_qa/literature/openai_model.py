@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
@@ -173,6 +174,9 @@ class OpenAiModel:
             RunStopped: if it refuses, or if faults do not pass.
             TooLong, Refused: if it turns this input away.
         """
+        return self._retry(lambda: self.call_once(ask_service))
+
+    def _retry(self, ask_service: Callable[[], Result]) -> Result:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(PassingFaultError),
             stop=tenacity.stop_after_attempt(self._attempts),
@@ -181,7 +185,7 @@ class OpenAiModel:
             reraise=True,
         )
         try:
-            return retrying(self.call_once, ask_service)
+            return retrying(ask_service)
         except PassingFaultError as fault:
             raise ServiceDown(
                 f"{self.base_url}: {fault} (tried {self._attempts} times); run again later to go "
@@ -202,43 +206,49 @@ class OpenAiModel:
             words = f"the connection failed ({cause or error})"
             raise PassingFaultError(words, billed=not unsent) from error
 
-    def _send(self, key: str, body: dict[str, Any]) -> Answer:
-        size = json.dumps(body, ensure_ascii=False)
+    def bounds(self, body: Mapping[str, Any], sent: str) -> tuple[int, int]:
+        """The most tokens that a request can read and write."""
         # A token is one byte at least, of what is sent or of the template around it.
-        most_in = len(size.encode()) + TOKENS_OF_TEMPLATE
-        expected = self.count_tokens(size) + body["max_tokens"]
+        return len(sent.encode()) + TOKENS_OF_TEMPLATE, body["max_tokens"]
 
-        def send_once() -> Answer:
-            self.spending.await_turn(expected)
-            attempt = self.spending.begin(key, most_in, body["max_tokens"])
-            try:
-                answer = self.call_once(lambda: self._complete(key, body))
-            except (TooLong, Refused) as error:
-                # Turned away unread: free, and for good.
-                reason = "input_too_long" if isinstance(error, TooLong) else "content_filter"
-                answer = Answer(str(error), reason)
-            except PassingFaultError as fault:
-                self.spending.fail(attempt, str(fault), billed=fault.billed)
-                if fault.retry_after is not None:
-                    self.spending.pause(fault.retry_after)
-                raise
-            except BaseException as error:
-                self.spending.fail(attempt, repr(error), billed=not isinstance(error, RunStopped))
-                raise
-            self.spending.settle(attempt, answer)
-            return answer
+    def _send(self, key: str, body: dict[str, Any]) -> Answer:
+        sent = json.dumps(body, ensure_ascii=False)
+        return self._retry(lambda: self._send_once(key, body, sent))
 
-        return self.call(send_once)
+    def _send_once(self, key: str, body: dict[str, Any], sent: str) -> Answer:
+        self.spending.await_turn(self.count_tokens(sent) + body["max_tokens"])
+        attempt = self.spending.begin(key, *self.bounds(body, sent))
+        try:
+            answer = self.call_once(lambda: self._complete(key, body, sent))
+        except (TooLong, Refused) as error:
+            answer = turned_away(error)
+        except PassingFaultError as fault:
+            self.spending.fail(attempt, str(fault), billed=fault.billed)
+            if fault.retry_after is not None:
+                self.spending.pause(fault.retry_after)
+            raise
+        except BaseException as error:
+            self.spending.fail(attempt, repr(error), billed=not isinstance(error, RunStopped))
+            raise
+        self.spending.settle(attempt, answer)
+        return answer
 
-    def _complete(self, key: str, body: dict[str, Any]) -> Answer:
+    def _complete(self, key: str, body: dict[str, Any], sent: str) -> Answer:
         response = self.client.chat.completions.with_raw_response.create(
             **body, extra_headers={"X-Client-Request-Id": key}
         )
         try:
-            return answer_of(json.loads(response.text))
+            return self.count_usage(answer_of(json.loads(response.text)), sent)
         except (ValueError, LookupError, TypeError) as error:
             said = _first_words(response.text)
             raise PassingFaultError(f"{said!r} in place of a completion", billed=True) from error
+
+    def count_usage(self, answer: Answer, sent: str) -> Answer:
+        """The answer, with its tokens counted here where the service does not say them."""
+        if answer.tokens_in or answer.tokens_out:
+            return answer
+        tokens_in, tokens_out = self.count_tokens(sent), self.count_tokens(answer.text)
+        return replace(answer, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def _explain(self, error: openai.APIStatusError) -> Exception:
         """What a status other than 200 means."""
@@ -297,6 +307,11 @@ def answer_of(completion: Mapping[str, Any]) -> Answer:
         tokens_in=int(usage.get("prompt_tokens") or 0),
         tokens_out=int(usage.get("completion_tokens") or 0),
     )
+
+
+def turned_away(error: TooLong | Refused) -> Answer:
+    """What is kept of a request that the service did not even read: free, and for good."""
+    return Answer(str(error), "input_too_long" if isinstance(error, TooLong) else "content_filter")
 
 
 def read_answer(answer: Answer, schema: Mapping[str, Any]) -> Any:
@@ -388,4 +403,11 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return random.uniform(longest / 2, longest)
 
 
-__all__ = ["OpenAiModel", "PassingFaultError", "answer_of", "find_problem", "read_answer"]
+__all__ = [
+    "OpenAiModel",
+    "PassingFaultError",
+    "answer_of",
+    "find_problem",
+    "read_answer",
+    "turned_away",
+]
