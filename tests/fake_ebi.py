@@ -471,7 +471,7 @@ def small_ebi() -> FakeEbi:
             "Nothing of it is said here.",
             jobs={"mir-21": "body"},
         ),
-        FakePaper(None, "106", "A paper that LitScan has not", "It names miR-21."),
+        FakePaper(None, "106", "A paper that LitScan has not", "It names miR-21 and says no more."),
     ]
     return FakeEbi(rnas, papers)
 
