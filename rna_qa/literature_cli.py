@@ -101,6 +101,11 @@ def _add_source(group: Any) -> None:
         help="keep papers whose title or abstract names the RNA (default), or any",
     )
     group.add_argument(
+        "--check-retractions",
+        action="store_true",
+        help="ask Europe PMC anew which papers are retracted, and redo what they touch",
+    )
+    group.add_argument(
         "--licences",
         metavar="LIST",
         default="",
@@ -241,6 +246,22 @@ def _stages(text: str) -> tuple[str, ...]:
 
 
 def _run_literature(arguments: argparse.Namespace) -> None:
+    import sqlite3
+
+    from rnagpt.rna_qa.literature.language_model import LanguageModelError
+
+    try:
+        _build_or_estimate(arguments)
+    except LanguageModelError as error:
+        raise RuntimeError(str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise OSError(
+            f"{arguments.out}: {error}; is the disk full, or not to be written to? What was done "
+            "stands: the same command goes on from here"
+        ) from error
+
+
+def _build_or_estimate(arguments: argparse.Namespace) -> None:
     from rnagpt.rna_qa.literature.pipeline import build
     from rnagpt.rna_qa.literature.settings import Services
     from rnagpt.rna_qa.literature.status import describe_summary, read_status
@@ -253,7 +274,14 @@ def _run_literature(arguments: argparse.Namespace) -> None:
 
         print(estimate(arguments.out, options, run, services).describe())
         return
-    result = build(arguments.out, options, run, services, arguments.stages)
+    result = build(
+        arguments.out,
+        options,
+        run,
+        services,
+        arguments.stages,
+        check_retractions=arguments.check_retractions,
+    )
     if not result["done"]:
         print(f"{arguments.out}: nothing was left to do", file=sys.stderr)
     if result["record"]:

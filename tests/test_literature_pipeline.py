@@ -1,5 +1,6 @@
 """The whole literature build, by the command and by the function, without a language model."""
 
+import errno
 import gzip
 import json
 import os
@@ -216,9 +217,9 @@ def test_new_papers_redo_the_shards_that_they_touch_alone(
     annotated = []
     annotate = extractive.annotate
 
-    def watch(rna: Any, *others: Any) -> Any:
+    def watch(rna: Any, *others: Any, **options: Any) -> Any:
         annotated.append(rna.id)
-        return annotate(rna, *others)
+        return annotate(rna, *others, **options)
 
     monkeypatch.setattr(extractive, "annotate", watch)
     build(copied, replace(options, papers=str(changed)), ONE)
@@ -352,26 +353,57 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
 
 
 def test_a_disk_that_is_full_is_said_and_the_build_goes_on_later(
-    files: tuple[Path, Path], built: Path, options: LiteratureOptions, tmp_path: Path
+    files: tuple[Path, Path],
+    built: Path,
+    options: LiteratureOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # A limit on the size of files stands for the disk: the system refuses to write in the same way.
     out = tmp_path / "out"
-    build(out, options, ONE, stages=("select", "papers"))
-    code = (
-        "import resource, sys; from rnagpt.rna_qa.cli import main;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY));"
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    arguments = ["literature", out, "--rnas", files[0], "--papers", files[1], "--workers", 1]
-    arguments += ["--shard-size", 8, "--clusters", "kmers", "--test", 0.2, "--validation", 0.1]
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert "no room for" in run.stderr
-    assert "Traceback" not in run.stderr
+    command = ["literature", str(out), "--rnas", str(files[0]), "--papers", str(files[1])]
+    command += ["--workers", "1", "--shard-size", "8", "--clusters", "kmers"]
+    command += ["--test", "0.2", "--validation", "0.1"]
+    fsync, written = os.fsync, []
+
+    def fill_up(handle: int) -> None:
+        written.append(handle)
+        if len(written) > 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill_up)
+        assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "no room for" in said
+    assert "run the same command again" in said
     assert not list(out.rglob("*.partial-*"))
+    assert not (out / "build.json").exists()
+    assert list(out.glob(".work/topics/*.gz"))
     build(out, options, ONE)
     assert read_bytes(out) == read_bytes(built)
+
+
+def test_a_shard_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The system refuses to let a file grow, as on a full disk."""
+    code = (
+        "import resource, sys; from pathlib import Path;"
+        "from rnagpt.rna_qa.literature.shards import DiskFullError, Sidecar, write_shard;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY));"
+        "path = Path(sys.argv[1]);"
+        "few, many = ([str(n * n * n) for n in range(m)] for m in (9, 9999));"
+        "write_shard(path, few, lambda sha256: Sidecar('few', sha256))\n"
+        "try: write_shard(path, many, lambda sha256: Sidecar('many', sha256))\n"
+        "except DiskFullError as error: print(error)"
+    )
+    path = tmp_path / "s" / "00000.jsonl.gz"
+    command = [sys.executable, "-c", code, str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"no room for {path}" in said
+    # The old file, without the sidecar that would call it finished.
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert len(gzip.decompress(path.read_bytes()).split()) == 9
 
 
 def test_ctrl_c_stops_cleanly(files: tuple[Path, Path], tmp_path: Path) -> None:

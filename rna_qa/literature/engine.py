@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -61,16 +62,13 @@ class ShardStep(PipelineStep):
         yield from ()
 
 
-def run_shards(
-    task: Task, work: Path, stage: str, shards: Sequence[int], run: RunOptions, workers: int
-) -> None:
+def run_shards(task: Task, work: Path, stage: str, shards: Sequence[int], run: RunOptions) -> None:
     """Make the shards of a stage that are missing, by the engine of `run`.
 
     Args:
-        task: Called as ``task(stage, shard)``, in any process: it has to be pickled.
+        task: Called as ``task(stage, shard)``; it is pickled unless `run` has one local worker.
         work: The build's folder ``.work``.
         shards: Their numbers. They depend on each other in nothing.
-        workers: How many at a time.
 
     Raises:
         ShardError: if a shard failed; those that are done stand, and no further one is begun.
@@ -82,7 +80,7 @@ def run_shards(
     for path in failures.glob(f"{stage}-*.json"):
         path.unlink()
     step = ShardStep(task, work, stage, shards)
-    executor = _make_executor(step, work, stage, len(shards), run, workers)
+    executor = _make_executor(step, work, stage, len(shards), run)
     with _progress(work, stage, shards):
         executor.run()
         if isinstance(executor, SlurmPipelineExecutor):
@@ -96,7 +94,7 @@ def run_shards(
 
 
 def _make_executor(
-    step: ShardStep, work: Path, stage: str, tasks: int, run: RunOptions, workers: int
+    step: ShardStep, work: Path, stage: str, tasks: int, run: RunOptions
 ) -> PipelineExecutor:
     # What is complete is known from the shards themselves, which are checked by fingerprint.
     shared: dict[str, Any] = {
@@ -107,13 +105,13 @@ def _make_executor(
     }
     if run.engine == "slurm":
         activate = Path(sys.prefix) / "bin" / "activate"
-        slurm = {"job_name": f"rna-qa-{stage}", "workers": workers} | (
+        slurm = {"job_name": f"rna-qa-{stage}", "workers": run.workers} | (
             {"env_command": f"source {shlex.quote(str(activate))}"} if activate.exists() else {}
         )
         return SlurmPipelineExecutor(**{**slurm, **run.engine_config, **shared})
     if run.engine == "ray":
-        return RayPipelineExecutor(**{"workers": workers, **run.engine_config, **shared})
-    return LocalExecutor(**shared, workers=min(workers, tasks))
+        return RayPipelineExecutor(**{"workers": run.workers, **run.engine_config, **shared})
+    return LocalExecutor(**shared, workers=min(run.workers, tasks))
 
 
 class LocalExecutor(LocalPipelineExecutor):
@@ -135,6 +133,11 @@ class LocalExecutor(LocalPipelineExecutor):
             futures = [pool.submit(_run_rank, self, rank) for rank in range(self.tasks)]
             for future in as_completed(futures):
                 future.result()
+        except BrokenProcessPool as error:
+            raise ShardError(
+                "a process was lost, for want of memory perhaps; run again to go on, with fewer "
+                "--workers or a smaller --shard-size"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -152,14 +155,15 @@ def _run_rank(executor: LocalExecutor, rank: int) -> None:
 def _prepare_worker() -> None:
     # Ctrl-C is the main process's to handle: it ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _exit_with_parent(parent: int) -> None:
+def _exit_with_parent() -> None:
     """Leave nothing running where the main process was killed."""
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -8,11 +8,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
@@ -31,7 +31,13 @@ from rnagpt.rna_qa.literature.settings import (
 from rnagpt.rna_qa.literature.shards import read_sidecar, remove_remains, replace_file
 from rnagpt.rna_qa.literature.stages import Build, is_current, make_shard, task_stages
 
+if TYPE_CHECKING:
+    from rnagpt.rna_qa.literature.corpus import Corpus
+
 WORK = ".work"
+# Europe PMC takes some 500 a minute, EBI Search and RNAcentral more.
+REQUESTS_PER_SECOND = 8.0
+CONNECT_TIMEOUT = 15  # seconds, for the choice of a source
 FILES_OF_A_BUILD = {
     WORK,
     "README.md",
@@ -54,6 +60,8 @@ def build(
     run: RunOptions | None = None,
     services: Services | None = None,
     stages: Sequence[str] = STAGES,
+    *,
+    check_retractions: bool = False,
 ) -> dict[str, Any]:
     """Build RNA-QA from the literature into the folder `out`; returns what came of it.
 
@@ -63,6 +71,8 @@ def build(
 
     Args:
         stages: Those to do; each needs the ones before it done.
+        check_retractions: Ask Europe PMC anew which papers are retracted; only RNAs that such a
+            paper names are worked on again.
 
     Returns:
         ``done``: the stages that had something to do; ``record``: that of the finished data set,
@@ -80,9 +90,13 @@ def build(
     work.mkdir(parents=True, exist_ok=True)
     with _lock(work):
         remove_remains(work)
-        state = _begin(work, options)
+        state = _begin(work, options, check_retractions)
         one = Build(work, options, run, corpus_key(state))
-        done = [stage for stage in STAGES if stage in stages and _run_stage(stage, one, out, state)]
+        done = [
+            stage
+            for stage in STAGES
+            if stage in stages and _run_stage(stage, one, out, services, state)
+        ]
     return {"done": done, "record": read_record(out) if "export" in stages else None}
 
 
@@ -125,9 +139,14 @@ def choose_source(out: Path, services: Services) -> str:
     """Where RNAs come from if nobody says: as in the last run, else the database if it answers."""
     if state := read_state(out / WORK):
         return str(state["options"]["source"])
-    from rnagpt.rna_qa.literature.select_postgres import is_reachable
+    import psycopg
 
-    return "postgres" if is_reachable(services.database) else "http"
+    try:
+        psycopg.connect(services.database, connect_timeout=CONNECT_TIMEOUT).close()
+    except psycopg.Error as error:
+        print(f"the database does not answer ({error}); taking EBI Search", file=sys.stderr)
+        return "http"
+    return "postgres"
 
 
 # What is kept of a run: ``run.json``
@@ -139,19 +158,25 @@ def read_state(work: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _begin(work: Path, options: LiteratureOptions) -> dict[str, Any]:
+def _begin(
+    work: Path, options: LiteratureOptions, check_retractions: bool = False
+) -> dict[str, Any]:
     """Compare with the last run, say what is different, and keep what is wanted now."""
     before, values = read_state(work), options.values()
     today = datetime.now(timezone.utc).date().isoformat()
     # Files are what they are; services change from day to day.
     retrieved = None if options.source == "files" else today
+    checked = None
     if before is not None:
-        changed = changed_options(before["options"], values)
-        if "select" not in changed:
-            retrieved = before["retrieved"]
+        if "select" not in changed_options(before["options"], values):
+            retrieved, checked = before["retrieved"], before["retractions_checked"]
         for line in describe_changes(before["options"], values):
             print(line, file=sys.stderr)
-    state = {"options": values, "retrieved": retrieved}
+    if check_retractions:
+        if options.source == "files":
+            raise ValueError("--check-retractions: the papers are files; mark them there")
+        checked = today
+    state = {"options": values, "retrieved": retrieved, "retractions_checked": checked}
     replace_file(work / "run.json", (json.dumps(state, indent=2) + "\n").encode())
     return state
 
@@ -185,21 +210,24 @@ def _select_key(state: Mapping[str, Any]) -> str:
 
 
 def _papers_key(state: Mapping[str, Any]) -> str:
-    return fingerprint("papers", STAGE_VERSIONS["papers"], stage_values(state["options"], "papers"))
+    values = stage_values(state["options"], "papers")
+    return fingerprint("papers", STAGE_VERSIONS["papers"], values, state["retractions_checked"])
 
 
 # The stages
 
 
-def _run_stage(stage: str, one: Build, out: Path, state: Mapping[str, Any]) -> bool:
+def _run_stage(
+    stage: str, one: Build, out: Path, services: Services, state: Mapping[str, Any]
+) -> bool:
     """Do what a stage has left to do; says whether there was anything."""
     if stage == "select":
-        return _select(one, state)
+        return _select(one, services, state)
     if stage == "papers":
-        return _papers(one, state)
+        return _papers(one, services, state)
     if stage in ("splits", "export"):
         _require_done(one, ("questions",))
-        return _splits(one) if stage == "splits" else _export(one, out, state)
+        return _splits(one) if stage == "splits" else _export(one, out, services, state)
     _require_done(one, STAGES[: STAGES.index(stage)])
     return _run_tasks(one, stage)
 
@@ -224,15 +252,27 @@ def pending_shards(one: Build, name: str) -> list[int]:
 def _run_tasks(one: Build, stage: str) -> bool:
     from rnagpt.rna_qa.literature.engine import run_shards
 
-    # Requests are spread over threads of one process: it alone keeps to the budget.
-    asks = stage != "topics" and one.options.mode != "extractive"
-    worked = False
-    for name in task_stages(one.options)[stage]:
-        if pending := pending_shards(one, name):
-            workers = 1 if asks else one.run.workers
-            run_shards(partial(make_shard, one), one.work, name, pending, one.run, workers)
-            worked = True
-    return worked
+    pending = {name: pending_shards(one, name) for name in task_stages(one.options)[stage]}
+    if not any(pending.values()):
+        return False
+    if stage == "topics" or one.options.mode == "extractive":
+        for name, shards in pending.items():
+            run_shards(partial(make_shard, one), one.work, name, shards, one.run)
+    else:
+        _ask(one, pending)
+    return True
+
+
+def _ask(one: Build, pending: Mapping[str, Sequence[int]]) -> None:
+    """Make shards with a language model, here: threads of one process keep to one budget."""
+    from rnagpt.rna_qa.literature.engine import run_shards
+    from rnagpt.rna_qa.literature.service import open_service
+
+    here = replace(one.run, engine="local", workers=1)
+    with open_service(one.work, one.options, one.run) as service:
+        task = partial(make_shard, one, model=service.model)
+        for name, shards in pending.items():
+            run_shards(task, one.work, name, shards, here)
 
 
 def _num_shards(one: Build) -> int:
@@ -249,10 +289,10 @@ def _splits(one: Build) -> bool:
     return make_splits(one, _num_shards(one)) != before
 
 
-def _export(one: Build, out: Path, state: Mapping[str, Any]) -> bool:
+def _export(one: Build, out: Path, services: Services, state: Mapping[str, Any]) -> bool:
     from rnagpt.rna_qa.literature.literature_export import export
 
-    record = _make_record(one, state)
+    record = _make_record(one, services, state)
     if (finished := read_record(out)) and finished["fingerprint"] == record["fingerprint"]:
         return False
     export(one, _num_shards(one), record, out)
@@ -265,7 +305,7 @@ def read_record(out: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _make_record(one: Build, state: Mapping[str, Any]) -> dict[str, Any]:
+def _make_record(one: Build, services: Services, state: Mapping[str, Any]) -> dict[str, Any]:
     from rnagpt.rna_qa.literature.corpus import Corpus
     from rnagpt.rna_qa.literature.literature_splits import splits_path
 
@@ -287,7 +327,8 @@ def _make_record(one: Build, state: Mapping[str, Any]) -> dict[str, Any]:
         "data_set": "RNA-QA, literature build",
         "options": state["options"],
         "retrieved": state["retrieved"],
-        "services": _addresses(one.options),
+        "retractions_checked": state["retractions_checked"],
+        "services": _addresses(one.options, services),
         "prompts": _prompts(one.options),
         "fingerprint": fingerprint(
             STAGE_VERSIONS["export"], state, splits.sha256, made_of, one.corpus
@@ -296,11 +337,10 @@ def _make_record(one: Build, state: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _addresses(options: LiteratureOptions) -> list[str]:
+def _addresses(options: LiteratureOptions, services: Services) -> list[str]:
     """The hosts that the sources were read from."""
     if options.source == "files":
         return []
-    services = Services.from_environment()
     used = ("database",) if options.source == "postgres" else ("ebi_search", "rnacentral")
     addresses = asdict(services)
     return [urlsplit(addresses[name]).hostname or "" for name in (*used, "europe_pmc")]
@@ -343,7 +383,7 @@ def corpus_stage_done(one: Build, stage: str) -> bool:
         return corpus.progress("build: papers done") == _papers_key(state)
 
 
-def _select(one: Build, state: Mapping[str, Any]) -> bool:
+def _select(one: Build, services: Services, state: Mapping[str, Any]) -> bool:
     """Gather the RNAs; a corpus of other sources is begun anew."""
     from rnagpt.rna_qa.literature.corpus import Corpus
 
@@ -357,30 +397,60 @@ def _select(one: Build, state: Mapping[str, Any]) -> bool:
             file.unlink()
     with Corpus(path) as corpus:
         corpus.set_progress("build: select", key)
-        _read_rnas(corpus, one.options)
+        _read_rnas(corpus, one.options, services)
         corpus.set_progress("build: select done", key)
     return True
 
 
-def _read_rnas(corpus: Any, options: LiteratureOptions) -> None:
-    from rnagpt.rna_qa.literature import select_files
+def _read_rnas(corpus: Corpus, options: LiteratureOptions, services: Services) -> None:
+    if options.source == "files":
+        from rnagpt.rna_qa.literature import select_files
 
-    select_files.select(corpus, Path(str(options.rnas)).expanduser())
+        select_files.select(corpus, Path(str(options.rnas)).expanduser())
+    elif options.source == "postgres":
+        from rnagpt.rna_qa.literature import select_postgres
+
+        select_postgres.select(corpus, services.database, query=options.query, limit=options.limit)
+    else:
+        from rnagpt.rna_qa.literature import select_http
+        from rnagpt.rna_qa.literature.http_client import HttpClient
+
+        addresses = select_http.Addresses(services.ebi_search, services.rnacentral)
+        with HttpClient(REQUESTS_PER_SECOND) as client:
+            select_http.select(corpus, client, addresses, query=options.query, limit=options.limit)
 
 
-def _papers(one: Build, state: Mapping[str, Any]) -> bool:
+def _papers(one: Build, services: Services, state: Mapping[str, Any]) -> bool:
+    """Complete the papers, and judge which are kept."""
     from rnagpt.rna_qa.literature.corpus import Corpus
 
     _require_done(one, ("select",))
     if corpus_stage_done(one, "papers"):
         return False
     with Corpus(one.work / "corpus.sqlite") as corpus:
-        if one.options.source == "files":
-            from rnagpt.rna_qa.literature import select_files
-
-            select_files.read_papers(corpus, Path(str(one.options.papers)).expanduser())
+        _complete_papers(corpus, one.options, services, bool(state["retractions_checked"]))
         corpus.set_progress("build: papers done", _papers_key(state))
     return True
+
+
+def _complete_papers(
+    corpus: Corpus, options: LiteratureOptions, services: Services, check_retractions: bool
+) -> None:
+    from rnagpt.rna_qa.literature import papers
+    from rnagpt.rna_qa.literature.europe_pmc import EuropePmc
+    from rnagpt.rna_qa.literature.http_client import HttpClient
+
+    if options.source == "files":
+        from rnagpt.rna_qa.literature import select_files
+
+        select_files.read_papers(corpus, Path(str(options.papers)).expanduser())
+        papers.complete(corpus, None, licences=options.licences)
+        return
+    with HttpClient(REQUESTS_PER_SECOND) as client:
+        europe_pmc = EuropePmc(client, services.europe_pmc)
+        if check_retractions:
+            papers.mark_retractions(corpus, europe_pmc)
+        papers.complete(corpus, europe_pmc, licences=options.licences)
 
 
 __all__ = [

@@ -50,7 +50,7 @@ class LiteratureOptions:
     query: str | None = _of("select", None)
     limit: int | None = _of("select", None)
     papers: str | None = _of("papers", None)
-    require_mention: str = _of("papers", "abstract")
+    require_mention: str = _of("topics", "abstract")
     licences: tuple[str, ...] = _of("papers", ())
     seed: int = _of("topics", 0)
     shard_size: int = _of("topics", 500)

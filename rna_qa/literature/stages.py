@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rnagpt.rna_qa.literature.language_model import LanguageModel, Postponed
 from rnagpt.rna_qa.literature.records import Annotation, Mention, Paper, QaPair, Rna, Topics
 from rnagpt.rna_qa.literature.settings import (
     STAGE_VERSIONS,
@@ -63,16 +65,17 @@ def is_current(build: Build, stage: str, number: int) -> bool:
     if sidecar is None:
         return False
     if stage == "topics":
-        if sidecar.corpus != build.corpus:
+        if sidecar.corpus != _corpus_view(build):
             return False
         return sidecar.fingerprint == _fingerprint_of_topics(build, sidecar.corpus_sha256)
     return sidecar.fingerprint == _fingerprint_of_later(build, stage, number)
 
 
-def make_shard(build: Build, stage: str, number: int) -> None:
-    """Make one shard of a stage.
+def make_shard(build: Build, stage: str, number: int, model: LanguageModel | None = None) -> None:
+    """Make one shard of a stage; `model` answers where the build uses one.
 
     Raises:
+        RunStopped, Postponed: as the language model does; nothing is written then.
         DiskFullError: if there is no room.
         OSError, RuntimeError, ValueError: as the stage's own work does; nothing is written then.
     """
@@ -80,9 +83,9 @@ def make_shard(build: Build, stage: str, number: int) -> None:
     if name == "topics":
         _make_topics(build, number)
     elif name == "annotate":
-        _make_later(build, stage, number, _annotation_lines(build, number, mode))
+        _make_later(build, stage, number, _annotation_lines(build, number, mode, model))
     else:
-        _make_later(build, stage, number, _question_lines(build, number, mode))
+        _make_later(build, stage, number, _question_lines(build, number, mode, model))
 
 
 def read_annotations(work: Path, mode: str, number: int) -> Iterator[tuple[Rna, Annotation]]:
@@ -115,6 +118,11 @@ def _topic_options(options: LiteratureOptions) -> dict[str, Any]:
     return {"seed": options.seed, "max_topics": options.max_topics, "token_budget": budget}
 
 
+def _corpus_view(build: Build) -> str:
+    """Names what tasks see of the corpus: while it is the same, no shard has to be read again."""
+    return fingerprint(build.corpus, build.options.require_mention, build.options.shard_size)
+
+
 def _make_topics(build: Build, number: int) -> None:
     path = build.shard("topics", number)
     if (old := read_sidecar(path)) and _renew_topics(build, number, path, old):
@@ -125,7 +133,7 @@ def _make_topics(build: Build, number: int) -> None:
     def describe(sha256: str) -> Sidecar:
         found = digest.hexdigest()
         made_of = _fingerprint_of_topics(build, found)
-        return Sidecar(made_of, sha256, dict(counts), build.corpus, found)
+        return Sidecar(made_of, sha256, dict(counts), _corpus_view(build), found)
 
     write_shard(path, _topic_lines(build, number, digest.update, counts), describe)
 
@@ -138,7 +146,7 @@ def _renew_topics(build: Build, number: int, path: Path, old: Sidecar) -> bool:
     found = digest.hexdigest()
     if old.fingerprint != _fingerprint_of_topics(build, found):
         return False
-    write_sidecar(path, replace(old, corpus=build.corpus))
+    write_sidecar(path, replace(old, corpus=_corpus_view(build)))
     return True
 
 
@@ -162,9 +170,12 @@ def _topic_lines(
 
 def _corpus_shard(build: Build, number: int) -> Iterator[tuple[Rna, Papers]]:
     from rnagpt.rna_qa.literature.corpus import Corpus
+    from rnagpt.rna_qa.literature.paper_filters import is_required
 
+    wanted = build.options.require_mention
     with Corpus(build.work / "corpus.sqlite") as corpus:
-        yield from corpus.read_shard(number, build.options.shard_size)
+        for rna, papers in corpus.read_shard(number, build.options.shard_size):
+            yield rna, [pair for pair in papers if is_required(pair[1], wanted)]
 
 
 def _corpus_bytes(rna: Rna, papers: Papers) -> bytes:
@@ -187,16 +198,17 @@ def _fingerprint_of_later(build: Build, stage: str, number: int) -> str | None:
 
 
 def _version(name: str, mode: str) -> list[Any]:
-    version: list[Any] = [STAGE_VERSIONS[name]]
-    if mode == "extractive":
-        from rnagpt.rna_qa.literature import extractive
+    """Of the code, and of the prompts where a language model is asked."""
+    from rnagpt.rna_qa.literature import annotate, claims, extractive, prompts, questions_of_claims
 
+    version: list[Any] = [STAGE_VERSIONS[name]]
+    if name == "questions":
+        version.append(questions_of_claims.VERSION)
+    elif mode == "extractive":
         version.append(extractive.VERSION)
     else:
-        from rnagpt.rna_qa.literature.prompts import prompt_hashes
-
-        version.append(prompt_hashes())
-    return version
+        version += [annotate.VERSION, claims.VERSION]
+    return version if mode == "extractive" else [*version, prompts.prompt_hashes()]
 
 
 def _later_options(build: Build, name: str) -> dict[str, Any]:
@@ -224,8 +236,10 @@ def _make_later(
     write_shard(path, counted(), lambda sha256: Sidecar(made_of, sha256, dict(counts)))
 
 
-def _annotation_lines(build: Build, number: int, mode: str) -> Iterator[tuple[str, Counter[str]]]:
-    annotate = _annotator(build, mode)
+def _annotation_lines(
+    build: Build, number: int, mode: str, model: LanguageModel | None
+) -> Iterator[tuple[str, Counter[str]]]:
+    annotate = _annotator(build, mode, model)
     grouped = _grouped_papers(build, number)
     threads = 1 if mode == "extractive" else build.run.concurrency
     for rna, annotation in _in_order(lambda one: (one[0], annotate(*one)), grouped, threads):
@@ -252,31 +266,35 @@ def _grouped_papers(build: Build, number: int) -> Iterator[tuple[Rna, Topics, li
             yield rna, topics, [paper for paper, _ in papers]
 
 
-def _annotator(build: Build, mode: str) -> Callable[[Rna, Topics, list[Paper]], Annotation]:
-    if mode == "extractive":
+def _annotator(
+    build: Build, mode: str, model: LanguageModel | None
+) -> Callable[[Rna, Topics, list[Paper]], Annotation]:
+    options = build.options
+    if model is None:
         from rnagpt.rna_qa.literature.extractive import annotate as extract
 
-        per_topic = build.options.claims_per_topic
-        return lambda rna, topics, papers: extract(rna, topics, papers, per_topic)
+        return partial(extract, per_topic=options.claims_per_topic)
     from rnagpt.rna_qa.literature.annotate import annotate
-    from rnagpt.rna_qa.literature.service import language_model
 
-    model = language_model(build)
-    return lambda rna, topics, papers: annotate(rna, topics, papers, model, mode)
+    return partial(
+        annotate,
+        model=model,
+        mode=mode,
+        token_budget=options.token_budget,
+        claims_per_topic=options.claims_per_topic,
+    )
 
 
-def _question_lines(build: Build, number: int, mode: str) -> Iterator[tuple[str, Counter[str]]]:
+def _question_lines(
+    build: Build, number: int, mode: str, model: LanguageModel | None
+) -> Iterator[tuple[str, Counter[str]]]:
     from rnagpt.rna_qa.literature.questions_of_claims import ask
 
-    model = None
-    if mode != "extractive":
-        from rnagpt.rna_qa.literature.service import language_model
-
-        model = language_model(build)
     seed = build.options.seed
     annotated = read_annotations(build.work, mode, number)
     threads = 1 if model is None else build.run.concurrency
-    for rna, pairs in _in_order(lambda one: (one[0], ask(*one, model, seed)), annotated, threads):
+    asked = _in_order(lambda one: (one[0], ask(*one, model, seed)), annotated, threads)
+    for rna, pairs in asked:
         fields = {"rna_id": rna.id, "questions": [asdict(pair) for pair in pairs]}
         line = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
         yield line, Counter({"questions": len(pairs), "rnas with questions": int(bool(pairs))})
@@ -285,7 +303,28 @@ def _question_lines(build: Build, number: int, mode: str) -> Iterator[tuple[str,
 def _in_order(
     function: Callable[[Given], Made], items: Iterable[Given], threads: int
 ) -> Iterator[Made]:
-    """Map with several requests open at a time; results come in the order of the items."""
+    """Map with several requests open at a time; results come in the order of the items.
+
+    Where requests wait for a batch, all items are tried all the same, so that they wait for one.
+    """
+
+    def attempt(item: Given) -> Made | Postponed:
+        try:
+            return function(item)
+        except Postponed as later:
+            return later
+
+    postponed = None
+    for made in _map(attempt, items, threads):
+        if isinstance(made, Postponed):
+            postponed = made
+        else:
+            yield made
+    if postponed:
+        raise postponed
+
+
+def _map(function: Callable[[Given], Made], items: Iterable[Given], threads: int) -> Iterator[Made]:
     if threads == 1:
         yield from map(function, items)
         return
