@@ -44,7 +44,10 @@ _LEAD = re.compile(
 _MICRORNA = re.compile(
     r"""
     (?: (?P<let>(?:mir-?)?let|lethal)-? (?=7)
-      | (?:mirna|micro-?rna|mir) (?P<plural>s)? (?:-\ ?|_|\ (?!\d+[.,]\d))? )
+      | (?:mirna|micro-?rna|mir) (?P<plural>s)? (?:-\ ?|_)?
+      | (?:mirna|micro-?rna|mir)\  (?!\d+[.,]\d)
+      # Not "miRNAs 9 of 10": a list has to follow.
+      | (?:mirna|micro-?rna|mir)(?P<many>s)\ (?=\d+[a-z]?(?:[,/-]|\ and\ )) )
     (?P<number>\d+)
     (?P<letters>[a-z]{0,2})
     (?: -? (?P<copy>\d{1,2}) (?!\d) )?
@@ -62,6 +65,7 @@ _NEXT_MICRORNA = re.compile(
       | (?P<letter>[a-z]) )
     (?P<arm> -[35]p | \* )?
     (?! [^\W_] )
+    (?P<more> (?=,\ ?(?:and\ )?\d) )?
     """,
     re.VERBOSE,
 )
@@ -302,8 +306,11 @@ def _microrna_mentions(lowered: str) -> Iterator[_MicroRna]:
         at = match.end()
         if match["copy"] and int(match["copy"]) > MOST_COPIES:  # the 92 of miR-17-92
             at = match.start("copy") - 1
+        bare_numbers = (match["plural"] or match["many"]) is not None
         while following := _NEXT_MICRORNA.match(lowered, at):
-            in_list = _next_microrna(mention, following, plural=match["plural"] is not None)
+            # "miR-21, 31, 155": once begun, a list of bare numbers goes on.
+            bare_numbers |= following["number"] is not None and following["more"] is not None
+            in_list = _next_microrna(mention, following, bare_numbers)
             if in_list is None:
                 break
             mention = in_list
@@ -311,16 +318,20 @@ def _microrna_mentions(lowered: str) -> Iterator[_MicroRna]:
             at = following.end()
 
 
-def _next_microrna(previous: _MicroRna, match: re.Match[str], *, plural: bool) -> _MicroRna | None:
+def _next_microrna(
+    previous: _MicroRna, match: re.Match[str], bare_numbers: bool
+) -> _MicroRna | None:
     """The next microRNA of a list; None where the list has ended."""
     in_words = match["list"] is not None
+    if match["number"] in ("3", "5") and match["letters"] == "p":  # "miR-193a-3p and -5p"
+        return previous._replace(arm=f"-{match['number']}p")
     if match["letter"]:
         # "miR-34a, b and c", but "miR-34a and a novel".
         if not previous.letters or (in_words and match["letter"] == "a"):
             return None
         return previous._replace(letters=match["letter"], copy="", arm=_arm(match["arm"]))
     # "microRNAs 143 and 145", "miR-21, 20a", but "miR-143 and 145 patients".
-    if in_words and not (plural or match["letters"] or match["arm"]):
+    if in_words and not (bare_numbers or match["letters"] or match["arm"]):
         return None
     # "let-7a, -7d"
     let = previous.number.startswith("let") and match["number"] == "7"
