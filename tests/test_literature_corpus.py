@@ -162,6 +162,33 @@ def test_others_read_what_is_committed(corpus: Corpus) -> None:
         assert reader.num_rnas() == 1
 
 
+def is_plain(path: Path) -> bool:
+    """Whether a database has no log beside it; bytes 18 and 19 say so in SQLite's file format."""
+    return path.read_bytes()[18:20] == b"\1\1" and not list(path.parent.glob(f"{path.name}-*"))
+
+
+def test_a_closed_corpus_is_one_plain_file(corpus: Corpus) -> None:
+    corpus.add_rnas([make_rna("a")])
+    assert not is_plain(corpus.path)
+    with Corpus(corpus.path) as reader:
+        corpus.close()
+        assert not is_plain(corpus.path)
+        assert reader.num_rnas() == 1
+    assert is_plain(corpus.path)
+    with Corpus(corpus.path) as reader:
+        assert reader.num_rnas() == 1
+        assert is_plain(corpus.path)
+
+
+def test_a_corpus_is_written_to_while_idle_readers_have_it_open(corpus: Corpus) -> None:
+    corpus.add_rnas([make_rna("a")])
+    corpus.close()
+    with Corpus(corpus.path) as reader, Corpus(corpus.path) as writer:
+        assert reader.num_rnas() == 1
+        writer.add_rnas([make_rna("b")])
+        assert reader.num_rnas() == 2
+
+
 def test_a_full_disk_is_told_and_nothing_is_half_written(corpus: Corpus) -> None:
     corpus.add_rnas([make_rna("a")])
     (pages,) = corpus._database.execute("PRAGMA page_count").fetchone()

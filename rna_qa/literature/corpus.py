@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -55,7 +55,8 @@ class Corpus:
 
     What happens within ``with corpus.transaction():`` is written together or not at all; a source
     writes a page of rows and its place in the source (`set_progress`) that way, and so neither
-    loses nor repeats rows when it is taken up again. One process writes; any number may read.
+    loses nor repeats rows when it is taken up again. One process writes; any number may read. Once
+    the writer has closed it, it is one plain file, which other machines may read over a network.
 
     Args:
         path: The file; it is made where it does not exist.
@@ -77,10 +78,6 @@ class Corpus:
             raise ValueError(f"{path}: {error}; delete it, or name another folder") from error
 
     def _open(self) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        # In WAL mode a kill loses nothing; a power cut may lose the last transactions, whole ones:
-        # the rows and the progress that they wrote, which are then fetched again.
-        self._database.execute("PRAGMA synchronous = NORMAL")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version == VERSION:
             return
@@ -91,7 +88,21 @@ class Corpus:
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version = {VERSION}")
 
+    def _prepare_to_write(self) -> None:
+        """Write-ahead logging: others read meanwhile, and a kill loses nothing.
+
+        A power cut may lose the last transactions, whole ones: the rows and the progress that they
+        wrote, which are then fetched again.
+        """
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+
     def close(self) -> None:
+        # The log is shared in memory, so that machines that share a file system cannot read it.
+        # It stays where another process has the file open: that one then ends it.
+        with suppress(sqlite3.Error):
+            self._database.execute("PRAGMA busy_timeout = 0")
+            self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.close()
 
     def __enter__(self) -> Corpus:
@@ -116,6 +127,7 @@ class Corpus:
             yield
             return
         try:
+            self._prepare_to_write()
             self._database.execute("BEGIN IMMEDIATE")
             yield
             self._database.execute("COMMIT")
