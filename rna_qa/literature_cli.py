@@ -262,9 +262,11 @@ def _run_literature(arguments: argparse.Namespace) -> None:
 
 
 def _build_or_estimate(arguments: argparse.Namespace) -> None:
-    from rnagpt.rna_qa.literature.pipeline import build
+    from dataclasses import asdict
+
+    from rnagpt.rna_qa.literature.pipeline import WORK, build
     from rnagpt.rna_qa.literature.settings import Services
-    from rnagpt.rna_qa.literature.status import describe_summary, read_status
+    from rnagpt.rna_qa.literature.status import describe_summary, read_status, read_totals
 
     services = Services.from_environment()
     options = _content_options(arguments, services)
@@ -285,7 +287,9 @@ def _build_or_estimate(arguments: argparse.Namespace) -> None:
     if not result["done"]:
         print(f"{arguments.out}: nothing was left to do", file=sys.stderr)
     if result["record"]:
-        print("\n".join(describe_summary(result["record"], None)))
+        totals = read_totals(arguments.out / WORK)
+        spent = asdict(totals) if totals else None
+        print("\n".join(describe_summary(result["record"], spent)))
     else:
         print(read_status(arguments.out).describe())
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rnagpt.rna_qa.literature.corpus import Corpus
 
 WORK = ".work"
+REQUESTS = "requests.sqlite"  # the language model's answers, and the ledger
 # Europe PMC takes some 500 a minute, EBI Search and RNAcentral more.
 REQUESTS_PER_SECOND = 8.0
 CONNECT_TIMEOUT = 15  # seconds, for the choice of a source
@@ -246,7 +247,7 @@ def _require_done(one: Build, stages: Sequence[str]) -> None:
 
 def pending_shards(one: Build, name: str) -> list[int]:
     """The shards of a stage's folder that are missing, or were made of something else."""
-    return [shard for shard in range(_num_shards(one)) if not is_current(one, name, shard)]
+    return [shard for shard in range(num_shards(one)) if not is_current(one, name, shard)]
 
 
 def _run_tasks(one: Build, stage: str) -> bool:
@@ -269,13 +270,14 @@ def _ask(one: Build, pending: Mapping[str, Sequence[int]]) -> None:
     from rnagpt.rna_qa.literature.service import open_service
 
     here = replace(one.run, engine="local", workers=1)
-    with open_service(one.work, one.options, one.run) as service:
+    with open_service(one.work / REQUESTS, one.options, one.run) as service:
         task = partial(make_shard, one, model=service.model)
         for name, shards in pending.items():
             run_shards(task, one.work, name, shards, here)
 
 
-def _num_shards(one: Build) -> int:
+def num_shards(one: Build) -> int:
+    """How many shards the RNAs make."""
     from rnagpt.rna_qa.literature.corpus import Corpus
 
     with Corpus(one.work / "corpus.sqlite") as corpus:
@@ -286,7 +288,7 @@ def _splits(one: Build) -> bool:
     from rnagpt.rna_qa.literature.literature_splits import make_splits, splits_path
 
     before = read_sidecar(splits_path(one.work))
-    return make_splits(one, _num_shards(one)) != before
+    return make_splits(one, num_shards(one)) != before
 
 
 def _export(one: Build, out: Path, services: Services, state: Mapping[str, Any]) -> bool:
@@ -295,7 +297,7 @@ def _export(one: Build, out: Path, services: Services, state: Mapping[str, Any])
     record = _make_record(one, services, state)
     if (finished := read_record(out)) and finished["fingerprint"] == record["fingerprint"]:
         return False
-    export(one, _num_shards(one), record, out)
+    export(one, num_shards(one), record, out)
     return True
 
 
@@ -320,7 +322,7 @@ def _make_record(one: Build, services: Services, state: Mapping[str, Any]) -> di
     made_of = [
         sidecar and sidecar.sha256
         for name in names
-        for shard in range(_num_shards(one))
+        for shard in range(num_shards(one))
         for sidecar in (read_sidecar(one.shard(name, shard)),)
     ]
     return {
@@ -357,7 +359,7 @@ def _prompts(options: LiteratureOptions) -> dict[str, str]:
 def stage_counts(one: Build, name: str) -> Counter[str]:
     """What the finished shards of a stage counted."""
     counts: Counter[str] = Counter()
-    for shard in range(_num_shards(one)):
+    for shard in range(num_shards(one)):
         if sidecar := read_sidecar(one.shard(name, shard)):
             counts.update(sidecar.counts)
     return counts
@@ -459,6 +461,7 @@ __all__ = [
     "choose_source",
     "corpus_key",
     "corpus_stage_done",
+    "num_shards",
     "pending_shards",
     "read_record",
     "read_state",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnagpt.rna_qa.literature.openai_model import OpenAiModel
-from rnagpt.rna_qa.literature.request_cache import RequestCache, Totals
+from rnagpt.rna_qa.literature.request_cache import RequestCache
 from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.spending import Prices, Spending, prices_of
 
@@ -23,14 +23,6 @@ class Service:
     model: OpenAiModel
     cache: RequestCache
 
-    def totals(self) -> Totals:
-        return self.cache.totals()
-
-
-def requests_path(work: Path) -> Path:
-    """The answers and the ledger of a build."""
-    return work / "requests.sqlite"
-
 
 def prices(options: LiteratureOptions, run: RunOptions) -> Prices | None:
     """What the model costs: as given, else as known, else None."""
@@ -38,8 +30,10 @@ def prices(options: LiteratureOptions, run: RunOptions) -> Prices | None:
 
 
 @contextmanager
-def open_service(work: Path, options: LiteratureOptions, run: RunOptions) -> Iterator[Service]:
-    """The model of a build, with the answers that earlier runs kept.
+def open_service(path: Path, options: LiteratureOptions, run: RunOptions) -> Iterator[Service]:
+    """The model of a build, with the answers that earlier runs kept in the file `path`.
+
+    Answers that cannot be used are written to ``quarantine.jsonl`` beside it.
 
     Raises:
         ValueError: for a budget where the model's prices are not known.
@@ -51,7 +45,7 @@ def open_service(work: Path, options: LiteratureOptions, run: RunOptions) -> Ite
             "IN,OUT in dollars per million tokens (0,0 where it is free)"
         )
     key = os.environ.get("RNAQA_API_KEY") or os.environ.get("OPENAI_API_KEY")
-    with RequestCache(requests_path(work)) as cache:
+    with RequestCache(path) as cache:
         spending = Spending(
             cache,
             known,
@@ -66,16 +60,7 @@ def open_service(work: Path, options: LiteratureOptions, run: RunOptions) -> Ite
             yield Service(model, cache)
         finally:
             model.close()
-            if cache.write_quarantine(work / "quarantine.jsonl") == 0:
-                (work / "quarantine.jsonl").unlink(missing_ok=True)
+            cache.write_quarantine(path.with_name("quarantine.jsonl"))
 
 
-def read_totals(work: Path) -> Totals | None:
-    """What a build has spent; None where no language model was asked."""
-    if not requests_path(work).exists():
-        return None
-    with RequestCache(requests_path(work)) as cache:
-        return cache.totals()
-
-
-__all__ = ["Service", "open_service", "prices", "read_totals", "requests_path"]
+__all__ = ["Service", "open_service", "prices"]

@@ -240,7 +240,7 @@ def _annotation_lines(
     build: Build, number: int, mode: str, model: LanguageModel | None
 ) -> Iterator[tuple[str, Counter[str]]]:
     annotate = _annotator(build, mode, model)
-    grouped = _grouped_papers(build, number)
+    grouped = read_groups(build, number)
     threads = 1 if mode == "extractive" else build.run.concurrency
     for rna, annotation in _in_order(lambda one: (one[0], annotate(*one)), grouped, threads):
         counts = Counter(
@@ -255,7 +255,7 @@ def _annotation_lines(
         yield json.dumps(fields, ensure_ascii=False, separators=(",", ":")), counts
 
 
-def _grouped_papers(build: Build, number: int) -> Iterator[tuple[Rna, Topics, list[Paper]]]:
+def read_groups(build: Build, number: int) -> Iterator[tuple[Rna, Topics, list[Paper]]]:
     """The RNAs of a shard that have papers, with their groups and their papers."""
     groups = map(Topics.from_json, read_lines(build.shard("topics", number)))
     for rna, papers in _corpus_shard(build, number):
@@ -332,4 +332,12 @@ def _map(function: Callable[[Given], Made], items: Iterable[Given], threads: int
         yield from pool.map(function, items)
 
 
-__all__ = ["Build", "is_current", "make_shard", "read_annotations", "read_questions", "task_stages"]
+__all__ = [
+    "Build",
+    "is_current",
+    "make_shard",
+    "read_annotations",
+    "read_groups",
+    "read_questions",
+    "task_stages",
+]

@@ -11,6 +11,7 @@ from typing import Any
 from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.literature_splits import SPLITS, splits_path
 from rnagpt.rna_qa.literature.pipeline import (
+    REQUESTS,
     WORK,
     corpus_key,
     corpus_stage_done,
@@ -19,6 +20,7 @@ from rnagpt.rna_qa.literature.pipeline import (
     read_state,
     stage_counts,
 )
+from rnagpt.rna_qa.literature.request_cache import RequestCache, Totals
 from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.shards import read_sidecar
 from rnagpt.rna_qa.literature.stages import Build, task_stages
@@ -69,6 +71,7 @@ def read_status(out: Path) -> Status:
         raise FileNotFoundError(f"{out} holds no build of rna-qa literature")
     options = LiteratureOptions.from_values(state["options"])
     build = Build(work, options, RunOptions(), corpus_key(state))
+    totals = read_totals(work)
     corpus: dict[str, Any] = {}
     if (work / "corpus.sqlite").exists():
         with Corpus(work / "corpus.sqlite") as opened:
@@ -79,8 +82,16 @@ def read_status(out: Path) -> Status:
         process=_running(work),
         corpus=corpus,
         stages=tuple(_stages(build, out)),
-        spent=None,
+        spent=asdict(totals) if totals else None,
     )
+
+
+def read_totals(work: Path) -> Totals | None:
+    """What a build has spent; None where no language model was asked."""
+    if not (work / REQUESTS).exists():
+        return None
+    with RequestCache(work / REQUESTS) as cache:
+        return cache.totals()
 
 
 def _running(work: Path) -> int | None:
@@ -168,8 +179,24 @@ def _describe_claims(mode: str, figures: Mapping[str, int]) -> Iterator[str]:
 
 def describe_spent(spent: Mapping[str, Any] | None) -> Iterator[str]:
     """What the language model cost."""
-    if spent:
-        yield ", ".join(f"{name} {value}" for name, value in spent.items())
+    if not spent:
+        return
+    yield (
+        f"requests    {spent['answered']:,} answered, {spent['failed']:,} failed, "
+        f"{spent['hits']:,} answers used again"
+    )
+    yield (
+        f"tokens      {spent['tokens_in']:,} read, {spent['tokens_out']:,} written, "
+        f"{spent['hit_tokens_in'] + spent['hit_tokens_out']:,} spared by answers used again"
+    )
+    yield f"cost        ${spent['spent_usd']:,.4f}"
 
 
-__all__ = ["StageStatus", "Status", "describe_spent", "describe_summary", "read_status"]
+__all__ = [
+    "StageStatus",
+    "Status",
+    "describe_spent",
+    "describe_summary",
+    "read_status",
+    "read_totals",
+]
