@@ -183,6 +183,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _command(abstracts: Path | None) -> str:
+    """How this was started; where the abstracts lie is nobody's concern."""
+    words = ["FILE" if abstracts and word == str(abstracts) else word for word in sys.argv[1:]]
+    return " ".join(["python benchmarks/literature_topics.py", *words])
+
+
 def report_rate(name: str, cases: Sequence[Sequence[Paper]], repeats: int) -> str:
     rate, cost = measure_rate(cases, repeats)
     return f"| {name} | {len(cases)} | {rate:.1f} | {cost:.1f} | {1000 * PROCESSES / cost:.0f} |\n"
@@ -213,13 +219,14 @@ def main() -> None:
     )
     text = f"""# Grouping an RNA's papers by topic
 
-`{" ".join(["python", *sys.argv])}`
+`{_command(arguments.abstracts)}`
 
-{machine}. {arguments.papers} papers an RNA; medians of {arguments.repeats} runs.
+{machine}, {os.getloadavg()[0]:.1f} at the end. {arguments.papers} papers an RNA; medians of {arguments.repeats} runs.
 
 ## Preparation, choice of the number of topics, and fit
 
-Two processes. "At most" is what the processor time alone allows on two cores that are free.
+Two processes. "At most" is what the processor time
+alone allows on two free cores; a load above {PROCESSES} is other work that took its share.
 
 | papers | RNAs | RNAs a second | processor ms an RNA | RNAs a second, at most |
 | --- | --- | --- | --- | --- |

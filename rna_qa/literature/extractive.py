@@ -19,7 +19,7 @@ from rnagpt.rna_qa.literature.topics import split_words
 VERSION = 1
 PER_TOPIC = 3
 # Words (stop words left out) of a sentence that is neither a heading nor a list.
-SHORTEST, LONGEST = 4, 45
+SHORTEST, LONGEST = 4, 40
 # Two sentences say the same where they share so much of the shorter one's words.
 SAME = 0.7
 # What a sentence that leans on its paper ("we", "this study", "it") counts.
