@@ -221,12 +221,13 @@ def main() -> None:
 
 `{_command(arguments.abstracts)}`
 
-{machine}, {os.getloadavg()[0]:.1f} at the end. {arguments.papers} papers an RNA; medians of {arguments.repeats} runs.
+{machine}, {os.getloadavg()[0]:.1f} at the end.
+{arguments.papers} papers an RNA; medians of {arguments.repeats} runs.
 
 ## Preparation, choice of the number of topics, and fit
 
-Two processes. "At most" is what the processor time
-alone allows on two free cores; a load above {PROCESSES} is other work that took its share.
+Two processes. "At most" is what the processor time alone allows on two free cores; a load above
+{PROCESSES} is other work that took its share.
 
 | papers | RNAs | RNAs a second | processor ms an RNA | RNAs a second, at most |
 | --- | --- | --- | --- | --- |
