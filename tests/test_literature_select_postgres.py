@@ -16,7 +16,7 @@ from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.http_client import ServiceError
 from rnagpt.rna_qa.literature.records import Mention
 
-# The columns that are read, typed as in RNAcentral's own definitions.
+# The columns that are read, typed and constrained as in RNAcentral's own definitions.
 TABLES = """
 CREATE SCHEMA rnacen;
 SET search_path TO rnacen;
@@ -32,7 +32,7 @@ CREATE TABLE litscan_job (
 );
 CREATE TABLE litscan_database (
     id serial PRIMARY KEY, name varchar(50), job_id varchar(100) REFERENCES litscan_job,
-    primary_id varchar(100)
+    primary_id varchar(100) REFERENCES litscan_job, UNIQUE (name, job_id, primary_id)
 );
 CREATE TABLE litscan_article (
     pmcid varchar(15) PRIMARY KEY, title text, abstract text, author text, pmid varchar(100),
@@ -42,7 +42,7 @@ CREATE TABLE litscan_article (
 CREATE TABLE litscan_result (
     id serial PRIMARY KEY, pmcid varchar(15) REFERENCES litscan_article,
     job_id varchar(100) REFERENCES litscan_job,
-    id_in_title boolean, id_in_abstract boolean, id_in_body boolean
+    id_in_title boolean, id_in_abstract boolean, id_in_body boolean, UNIQUE (pmcid, job_id)
 );
 """
 MIR21, HOTAIR, LET7 = "URS000039ED8D_9606", "URS000075C808_9606", "URS0000416056_6239"
@@ -69,7 +69,13 @@ INSERT INTO litscan_job VALUES
     ('urs000039ed8d_9606', 'URS000039ED8D_9606', 'success', 1),
     ('hotair', 'HOTAIR', 'success', 4), ('human', 'human', 'success', 800),
     ('let-7', 'let-7', 'success', 3), ('gone', 'GONE1', 'success', 3),
-    ('damaged', 'DAMG1', 'success', 1), ('never', 'NEVR1', 'success', 0);
+    ('damaged', 'DAMG1', 'success', 1), ('never', 'NEVR1', 'success', 0),
+    ('mimat0000076', 'MIMAT0000076', 'success', 5), ('hgnc:33510', 'HGNC:33510', 'success', 0),
+    ('urs000075c808_9606', 'URS000075C808_9606', 'success', 0),
+    ('urs0000416056_6239', 'URS0000416056_6239', 'pending', NULL),
+    ('urs0000000001_9606', 'URS0000000001_9606', 'success', 0),
+    ('urs0000000002_9606', 'URS0000000002_9606', 'success', 0),
+    ('urs0000000003_9606', 'URS0000000003_9606', 'success', 0);
 INSERT INTO litscan_database (name, job_id, primary_id) VALUES
     ('rnacentral', 'hsa-mir-21-5p', 'urs000039ed8d_9606'),
     ('rnacentral', 'mir-21', 'urs000039ed8d_9606'),

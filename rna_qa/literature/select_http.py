@@ -145,9 +145,7 @@ def _add_papers(
             continue
         if not corpus.has_paper(paper.id):
             corpus.add_papers([paper])
-        named = {
-            id for job in entry["fields"].get("job_id") or () for id in rnas_of_job[job.lower()]
-        }
+        named = {id for job in _values(entry, "job_id") for id in rnas_of_job[job.lower()]}
         corpus.add_mentions(_mentions(entry, paper, named, index))
 
 
@@ -182,9 +180,13 @@ def _paper(entry: Entry) -> Paper | None:
     )
 
 
+def _values(entry: Entry, field: str) -> list[str]:
+    """What a field holds; fields that hold nothing may be missing."""
+    return [value for value in (entry.get("fields") or {}).get(field) or () if value]
+
+
 def _first(entry: Entry, field: str) -> str | None:
-    """The first value of a field that is not empty."""
-    return next(filter(None, entry["fields"].get(field) or ()), None)
+    return next(iter(_values(entry, field)), None)
 
 
 class _Page(NamedTuple):
@@ -217,9 +219,9 @@ class _Source:
                 f'entry_type:"metadata" AND database:"rnacentral" AND {_any("primary_id", some)}'
             )
             for entry in self._search_all(query, "primary_id,job_id"):
-                for primary_id in entry["fields"].get("primary_id") or ():
+                for primary_id in _values(entry, "primary_id"):
                     if id := ids_of.get(primary_id.lower()):
-                        jobs[id].update(map(str.lower, entry["fields"].get("job_id") or ()))
+                        jobs[id].update(map(str.lower, _values(entry, "job_id")))
         return {id: sorted(found) for id, found in jobs.items()}
 
     def find_papers(self, jobs: Sequence[str]) -> Iterator[Entry]:
@@ -282,8 +284,8 @@ class _Source:
 
 def _rna(entry: Entry, fetched: Mapping[str, Any], jobs: Sequence[str]) -> Rna:
     id = entry["id"]
-    genes = [*(entry["fields"].get("gene") or ()), *(fetched.get("genes") or ())]
-    texts = [*genes, *(entry["fields"].get("description") or ()), fetched.get("description") or ""]
+    genes = [*_values(entry, "gene"), *(fetched.get("genes") or ())]
+    texts = [*genes, *_values(entry, "description"), fetched.get("description") or ""]
     # A gene's symbol is what most papers write.
     names = sorted((spell(job, texts) for job in jobs), key=lambda name: name not in genes)
     return Rna(

@@ -23,7 +23,9 @@ from rnagpt.rna_qa.literature.names import without_ids
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 from rnagpt.rna_qa.literature.sequences import keep_usable
 
-RNAS_PER_PAGE = 100  # written together, with their papers
+# Written together, with their papers. LitScan's table of names is not indexed by RNA: each page has
+# it read as a whole, so pages are large.
+RNAS_PER_PAGE = 1000
 ARTICLES_PER_QUERY = 500
 SCHEMA = "rnacen"
 CONNECT_TIMEOUT = 30  # seconds
@@ -36,7 +38,7 @@ Row = Mapping[str, Any]
 Connection: TypeAlias = psycopg.Connection[dict[str, Any]]
 
 # LitScan has papers on an RNA where a job of its has hits; there its name is RNAcentral's in lower
-# case. Pages begin behind the last name that was read, so that each costs the same.
+# case. A page begins behind the last name that was read, whatever was written meanwhile.
 IDS = """
 SELECT DISTINCT d.primary_id
 FROM litscan_database d JOIN litscan_job j ON j.job_id = d.job_id
