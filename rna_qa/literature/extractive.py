@@ -78,7 +78,8 @@ _SUGGESTS = re.compile(
 )
 _LEANS = re.compile(
     r"^(?:both|it|its|such|that|their|these|they|this|there|those|which|the former|the latter)\b"
-    r"|\b(?:we|our|these|(?:this|present|current) (?:study|work|paper|report|review|research))\b",
+    r"|\b(?:we|our|these|(?:this|present|current) (?:study|work|paper|report|review|research)"
+    r"|the (?:data|findings|results))\b",
     re.IGNORECASE,
 )
 # "over-expression" takes a capital, "let-7", "p53", "miR-21" and "c-Myc" do not.
