@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from rnagpt.rna_qa.literature.claims import (
+    adds_nothing,
     check,
     find_fault,
     find_quote,
@@ -166,6 +167,22 @@ def test_a_quote_is_given_back_as_it_stands() -> None:
     assert find_quote("title of four words.", paper) == "title of four words"
     assert find_quote("itle of four words", paper) is None
     assert find_quote("  ", paper) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("In cells of the stomach, miR-21 represses PTEN.", True),
+        ("miR-21 represses PTEN.", True),
+        ("miR-21 represses RECK in cells of the stomach.", False),
+        ("miR-21 does not repress PTEN in cells of the stomach.", False),
+        ("miR-21 activates PTEN in cells of the stomach.", False),
+        ("miR-21 represses PTEN in 3 cells of the stomach.", False),
+    ],
+)
+def test_texts_that_add_nothing(text: str, same: bool) -> None:
+    other = "miR-21 represses PTEN in cells of the stomach."
+    assert adds_nothing(text, other, RNA.names, 0.6) is same
 
 
 @pytest.mark.parametrize(

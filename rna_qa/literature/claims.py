@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -174,14 +174,8 @@ def fault_of_statement(text: str, quote: str, source: str, names: Sequence[str])
     Args:
         quote: The words that the statement rests on, a part of the source.
     """
-    checks: tuple[tuple[str, Callable[[], Iterable[str]]], ...] = (
-        ("name not in the papers", lambda: _new_terms(text, source, names)),
-        ("species not in the papers", lambda: _new_species(text, source)),
-        ("number not in the papers", lambda: sorted(_numbers(text) - _numbers(source))),
-    )
-    for reason, find in checks:
-        if new := list(find()):
-            return Fault(reason, ", ".join(new))
+    if fault := fault_of_premise(text, source, names):
+        return fault
     if bool(_NEGATION.search(text)) != bool(_NEGATION.search(quote)):
         return Fault("negation differs from the quote")
     if _directions(text, names) == {"up"} and _directions(quote, names) == {"down"}:
@@ -189,6 +183,18 @@ def fault_of_statement(text: str, quote: str, source: str, names: Sequence[str])
     if _directions(text, names) == {"down"} and _directions(quote, names) == {"up"}:
         return Fault("direction contradicts the quote", "the quote speaks of an increase")
     return _fault_of_words(text, quote, source, names)
+
+
+def fault_of_premise(text: str, source: str, names: Sequence[str]) -> Fault | None:
+    """What a text takes for granted, be it a question, that its source does not name."""
+    for reason, new in (
+        ("name not in the papers", _new_terms(text, source, names)),
+        ("species not in the papers", _new_species(text, source)),
+        ("number not in the papers", sorted(_numbers(text, names) - _numbers(source, names))),
+    ):
+        if new:
+            return Fault(reason, ", ".join(new))
+    return None
 
 
 def _fault_of_quote(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Fault | None:
@@ -373,9 +379,10 @@ def _new_species(text: str, source: str) -> list[str]:
     ]
 
 
-def _numbers(text: str) -> frozenset[str]:
+def _numbers(text: str, names: Sequence[str]) -> frozenset[str]:
     """The numbers of a text, those inside names (p53, HCT-116) left out; "two" is 2."""
-    plain = _TERM.sub(lambda match: "" if re.search(r"\d", match[0]) else match[0], _plain(text))
+    plain = _plain(mask_names(text, names))
+    plain = _TERM.sub(lambda match: "" if re.search(r"\d", match[0]) else match[0], plain)
     digits = (_read_number(number) for number in _NUMBER.findall(plain))
     words = (_NUMBER_WORDS.get(word.lower()) for word in re.findall(r"[A-Za-z]+", plain))
     return frozenset(digits) | frozenset(filter(None, words))
@@ -399,6 +406,22 @@ def _content(text: str) -> frozenset[str]:
     return frozenset(word[:6] for word in words if word not in _STOP)
 
 
+def overlap(first: str, second: str, names: Sequence[str]) -> float:
+    """The share of the shorter text's content words that the other has, the RNA's names aside."""
+    words, others = (_content(mask_names(text, names)) for text in (first, second))
+    return len(words & others) / max(1, min(len(words), len(others)))
+
+
+def adds_nothing(text: str, other: str, names: Sequence[str], share: float) -> bool:
+    """Whether a text says what another one says: no new name, species or number, and its words."""
+    return (
+        fault_of_premise(text, other, names) is None
+        and bool(_NEGATION.search(text)) == bool(_NEGATION.search(other))
+        and _directions(text, names) == _directions(other, names)
+        and overlap(text, other, names) >= share
+    )
+
+
 def leaked_phrase(text: str) -> str | None:
     """The words of a text that speak of a paper instead of the RNA ("the study shows")."""
     found = _LEAKED.search(text)
@@ -407,7 +430,9 @@ def leaked_phrase(text: str) -> str | None:
 
 __all__ = [
     "Fault",
+    "adds_nothing",
     "check",
+    "fault_of_premise",
     "fault_of_statement",
     "find_fault",
     "find_quote",
@@ -415,4 +440,5 @@ __all__ = [
     "mask_names",
     "names_rna",
     "other_rnas",
+    "overlap",
 ]

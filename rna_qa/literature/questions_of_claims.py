@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from rnagpt.rna_qa.literature.claims import leaked_phrase, mask_names, names_rna
+from rnagpt.rna_qa.literature import prompts
+from rnagpt.rna_qa.literature.annotate import apply_to_each
+from rnagpt.rna_qa.literature.claims import (
+    fault_of_premise,
+    fault_of_statement,
+    leaked_phrase,
+    mask_names,
+    names_rna,
+    overlap,
+)
 from rnagpt.rna_qa.literature.extractive import tidy
+from rnagpt.rna_qa.literature.language_model import (
+    LanguageModel,
+    RequestFailed,
+    TooLong,
+)
 from rnagpt.rna_qa.literature.records import Annotation, Claim, QaPair, Rna
 from rnagpt.rna_qa.splits import fraction
-
-if TYPE_CHECKING:
-    from rnagpt.rna_qa.literature.language_model import LanguageModel
 
 # Rises when the same claims may give other questions.
 VERSION = 1
 FEWEST_WORDS, MOST_WORDS = 5, 40  # of an answer
 # Two answers say the same where they share so much of the shorter one's words.
 SAME = 0.75
+# Claims that a language model is asked about at once.
+MOST_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -246,11 +259,66 @@ def ask(
     shows") are left out.
 
     Args:
-        model: None takes templates, which make one question of a claim by its key words.
+        model: None takes templates, which make one question of a claim by its key words. A question
+            of the model's, too, may presume nothing that its claim does not say.
         seed: Draws the wording of templates, together with the RNA's id.
     """
-    pairs = _ask_by_templates(rna, annotation.claims, seed)
-    return list(_distinct(pairs, rna.names))
+    if model:
+        return list(_distinct(_ask_by_model(rna, annotation.claims, model), rna.names))
+    return list(_distinct(_ask_by_templates(rna, annotation.claims, seed), rna.names))
+
+
+def _ask_by_model(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[QaPair]:
+    parts = [claims[start : start + MOST_AT_ONCE] for start in range(0, len(claims), MOST_AT_ONCE)]
+    written = apply_to_each(parts, lambda part: _questions_of(rna, part, model))
+    return [pair for pairs in written for pair in pairs]
+
+
+def _questions_of(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[QaPair]:
+    """What the model asks of claims and answers, as far as it passes the checks."""
+    try:
+        answer = model.ask(prompts.ask_for_questions(rna.names, claims))
+    except TooLong:
+        if len(claims) == 1:
+            return []
+        middle = len(claims) // 2
+        halves = (claims[:middle], claims[middle:])
+        written = apply_to_each(halves, lambda half: _questions_of(rna, half, model))
+        return [pair for pairs in written for pair in pairs]
+    except RequestFailed:
+        return []
+    numbered = dict(enumerate(claims, start=1))
+    pairs = (
+        _read_question(written, numbered[written["claim"]], rna)
+        for written in answer["questions"]
+        if written["claim"] in numbered
+    )
+    return [pair for pair in pairs if pair]
+
+
+def _read_question(written: Mapping[str, Any], claim: Claim, rna: Rna) -> QaPair | None:
+    """A question and its answer, None where one of them says what the claim does not."""
+    question = _unname(" ".join(written["question"].split()), rna.names)
+    answer = " ".join(written["answer"].split())
+    if not question.endswith("?") or not re.search(r"\bthis RNA\b", question):
+        return None
+    if not answer or len(question.split()) > MOST_WORDS or len(answer.split()) > MOST_WORDS:
+        return None
+    if leaked_phrase(question) or leaked_phrase(answer):
+        return None
+    source = f"{claim.text} {claim.quote}"
+    if fault_of_statement(answer, source, source, rna.names):
+        return None
+    if fault_of_premise(question, source, rna.names):
+        return None
+    return QaPair(question, answer, written["category"], claim.papers, claim.quote)
+
+
+def _unname(question: str, names: Sequence[str]) -> str:
+    """The question with "this RNA" in place of its names, be they alone or behind a noun."""
+    noun = r"(?:(?:the|this)\s+)?(?:(?:micro|lnc|circ|long non-?coding )?RNA|miRNA|gene)?\s*"
+    text = re.sub(rf"(?:\b{noun})?@", "this RNA", mask_names(question, names, "@"))
+    return text[0].upper() + text[1:] if text else text
 
 
 def _ask_by_templates(rna: Rna, claims: Iterable[Claim], seed: int) -> Iterator[QaPair]:
@@ -297,24 +365,19 @@ def _context_of(answer: str, kind: _Kind) -> str | None:
 
 def _distinct(pairs: Iterable[QaPair], names: Sequence[str]) -> Iterator[QaPair]:
     """The pairs whose question was not asked and whose answer was not given before."""
-    asked: set[str] = set()
-    given: list[frozenset[str]] = []
+    given: list[QaPair] = []
     for pair in pairs:
-        words = _words(mask_names(pair.answer, names))
-        question = " ".join(sorted(_words(pair.question)))
-        if question in asked or any(_say_the_same(words, other) for other in given):
-            continue
-        asked.add(question)
-        given.append(words)
-        yield pair
+        if not any(
+            _is_same_question(pair, other) or overlap(pair.answer, other.answer, names) >= SAME
+            for other in given
+        ):
+            given.append(pair)
+            yield pair
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word[:6] for word in re.findall(r"[a-z0-9]+", text.lower()) if len(word) > 2)
-
-
-def _say_the_same(words: frozenset[str], others: frozenset[str]) -> bool:
-    return len(words & others) >= SAME * max(1, min(len(words), len(others)))
+def _is_same_question(pair: QaPair, other: QaPair) -> bool:
+    words, others = (set(re.findall(r"\w+", one.question.lower())) for one in (pair, other))
+    return words == others
 
 
 __all__ = ["ask"]
