@@ -194,6 +194,12 @@ def _add_model(group: Any) -> None:
         "--batch-api", action="store_true", help="ask in batches: half the price, up to a day"
     )
     group.add_argument(
+        "--queue-tokens",
+        type=int,
+        metavar="N",
+        help="most tokens in open batches, as the account allows (default: no bound)",
+    )
+    group.add_argument(
         "--estimate",
         action="store_true",
         help="say what the language model will cost, and ask it nothing",
@@ -329,7 +335,8 @@ def _run_options(arguments: argparse.Namespace) -> RunOptions:
         except ValueError as error:
             raise ValueError(f"{arguments.engine_config}: not JSON ({error})") from error
     same = (
-        "concurrency engine base_url budget requests_per_minute tokens_per_minute prices batch_api"
+        "concurrency engine base_url budget requests_per_minute tokens_per_minute prices batch_api "
+        "queue_tokens"
     )
     return RunOptions(
         workers=arguments.workers or os.cpu_count() or 1,

@@ -14,6 +14,7 @@ from tiny_literature import make_papers, make_rnas, write_lines
 from tiny_scribe import INVENTED, scribe
 
 from rnagpt.rna_qa.cli import main
+from rnagpt.rna_qa.literature import pipeline
 from rnagpt.rna_qa.literature.estimate import estimate
 from rnagpt.rna_qa.literature.language_model import BudgetSpent, UnknownModel, WrongKey
 from rnagpt.rna_qa.literature.pipeline import build
@@ -108,6 +109,28 @@ def test_a_spent_budget_stops_and_more_goes_on(
     build(out, options, replace(run, budget=5.0))
     assert read_bytes(out) == read_bytes(tmp_path / "whole")
     assert service.received.total() == 2 * asked
+
+
+def test_batches_end_in_the_same_data_set(
+    options: LiteratureOptions,
+    run: RunOptions,
+    service: FakeOpenAi,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build(tmp_path / "direct", options, run)
+    service.received.clear()
+    monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.01)
+    service.batch_ends.extend(["completed", "half failed", "expired"])
+    service.lose_batches = 1
+    out = tmp_path / "batches"
+    build(out, options, replace(run, batch_api=True))
+    assert read_bytes(out) == read_bytes(tmp_path / "direct")
+    assert max(service.completed.values()) == 2  # once directly, once in a batch
+    direct, batches = (read_totals(tmp_path / name / ".work") for name in ("direct", "batches"))
+    assert direct is not None
+    assert batches is not None
+    assert batches.answers_usd == pytest.approx(direct.answers_usd / 2, rel=0.01)
 
 
 def test_a_wrong_key_and_an_unknown_model_stop_at_once(

@@ -62,13 +62,22 @@ class ShardStep(PipelineStep):
         yield from ()
 
 
-def run_shards(task: Task, work: Path, stage: str, shards: Sequence[int], run: RunOptions) -> None:
+def run_shards(
+    task: Task,
+    work: Path,
+    stage: str,
+    shards: Sequence[int],
+    run: RunOptions,
+    *,
+    may_lack: bool = False,
+) -> None:
     """Make the shards of a stage that are missing, by the engine of `run`.
 
     Args:
         task: Called as ``task(stage, shard)``; it is pickled unless `run` has one local worker.
         work: The build's folder ``.work``.
         shards: Their numbers. They depend on each other in nothing.
+        may_lack: A task may leave its shard for later.
 
     Raises:
         ShardError: if a shard failed; those that are done stand, and no further one is begun.
@@ -86,7 +95,8 @@ def run_shards(task: Task, work: Path, stage: str, shards: Sequence[int], run: R
         if isinstance(executor, SlurmPipelineExecutor):
             _wait_for_slurm(executor, work, stage, shards)
     _raise_failure(work, stage)
-    if missing := [shard for shard in shards if not read_sidecar(shard_path(work, stage, shard))]:
+    missing = [shard for shard in shards if not read_sidecar(shard_path(work, stage, shard))]
+    if missing and not may_lack:
         raise ShardError(
             f"{stage}: {len(missing):,} of {len(shards):,} shards were not made, the first is "
             f"{missing[0]}; see {work / 'logs' / stage}, then run the same command again"

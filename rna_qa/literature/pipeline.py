@@ -29,16 +29,23 @@ from rnagpt.rna_qa.literature.settings import (
     stage_values,
 )
 from rnagpt.rna_qa.literature.shards import read_sidecar, remove_remains, replace_file
-from rnagpt.rna_qa.literature.stages import Build, is_current, make_shard, task_stages
+from rnagpt.rna_qa.literature.stages import (
+    Build,
+    is_current,
+    make_or_postpone_shard,
+    make_shard,
+    task_stages,
+)
 
 if TYPE_CHECKING:
     from rnagpt.rna_qa.literature.corpus import Corpus
+    from rnagpt.rna_qa.literature.engine import Task
 
 WORK = ".work"
 REQUESTS = "requests.sqlite"  # the language model's answers, and the ledger
 # Europe PMC takes some 500 a minute, EBI Search and RNAcentral more.
 REQUESTS_PER_SECOND = 8.0
-CONNECT_TIMEOUT = 15  # seconds, for the choice of a source
+POLL_SECONDS = 60.0  # between looks at batches
 FILES_OF_A_BUILD = {
     WORK,
     "README.md",
@@ -140,14 +147,12 @@ def choose_source(out: Path, services: Services) -> str:
     """Where RNAs come from if nobody says: as in the last run, else the database if it answers."""
     if state := read_state(out / WORK):
         return str(state["options"]["source"])
-    import psycopg
+    from rnagpt.rna_qa.literature.select_postgres import is_reachable
 
-    try:
-        psycopg.connect(services.database, connect_timeout=CONNECT_TIMEOUT).close()
-    except psycopg.Error as error:
-        print(f"the database does not answer ({error}); taking EBI Search", file=sys.stderr)
-        return "http"
-    return "postgres"
+    if is_reachable(services.database):
+        return "postgres"
+    print("RNAcentral's database does not answer; taking EBI Search", file=sys.stderr)
+    return "http"
 
 
 # What is kept of a run: ``run.json``
@@ -266,14 +271,29 @@ def _run_tasks(one: Build, stage: str) -> bool:
 
 def _ask(one: Build, pending: Mapping[str, Sequence[int]]) -> None:
     """Make shards with a language model, here: threads of one process keep to one budget."""
+    from rnagpt.rna_qa.literature.batch_requests import BatchModel
+    from rnagpt.rna_qa.literature.service import open_model
+
+    with open_model(one.work / REQUESTS, one.options, one.run) as model:
+        if not one.run.batch_api:
+            _make_here(one, pending, partial(make_shard, one, model=model))
+            return
+        batches = BatchModel(model, queue_tokens=one.run.queue_tokens, poll_seconds=POLL_SECONDS)
+        task = partial(make_or_postpone_shard, one, model=batches)
+        while any(pending.values()):
+            _make_here(one, pending, task, may_be_postponed=True)
+            batches.settle()
+            pending = {name: pending_shards(one, name) for name in pending}
+
+
+def _make_here(
+    one: Build, pending: Mapping[str, Sequence[int]], task: Task, *, may_be_postponed: bool = False
+) -> None:
     from rnagpt.rna_qa.literature.engine import run_shards
-    from rnagpt.rna_qa.literature.service import open_service
 
     here = replace(one.run, engine="local", workers=1)
-    with open_service(one.work / REQUESTS, one.options, one.run) as service:
-        task = partial(make_shard, one, model=service.model)
-        for name, shards in pending.items():
-            run_shards(task, one.work, name, shards, here)
+    for name, shards in pending.items():
+        run_shards(task, one.work, name, shards, here, may_lack=may_be_postponed)
 
 
 def num_shards(one: Build) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rnagpt.rna_qa.literature.openai_model import OpenAiModel
@@ -16,21 +15,13 @@ from rnagpt.rna_qa.literature.spending import Prices, Spending, prices_of
 OPENAI = "https://api.openai.com/v1"
 
 
-@dataclass(frozen=True)
-class Service:
-    """A language model with its ledger."""
-
-    model: OpenAiModel
-    cache: RequestCache
-
-
 def prices(options: LiteratureOptions, run: RunOptions) -> Prices | None:
     """What the model costs: as given, else as known, else None."""
     return Prices(*run.prices) if run.prices else prices_of(options.language_model or "")
 
 
 @contextmanager
-def open_service(path: Path, options: LiteratureOptions, run: RunOptions) -> Iterator[Service]:
+def open_model(path: Path, options: LiteratureOptions, run: RunOptions) -> Iterator[OpenAiModel]:
     """The model of a build, with the answers that earlier runs kept in the file `path`.
 
     Answers that cannot be used are written to ``quarantine.jsonl`` beside it.
@@ -57,10 +48,10 @@ def open_service(path: Path, options: LiteratureOptions, run: RunOptions) -> Ite
             options.language_model or "", run.base_url or OPENAI, key, cache, spending
         )
         try:
-            yield Service(model, cache)
+            yield model
         finally:
             model.close()
             cache.write_quarantine(path.with_name("quarantine.jsonl"))
 
 
-__all__ = ["Service", "open_service", "prices"]
+__all__ = ["open_model", "prices"]

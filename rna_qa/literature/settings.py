@@ -167,7 +167,8 @@ class RunOptions:
 
     `workers` processes share the shards; `concurrency` requests are open at a time at the language
     model's service. `budget` is in US dollars, `prices` in dollars per million tokens read and
-    written. `engine_config` holds arguments of datatrove's executor.
+    written. `queue_tokens` is the most that an account may have in open batches. `engine_config`
+    holds arguments of datatrove's executor.
     """
 
     workers: int = 2
@@ -180,10 +181,17 @@ class RunOptions:
     tokens_per_minute: int | None = None
     prices: tuple[float, float] | None = None
     batch_api: bool = False
+    queue_tokens: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.engine in ENGINES, "--engine", self.engine, f"one of {', '.join(ENGINES)}")
-        for option in ("workers", "concurrency", "requests_per_minute", "tokens_per_minute"):
+        for option in (
+            "workers",
+            "concurrency",
+            "requests_per_minute",
+            "tokens_per_minute",
+            "queue_tokens",
+        ):
             value = getattr(self, option)
             if value is not None:
                 _require(value >= 1, flag(option), value, "1 at least")

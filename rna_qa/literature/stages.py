@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,12 @@ def make_shard(build: Build, stage: str, number: int, model: LanguageModel | Non
         _make_later(build, stage, number, _annotation_lines(build, number, mode, model))
     else:
         _make_later(build, stage, number, _question_lines(build, number, mode, model))
+
+
+def make_or_postpone_shard(build: Build, stage: str, number: int, model: LanguageModel) -> None:
+    """Make a shard if all answers to its requests are there; else they wait for a batch now."""
+    with suppress(Postponed):
+        make_shard(build, stage, number, model)
 
 
 def read_annotations(work: Path, mode: str, number: int) -> Iterator[tuple[Rna, Annotation]]:
@@ -335,6 +342,7 @@ def _map(function: Callable[[Given], Made], items: Iterable[Given], threads: int
 __all__ = [
     "Build",
     "is_current",
+    "make_or_postpone_shard",
     "make_shard",
     "read_annotations",
     "read_groups",
