@@ -1,11 +1,14 @@
 """Questions of claims: what is asked, what is left out."""
 
 import dataclasses
+import json
+from typing import Any
 
 import pytest
 
+from rnagpt.rna_qa.literature.language_model import Refused, Request, TooLong, Unparsable
 from rnagpt.rna_qa.literature.questions_of_claims import ask
-from rnagpt.rna_qa.literature.records import Annotation, Claim, Rna
+from rnagpt.rna_qa.literature.records import Annotation, Claim, QaPair, Rna
 
 RNA = Rna("URS1_9606", "UAGCUUAUCAGACUGAUGUUGA", ("miR-21", "MIR21"), "miRNA", "Homo sapiens", 9606)
 
@@ -90,3 +93,108 @@ def test_wording_depends_on_seed_and_rna_alone() -> None:
 
 def test_no_claims_no_questions() -> None:
     assert ask(RNA, annotation()) == []
+
+
+class Scripted:
+    """A model that asks what it is told to."""
+
+    name = "scripted"
+
+    def __init__(self, *questions: dict[str, Any], most: int = 99) -> None:
+        self.requests: list[Request] = []
+        self._questions = list(questions)
+        self._most = most
+
+    def ask(self, request: Request) -> Any:
+        self.requests.append(request)
+        if len(json.loads(request.user)["claims"]) > self._most:
+            raise TooLong("context")
+        return {"questions": self._questions}
+
+    def count_tokens(self, text: str) -> int:
+        return len(text) // 4
+
+
+def question(**changes: object) -> dict[str, Any]:
+    return {
+        "claim": 1,
+        "category": "target",
+        "question": "Which gene does this RNA target in gastric cancer?",
+        "answer": "It targets PTEN.",
+        **changes,
+    }
+
+
+TARGET = annotation("miR-21 directly targets PTEN in gastric cancer cells.")
+
+
+def test_a_question_of_the_model_keeps_the_evidence_of_its_claim() -> None:
+    (pair,) = ask(RNA, TARGET, Scripted(question()))
+    assert pair == QaPair(
+        "Which gene does this RNA target in gastric cancer?",
+        "It targets PTEN.",
+        "target",
+        ("PMID:0",),
+        "miR-21 directly targets PTEN in gastric cancer cells.",
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Which gene does miR-21 target in gastric cancer?",
+        "Which gene does the microRNA hsa-miR-21 target in gastric cancer?",
+    ],
+)
+def test_names_are_taken_out_of_a_question(asked: str) -> None:
+    (pair,) = ask(RNA, TARGET, Scripted(question(question=asked)))
+    assert pair.question == "Which gene does this RNA target in gastric cancer?"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"claim": 2},
+        {"claim": 0},
+        {"question": "Which gene is targeted in gastric cancer?"},
+        {"question": "Name the target of this RNA."},
+        {"question": "According to the study, what does this RNA target?"},
+        {"question": "Does this RNA target RECK in gastric cancer?"},
+        {"question": "What does this RNA target in mice?"},
+        {"answer": ""},
+        {"answer": "It targets RECK."},
+        {"answer": "It does not target PTEN."},
+        {"answer": "It targets PTEN in 30 cells."},
+        {"answer": "The authors saw that it targets PTEN."},
+        {"answer": "It makes rabbits happy and healthy."},
+    ],
+)
+def test_what_the_claim_does_not_say_is_left_out(changes: dict[str, object]) -> None:
+    assert ask(RNA, TARGET, Scripted(question(**changes))) == []
+
+
+def test_the_request_holds_claims_and_no_id() -> None:
+    model = Scripted()
+    ask(RNA, TARGET, model)
+    (request,) = model.requests
+    assert json.loads(request.user) == {
+        "names": ["miR-21", "MIR21"],
+        "claims": [{"claim": 1, "text": TARGET.text}],
+    }
+
+
+def test_too_many_claims_are_asked_about_in_halves() -> None:
+    texts = [f"miR-21 targets the gene ABC{n} in gastric cancer cells." for n in range(4)]
+    model = Scripted(question(answer="A gene."), most=1)
+    pairs = ask(RNA, annotation(*texts), model)
+    assert len(model.requests) == 7
+    assert [pair.papers for pair in pairs] == [("PMID:0",)]  # The others ask the same.
+
+
+@pytest.mark.parametrize("error", [Refused, Unparsable, TooLong])
+def test_no_answer_no_questions(error: type[Exception]) -> None:
+    class Silent(Scripted):
+        def ask(self, request: Request) -> Any:
+            raise error("no")
+
+    assert ask(RNA, TARGET, Silent()) == []

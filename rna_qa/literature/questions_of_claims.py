@@ -316,8 +316,10 @@ def _read_question(written: Mapping[str, Any], claim: Claim, rna: Rna) -> QaPair
 
 def _unname(question: str, names: Sequence[str]) -> str:
     """The question with "this RNA" in place of its names, be they alone or behind a noun."""
-    noun = r"(?:(?:the|this)\s+)?(?:(?:micro|lnc|circ|long non-?coding )?RNA|miRNA|gene)?\s*"
-    text = re.sub(rf"(?:\b{noun})?@", "this RNA", mask_names(question, names, "@"))
+    lead = (
+        r"(?:\b(?:the|this)\s+)?(?:\b(?:(?:micro|lnc|circ|long non-?coding )?RNA|miRNA|gene)\s+)?"
+    )
+    text = re.sub(f"{lead}@", "this RNA", mask_names(question, names, "@"))
     return text[0].upper() + text[1:] if text else text
 
 
