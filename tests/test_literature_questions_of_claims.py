@@ -198,3 +198,29 @@ def test_no_answer_no_questions(error: type[Exception]) -> None:
             raise error("no")
 
     assert ask(RNA, TARGET, Silent()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ectopic expression of miR-21 hinders, and inhibits, the Invasion of cells.", "invasion"),
+        ("High miR-21 levels reduced apoptosis in three cell lines.", "apoptosis"),
+    ],
+)
+def test_what_changing_the_rna_does_is_its_function(text: str, expected: str) -> None:
+    (pair,) = ask(RNA, annotation(text))
+    assert (pair.category, pair.question) == ("function", f"How does this RNA affect {expected}?")
+
+
+def test_diseases_are_written_as_in_running_text() -> None:
+    texts = (
+        "miR-21 Promotes the Growth of Uveal Melanoma in Old People.",
+        "miR-21 is involved in the course of Crohn's disease.",
+        "miR-21 plays a part in the spread of HCC in the body.",
+    )
+    asked = [ask(RNA, annotation(text))[0].question for text in texts]
+    assert [question.split(" in ")[-1] for question in asked] == [
+        "uveal melanoma?",
+        "Crohn's disease?",
+        "hepatocellular carcinoma?",
+    ]

@@ -110,7 +110,7 @@ _LEAKED = re.compile(
     r"\b(?:we|our|ours|(?-i:us))\b"
     r"|\b(?:this|these|the|present|current|our|that|previous|recent)\s+(?:\w+\s+)?"
     r"(?:stud(?:y|ies)|papers?|articles?|abstracts?|reviews?|reports?|works?|manuscripts?"
-    r"|authors?|publications?|findings|results|data|observations|investigations?|texts?"
+    r"|authors?|publications?|meta-?analys[ie]s|findings|results|data|observations|investigations?|texts?"
     r"|passages?|quotes?|claims?|evidence)\b"
     r"|\bthe (?:researchers|investigators)\b|\baccording to\b"
     r"|\b(?:studies|researchers|data|results|findings|reports) (?:have |has )?"

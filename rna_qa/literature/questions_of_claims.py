@@ -58,6 +58,23 @@ _ACTS = (
 )
 _BY = rf"(?:was|were|is|are|be|been)\s(?:\w+ly\s)?(?:{_ACTS}|bound|transcribed|methylated)\w*\sby\b"
 
+# What an experiment does to the RNA tells what the RNA does, not how it is expressed.
+_CHANGED = (
+    "ectopic|enforced|exogenous|forced|induced|restor\\w+|transgenic|transfect\\w+|over-?express\\w+"
+    "|knock-?down|silencing|depletion|deletion|inhibition|loss|mimics?|inhibitors?|antagomirs?"
+)
+_DOES = (
+    rf"@(?:\s(?:expression|levels?))?(?:\s(?:\w+ly|also|could|can|may|directly))*"
+    rf"\s(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*(?<!ing)\b(?!\s(?:by|in|expression)\b)"
+    rf"|(?:\b(?:{_CHANGED})\b[^,;]{{0,40}}@|@[^,;]{{0,25}}\b(?:{_CHANGED})\b)"
+    rf"[^;]*\b(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*\b(?!\sby\b)"
+)
+_FUNCTION = (
+    "What is the function of this RNA{of}?",
+    "What does this RNA do{of}?",
+    "Which role does this RNA play{of}?",
+)
+
 # The first kind whose pattern a claim matches is its own; the last one takes every claim.
 _KINDS = (
     _kind(
@@ -85,8 +102,10 @@ _KINDS = (
     ),
     _kind(
         "biomarker",
-        r"\b(?:bio-?markers?|markers?|prognos\w+|diagnos\w+|surviv\w+|predict(?:s|ed|or|ive)\b"
-        r"|AUC|recurrence|relapse|distinguish\w*|discriminat\w+)\b",
+        r"\b(?:bio-?markers?|markers?|prognos\w+|diagnos\w+|predict(?:s|ors?|ive)\b"
+        r"|AUC|recurrence|relapse|distinguish\w*|discriminat\w+"
+        r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|patients?)\s(?:\w+\s)?survival"
+        r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients))\b",
         "What does the level of this RNA tell{about}?",
         "Is this RNA a biomarker{about}?",
         "What is the diagnostic or prognostic value of this RNA{of}?",
@@ -95,11 +114,13 @@ _KINDS = (
         "target",
         r"@\s(?:\w+\s){0,3}?(?:targets|targeted|targeting|binds|bound|binding)\b"
         r"|\btargets?\s(?:\w+\s){0,2}(?:of|for)\s@|\b(?:target(?:ed)?|bound)\s\w*\s?by\s@"
-        r"|@[\s-]target\w*|@\s(?:and|/)\s?\w+\saxis|\bby\s(?:\w+\s)?targeting\b|\b3['′]?-?\s?UTR\b",
+        r"|@(?:\s\w+){0,2}[\s-]target\w*|@\s(?:and|/)\s?\w+\saxis|\bby\s(?:\w+\s)?targeting\b"
+        r"|\b3['′]?-?\s?UTR\b",
         "What does this RNA target{of}?",
         "Which targets of this RNA are known{of}?",
         "What does this RNA act on{of}?",
     ),
+    _kind("function", _DOES, *_FUNCTION),
     _kind(
         "regulation",
         rf"\b(?:{_ACTS})\w*\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|level\sof\s)?@"
@@ -129,9 +150,7 @@ _KINDS = (
         rf"@\s(?:\w+\s){{0,4}}?(?:{_ACTS}|act|contribut|function|play|serv)\w*"
         r"|\b(?:tumou?r[\s-]suppress\w+|onco(?:gen\w+|mir\w*)|roles?|functions?|involved\sin"
         rf"|(?:over-?expression|knock-?down|inhibition|loss|silencing)\sof\s@|(?:{_ACTS})\w*)\b",
-        "What is the function of this RNA{of}?",
-        "What does this RNA do{of}?",
-        "Which role does this RNA play{of}?",
+        *_FUNCTION,
     ),
     _kind(
         "disease",
@@ -148,12 +167,12 @@ _KINDS = (
 )
 
 _SITES = (
-    "acute adrenal advanced airway alcoholic allergic alzheimer aortic atherosclerotic atopic "
+    "acute adrenal advanced airway alcoholic allergic alzheimer aortic atherosclerotic atopic crohn huntington kawasaki "
     "autoimmune b-cell bile biliary bladder bone brain breast bronchial cardiac cardiovascular "
     "carotid cell cerebral cervical cholangio chronic clear colitis-associated colon colonic "
     "colorectal coronary artery cutaneous diabetic diffuse duct ductal embryonal endocrine "
     "endometrial ovarian epithelial esophageal oesophageal ewing fatty follicular gastric "
-    "gastrointestinal stromal germ glial granulosa head and neck heart hepatic hepatocellular "
+    "gastrointestinal stromal germ glial granulosa heart hepatic hepatocellular "
     "inflammatory bowel intestinal ischemic ischaemic kidney large laryngeal liver lung "
     "lymphoblastic lymphocytic lymphoid lymphatic mantle medullary metabolic muscular myeloid "
     "myocardial nasopharyngeal nerve neurodegenerative neuroendocrine non-alcoholic "
@@ -203,11 +222,12 @@ def _alternatives(words: str) -> str:
 
 
 _DISEASE = re.compile(
-    rf"\b(?:(?:{_alternatives(_SITES)})(?:['’]s)?(?:[\s-]+|-and-))*"
+    rf"\b(?:(?:head and neck|{_alternatives(_SITES)})(?:['’]s)?(?:[\s-]+|-and-))*"
     rf"(?:{_alternatives(_CONDITIONS)})\b"
     rf"|\b(?:(?-i:{'|'.join(_ABBREVIATED)}))\b",
     re.IGNORECASE,
 )
+_EPONYMS = "Alzheimer|Crohn|Ewing|Hodgkin|Huntington|Kawasaki|Parkinson"
 # Of these the word alone says too little.
 _VAGUE_WORDS = (
     "cancer carcinoma disease disorder failure infection injury metastasis sclerosis syndrome "
@@ -237,7 +257,8 @@ _LEANS = re.compile(
 )
 # Plans, methods and gaps are no answers.
 _NO_FINDING = re.compile(
-    r"\b(?:aim\w*|objectives?|purpose|hypothes\w+|whether|sought|little is known|unknown|unclear"
+    r"\b(?:few data|ha(?:s|ve) been reported|aim\w*|objectives?|purpose|hypothes\w+|whether|sought"
+    r"|little is known|unknown|unclear"
     r"|elusive|to be (?:elucidated|determined|clarified)|remains?\sto|not fully|poorly understood"
     r"|not been (?:\w+ly )?(?:studied|investigated|explored|elucidated|reported|described)"
     r"|(?:was|were) (?:performed|conducted|measured|examined|investigated|analy[sz]ed|assessed"
@@ -345,24 +366,29 @@ def _question_of(answer: str, rna: Rna, seed: int) -> tuple[str, str]:
     """The category of an answer, and a question for it."""
     masked = mask_names(answer, rna.names, "@")
     kind = next(kind for kind in _KINDS if kind.pattern.search(masked))
-    context = _context_of(answer, kind)
+    disease = _disease_of(answer)
+    if kind.category == "function" and not disease and (process := _PROCESS.search(answer)):
+        return kind.category, f"How does this RNA affect {_in_lower_case(process[0])}?"
     wording = kind.questions[int(fraction(seed, rna.id, kind.category) * len(kind.questions))]
-    of = f" in {context}" if context else ""
-    about = f" about {context}" if context else " about a patient"
+    of = f" in {disease}" if disease else ""
+    about = f" about {disease or 'a patient'}"
     if wording.startswith("Is "):
-        about = f" of {context}" if context else ""
+        about = f" of {disease}" if disease else ""
     return kind.category, wording.format(of=of, about=about)
 
 
-def _context_of(answer: str, kind: _Kind) -> str | None:
-    """The disease that an answer names; for a function, else, the process."""
+def _disease_of(answer: str) -> str | None:
+    """The first disease that an answer names."""
     for match in _DISEASE.finditer(answer):
         disease = _ABBREVIATED.get(match[0], match[0])
         if disease.lower() not in _VAGUE:
-            return disease[0].lower() + disease[1:] if disease[1:].islower() else disease
-    if kind.category == "function" and (process := _PROCESS.search(answer)):
-        return process[0].lower() if process[0][1:].islower() else process[0]
+            return _in_lower_case(disease)
     return None
+
+
+def _in_lower_case(text: str) -> str:
+    """Without the capitals of titles and of sentences; Crohn and HIV keep theirs."""
+    return re.sub(rf"\b(?!{_EPONYMS})[A-Z](?=[a-z])", lambda match: match[0].lower(), text)
 
 
 def _distinct(pairs: Iterable[QaPair], names: Sequence[str]) -> Iterator[QaPair]:
