@@ -53,6 +53,22 @@ def answer_by_schema(body: Body) -> Any:
     return fill(body["response_format"]["json_schema"]["schema"], body["messages"][-1]["content"])
 
 
+class KeyCheck:
+    """Answers who has no key. (FastAPI's own middleware would end cut answers neatly.)"""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            if headers.get(b"authorization", b"").decode() != f"Bearer {KEY}":
+                refusal = error(401, "Incorrect API key provided", "invalid_api_key")
+                await refusal(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
 class FakeOpenAi:
     """The service; `address` is set while it is served.
 
@@ -90,19 +106,14 @@ class FakeOpenAi:
 
     def _make_app(self) -> FastAPI:
         app = FastAPI()
-        app.middleware("http")(self._check_key)
         app.post("/v1/chat/completions")(self._chat)
         app.post("/v1/files")(self._upload)
         app.get("/v1/files/{name}/content")(self._download)
         app.post("/v1/batches")(self._create_batch)
         app.get("/v1/batches")(self._list_batches)
         app.get("/v1/batches/{name}")(self._look_at_batch)
+        app.add_middleware(KeyCheck)
         return app
-
-    async def _check_key(self, request: Request, call_next: Any) -> Any:
-        if request.headers.get("Authorization") == f"Bearer {KEY}":
-            return await call_next(request)
-        return error(401, "Incorrect API key provided", "invalid_api_key")
 
     # Chat completions
 

@@ -197,7 +197,11 @@ class OpenAiModel:
         try:
             return ask_service()
         except openai.APIStatusError as error:
-            raise self._explain(error) from error
+            retry_after = read_retry_after(error.response.headers.get("Retry-After"))
+            message = _message_of(error)
+            raise self.explain(error.status_code, error.code or "", message, retry_after) from error
+        except (json.JSONDecodeError, openai.APIResponseValidationError) as error:
+            raise PassingFaultError(f"not the JSON of an answer ({error})", billed=True) from error
         except openai.APITimeoutError as error:
             raise PassingFaultError("no answer in time", billed=True) from error
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
@@ -250,10 +254,11 @@ class OpenAiModel:
         tokens_in, tokens_out = self.count_tokens(sent), self.count_tokens(answer.text)
         return replace(answer, tokens_in=tokens_in, tokens_out=tokens_out)
 
-    def _explain(self, error: openai.APIStatusError) -> Exception:
-        """What a status other than 200 means."""
-        status, code = error.status_code, str(error.code or "")
-        said = f"status {status}, {self._hide_key(_message_of(error))!r}"
+    def explain(
+        self, status: int, code: str, message: str, retry_after: float | None = None
+    ) -> Exception:
+        """What a status other than 200 means, with the code and the words of its body."""
+        said = f"status {status}, {self._hide_key(message)!r}"
         if code == "insufficient_quota":
             return BudgetSpent(f"{self.base_url}: the account has no credit left ({said})")
         if status in (401, 403):
@@ -262,13 +267,13 @@ class OpenAiModel:
                 f"that may use {self.name}"
             )
         if status in STATUSES_THAT_PASS or status >= 500:
-            return self._explain_passing(error, said)
-        if status == 404 and (code == "model_not_found" or "model" in said.lower()):
+            return self._explain_passing(said, retry_after)
+        if status == 404 and (code == "model_not_found" or "model" in message.lower()):
             return UnknownModel(
                 f"{self.base_url} has no model {self.name!r} ({said}); see its /models for names"
             )
         if status in (400, 413, 422) and (
-            code == "context_length_exceeded" or _TOO_LONG.search(said)
+            code == "context_length_exceeded" or _TOO_LONG.search(message)
         ):
             return TooLong(said)
         if status == 400 and code in _FILTERED:
@@ -278,8 +283,7 @@ class OpenAiModel:
             "service knows structured outputs"
         )
 
-    def _explain_passing(self, error: openai.APIStatusError, said: str) -> Exception:
-        retry_after = read_retry_after(error.response.headers.get("Retry-After"))
+    def _explain_passing(self, said: str, retry_after: float | None) -> Exception:
         if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
             return ServiceDown(
                 f"{self.base_url}: {said}; it asks to wait for {retry_after:,.0f} seconds: run "

@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS account (
     hits INTEGER NOT NULL, hit_tokens_in INTEGER NOT NULL, hit_tokens_out INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS batches (
-    id INTEGER PRIMARY KEY, intended_at INTEGER NOT NULL, file TEXT, name TEXT, state TEXT NOT NULL
+    id INTEGER PRIMARY KEY, intended_at INTEGER NOT NULL, tokens INTEGER NOT NULL,
+    file TEXT, name TEXT, state TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS waiting (
     key TEXT PRIMARY KEY, body TEXT NOT NULL, tries INTEGER NOT NULL, batch INTEGER
