@@ -26,6 +26,8 @@ def annotation(*texts: str) -> Annotation:
         ("Levels of miR-21 were higher in gastric cancer than in healthy tissue.", "expression"),
         ("High miR-21 foretells short survival in gastric cancer.", "biomarker"),
         ("miR-21 promotes the growth of gastric cancer cells.", "function"),
+        ("miR-21 is a tumour suppressor that governs expression of PTEN.", "function"),
+        ("miR-21 told patients apart, as a marker, with a sensitivity of 89%.", "biomarker"),
         ("Resistance to cisplatin rises with miR-21 in gastric cancer.", "treatment"),
         ("Maturation of miR-21 needs the enzyme Drosha in the nucleus.", "biogenesis"),
         ("A polymorphism of the miR-21 gene was seen in many families.", "variation"),

@@ -66,6 +66,7 @@ _CHANGED = (
 _DOES = (
     rf"@(?:\s(?:expression|levels?))?(?:\s(?:\w+ly|also|could|can|may|directly))*"
     rf"\s(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*(?<!ing)\b(?!\s(?:by|in|expression)\b)"
+    r"|@\s(?:is|was|as|acts\sas)\san?\s(?:\w+\s)?(?:tumou?r[\s-]suppress|onco)"
     rf"|(?:\b(?:{_CHANGED})\b[^,;]{{0,40}}@|@[^,;]{{0,25}}\b(?:{_CHANGED})\b)"
     rf"[^;]*\b(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*\b(?!\sby\b)"
 )
@@ -94,7 +95,7 @@ _KINDS = (
     ),
     _kind(
         "treatment",
-        r"\b(?:chemo|radio)?-?(?:resistan|sensiti[vz])\w+\b|\b\w*(?:platin|rubicin|taxel)\b"
+        r"\b(?:chemo|radio)?-?(?:resistan|sensiti[vz])\w+\b(?!\s(?:of\s\d|and\sspecificity))|\b\w*(?:platin|rubicin|taxel)\b"
         r"|\b(?:5-fluorouracil|5-FU|tamoxifen|gefitinib|chemotherap\w+|radiotherap\w+)\b",
         "How is this RNA linked to the response to treatment{of}?",
         "What does this RNA mean for treatment{of}?",
@@ -133,7 +134,7 @@ _KINDS = (
     _kind(
         "localisation",
         r"\b(?:exosom\w+|extracellular\svesicles?|secreted|nucle(?:us|ar|olus)|cytoplasm\w*"
-        r"|mitochondri\w+|locali[sz]\w+|located|chromosom\w+|locus)\b",
+        r"|locali[sz]\w+|located|chromosom\w+|locus)\b",
         "Where is this RNA found{of}?",
         "What is known about the localisation of this RNA{of}?",
     ),
@@ -167,7 +168,8 @@ _KINDS = (
 )
 
 _SITES = (
-    "acute adrenal advanced airway alcoholic allergic alzheimer aortic atherosclerotic atopic crohn huntington kawasaki "
+    "acute adrenal advanced airway alcoholic allergic alzheimer aortic atherosclerotic atopic "
+    "crohn huntington kawasaki "
     "autoimmune b-cell bile biliary bladder bone brain breast bronchial cardiac cardiovascular "
     "carotid cell cerebral cervical cholangio chronic clear colitis-associated colon colonic "
     "colorectal coronary artery cutaneous diabetic diffuse duct ductal embryonal endocrine "
