@@ -26,7 +26,7 @@ def ebi() -> FakeEbi:
 def service(ebi: FakeEbi) -> Iterator[EuropePmc]:
     with (
         serve(ebi.app) as address,
-        HttpClient(1000, timeout=0.3, attempts=3, sleep=lambda _: None) as client,
+        HttpClient(1000, timeout=1.0, attempts=3, sleep=lambda _: None) as client,
     ):
         yield EuropePmc(client, ebi.addresses(address)["RNAQA_EUROPEPMC_URL"])
 
@@ -146,6 +146,7 @@ def test_pages_of_a_search_end(
 
 @pytest.mark.parametrize("fault", ["429", "429 with Retry-After", "500", "html", "cut", "slow"])
 def test_faults_pass(fault: str, ebi: FakeEbi, service: EuropePmc) -> None:
+    ebi.slow_seconds = 1.5
     ebi.fail("search", fault)
     ebi.fail("status-update-search", fault)
     asked = known(ebi.papers[3])
