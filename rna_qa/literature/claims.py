@@ -123,7 +123,7 @@ _STOP_WORDS = (
     "with that this from were have been also which than then these those their there into such "
     "both between through during after before could would should may might will when where while "
     "being other more most some only very over under upon about play plays role roles important "
-    "key well known shown found associated show shows using used"
+    "key well known shown found associated show shows using used evidence suggests"
 )
 _STOP = frozenset(_STOP_WORDS.split())
 
