@@ -273,6 +273,13 @@ def test_rnas_without_papers_and_bad_ones_are_counted(tmp_path: Path) -> None:
     assert sum(counts["annotations"].values()) == 4
 
 
+def test_nothing_to_say_is_said(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    papers = write_lines(tmp_path / "papers.jsonl", [])
+    options = LiteratureOptions(rnas=str(files[0]), papers=str(papers))
+    with pytest.raises(ValueError, match="no RNA has a claim that stands"):
+        build(tmp_path / "out", options, ONE)
+
+
 def test_a_bad_line_is_shown(tmp_path: Path, files: tuple[Path, Path]) -> None:
     rnas = tmp_path / "rnas.jsonl"
     rnas.write_text(files[0].read_text() + '{"id": "x"}\n')

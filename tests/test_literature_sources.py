@@ -6,17 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fake_ebi import FakeEbi, small_ebi
 from loopback import serve
 from test_literature_pipeline import ONE, read_bytes, read_rows
-from test_literature_select_postgres import server  # noqa: F401
+from test_literature_select_postgres import HOTAIR, MIR21, server  # noqa: F401
 
 from rnagpt.rna_qa.cli import main
 from rnagpt.rna_qa.literature import pipeline
 from rnagpt.rna_qa.literature.pipeline import build
 from rnagpt.rna_qa.literature.settings import LiteratureOptions, Services
 
+# In place of the database's own, which are too short to say anything.
+ABSTRACTS = """
+UPDATE rnacen.litscan_article SET retracted = false, abstract = CASE pmcid
+    WHEN 'PMC1' THEN 'In glioma cells, miR-21 lowers the protein PDCD4 and slows their death.'
+    ELSE 'HOTAIR binds the complex PRC2 and silences genes of the locus HOXD in fibroblasts.'
+END WHERE pmcid IN ('PMC1', 'PMC2')
+"""
 HTTP = LiteratureOptions(source="http", clusters="kmers", test=0.3)
 
 
@@ -93,12 +101,15 @@ def test_postgres_ends_in_a_data_set(
     request: pytest.FixtureRequest, ebi: FakeEbi, tmp_path: Path
 ) -> None:
     database: Any = request.getfixturevalue("server")
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute(ABSTRACTS)
     services = Services(europe_pmc=Services.from_environment().europe_pmc, database=database.dsn)
     options = LiteratureOptions(source="postgres", clusters="kmers", test=0.3)
     out = tmp_path / "out"
     record = build(out, options, ONE, services)["record"]
     rows = read_rows(out, "annotations")
-    assert record["counts"]["corpus"]["rnas"] >= len(rows) > 0
+    assert {row["id"] for row in rows} == {MIR21, HOTAIR}
+    assert {row["organism"] for row in rows} == {"Homo sapiens"}
     assert "postgresql" not in json.dumps(record)
     assert "pfmegrnargs" not in (out / "README.md").read_text(encoding="utf-8")
     assert build(out, options, ONE, services)["done"] == []

@@ -53,6 +53,7 @@ def make_splits(build: Build, shards: int) -> Sidecar:
     """Give every RNA with claims its cluster and its split; done once for the same annotations.
 
     Raises:
+        ValueError: if there is no claim at all.
         RuntimeError: if something that must not lies in two splits, or the clustering fails.
     """
     path, made_of = splits_path(build.work), _fingerprint(build, shards)
@@ -60,6 +61,11 @@ def make_splits(build: Build, shards: int) -> Sidecar:
         return old
     options = build.options
     members = read_members(build, shards)
+    if not members:
+        raise ValueError(
+            "no RNA has a claim that stands, so there is nothing to split; `rna-qa status` says "
+            "how many RNAs, papers and claims each stage had, and why they were left out"
+        )
     unique = sorted({member.sequence for member in members})
     labels, method = cluster_sequences(unique, build.work / "clusters", options.clusters)
     cluster_of = dict(zip(unique, labels, strict=True))
