@@ -52,6 +52,7 @@ def make(fake: FakeOpenAi, tmp_path: Path) -> Iterator[Make]:
 
     def make_model(limit_usd: float | None = None, **options: Any) -> BatchModel:
         cache = RequestCache(tmp_path / "requests.sqlite")
+        cache._database.execute("PRAGMA synchronous = OFF")  # no power cuts here, but slow disks
         spending = Spending(cache, Prices(0.15, 0.60), limit_usd=limit_usd)
         model = OpenAiModel(
             MODEL, fake.base_url, KEY, cache, spending, attempts=3, sleep=lambda seconds: None
