@@ -229,7 +229,7 @@ def changed_settings(arguments: Any) -> dict[str, Any]:
 
 def _portable(value: Any) -> Any:
     """A folder by its name alone: where it lay on this machine tells a reader nothing."""
-    if isinstance(value, str) and Path(value).exists():
+    if isinstance(value, str) and (Path(value).exists() or Path(value).is_absolute()):
         return Path(value).name
     return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
 
