@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -149,7 +149,7 @@ def test_refusals_fail_at_once(address: str, client: HttpClient, status: int) ->
 def test_retry_after_is_obeyed(
     address: str, client: HttpClient, waits: list[float], form: str
 ) -> None:
-    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=17), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=17), usegmt=True)
     value = "17" if form == "seconds" else date
     Handler.replies = [say(429, b"", Retry_After=value), say()]
     assert client.get_json(address) == ANSWER

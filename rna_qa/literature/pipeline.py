@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +169,7 @@ def _begin(
 ) -> dict[str, Any]:
     """Compare with the last run, say what is different, and keep what is wanted now."""
     before, values = read_state(work), options.values()
-    today = datetime.now(timezone.utc).date().isoformat()
+    today = datetime.now(UTC).date().isoformat()
     # Files are what they are; services change from day to day.
     retrieved = None if options.source == "files" else today
     checked = None
