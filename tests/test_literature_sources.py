@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from fake_ebi import FakeEbi, small_ebi
+from fake_ebi import FakeEbi, FakePaper, small_ebi
 from loopback import serve
 from test_literature_pipeline import ONE, read_bytes, read_rows
 from test_literature_select_postgres import HOTAIR, MIR21, server  # noqa: F401
@@ -25,6 +25,13 @@ UPDATE rnacen.litscan_article SET retracted = false, abstract = CASE pmcid
     ELSE 'HOTAIR binds the complex PRC2 and silences genes of the locus HOXD in fibroblasts.'
 END WHERE pmcid IN ('PMC1', 'PMC2')
 """
+LENS = FakePaper(
+    "PMC200",
+    "200",
+    "miR-21 in the lens",
+    "In the lens, miR-21 lowers the protein PDCD4 and slows the death of cells.",
+    jobs={"mir-21": "title abstract"},
+)
 HTTP = LiteratureOptions(source="http", clusters="kmers", test=0.3)
 
 
@@ -32,6 +39,7 @@ HTTP = LiteratureOptions(source="http", clusters="kmers", test=0.3)
 def ebi(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEbi]:
     monkeypatch.setattr(pipeline, "REQUESTS_PER_SECOND", 1000.0)
     fake = small_ebi()
+    fake.papers.append(LENS)
     with serve(fake.app) as address:
         for name, value in fake.addresses(address).items():
             monkeypatch.setenv(name, value)
@@ -58,7 +66,7 @@ def test_http_ends_in_a_data_set(ebi: FakeEbi, tmp_path: Path) -> None:
 def test_faults_of_the_services_leave_no_trace(ebi: FakeEbi, tmp_path: Path) -> None:
     build(tmp_path / "calm", HTTP, ONE)
     for service in ("rnacentral", "rnacentral-litscan", "search"):
-        ebi.fail(service, "429 with Retry-After", "500")
+        ebi.fail(service, "429 with Retry-After")
     ebi.duplicate_pages = True
     build(tmp_path / "stormy", HTTP, ONE)
     calm, stormy = (read_bytes(tmp_path / name) for name in ("calm", "stormy"))
@@ -75,10 +83,8 @@ def test_a_later_retraction_redoes_what_it_touches(ebi: FakeEbi, tmp_path: Path)
     assert "select" not in done
     after = {row["id"]: row["claims"] for row in read_rows(out, "annotations")}
     assert not any("PMID:102" in claim["papers"] for c in after.values() for claim in c)
-    touched = {"URS000075C808_9606"}
-    assert {id: c for id, c in after.items() if id not in touched} == {
-        id: c for id, c in claims.items() if id not in touched
-    }
+    assert after.keys() == claims.keys() - {"URS000075C808_9606"}
+    assert all(claims[rna] == kept for rna, kept in after.items())
 
 
 def test_the_command_takes_http_where_no_database_answers(
