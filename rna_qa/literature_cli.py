@@ -103,7 +103,8 @@ def _add_source(group: Any) -> None:
     group.add_argument(
         "--check-retractions",
         action="store_true",
-        help="ask Europe PMC anew which papers are retracted, and redo what they touch",
+        help="ask Europe PMC anew (once a day at most) which papers are retracted, and redo what "
+        "they touch",
     )
     group.add_argument(
         "--licences",
@@ -218,7 +219,8 @@ def _add_running(group: Any) -> None:
         "--engine",
         choices=("local", "slurm", "ray"),
         default="local",
-        help="where shards of RNAs are worked on (default: local)",
+        help="where shards of RNAs are worked on (default: local); a language model is asked from "
+        "here in any case, so that one process keeps to the budget",
     )
     group.add_argument(
         "--engine-config",

@@ -57,7 +57,7 @@ def test_http_ends_in_a_data_set(ebi: FakeEbi, tmp_path: Path) -> None:
     assert not {"PMID:103", "PMID:104"} & kept  # retracted; no abstract
     record = result["record"]
     assert record["retrieved"] in (out / "README.md").read_text(encoding="utf-8")
-    assert record["services"] == ["127.0.0.1"] * 3
+    assert record["services"] == ["127.0.0.1"]
     asked = len(ebi.requests)
     assert build(out, HTTP, ONE)["done"] == []
     assert len(ebi.requests) == asked

@@ -79,8 +79,8 @@ def build(
 
     Args:
         stages: Those to do; each needs the ones before it done.
-        check_retractions: Ask Europe PMC anew which papers are retracted; only RNAs that such a
-            paper names are worked on again.
+        check_retractions: Ask Europe PMC anew which papers are retracted, once a day at most; only
+            RNAs that such a paper names are worked on again.
 
     Returns:
         ``done``: the stages that had something to do; ``record``: that of the finished data set,
@@ -94,7 +94,7 @@ def build(
     run, services = run or RunOptions(), services or Services.from_environment()
     _check_stages(stages)
     _refuse_foreign(out)
-    work = out / WORK
+    work = out.resolve() / WORK  # jobs elsewhere begin in another folder
     work.mkdir(parents=True, exist_ok=True)
     with _lock(work):
         remove_remains(work)
@@ -365,7 +365,8 @@ def _addresses(options: LiteratureOptions, services: Services) -> list[str]:
         return []
     used = ("database",) if options.source == "postgres" else ("ebi_search", "rnacentral")
     addresses = asdict(services)
-    return [urlsplit(addresses[name]).hostname or "" for name in (*used, "europe_pmc")]
+    hosts = [urlsplit(addresses[name]).hostname for name in (*used, "europe_pmc")]
+    return list(dict.fromkeys(host for host in hosts if host))
 
 
 def _prompts(options: LiteratureOptions) -> dict[str, str]:
