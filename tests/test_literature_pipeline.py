@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -418,11 +419,17 @@ def test_ctrl_c_stops_cleanly(files: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "rnagpt.rna_qa.cli", "literature", out, "--rnas", rnas]
     command += ["--papers", papers, "--shard-size", "4", "--workers", "2"]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run as a background job are given an ignored Ctrl-C, and would pass it on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not list(out.glob(".work/topics/*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the same command goes on from here" in said

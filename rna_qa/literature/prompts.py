@@ -16,9 +16,11 @@ from rnagpt.rna_qa.literature.language_model import Request
 from rnagpt.rna_qa.literature.records import Claim, Paper
 
 # Rises with any change of the texts or schemas: answers to older prompts are not taken for new.
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 # More names than these make the prompt longer, not the answer better.
 MOST_NAMES = 8
+# That one claim may name.
+MOST_PAPERS = 8
 CATEGORIES = (
     "function",
     "target",
@@ -49,7 +51,7 @@ Answer with claims, the most informative first. Of each claim:
 - "text": one sentence of at most 40 words that states one finding about the RNA, calls the RNA \
 by one of its names, and can be understood alone. Speak of the RNA, not of papers: never write \
 "the study shows", "the authors", "we".
-- "papers": the numbers of the papers that say so.
+- "papers": the numbers of the papers that say so, at most {MOST_PAPERS}.
 - "quote": 4 to 50 consecutive words of one of these papers, copied exactly, that prove the text.
 Use nothing but these papers. Genes, species, numbers, and what goes up or down must be as the \
 quote has them. Prefer function, targets, regulation, expression, disease and localisation over \
@@ -64,7 +66,7 @@ support. Of each claim:
 - "claim": its number.
 - "text": one sentence of at most 40 words that states one finding about the RNA, calls the RNA \
 by one of its names, and does not speak of papers or authors.
-- "papers": the numbers of the papers that say so.
+- "papers": the numbers of the papers that say so, at most {MOST_PAPERS}.
 - "quote": 4 to 50 consecutive words of one of these papers, copied exactly, that prove the text."""
 COMBINE_SYSTEM = f"""\
 You put facts about one RNA into the best order for a reader.
@@ -104,11 +106,11 @@ def _list_of(items: Mapping[str, Any]) -> dict[str, Any]:
 
 _CLAIM = ("text", "papers", "quote")
 _STRING, _INTEGER = {"type": "string"}, {"type": "integer"}
-CLAIMS_SCHEMA = _object(
-    claims=_list_of(_object(text=_STRING, papers=_list_of(_INTEGER), quote=_STRING))
-)
+# Small models count up for ever where nothing ends a list of numbers.
+_PAPERS = {**_list_of(_INTEGER), "maxItems": MOST_PAPERS}
+CLAIMS_SCHEMA = _object(claims=_list_of(_object(text=_STRING, papers=_PAPERS, quote=_STRING)))
 REPAIR_SCHEMA = _object(
-    claims=_list_of(_object(claim=_INTEGER, text=_STRING, papers=_list_of(_INTEGER), quote=_STRING))
+    claims=_list_of(_object(claim=_INTEGER, text=_STRING, papers=_PAPERS, quote=_STRING))
 )
 COMBINE_SCHEMA = _object(groups=_list_of(_list_of(_INTEGER)))
 QUESTIONS_SCHEMA = _object(
