@@ -168,9 +168,6 @@ def choose_trained(
             task_type="CAUSAL_LM",
         )
         trained = get_peft_model(model, config)
-        if Path(model_args.model_name_or_path).is_dir():
-            # A folder's name means nothing on another machine.
-            config.base_model_name_or_path = None
     # After PEFT, which freezes all but its own. In float32: bfloat16 loses small steps.
     model.model.projector.requires_grad_(not stage.freeze_projector).float()
     return trained
