@@ -30,7 +30,7 @@ def test_prices_are_those_of_openais_list() -> None:
     # $0.15 and $0.60 per million tokens: 12,000 read and 1,500 written are $0.0027.
     assert prices_of("gpt-4o-mini").cost(12_000, 1_500) == 0.0027 * USD
     assert prices_of("gpt-4o-mini-2024-07-18") == prices_of("gpt-4o-mini")
-    assert prices_of("gpt-4o-2024-08-06") == Prices(2.5, 10)
+    assert prices_of("gpt-4o-2024-08-06") is None  # another model, and not a release of gpt-4o-mini
     assert prices_of("SmolLM2") is None
     assert Prices(0.0000001, 0).cost(1, 0) == 1  # never rounded down
     with pytest.raises(ValueError, match="0 at least"):

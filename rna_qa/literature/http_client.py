@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any
 
 import httpx2
@@ -102,12 +101,7 @@ class HttpClient:
     def __enter__(self) -> HttpClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, method: str, url: str, **content: Any) -> Any:
@@ -155,7 +149,7 @@ def _read_json(url: str, response: httpx2.Response) -> Any:
     words = " ".join(response.text[: 2 * WORDS_OF_BODY].split())[:WORDS_OF_BODY]
     said = f"status {status}, {words!r}"
     if status >= 500 or status in STATUSES_THAT_PASS:
-        retry_after = _seconds(response.headers.get("Retry-After"))
+        retry_after = read_retry_after(response.headers.get("Retry-After"))
         if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
             advice = f"it asks to wait for {retry_after:,.0f} seconds: run again then to go on"
             raise ServiceError(url, said, advice, status)
@@ -179,7 +173,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return random.uniform(longest / 2, longest)
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def read_retry_after(retry_after: str | None) -> float | None:
     """Retry-After in seconds, given as such or as a date (RFC 9110, 10.2.3)."""
     if retry_after is None:
         return None
@@ -194,4 +188,4 @@ def _seconds(retry_after: str | None) -> float | None:
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
-__all__ = ["HttpClient", "ServiceError"]
+__all__ = ["HttpClient", "ServiceError", "read_retry_after"]

@@ -14,7 +14,7 @@ import httpx2
 import openai
 import tenacity
 
-from rnagpt.rna_qa.literature.http_client import _seconds as read_retry_after
+from rnagpt.rna_qa.literature.http_client import read_retry_after
 from rnagpt.rna_qa.literature.language_model import (
     BudgetSpent,
     Refused,

@@ -34,14 +34,8 @@ class Prices:
 
 
 FREE = Prices(0, 0)
-# https://platform.openai.com/docs/pricing; dated releases cost what their model costs.
-PRICES = {
-    "gpt-4o-mini": Prices(0.15, 0.60),
-    "gpt-4o": Prices(2.50, 10.00),
-    "gpt-4.1-nano": Prices(0.10, 0.40),
-    "gpt-4.1-mini": Prices(0.40, 1.60),
-    "gpt-4.1": Prices(2.00, 8.00),
-}
+# Only what was checked; for other models --prices. Dated releases cost what their model costs.
+PRICES = {"gpt-4o-mini": Prices(0.15, 0.60)}
 
 
 def prices_of(model: str) -> Prices | None:
