@@ -178,6 +178,13 @@ def _add_model(group: Any) -> None:
         help="of an OpenAI-compatible service: vLLM, llama.cpp, Ollama … (default: OpenAI)",
     )
     group.add_argument(
+        "--request-options",
+        type=_json_object,
+        metavar="JSON",
+        help="sent with every request, null leaves one out: "
+        """'{"temperature": null, "reasoning_effort": "low"}' (default: temperature 0, seed 0)""",
+    )
+    group.add_argument(
         "--budget", type=float, metavar="USD", help="stop before more than this is spent"
     )
     group.add_argument(
@@ -244,6 +251,16 @@ def _prices(text: str) -> tuple[float, float]:
             f"{text!r}; expected two numbers such as 0.15,0.60"
         ) from None
     return read, written
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"""{text!r}; expected JSON such as '{{"top_p": 0.9}}'""")
+    return value
 
 
 def _stages(text: str) -> tuple[str, ...]:
@@ -315,7 +332,7 @@ def _content_options(arguments: argparse.Namespace, services: Any) -> Literature
     source = arguments.source or ("files" if given else choose_source(arguments.out, services))
     same = (
         "rnas papers query limit require_mention seed max_topics token_budget claims_per_topic "
-        "language_model test validation clusters hub_papers shard_size"
+        "language_model request_options test validation clusters hub_papers shard_size"
     )
     return LiteratureOptions(
         source=source,

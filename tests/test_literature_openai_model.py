@@ -357,3 +357,28 @@ def test_a_schema_says_where_an_answer_differs(value: Any, words: str | None) ->
 
     problem = find_problem(value, SCHEMA)
     assert (problem is None) if words is None else re.search(words, problem or "")
+
+
+def test_options_of_a_request_are_sent_along_and_null_leaves_one_out(
+    make_model: Make, fake: FakeOpenAi
+) -> None:
+    seen = []
+    fake.fault_of = lambda body: seen.append(body) or ""
+    usual, other = make_model(), make_model(parameters={"seed": None, "repetition_penalty": 1.1})
+    request = make_request()
+    other.ask(request)
+    (body,) = seen
+    # A field that the openai package does not know reaches the service all the same.
+    assert (body["repetition_penalty"], body["temperature"]) == (1.1, 0.0)
+    assert "seed" not in body
+    assert other.key(request, other.body(request)) != usual.key(request, usual.body(request))
+
+
+def test_openai_itself_is_told_the_bound_by_its_newer_name(
+    cache: RequestCache,
+) -> None:
+    model = OpenAiModel("any", "https://api.openai.com/v1/", None, cache, Spending(cache))
+    body = model.body(make_request(max_tokens=77))
+    assert body["max_completion_tokens"] == 77
+    assert "max_tokens" not in body
+    assert model.bounds(body, "four")[1] == 77

@@ -437,3 +437,15 @@ def test_ctrl_c_stops_cleanly(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert not (out / "build.json").exists()
     time.sleep(1)
     assert str(out) not in os.popen("ps -eo args").read()
+
+
+def test_request_options_that_cannot_be_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["literature", str(tmp_path), "--rnas", "r", "--papers", "p"]
+    command += ["--language-model", "any", "--request-options"]
+    with pytest.raises(SystemExit):
+        main([*command, "temperature=1"])
+    assert "expected JSON" in capsys.readouterr().err
+    assert main([*command, '{"max_tokens": 9}']) == 1
+    assert "may not set max_tokens" in capsys.readouterr().err

@@ -38,6 +38,7 @@ LONGEST_RETRY_AFTER = 600.0  # seconds; who asks for more is asked again in anot
 WORDS_OF_BODY = 300  # characters of an answer that an error shows
 CHARACTERS_A_TOKEN = 4  # of English, about
 TOKENS_OF_TEMPLATE = 64  # more than a chat template adds to two messages
+OPENAI = "https://api.openai.com/v1"
 # The same answer to the same request, as far as the service can.
 PARAMETERS = {"temperature": 0.0, "seed": 0}
 # Request Timeout, Conflict, Too Early, Too Many Requests.
@@ -80,7 +81,8 @@ class OpenAiModel:
         base_url: The service's address, up to ``/v1``.
         api_key: None where the service asks for none.
         count_tokens: The tokens of a text; a quarter of its characters where it is not given.
-        parameters: Sent along; some models take no `temperature` or no `seed`.
+        parameters: Sent along, over PARAMETERS; null leaves one out, for models that take no
+            `temperature` or no `seed`.
         timeout: Seconds that an answer may take.
         sleep: Waits for so many seconds; tests give another.
     """
@@ -94,7 +96,7 @@ class OpenAiModel:
         spending: Spending,
         *,
         count_tokens: Callable[[str], int] | None = None,
-        parameters: Mapping[str, Any] = PARAMETERS,
+        parameters: Mapping[str, Any] | None = None,
         timeout: float = TIMEOUT,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
@@ -105,7 +107,11 @@ class OpenAiModel:
         self.spending = spending
         self._api_key = api_key
         self._count_tokens = count_tokens
-        self._parameters = dict(parameters)
+        sent_along = {**PARAMETERS, **(parameters or {})}
+        self._parameters = {name: value for name, value in sent_along.items() if value is not None}
+        # OpenAI's newer models know the new name alone, and other services often the old one.
+        is_openai = self.base_url == OPENAI
+        self._bound = "max_completion_tokens" if is_openai else "max_tokens"
         self._attempts = attempts
         self._sleep = sleep
         self.client = openai.OpenAI(
@@ -143,7 +149,7 @@ class OpenAiModel:
                 {"role": "system", "content": request.system},
                 {"role": "user", "content": request.user},
             ],
-            "max_tokens": request.max_tokens,
+            self._bound: request.max_tokens,
             "response_format": {
                 "type": "json_schema",
                 "json_schema": {
@@ -213,14 +219,14 @@ class OpenAiModel:
     def bounds(self, body: Mapping[str, Any], sent: str) -> tuple[int, int]:
         """The most tokens that a request can read and write."""
         # A token is one byte at least, of what is sent or of the template around it.
-        return len(sent.encode()) + TOKENS_OF_TEMPLATE, body["max_tokens"]
+        return len(sent.encode()) + TOKENS_OF_TEMPLATE, body[self._bound]
 
     def _send(self, key: str, body: dict[str, Any]) -> Answer:
         sent = json.dumps(body, ensure_ascii=False)
         return self._retry(lambda: self._send_once(key, body, sent))
 
     def _send_once(self, key: str, body: dict[str, Any], sent: str) -> Answer:
-        self.spending.await_turn(self.count_tokens(sent) + body["max_tokens"])
+        self.spending.await_turn(self.count_tokens(sent) + body[self._bound])
         attempt = self.spending.begin(key, *self.bounds(body, sent))
         try:
             answer = self.call_once(lambda: self._complete(key, body, sent))
@@ -238,8 +244,13 @@ class OpenAiModel:
         return answer
 
     def _complete(self, key: str, body: dict[str, Any], sent: str) -> Answer:
+        # The package takes no fields that only other services know, but in `extra_body`.
+        rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
         response = self.client.chat.completions.with_raw_response.create(
-            **body, extra_headers={"X-Client-Request-Id": key}
+            model=body["model"],
+            messages=body["messages"],
+            extra_body=rest,
+            extra_headers={"X-Client-Request-Id": key},
         )
         try:
             return self.count_usage(answer_of(json.loads(response.text)), sent)

@@ -16,7 +16,7 @@ from rnagpt.rna_qa.literature.language_model import Request
 from rnagpt.rna_qa.literature.records import Claim, Paper
 
 # Rises with any change of the texts or schemas: answers to older prompts are not taken for new.
-PROMPT_VERSION = "2"
+PROMPT_VERSION = "3"
 # More names than these make the prompt longer, not the answer better.
 MOST_NAMES = 8
 # That one claim may name.
@@ -106,8 +106,8 @@ def _list_of(items: Mapping[str, Any]) -> dict[str, Any]:
 
 _CLAIM = ("text", "papers", "quote")
 _STRING, _INTEGER = {"type": "string"}, {"type": "integer"}
-# Small models count up for ever where nothing ends a list of numbers.
-_PAPERS = {**_list_of(_INTEGER), "maxItems": MOST_PAPERS}
+# Small models count up for ever where nothing ends a list of numbers, or name no paper at all.
+_PAPERS = {**_list_of(_INTEGER), "minItems": 1, "maxItems": MOST_PAPERS}
 CLAIMS_SCHEMA = _object(claims=_list_of(_object(text=_STRING, papers=_PAPERS, quote=_STRING)))
 REPAIR_SCHEMA = _object(
     claims=_list_of(_object(claim=_INTEGER, text=_STRING, papers=_PAPERS, quote=_STRING))

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnagpt.rna_qa.literature.openai_model import OpenAiModel
+from rnagpt.rna_qa.literature.openai_model import OPENAI, OpenAiModel
 from rnagpt.rna_qa.literature.request_cache import RequestCache
 from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.spending import Prices, Spending, prices_of
-
-OPENAI = "https://api.openai.com/v1"
 
 
 def prices(options: LiteratureOptions, run: RunOptions) -> Prices | None:
@@ -45,7 +43,12 @@ def open_model(path: Path, options: LiteratureOptions, run: RunOptions) -> Itera
             tokens_per_minute=run.tokens_per_minute,
         )
         model = OpenAiModel(
-            options.language_model or "", run.base_url or OPENAI, key, cache, spending
+            options.language_model or "",
+            run.base_url or OPENAI,
+            key,
+            cache,
+            spending,
+            parameters=options.request_options,
         )
         try:
             yield model

@@ -18,6 +18,16 @@ MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
 CLUSTERS = ("auto", "cd-hit", "kmers")
 ENGINES = ("local", "slurm", "ray")
+# Of a request to a language model, what the build itself has to set.
+RESERVED_OPTIONS = {
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "n",
+    "response_format",
+    "stream",
+}
 
 EBI_SEARCH = "https://www.ebi.ac.uk/ebisearch/ws/rest"
 EUROPE_PMC = "https://www.ebi.ac.uk/europepmc/webservices/rest"
@@ -38,7 +48,8 @@ class LiteratureOptions:
     `rnas` and `papers` are files (source "files"); `query` is EBI Search's (source "http") or a
     part of a description (source "postgres"). `licences` are Europe PMC's terms ("cc0", "cc-by");
     none means papers of any licence. `token_budget` is the most tokens of abstracts in one request
-    to a language model. `test` and `validation` are shares of the RNAs; papers that more than
+    to a language model. `request_options` go with every request to it, over the usual ones; null
+    leaves one out. `test` and `validation` are shares of the RNAs; papers that more than
     `hub_papers` RNAs rest on do not tie those RNAs to one split.
 
     Raises:
@@ -58,6 +69,7 @@ class LiteratureOptions:
     token_budget: int = _of("topics", 12_000)
     mode: str = _of("annotate", "extractive")
     language_model: str | None = _of("annotate", None)
+    request_options: Mapping[str, Any] | None = _of("annotate", None)
     claims_per_topic: int = _of("annotate", 4)
     test: float = _of("splits", 0.06)
     validation: float = _of("splits", 0.03)
@@ -93,6 +105,12 @@ class LiteratureOptions:
             raise ValueError("extractive mode uses no language model: leave one of the two out")
         if self.mode != "extractive" and not self.language_model:
             raise ValueError(f"--mode {self.mode} needs --language-model NAME (and --base-url URL)")
+        if self.mode == "extractive" and self.request_options:
+            raise ValueError("--request-options are a language model's; extractive mode uses none")
+        if reserved := RESERVED_OPTIONS & (self.request_options or {}).keys():
+            raise ValueError(
+                f"--request-options may not set {', '.join(sorted(reserved))}: the build does"
+            )
 
     def _check_numbers(self) -> None:
         for option, least in (

@@ -219,11 +219,9 @@ def _version(name: str, mode: str) -> list[Any]:
 
 
 def _later_options(build: Build, name: str) -> dict[str, Any]:
-    options = build.options
-    if name == "questions":
-        return {"seed": options.seed, "language_model": options.language_model}
-    used = ("language_model", "claims_per_topic", "token_budget")
-    return {option: getattr(options, option) for option in used}
+    used = ["language_model", "request_options"]
+    used += ["seed"] if name == "questions" else ["claims_per_topic", "token_budget"]
+    return {option: getattr(build.options, option) for option in used}
 
 
 def _make_later(
