@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rnagpt.rna_qa.literature.annotate import annotate
-from rnagpt.rna_qa.literature.expected_requests import Expected, estimate
+from rnagpt.rna_qa.literature.annotate import annotate, divide
+from rnagpt.rna_qa.literature.expected_requests import NOTHING, Expected, expect
 from rnagpt.rna_qa.literature.language_model import (
     Postponed,
     Refused,
@@ -309,7 +309,7 @@ def test_an_empty_group_of_papers_asks_nothing() -> None:
     model = Scripted()
     made = annotate(RNA, Topics(RNA.id, ()), [], model, "ais")
     assert (made.claims, dict(model.asked)) == ((), {})
-    assert estimate(RNA, Topics(RNA.id, ()), [], "ais") == (0, 0, 0)
+    assert set(expect(RNA, []).values()) == {NOTHING}
 
 
 @pytest.mark.parametrize("mode", ["dnc", "ais"])
@@ -323,7 +323,10 @@ def test_the_estimate_is_near_what_is_sent(mode: str) -> None:
     made = run(model, mode, claims_per_topic=2)
     ask(RNA, made, model)
     requests = [request for kind in model.asked.values() for request in kind]
-    read = sum(model.count_tokens(request.system + request.user) for request in requests)
+    read = sum(
+        model.count_tokens(request.system + request.user + json.dumps(request.schema))
+        for request in requests
+    )
     answer = json.dumps({"claims": [claim_of({"paper": 1, "title": "A PTEN"})]})
     measured = Expected(
         faulty=0,
@@ -331,6 +334,8 @@ def test_the_estimate_is_near_what_is_sent(mode: str) -> None:
         claim=len(answer) / 4,
         text=len(made.claims[0].text) / 4,
     )
-    expected = estimate(RNA, TOPICS, PAPERS, mode, claims_per_topic=2, expected=measured)
-    assert expected.requests == len(requests)
-    assert expected.input_tokens == pytest.approx(read, rel=0.05)
+    pieces = divide(RNA, TOPICS, PAPERS, mode, model.count_tokens, 12_000, 2)
+    expected = expect(RNA, pieces, measured)
+    kinds = {kind: one.requests for kind, one in expected.items() if one.requests}
+    assert kinds == {kind: len(asked) for kind, asked in model.asked.items() if asked}
+    assert sum(one.input_tokens for one in expected.values()) == pytest.approx(read, rel=0.05)

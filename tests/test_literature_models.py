@@ -171,7 +171,7 @@ def test_answers_that_cannot_be_used_are_quarantined_and_counted(
 
 
 @pytest.mark.parametrize("mode", ["dnc", "ais"])
-def test_the_estimate_is_near_what_comes(
+def test_the_assumed_estimate_is_roughly_what_comes(
     options: LiteratureOptions, run: RunOptions, service: FakeOpenAi, tmp_path: Path, mode: str
 ) -> None:
     one = replace(options, mode=mode)
@@ -181,8 +181,8 @@ def test_the_estimate_is_near_what_comes(
     build(tmp_path, one, run)
     totals = read_totals(tmp_path / ".work")
     assert totals is not None
-    read = expected.by_mode[mode].input_tokens
-    assert read == pytest.approx(totals.tokens_in, rel=0.5)
+    # For less, see test_literature_estimate.py.
+    assert expected.by_mode[mode].input_tokens == pytest.approx(totals.tokens_in, rel=0.3)
     assert "gpt-4o-mini" not in expected.describe()
     assert "per 1,000 RNAs" in expected.describe()
 

@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rnagpt.rna_qa.literature import prompts
-from rnagpt.rna_qa.literature.annotate import (
-    CLAIMS_PER_TOPIC,
-    MOST_TO_COMBINE,
-    TOKEN_BUDGET,
-    Piece,
-    divide,
-)
+from rnagpt.rna_qa.literature.annotate import MOST_TO_COMBINE, Piece
 from rnagpt.rna_qa.literature.language_model import Request
 from rnagpt.rna_qa.literature.questions_of_claims import MOST_AT_ONCE
-from rnagpt.rna_qa.literature.records import Paper, Rna, Topics
+from rnagpt.rna_qa.literature.records import Rna
 
+# Kinds of requests (`Request.schema_name`), in the order in which an RNA's are sent: each is known
+# when those before it are answered.
+KINDS = ("claims", "repair", "combine", "questions")
 # Tokens of what stands around a claim's text in a request, and of a number in an order of claims.
 _FRAME, _NUMBER = 10, 3
 
 
-class Estimate(NamedTuple):
-    """What a language model would be sent and would answer, in tokens."""
+class Requests(NamedTuple):
+    """Requests to a language model, with the tokens that it reads and writes."""
 
-    requests: float
-    input_tokens: float
-    output_tokens: float
+    requests: float = 0.0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
 
-    def plus(self, requests: float, input_tokens: float, output_tokens: float) -> Estimate:
-        return Estimate(
-            self.requests + requests,
-            self.input_tokens + input_tokens,
-            self.output_tokens + output_tokens,
-        )
+    def plus(self, other: Requests) -> Requests:
+        return Requests(*(one + more for one, more in zip(self, other, strict=True)))
+
+    def times(self, factor: Requests) -> Requests:
+        return Requests(*(one * by for one, by in zip(self, factor, strict=True)))
+
+    def less(self, other: Requests) -> Requests:
+        """What is left when some are done; never below nothing."""
+        return Requests(*(max(0.0, one - done) for one, done in zip(self, other, strict=True)))
+
+
+NOTHING = Requests()
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a model makes of its requests: shares, and tokens. Measure them for your model.
+    """Assumptions on what a model makes of its requests: shares, and tokens.
 
     `made`: claims written, of those it may write; `faulty`: claims that fail the checks at first;
     `standing`: claims that stand in the end; `claim`, `text`, `question`: tokens of a claim, of its
@@ -56,74 +60,76 @@ class Expected:
     questions: float = 1.1
 
 
-def estimate(
+def expect(
     rna: Rna,
-    topics: Topics,
-    papers: Iterable[Paper],
-    mode: str,
-    *,
-    count_tokens: Callable[[str], int] | None = None,
-    token_budget: int = TOKEN_BUDGET,
-    claims_per_topic: int = CLAIMS_PER_TOPIC,
+    pieces: Sequence[Piece],
     expected: Expected = Expected(),
-) -> Estimate:
-    """The requests and tokens that an RNA's annotation and questions are expected to take.
+    count_tokens: Callable[[str], int] | None = None,
+) -> dict[str, Requests]:
+    """What an RNA's annotation and questions are expected to take, by kind of request.
 
     Requests for claims are counted as they will be sent; what depends on the answers (repairs, the
     order, questions) is counted by `expected`.
 
     Args:
+        pieces: Of the RNA's papers, as `annotate.divide` makes them.
         count_tokens: The tokens of a text; None counts four characters as one.
     """
-    count = count_tokens or _count_quarters
-    pieces = divide(rna, topics, papers, mode, count, token_budget, claims_per_topic)
-    total = Estimate(0, 0, 0)
-    claims = 0.0
+    count = count_tokens or count_quarters
+    total = dict.fromkeys(KINDS, NOTHING)
+    standing = 0.0
     for piece in pieces:
         made = expected.made * piece.most_claims
         request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
-        total = total.plus(1, _size(request, count), made * expected.claim)
-        total = total.plus(*_estimate_repair(rna, piece, made, count, expected))
-        claims += made * expected.standing
-    if not claims:
+        sent = Requests(1, request_size(request, count), made * expected.claim)
+        total["claims"] = total["claims"].plus(sent)
+        total["repair"] = total["repair"].plus(_expect_repair(rna, piece, made, count, expected))
+        standing += made * expected.standing
+    if not standing:
         return total
     if len(pieces) > 1:
-        total = total.plus(*_estimate_order(rna, claims, count, expected))
-    requests = math.ceil(claims / MOST_AT_ONCE)
-    empty = _size(prompts.ask_for_questions(rna.names, ()), count)
-    return total.plus(
-        requests,
-        requests * empty + claims * (expected.text + _FRAME),
-        claims * expected.questions * expected.question,
-    )
+        total["combine"] = _expect_order(rna, standing, count, expected)
+    total["questions"] = _expect_questions(rna, standing, count, expected)
+    return total
 
 
-def _estimate_repair(
+def _expect_repair(
     rna: Rna, piece: Piece, made: float, count: Callable[[str], int], expected: Expected
-) -> Estimate:
+) -> Requests:
     """One request for the faulty claims of a piece, if there is one, with the papers they name."""
     faulty = made * expected.faulty
     sent = 1 - (1 - expected.faulty) ** made
     papers = dict(enumerate(piece.papers[: math.ceil(faulty)], start=1))
-    read = _size(prompts.ask_for_repair(rna.names, papers, ()), count)
-    return Estimate(sent, sent * read + faulty * (expected.claim + _FRAME), faulty * expected.claim)
+    read = request_size(prompts.ask_for_repair(rna.names, papers, ()), count)
+    return Requests(sent, sent * read + faulty * (expected.claim + _FRAME), faulty * expected.claim)
 
 
-def _estimate_order(
+def _expect_order(
     rna: Rna, claims: float, count: Callable[[str], int], expected: Expected
-) -> Estimate:
+) -> Requests:
     requests = math.ceil(claims / MOST_TO_COMBINE)
-    empty = _size(prompts.ask_for_order(rna.names, ()), count)
+    empty = request_size(prompts.ask_for_order(rna.names, ()), count)
     read = requests * empty + claims * (expected.text + _FRAME)
-    return Estimate(requests, read, requests * _FRAME + claims * _NUMBER)
+    return Requests(requests, read, requests * _FRAME + claims * _NUMBER)
 
 
-def _size(request: Request, count: Callable[[str], int]) -> int:
-    return count(request.system) + count(request.user)
+def _expect_questions(
+    rna: Rna, claims: float, count: Callable[[str], int], expected: Expected
+) -> Requests:
+    requests = math.ceil(claims / MOST_AT_ONCE)
+    empty = request_size(prompts.ask_for_questions(rna.names, ()), count)
+    read = requests * empty + claims * (expected.text + _FRAME)
+    return Requests(requests, read, claims * expected.questions * expected.question)
 
 
-def _count_quarters(text: str) -> int:
+def request_size(request: Request, count: Callable[[str], int]) -> int:
+    """The tokens that a model reads of a request; the schema is read, and paid, as well."""
+    return count(request.system) + count(request.user) + count(json.dumps(request.schema))
+
+
+def count_quarters(text: str) -> int:
+    """The tokens of a text where nobody knows better: a quarter of its characters."""
     return math.ceil(len(text) / 4)
 
 
-__all__ = ["Estimate", "Expected", "estimate"]
+__all__ = ["KINDS", "NOTHING", "Expected", "Requests", "count_quarters", "expect", "request_size"]
