@@ -1,0 +1,1 @@
+"""How good RNA-GPT's answers are, and why one should believe them."""
