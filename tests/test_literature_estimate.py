@@ -164,7 +164,7 @@ def test_without_answers_it_assumes_and_says_so(
     assert not (tmp_path / ".work" / "requests.sqlite").exists()
     assert expected.answered["dnc"] == (0, 0, 0)
     assert expected.error is None
-    assert "no answers are kept: claims, repairs and questions are assumed" in expected.describe()
+    assert "no answers are kept: all that depends on them is assumed" in expected.describe()
     assert "--limit 50" in expected.describe()
 
 

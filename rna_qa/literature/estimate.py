@@ -39,6 +39,12 @@ from rnagpt.rna_qa.literature.stages import Build, read_groups
 
 FREE_STAGES = ("select", "papers", "topics")
 GROUPS = 20  # of the RNAs with kept answers: one after the other is left out for the error
+IN_WORDS = {
+    "claims": "claims",
+    "repair": "repairs",
+    "combine": "order of claims",
+    "questions": "questions",
+}
 HOW_TO_MEASURE = (
     "for a measured estimate do a part first, with --limit 50 (of files, their first 50 RNAs) or "
     "--budget 1, and estimate again: answers are kept, nothing is paid twice"
@@ -105,16 +111,16 @@ class Estimate:
         """What the figures rest on."""
         assumes = False
         for mode, measured in self.measured.items():
-            assumed = [kind for kind in KINDS if not measured[kind]]
+            assumed = [IN_WORDS[kind] for kind in KINDS if not measured[kind]]
             if not self.by_mode[mode].requests:
                 yield f"{mode}: asks nothing that another mode does not ask"
                 continue
-            assumes = assumes or bool(assumed)
+            assumes = assumes or not measured["questions"]
             if rnas := measured["claims"]:
                 rest = f"; assumed, not measured: {', '.join(assumed)}" if assumed else ""
                 yield f"{mode}: from the answers to {rnas:,} RNAs that are kept{rest}"
             else:
-                yield f"{mode}: no answers are kept: claims, repairs and questions are assumed"
+                yield f"{mode}: no answers are kept: all that depends on them is assumed"
         if assumes:
             yield HOW_TO_MEASURE
 
@@ -124,7 +130,10 @@ class Estimate:
             return
         each = 1000 * self.whole_usd / max(self.rnas, 1)
         batches = " in batches" if self.in_batches else ""
-        yield f"cost: ${self.usd:,.2f}{batches}, ${each:,.2f} per 1,000 RNAs"
+        yield (
+            f"cost{batches}: ${self.usd:,.2f} for what is left; the whole build takes "
+            f"${each:,.2f} per 1,000 RNAs"
+        )
         if self.error is not None:
             yield f"± {100 * self.error:.0f} %: two standard errors of the sample of kept answers"
 
@@ -212,7 +221,7 @@ def _sample(expected: Requests, replayed: Replayed) -> _Sample:
         counted=replayed.answered.input_tokens,
         counted_here=replayed.counted,
     )
-    if not replayed.is_answered:
+    if not replayed.is_answered or not (replayed.asked.requests or expected.requests):
         return known
     return known._replace(
         answered=1,
@@ -263,7 +272,7 @@ class _Tally:
         }
 
     def measured(self) -> dict[str, dict[str, int]]:
-        """RNAs of the sample that have all answers of a kind, by mode and kind."""
+        """RNAs of the sample that could ask of a kind and have all answers, by mode and kind."""
         return {
             mode: {kind: int(sums.sample().answered) for kind, sums in kinds.items()}
             for mode, kinds in self.kinds.items()
