@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rnagpt.rna_qa.literature import prompts
 from rnagpt.rna_qa.literature.annotate import annotate, divide
 from rnagpt.rna_qa.literature.expected_requests import NOTHING, Expected, expect
 from rnagpt.rna_qa.literature.language_model import (
@@ -339,3 +340,18 @@ def test_the_estimate_is_near_what_is_sent(mode: str) -> None:
     kinds = {kind: one.requests for kind, one in expected.items() if one.requests}
     assert kinds == {kind: len(asked) for kind, asked in model.asked.items() if asked}
     assert sum(one.input_tokens for one in expected.values()) == pytest.approx(read, rel=0.05)
+
+
+def test_a_paper_that_is_not_there_cannot_be_named() -> None:
+    claims = prompts.ask_for_claims(RNA.names, PAPERS[:3], 2).schema
+    papers = claims["properties"]["claims"]["items"]["properties"]["papers"]
+    assert papers == {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 3},
+        "minItems": 1,
+        "maxItems": 3,
+    }
+    written = {"text": "?", "papers": [2], "quote": "?"}
+    repair = prompts.ask_for_repair(RNA.names, {2: PAPERS[1], 5: PAPERS[2]}, [(written, "?")])
+    papers = repair.schema["properties"]["claims"]["items"]["properties"]["papers"]
+    assert papers["items"] == {"type": "integer", "minimum": 2, "maximum": 5}

@@ -16,7 +16,7 @@ from rnagpt.rna_qa.literature.language_model import Request
 from rnagpt.rna_qa.literature.records import Claim, Paper
 
 # Rises with any change of the texts or schemas: answers to older prompts are not taken for new.
-PROMPT_VERSION = "3"
+PROMPT_VERSION = "4"
 # More names than these make the prompt longer, not the answer better.
 MOST_NAMES = 8
 # That one claim may name.
@@ -106,12 +106,29 @@ def _list_of(items: Mapping[str, Any]) -> dict[str, Any]:
 
 _CLAIM = ("text", "papers", "quote")
 _STRING, _INTEGER = {"type": "string"}, {"type": "integer"}
-# Small models count up for ever where nothing ends a list of numbers, or name no paper at all.
-_PAPERS = {**_list_of(_INTEGER), "minItems": 1, "maxItems": MOST_PAPERS}
-CLAIMS_SCHEMA = _object(claims=_list_of(_object(text=_STRING, papers=_PAPERS, quote=_STRING)))
-REPAIR_SCHEMA = _object(
-    claims=_list_of(_object(claim=_INTEGER, text=_STRING, papers=_PAPERS, quote=_STRING))
-)
+
+
+def _papers(first: int, last: int) -> dict[str, Any]:
+    """Numbers of papers. Small models name none, or ones that are not there, or count for ever."""
+    number = {**_INTEGER, "minimum": first, "maximum": last}
+    return {**_list_of(number), "minItems": 1, "maxItems": min(MOST_PAPERS, last - first + 1)}
+
+
+def claims_schema(first: int, last: int) -> dict[str, Any]:
+    """Claims on papers of which the first and the last have these numbers."""
+    return _object(
+        claims=_list_of(_object(text=_STRING, papers=_papers(first, last), quote=_STRING))
+    )
+
+
+def repair_schema(first: int, last: int) -> dict[str, Any]:
+    """The same, each with the number of the claim that it takes the place of."""
+    papers = _papers(first, last)
+    return _object(
+        claims=_list_of(_object(claim=_INTEGER, text=_STRING, papers=papers, quote=_STRING))
+    )
+
+
 COMBINE_SCHEMA = _object(groups=_list_of(_list_of(_INTEGER)))
 QUESTIONS_SCHEMA = _object(
     questions=_list_of(
@@ -124,15 +141,15 @@ QUESTIONS_SCHEMA = _object(
     )
 )
 _PROMPTS = {
-    "claims": (CLAIMS_SYSTEM, CLAIMS_SCHEMA),
-    "repair": (REPAIR_SYSTEM, REPAIR_SCHEMA),
+    "claims": (CLAIMS_SYSTEM, claims_schema(1, 1)),
+    "repair": (REPAIR_SYSTEM, repair_schema(1, 1)),
     "combine": (COMBINE_SYSTEM, COMBINE_SCHEMA),
     "questions": (QUESTIONS_SYSTEM, QUESTIONS_SCHEMA),
 }
 
 
 def prompt_hashes() -> dict[str, str]:
-    """The SHA-256 of each prompt: its system message, schema and version."""
+    """The SHA-256 of each prompt: its system message, schema (of one paper) and version."""
     return {
         name: hashlib.sha256(_json([PROMPT_VERSION, system, schema]).encode()).hexdigest()
         for name, (system, schema) in _PROMPTS.items()
@@ -146,7 +163,8 @@ def ask_for_claims(names: Sequence[str], papers: Sequence[Paper], most_claims: i
         "most_claims": most_claims,
         "papers": [_paper(number, paper) for number, paper in enumerate(papers, start=1)],
     }
-    return _request("claims", data, most_claims * _TOKENS_OF_CLAIM)
+    tokens = most_claims * _TOKENS_OF_CLAIM
+    return _request("claims", data, tokens, claims_schema(1, max(1, len(papers))))
 
 
 def ask_for_repair(
@@ -167,23 +185,25 @@ def ask_for_repair(
             for number, (written, fault) in enumerate(faulty, start=1)
         ],
     }
-    return _request("repair", data, len(faulty) * _TOKENS_OF_CLAIM)
+    schema = repair_schema(min(papers, default=1), max(papers, default=1))
+    return _request("repair", data, len(faulty) * _TOKENS_OF_CLAIM, schema)
 
 
 def ask_for_order(names: Sequence[str], claims: Sequence[Claim]) -> Request:
     """Ask for the order of claims, and which say the same; they are numbered from 1."""
     data = {"names": list(names[:MOST_NAMES]), "claims": _number_claims(claims)}
-    return _request("combine", data, len(claims) * _TOKENS_OF_NUMBER)
+    return _request("combine", data, len(claims) * _TOKENS_OF_NUMBER, COMBINE_SCHEMA)
 
 
 def ask_for_questions(names: Sequence[str], claims: Sequence[Claim]) -> Request:
     """Ask for questions that claims answer; claims are numbered from 1."""
     data = {"names": list(names[:MOST_NAMES]), "claims": _number_claims(claims)}
-    return _request("questions", data, 2 * len(claims) * _TOKENS_OF_QUESTION)
+    tokens = 2 * len(claims) * _TOKENS_OF_QUESTION
+    return _request("questions", data, tokens, QUESTIONS_SCHEMA)
 
 
-def _request(name: str, data: Mapping[str, Any], tokens: int) -> Request:
-    system, schema = _PROMPTS[name]
+def _request(name: str, data: Mapping[str, Any], tokens: int, schema: Mapping[str, Any]) -> Request:
+    system, _ = _PROMPTS[name]
     most = tokens + _TOKENS_OF_FRAME
     return Request(system, _json(data), schema, name, most, PROMPT_VERSION)
 
