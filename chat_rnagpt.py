@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from transformers import (
     BatchFeature,
     Cache,
     DynamicCache,
+    LogitsProcessor,
+    LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
     TextIteratorStreamer,
@@ -44,6 +47,9 @@ class Answer:
         question: the question as given.
         answer: the model's words.
         complete: False where `max_new_tokens` or the context's end cut the answer short.
+        log_probability: the natural logarithm of the answer's probability: the sum over its
+            tokens, the one that ends it included.
+        confidence: how likely the answer is right, from 0 to 1; `confidence_of` says by what.
     """
 
     record: int
@@ -53,6 +59,8 @@ class Answer:
     question: str
     answer: str
     complete: bool
+    log_probability: float
+    confidence: float | None
 
 
 def load_processor(name_or_path: str) -> RnaGptProcessor:
@@ -96,6 +104,23 @@ def _check_model_type(name_or_path: str) -> None:
         )
 
 
+def confidence_of(config: RnaGptConfig, log_probability: float, complete: bool) -> float | None:
+    """How likely an answer is right, by Platt's scaling (1999) of its log-probability.
+
+    The model's configuration holds the two numbers, fitted to greedy answers to the questions that
+    `evaluate_sft.py` asks; for questions of another kind they are a guess.
+
+    Returns:
+        From 0 to 1; for an answer that declines, how likely it is right to decline. None where the
+        model was not calibrated, and for an answer that was cut short.
+    """
+    if config.confidence_scale is None or config.confidence_bias is None or not complete:
+        return None
+    logit = config.confidence_scale * log_probability + config.confidence_bias
+    # The sigmoid, in the form that overflows nowhere.
+    return 0.5 + 0.5 * math.tanh(logit / 2)
+
+
 class RnaChat:
     """A conversation about one or several RNAs.
 
@@ -106,6 +131,8 @@ class RnaChat:
     Attributes:
         messages: the conversation so far, as the processor's chat template takes it. An answer that
             was stopped is in it as far as it came; a question that raised is not.
+        confidence: of the last answer, as `confidence_of` gives it; None before there is one and
+            while another is being written.
 
     Example:
         >>> chat = RnaChat.from_pretrained("./rna-gpt-mini")
@@ -118,6 +145,7 @@ class RnaChat:
         self.model = model
         self.processor = processor
         self.messages: list[dict[str, Any]] = []
+        self.confidence: float | None = None
         self._new_rnas: list[CleanedRna] = []
         self._cache: Cache | None = None
         self._cached_ids: list[int] = []
@@ -181,6 +209,7 @@ class RnaChat:
             self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
         )
         errors: list[BaseException] = []
+        self.confidence = None
         self._stopped.clear()
         self._worker = threading.Thread(
             target=self._answer, args=(turn, inputs, options, streamer, errors), daemon=True
@@ -198,6 +227,7 @@ class RnaChat:
         if self._worker is not None:
             self._worker.join()
         self.messages = []
+        self.confidence = None
         self._new_rnas = []
         self._forget_cache()
 
@@ -224,10 +254,11 @@ class RnaChat:
         """Write the answer to the streamer and the turn to the conversation; errors to the list."""
         prompt_length = inputs["input_ids"].shape[1]
         stop = StoppingCriteriaList([_StopWhenSet(self._stopped)])
+        tokens = _TokenProbabilities()
         try:
             outputs = self.model.generate(
                 **self._without_cached(inputs, _rnas_of([*self.messages, turn])),
-                **options,
+                **tokens.noted_in(options),
                 streamer=streamer,
                 stopping_criteria=stop,
                 return_dict_in_generate=True,
@@ -235,6 +266,8 @@ class RnaChat:
             ids = outputs.sequences[0].tolist()
             answer = self.processor.tokenizer.decode(ids[prompt_length:], skip_special_tokens=True)
             self.messages += [turn, {"role": "assistant", "content": answer}]
+            written = tokens.read(outputs.sequences[:, prompt_length:], options["eos_token_id"])
+            self.confidence = confidence_of(self.model.config, *written[0])
             # Not all: one may have been added while this answer was written.
             del self._new_rnas[: len(_rnas_of([turn]))]
             self._cache = outputs.past_key_values
@@ -364,7 +397,9 @@ class _Prompt:
             raise ValueError(f"{self.name}: {error}") from error
         self.length = inputs["input_ids"].shape[1]
 
-    def answered(self, answer: str, complete: bool) -> Answer:
+    def answered(
+        self, answer: str, log_probability: float, complete: bool, confidence: float | None
+    ) -> Answer:
         return Answer(
             record=self.record,
             name=self.name,
@@ -373,6 +408,8 @@ class _Prompt:
             question=self.question,
             answer=answer.strip(),
             complete=complete,
+            log_probability=log_probability,
+            confidence=confidence,
         )
 
 
@@ -419,13 +456,16 @@ def _answer_batch(
         inputs.pop("rna_input_ids"),
         inputs["rna_attention_mask"],
     )
-    sequences = model.generate(**inputs, rna_hidden_states=rna_hidden_states, **options)
-    ends = set(_end_tokens(model, processor))
-    new_ids = sequences[:, inputs["input_ids"].shape[1] :].tolist()
+    tokens = _TokenProbabilities()
+    sequences = model.generate(
+        **inputs, rna_hidden_states=rna_hidden_states, **tokens.noted_in(options)
+    )
+    new_ids = sequences[:, inputs["input_ids"].shape[1] :]
     texts = processor.tokenizer.batch_decode(new_ids, skip_special_tokens=True)
+    written = tokens.read(new_ids, options["eos_token_id"])
     return [
-        prompt.answered(text, complete=not ends.isdisjoint(ids))
-        for prompt, text, ids in zip(batch, texts, new_ids, strict=True)
+        prompt.answered(text, *how, confidence_of(model.config, *how))
+        for prompt, text, how in zip(batch, texts, written, strict=True)
     ]
 
 
@@ -455,6 +495,44 @@ class _OnceEncoder:
 
     def forget_before(self, record: int) -> None:
         self.outputs = {known: self.outputs[known] for known in self.outputs if known >= record}
+
+
+class _TokenProbabilities(LogitsProcessor):
+    """Notes how likely each token of the answers is, and changes nothing.
+
+    It keeps one number a token; `output_logits` would keep one for every word of the vocabulary.
+    """
+
+    def __init__(self) -> None:
+        self._noted: list[torch.Tensor] = []
+        self._next: torch.Tensor | None = None
+
+    def noted_in(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options for `generate`, this one last among the logits processors given."""
+        given = options.get("logits_processor") or []
+        return {**options, "logits_processor": LogitsProcessorList([*given, self])}
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        # A step learns which token the one before it has chosen.
+        self._note(input_ids[:, -1])
+        self._next = scores.log_softmax(-1)
+        return scores
+
+    def read(self, new_ids: torch.Tensor, ends: int | list[int]) -> list[tuple[float, bool]]:
+        """Log-probability of each answer, and whether it is complete, from tokens (batch, new)."""
+        if len(self._noted) < new_ids.shape[1]:
+            self._note(new_ids[:, -1])
+        # On an accelerator some steps may have been taken too many, and taken back.
+        noted = torch.stack(self._noted[: new_ids.shape[1]], dim=1)
+        ended = torch.isin(new_ids, new_ids.new_tensor(ends))
+        padding = ended.cumsum(1) - ended.long() > 0
+        sums = noted.masked_fill(padding, 0.0).sum(1)
+        return list(zip(sums.tolist(), ended.any(1).tolist(), strict=True))
+
+    def _note(self, tokens: torch.Tensor) -> None:
+        if self._next is not None:
+            self._noted.append(self._next.gather(1, tokens.unsqueeze(1)).squeeze(1))
+        self._next = None
 
 
 class _StopWhenSet(StoppingCriteria):
@@ -539,4 +617,4 @@ def _is_plain(cache: Cache | None) -> bool:
     return all(type(layer) is DynamicLayer for layer in layers)
 
 
-__all__ = ["Answer", "RnaChat", "answer_questions", "load_model", "load_processor"]
+__all__ = ["Answer", "RnaChat", "answer_questions", "confidence_of", "load_model", "load_processor"]

@@ -1,5 +1,6 @@
 """Configuration of RNA-GPT: an RNA encoder, a projection and a causal language model."""
 
+import math
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -81,6 +82,10 @@ class RnaGptConfig(PreTrainedConfig):
             so it may lie beyond the language model's vocabulary. Default: the first id beyond it.
         rna_cls_token_id: Token that the encoder wants before a sequence, or None.
         rna_eos_token_id: Token that the encoder wants after a sequence, or None.
+        confidence_scale: With `confidence_bias`, the confidence in an answer is sigmoid(scale · its
+            tokens' log-probability + bias). Both are fitted to answers about validation RNAs; None
+            where nobody has done so.
+        confidence_bias: See `confidence_scale`.
 
     Raises:
         ValueError: for a value that does not fit, with the name of its field.
@@ -102,6 +107,8 @@ class RnaGptConfig(PreTrainedConfig):
     rna_token_id: int | None = None
     rna_cls_token_id: int | None = 0
     rna_eos_token_id: int | None = 2
+    confidence_scale: float | None = None
+    confidence_bias: float | None = None
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -114,6 +121,7 @@ class RnaGptConfig(PreTrainedConfig):
         self.tie_word_embeddings = bool(getattr(text, "tie_word_embeddings", False))
         super().__post_init__(**kwargs)
         self._check_sizes()
+        self._check_confidence()
         self._check_encoder(rna)
         _check_language_model(text)
 
@@ -154,6 +162,15 @@ class RnaGptConfig(PreTrainedConfig):
             raise ValueError(
                 f"rna_window_overlap ({self.rna_window_overlap} nt) must be smaller than "
                 f"rna_window_length ({self.rna_window_length} nt)."
+            )
+
+    def _check_confidence(self) -> None:
+        fitted = {name: getattr(self, name) for name in ("confidence_scale", "confidence_bias")}
+        given = [value for value in fitted.values() if value is not None]
+        if len(given) == 1 or not all(map(math.isfinite, given)):
+            raise ValueError(
+                "confidence_scale and confidence_bias are two finite numbers fitted together, or "
+                f"both None; got {fitted}."
             )
 
     def _check_encoder(self, encoder: PreTrainedConfig) -> None:

@@ -1,5 +1,6 @@
 """Conversations: the kept cache against a full run, stopping, batches against single questions."""
 
+import math
 import threading
 import time
 
@@ -8,7 +9,14 @@ import torch
 from conftest import make_model, make_processor, make_question, make_rna
 from transformers import DynamicCache, MistralConfig
 
-from rnagpt.chat_rnagpt import RnaChat, answer_questions, load_model, load_processor
+from rnagpt.chat_rnagpt import (
+    RnaChat,
+    answer_questions,
+    confidence_of,
+    load_model,
+    load_processor,
+)
+from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
 
 NEVER_ENDS = {"eos_token_id": -1}
@@ -389,3 +397,128 @@ def test_loads_a_folder_and_refuses_another_kind_of_model(tiny, tmp_path):
             load(str(tmp_path / "llama"))
         with pytest.raises(OSError, match="no-such-folder"):
             load(str(tmp_path / "no-such-folder"))
+
+
+CALIBRATION = {"confidence_scale": 0.01, "confidence_bias": 0.5}
+
+
+@pytest.fixture
+def calibrated(tiny):
+    """The tiny model, whose configuration is put back afterwards."""
+    model, processor = tiny["llama-3"]
+    for name, value in CALIBRATION.items():
+        setattr(model.config, name, value)
+    yield model, processor
+    for name in CALIBRATION:
+        setattr(model.config, name, None)
+
+
+def log_probability(model, processor, rna, question, end=None, **options):
+    """Of an answer's tokens up to its end, by one teacher-forced run; and whether the end came."""
+    inputs = processor.apply_chat_template(
+        [make_question([rna], question)], add_generation_prompt=True, tokenize=True
+    )
+    start = inputs["input_ids"].shape[1]
+    inputs["input_ids"] = model.generate(
+        **inputs, do_sample=False, eos_token_id=end, max_new_tokens=24, **options
+    )
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    with torch.no_grad():
+        steps = model(**inputs).logits[0].log_softmax(-1)
+    ids = inputs["input_ids"][0].tolist()
+    total = sum(float(steps[place - 1, ids[place]]) for place in range(start, len(ids)))
+    return total, ids[-1] == end
+
+
+def an_end(model, processor):
+    """A token that ends some of the answers below early, so that others are padded."""
+    prompt = processor.apply_chat_template(
+        [make_question([make_rna(20)], "What is this RNA?")],
+        add_generation_prompt=True,
+        tokenize=True,
+    )
+    return int(model.generate(**prompt, do_sample=False, max_new_tokens=6, eos_token_id=-1)[0, -1])
+
+
+def test_log_probability_and_confidence_of_a_batch_equal_single_full_runs(calibrated):
+    model, processor = calibrated
+    rnas = [make_rna(length, seed) for seed, length in enumerate([20, 45, 9])]
+    end = an_end(model, processor)
+    answers = list(
+        answer_questions(
+            model,
+            processor,
+            rnas,
+            ["What is this RNA?", "Where?"],
+            batch_size=3,
+            max_new_tokens=24,
+            eos_token_id=end,
+        )
+    )
+    wanted = [
+        log_probability(model, processor, rna, question, end)
+        for rna in rnas
+        for question in ("What is this RNA?", "Where?")
+    ]
+    assert [answer.complete for answer in answers] == [complete for _, complete in wanted]
+    assert {complete for _, complete in wanted} == {True, False}
+    for answer, (expected, complete) in zip(answers, wanted, strict=True):
+        assert answer.log_probability == pytest.approx(expected, abs=1e-3)
+        sigmoid = 1 / (1 + math.exp(-(0.01 * expected + 0.5)))
+        assert answer.confidence == (pytest.approx(sigmoid, abs=1e-5) if complete else None)
+
+
+def test_confidence_of_a_conversation_is_of_its_last_answer(calibrated):
+    model, processor = calibrated
+    end = an_end(model, processor)
+    chat = RnaChat(model, processor)
+    assert chat.confidence is None
+    chat.add_rna(make_rna(20))
+    ask(chat, "What is this RNA?", max_new_tokens=24, eos_token_id=end)
+    expected, complete = log_probability(model, processor, make_rna(20), "What is this RNA?", end)
+    assert complete
+    assert chat.confidence == pytest.approx(1 / (1 + math.exp(-(0.01 * expected + 0.5))), abs=1e-5)
+    ask(chat, "Where?", max_new_tokens=2, **NEVER_ENDS)
+    assert chat.confidence is None  # cut short
+    chat.reset()
+    assert chat.confidence is None
+
+
+def test_temperature_changes_what_is_drawn_and_not_how_it_is_weighed(tiny):
+    model, processor = tiny["chatml"]
+    options = {"max_new_tokens": 1, "do_sample": True, "top_k": 1, "temperature": 0.01}
+    drawn, greedy = (
+        next(answer_questions(model, processor, [make_rna(20)], ["What?"], **given))
+        for given in (options, {"max_new_tokens": 1})
+    )
+    assert drawn.log_probability == greedy.log_probability < -0.01
+
+
+def test_a_logits_processor_that_is_given_still_works(tiny):
+    model, processor = tiny["chatml"]
+
+    def only_token_five(input_ids, scores):
+        return torch.full_like(scores, -torch.inf).index_fill(1, torch.tensor([5]), 0.0)
+
+    answer = next(
+        answer_questions(
+            model,
+            processor,
+            [make_rna(20)],
+            ["What?"],
+            max_new_tokens=3,
+            logits_processor=[only_token_five],
+        )
+    )
+    assert answer.answer == processor.tokenizer.decode([5, 5, 5]).strip()
+    assert answer.log_probability == 0
+
+
+@pytest.mark.parametrize(
+    ("log_probability", "complete", "expected"),
+    [(0.0, True, 1 / (1 + math.exp(-0.5))), (-50.0, True, 0.5), (-1e9, True, 0), (0, False, None)],
+)
+def test_confidence_of_an_answer(log_probability, complete, expected):
+    assert confidence_of(RnaGptConfig(), log_probability, complete) is None  # not calibrated
+    given = confidence_of(RnaGptConfig(**CALIBRATION), log_probability, complete)
+    assert given == (None if expected is None else pytest.approx(expected))
