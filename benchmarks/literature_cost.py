@@ -22,7 +22,6 @@ import platform
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +56,8 @@ copies a sentence of each paper into a claim, and gets some of them wrong. So cl
 lengths of answers, are not a model's, and the dollars are no promise. What is measured is the
 machinery: the requests, the size of the prompts, what is not sent twice, and the error of the
 estimate. A token is four characters of a request, its JSON schema included; prices are those of
-{model}.
+{model}. Requests and tokens are those sent, so shared ones count once; claims are those
+kept, of all RNAs.
 
 "Kept answers" are those to the first {pilot} RNAs of the file, built before in the same folder.
 "Dollars left" leaves out what these had cost, which is known. "Stated" is what the estimate says
@@ -67,15 +67,11 @@ of its error, two standard errors.
 
 @dataclass(frozen=True)
 class Measured:
-    """A build's cost in one mode, and what was said of it before and after a pilot.
-
-    `seconds` is what the estimate of the finished build takes: it goes through all answers.
-    """
+    """A build's cost in one mode, and what was said of it before and after a pilot."""
 
     totals: Totals
     papers: int
     claims: int
-    seconds: float
     unmeasured: Estimate
     piloted: Estimate
 
@@ -116,10 +112,7 @@ def measure(options: LiteratureOptions, run: RunOptions, folder: Path, pilot: in
     counts = {stage.name: stage.counts for stage in status.stages}
     claims = counts[f"annotate-{options.mode}"]["claims kept"]
     papers = status.corpus["papers_kept"]
-    start = time.monotonic()
-    assert estimate(whole, options, run, services).usd == 0
-    seconds = time.monotonic() - start
-    return Measured(totals_of(whole), papers, claims, seconds, unmeasured, piloted)
+    return Measured(totals_of(whole), papers, claims, unmeasured, piloted)
 
 
 def totals_of(out: Path) -> Totals:
@@ -143,9 +136,8 @@ def report_on(
     first = by_mode[MODES[0]]
     rnas = first.unmeasured.rnas
     size = (
-        f"{rnas:,} RNAs with papers ({first.papers:,}), of which {first.unmeasured.shared:,} share "
-        f"names and papers with another;\n--token-budget {options.token_budget:,}. Going through all "
-        f"kept answers took the estimate {1000 * first.seconds / rnas:.0f} ms an RNA (dnc)."
+        f"{rnas:,} RNAs with papers, {first.unmeasured.shared:,} of which share names and papers "
+        f"with another; {first.papers:,} papers;\n--token-budget {options.token_budget:,}."
     )
     return format_tables(by_mode, both, pilot), size
 

@@ -32,6 +32,7 @@ from rnagpt.rna_qa.literature.pipeline import (
     num_shards,
     read_state,
 )
+from rnagpt.rna_qa.literature.records import Paper, Rna, Topics
 from rnagpt.rna_qa.literature.service import prices
 from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions, Services
 from rnagpt.rna_qa.literature.spending import BATCH_SHARE, Prices
@@ -196,10 +197,10 @@ class _Kind:
 
     def add(self, expected: Requests, replayed: Replayed | None, group: int | None) -> None:
         """Add an RNA; `replayed` is None where its requests are not known, `group` if no answer."""
-        replayed_or_none = replayed or Replayed()
-        self.answered = self.answered.plus(replayed_or_none.answered)
+        done = replayed.answered if replayed else NOTHING
+        self.answered = self.answered.plus(done)
         if replayed is None or not replayed.is_answered:
-            self.partly = self.partly.plus(replayed_or_none.answered)
+            self.partly = self.partly.plus(done)
             self.open = self.open.plus(expected)
         if replayed is not None and group is not None:
             self.groups[group] = self.groups[group].plus(_sample(expected, replayed))
@@ -335,36 +336,43 @@ def estimate(
 
 def _tally(one: Build, kept: KeptAnswers | None) -> tuple[int, int, _Tally]:
     """All RNAs, those of them that share their requests with another, and the sums."""
-    options = one.options
-    tally = _Tally(options.modes)
+    tally = _Tally(one.options.modes)
     seen: set[int] = set()
     rnas = shared = 0
     count = kept.count_tokens if kept else count_quarters
-    for shard in range(num_shards(one)):
-        for rna, topics, papers in read_groups(one, shard):
-            rnas += 1
-            is_new = False
-            for mode in options.modes:
-                pieces = divide(
-                    rna,
-                    topics,
-                    papers,
-                    mode,
-                    count,
-                    options.token_budget,
-                    options.claims_per_topic,
-                )
-                # Equal names and pieces make equal requests, which are sent once; so do both modes
-                # where an RNA's papers are one group.
-                work = hash((rna.names, *(_identity(piece) for piece in pieces)))
-                if work in seen:
-                    continue
+    for rna, topics, papers in _read_all_groups(one):
+        new = {}
+        for mode in one.options.modes:
+            pieces = _divide(rna, topics, papers, mode, one.options, count)
+            # Equal names and pieces make equal requests, which are sent once; so do both modes
+            # where an RNA's papers are one group.
+            work = hash((rna.names, *(_identity(piece) for piece in pieces)))
+            if work not in seen:
                 seen.add(work)
-                is_new = True
-                replayed = kept.replay(rna, topics, papers, mode, options) if kept else {}
-                tally.add(mode, expect(rna, pieces, count_tokens=count), replayed)
-            shared += not is_new
+                new[mode] = pieces
+        rnas += 1
+        shared += not new
+        for mode, pieces in new.items():
+            replayed = kept.replay(rna, topics, papers, mode, one.options) if kept else {}
+            tally.add(mode, expect(rna, pieces, count_tokens=count), replayed)
     return rnas, shared, tally
+
+
+def _read_all_groups(one: Build) -> Iterator[tuple[Rna, Topics, list[Paper]]]:
+    for shard in range(num_shards(one)):
+        yield from read_groups(one, shard)
+
+
+def _divide(
+    rna: Rna,
+    topics: Topics,
+    papers: list[Paper],
+    mode: str,
+    options: LiteratureOptions,
+    count: Callable[[str], int],
+) -> list[Piece]:
+    budget, claims = options.token_budget, options.claims_per_topic
+    return divide(rna, topics, papers, mode, count, budget, claims)
 
 
 def _identity(piece: Piece) -> tuple[int, tuple[str, ...]]:
