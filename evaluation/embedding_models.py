@@ -207,8 +207,9 @@ def _find_minilm() -> Path:
 def _load(name: str, source: str | Path) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """The tokenizer and, in float32, the encoder."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModel.from_pretrained(source, dtype=torch.float32)
+        # Said aloud, since transformers else asks on the terminal.
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model = AutoModel.from_pretrained(source, trust_remote_code=False, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ValueError(f"{_why(name, error)} {KNOWN}") from error
     if not tokenizer.is_fast:
