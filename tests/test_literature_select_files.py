@@ -254,3 +254,13 @@ def test_a_mended_line_is_read_from_there_on(
 )
 def test_sequences(text: str, sequence: str, reason: str | None) -> None:
     assert clean_sequence(text) == (sequence, reason)
+
+
+def test_of_a_file_the_first_usable_rnas_are_taken(
+    corpus: Corpus, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select_files, "LINES_PER_PAGE", 3)
+    lines = [RNA | {"id": f"R{number}"} for number in (1, 2, 2, 3, 4, 5)]
+    lines[0]["names"] = []  # skipped
+    select_files.select(corpus, write(*lines), limit=3)
+    assert [rna.id for rna in corpus.iter_rnas()] == ["R2", "R3", "R4"]

@@ -429,7 +429,7 @@ def _read_rnas(corpus: Corpus, options: LiteratureOptions, services: Services) -
     if options.source == "files":
         from rnagpt.rna_qa.literature import select_files
 
-        select_files.select(corpus, Path(str(options.rnas)).expanduser())
+        select_files.select(corpus, Path(str(options.rnas)).expanduser(), options.limit)
     elif options.source == "postgres":
         from rnagpt.rna_qa.literature import select_postgres
 

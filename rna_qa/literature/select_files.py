@@ -28,21 +28,29 @@ DONE = "done"
 Value = TypeVar("Value")
 
 
-def select(corpus: Corpus, rnas_path: Path) -> None:
+def select(corpus: Corpus, rnas_path: Path, limit: int | None = None) -> None:
     """Read RNAs, ``{"id", "sequence", "names": [...], "rna_type", "organism", "taxid"}`` a line.
 
     RNAs without a name and such whose sequence has a letter that no RNA has are skipped with the
     reason; of several with one id the first stands. What an interrupted run has read is not read
     again.
 
+    Args:
+        limit: Of the RNAs that can be used, the first so many; None: all.
+
     Raises:
         ValueError: for a line that is no such object, with the file and the line's number.
         FileNotFoundError: if there is no such file.
     """
+
+    def left() -> int | None:
+        return None if limit is None else limit - corpus.num_rnas()
+
     _read(
         corpus,
         Records(rnas_path, "rnas", RNA_KEYS, _Fields.rna),
-        lambda rnas: corpus.add_rnas(keep_usable(corpus, rnas)),
+        lambda rnas: corpus.add_rnas(islice(keep_usable(corpus, rnas), left())),
+        lambda: left() == 0,
     )
 
 
@@ -114,7 +122,12 @@ class Records(Generic[Value]):
             ) from error
 
 
-def _read(corpus: Corpus, records: Records[Value], add: Callable[[list[Value]], None]) -> None:
+def _read(
+    corpus: Corpus,
+    records: Records[Value],
+    add: Callable[[list[Value]], None],
+    enough: Callable[[], bool] = lambda: False,
+) -> None:
     """Add a file's records by pages, each in one transaction with the number of lines read."""
     key = f"files: {records.what}"
     position = corpus.progress(key) or "0"
@@ -124,7 +137,7 @@ def _read(corpus: Corpus, records: Records[Value], add: Callable[[list[Value]], 
     lines = islice(_read_lines(records.path), number, None)
     name = f"reading {records.what}"
     with tqdm(initial=number, desc=name, unit=" lines", disable=None) as bar:
-        while page := list(islice(lines, LINES_PER_PAGE)):
+        while not enough() and (page := list(islice(lines, LINES_PER_PAGE))):
             numbered = enumerate(page, start=number + 1)
             parsed = [records.parse(line, n) for n, line in numbered if line.strip()]
             number += len(page)
