@@ -85,7 +85,8 @@ class InstructionCollator:
         `input_ids`, `position_ids`, `labels` of shape `(batch, sequence)`, padded on the right;
         `attention_mask`, boolean, of shape `(batch, 1, sequence, sequence)`, or `(batch, sequence)`
         with one question a sequence; `rna_input_ids`, `rna_attention_mask` of shape
-        `(batch, nucleotides)`.
+        `(batch, nucleotides)`; `rna_strangers`, boolean, of shape `(batch,)`, where the rows have a
+        column `stranger`.
     """
 
     processor: RnaGptProcessor
@@ -124,7 +125,11 @@ class InstructionCollator:
         branches = pad_sequence(
             [s.branches for s in sequences], batch_first=True, padding_value=PADDING
         )
+        strangers = {}
+        if "stranger" in rows[0]:
+            strangers["rna_strangers"] = torch.tensor([row["stranger"] for row in rows])
         return {
+            **strangers,
             "input_ids": pad_sequence(
                 [s.input_ids for s in sequences],
                 batch_first=True,

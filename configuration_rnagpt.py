@@ -75,6 +75,8 @@ class RnaGptConfig(PreTrainedConfig):
         rna_summary_size: Vectors that summarise an RNA, placed before those of its nucleotides.
         rna_summary_memory: Learned entries, such as one a family, that the summary is mixed from
             by attention; 0 projects the mean of the nucleotides itself.
+        rna_type_size: Of the summary vectors, so many, the first, tell what type of RNA it is.
+        rna_type_memory: Types that they are mixed from.
         rna_window_length: The most nucleotides (nt) that the encoder reads at once.
         rna_window_overlap: The least overlap (nt) of the windows of a longer RNA.
         max_rna_length: The longest RNA (nt) accepted.
@@ -101,6 +103,8 @@ class RnaGptConfig(PreTrainedConfig):
     rna_merge_size: int = 1
     rna_summary_size: int = 0
     rna_summary_memory: int = 0
+    rna_type_size: int = 0
+    rna_type_memory: int = 0
     rna_window_length: int = 1022
     rna_window_overlap: int = 128
     max_rna_length: int = 16_384
@@ -146,6 +150,8 @@ class RnaGptConfig(PreTrainedConfig):
             "rna_merge_size": 1,
             "rna_summary_size": 0,
             "rna_summary_memory": 0,
+            "rna_type_size": 0,
+            "rna_type_memory": 0,
             "rna_window_length": 1,
             "rna_window_overlap": 0,
             "max_rna_length": 1,
@@ -157,6 +163,16 @@ class RnaGptConfig(PreTrainedConfig):
         if self.projector_type not in ("linear", "mlp"):
             raise ValueError(
                 f"projector_type must be 'linear' or 'mlp', got {self.projector_type!r}."
+            )
+        if self.rna_type_size and self.rna_type_size >= self.rna_summary_size:
+            raise ValueError(
+                f"rna_type_size ({self.rna_type_size}) vectors are a part of rna_summary_size "
+                f"({self.rna_summary_size}), and must be fewer."
+            )
+        if bool(self.rna_type_size) != bool(self.rna_type_memory):
+            raise ValueError(
+                f"rna_type_size ({self.rna_type_size}) and rna_type_memory "
+                f"({self.rna_type_memory}) are both 0 or both more."
             )
         if self.rna_window_overlap >= self.rna_window_length:
             raise ValueError(

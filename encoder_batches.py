@@ -12,7 +12,14 @@ from datasets import load_dataset
 from torch.utils.data import Sampler
 
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
-from rnagpt.encoder_objectives import IGNORE, WordTargets
+from rnagpt.dinucleotide_shuffle import shuffle_dinucleotides
+from rnagpt.encoder_objectives import (
+    IGNORE,
+    UNKNOWN,
+    UNKNOWN_TYPE,
+    UNKNOWN_WORDS,
+    WordTargets,
+)
 from rnagpt.processing_rnagpt import tokenize_rna
 
 CLS, PAD, EOS, MASK = (RNA_VOCABULARY.index(word) for word in ("<cls>", "<pad>", "<eos>", "<mask>"))
@@ -36,6 +43,12 @@ def annotated_rows(dataset_name: str, split: str) -> list[RnaRow]:
         RnaRow(sequence, annotation.partition(". ")[0].rstrip(".") + ".", family, rna_type)
         for sequence, annotation, family, rna_type in zip(*columns, strict=True)
     ]
+
+
+def decoy_of(row: RnaRow, random: np.random.Generator) -> RnaRow:
+    """What is no RNA and has another's length and dinucleotides."""
+    sequence = shuffle_dinucleotides(row.sequence, random)
+    return RnaRow(sequence, UNKNOWN_WORDS, UNKNOWN, UNKNOWN_TYPE)
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
@@ -155,14 +168,23 @@ class WordsCollator:
         kmer_size: k of the encoder's vocabulary.
         max_length: longer RNAs (nt) are cut at random.
         most_mutations: share of nucleotides replaced, at most.
+        decoy_share: share of rows in whose place a decoy is shown.
     """
 
     targets: WordTargets
     kmer_size: int
     max_length: int
     most_mutations: float
+    decoy_share: float = 0.0
 
     def __call__(self, rows: Sequence[RnaRow]) -> dict[str, torch.Tensor]:
+        if self.decoy_share:
+            random = np.random.default_rng(np.random.randint(2**32))
+            decoys = random.random(len(rows)) < self.decoy_share
+            rows = [
+                decoy_of(row, random) if decoy else row
+                for row, decoy in zip(rows, decoys, strict=True)
+            ]
         sequences = [cut_at_random(row.sequence, self.max_length) for row in rows]
         tokens = [tokenize_rna(mutate(s, self.most_mutations), self.kmer_size) for s in sequences]
         families = torch.tensor([self.targets.families[row.family] for row in rows])
@@ -215,6 +237,7 @@ __all__ = [
     "WordsCollator",
     "annotated_rows",
     "cut_at_random",
+    "decoy_of",
     "mutate",
     "pad_rnas",
     "reads_hidden",

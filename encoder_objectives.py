@@ -18,6 +18,9 @@ from rnagpt.weights.model_sources import open_language_model
 from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS, save_projector
 
 IGNORE = -100  # what cross_entropy passes over
+# What goes by no family's name: sequences that are no RNA, families that were never seen.
+UNKNOWN, UNKNOWN_TYPE = "", "unknown"
+UNKNOWN_WORDS = "unknown. It is like no family that is known."
 HEADS_WEIGHTS = "heads.safetensors"
 WORDS_A_STEP = 4
 
@@ -29,6 +32,8 @@ class Described(Protocol):
     def words(self) -> str: ...
     @property
     def family(self) -> str: ...
+    @property
+    def rna_type(self) -> str: ...
 
 
 @dataclass
@@ -39,8 +44,10 @@ class WordTargets:
         tokenizer: the language model's.
         embeddings: its embeddings of the tokens in use: (tokens in use, text hidden), float32.
         ids: token id → row of `embeddings`.
-        families: family → number.
+        families: family → number; the last one is UNKNOWN.
         size: words that are learned; shorter texts end in the end-of-text token, repeated.
+        types: types of RNA; the last one is UNKNOWN_TYPE.
+        type_size: words of a type that are learned, before those of the annotation.
         text_config: the language model's configuration.
         texts: a text of each family, in their order.
     """
@@ -52,23 +59,28 @@ class WordTargets:
     size: int
     text_config: Any
     texts: list[str]
+    types: list[str] = field(default_factory=list)
+    type_size: int = 0
     _known: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, rows: Iterable[Described], language_model: str, size: int) -> "WordTargets":
-        """Collect families and words of training rows, with the embeddings of a language model.
+    def of(
+        cls, rows: Iterable[Described], language_model: str, size: int, type_size: int = 0
+    ) -> "WordTargets":
+        """Collect families, types and words of rows, with the embeddings of a language model.
 
         Raises:
             WeightsError: if there is no such language model.
         """
         rows = list(rows)
         text_of = {row.family: row.words for row in rows}
-        families = sorted(text_of)
+        families = [*sorted(text_of), UNKNOWN]
+        text_of[UNKNOWN] = UNKNOWN_WORDS
+        types = [*sorted({row.rna_type for row in rows}), UNKNOWN_TYPE] if type_size else []
+        texts = {*text_of.values(), *(row.words for row in rows), *types}
         source = open_language_model(language_model)
         tokenizer = source.tokenizer
-        used = {
-            token for text in {row.words for row in rows} for token in _token_ids(tokenizer, text)
-        }
+        used = {token for text in texts for token in _token_ids(tokenizer, text)}
         tokens = sorted(used | {tokenizer.eos_token_id})
         name = next(name for name in source.tensors if name.endswith("embed_tokens.weight"))
         return cls(
@@ -79,15 +91,25 @@ class WordTargets:
             size=size,
             text_config=source.config,
             texts=[text_of[family] for family in families],
+            types=types,
+            type_size=type_size,
         )
 
     def words_of(self, text: str) -> torch.Tensor:
         """Rows of `embeddings` of a text's first words: (size,). Words not in use are -100."""
         if text not in self._known:
-            tokens = _token_ids(self.tokenizer, text)[: self.size]
-            tokens += [self.tokenizer.eos_token_id] * (self.size - len(tokens))
-            self._known[text] = torch.tensor([self.ids.get(token, IGNORE) for token in tokens])
+            self._known[text] = self._first(text, self.size)
         return self._known[text]
+
+    def type_vectors(self) -> torch.Tensor:
+        """Embeddings of the words of each type: (types, type size, text hidden)."""
+        rows = [self._first(rna_type, self.type_size) for rna_type in self.types]
+        return self.embeddings[torch.stack(rows)]
+
+    def _first(self, text: str, size: int) -> torch.Tensor:
+        tokens = _token_ids(self.tokenizer, text)[:size]
+        tokens += [self.tokenizer.eos_token_id] * (size - len(tokens))
+        return torch.tensor([self.ids.get(token, IGNORE) for token in tokens])
 
 
 def _token_ids(tokenizer: Any, text: str) -> list[int]:
@@ -146,9 +168,14 @@ class AnnotationWords(nn.Module):
     distance: p(word) ∝ exp(-s · |v - e|²). So the projection speaks the language model's words
     before that model has run once. The RNA's family is asked beside them, of the summary's memory.
 
+    The memory's last entry is for what is unknown. It learns from decoys, and from every RNA as if
+    its own family were not there: it then has to be before all others. So it stands where an RNA
+    of a new family would look (classifier placeholders: Zhou, Ye and Zhan, CVPR 2021).
+
     Args:
         encoder: with `kmer_size` in its configuration.
         targets: the words and families to learn.
+        placeholder_weight: of the loss with the RNA's own family left out.
         merge_size: nucleotides that share a vector in the projection. Its part for nucleotides is
             not trained here.
     """
@@ -157,20 +184,36 @@ class AnnotationWords(nn.Module):
     # The loss is a mean already, and takes nothing but a batch.
     accepts_loss_kwargs = False
 
-    def __init__(self, encoder: EsmModel, targets: WordTargets, merge_size: int) -> None:
+    def __init__(
+        self,
+        encoder: EsmModel,
+        targets: WordTargets,
+        merge_size: int,
+        placeholder_weight: float = 0.0,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.placeholder_weight = placeholder_weight
         self.config = RnaGptConfig(
             rna_config=encoder.config,
             text_config=targets.text_config,
             rna_merge_size=merge_size,
-            rna_summary_size=targets.size,
+            rna_summary_size=targets.type_size + targets.size,
             rna_summary_memory=len(targets.families),
+            rna_type_size=targets.type_size,
+            rna_type_memory=len(targets.types),
         )
         self.projector = RnaProjector(self.config)
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))
         self.register_buffer("words", targets.embeddings, persistent=False)
         self._start_from_principal_directions(targets)
+        self.types = targets.types
+        if self.types:
+            # Fitted when the encoder is done: see `fit_types`.
+            nn.init.zeros_(self.projector.type_keys.weight)
+            nn.init.zeros_(self.projector.type_keys.bias)
+            with torch.no_grad():
+                self.projector.type_values.weight.copy_(targets.type_vectors().flatten(1).T)
 
     def _start_from_principal_directions(self, targets: WordTargets) -> None:
         """Let the summary begin with the directions in which the texts' words differ most.
@@ -196,7 +239,8 @@ class AnnotationWords(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """`labels` (rnas, 1 + n): the family, then the words. `logits` holds the best guesses."""
         mean = mean_vectors(self.encoder, input_ids, attention_mask)
-        vectors, asked = self.projector.summarise(mean), labels[:, 1:]
+        vectors = self.projector.summarise(mean)[:, self.projector.type_size :]
+        asked = labels[:, 1:]
         if self.training:
             # A few words at a time cost a fraction, and over the steps all are asked alike.
             chosen = torch.randperm(asked.shape[1], device=asked.device)[:WORDS_A_STEP]
@@ -208,6 +252,8 @@ class AnnotationWords(nn.Module):
         logits = nearness * self.log_scale.exp()
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), asked.flatten())
         loss = loss + nn.functional.cross_entropy(family.float(), labels[:, 0])
+        if self.training and self.placeholder_weight:
+            loss = loss + self.placeholder_weight * without_own_family(family, labels[:, 0])
         guesses = torch.cat([family.argmax(-1)[:, None], logits.argmax(-1)], dim=1)
         return {"loss": loss, "logits": guesses}
 
@@ -232,15 +278,54 @@ class AnnotationWords(nn.Module):
         save_projector(self.projector.state_dict(), self.config, folder)
 
 
-def first_words(prediction: EvalPrediction) -> dict[str, float]:
-    """Shares of RNAs with the right family and with all words right, and of right words."""
+def without_own_family(logits: torch.Tensor, families: torch.Tensor) -> torch.Tensor:
+    """Mean loss of taking RNAs for unknown when their own family is no choice.
+
+    Args:
+        logits: (rnas, families), the last one UNKNOWN.
+        families: (rnas,); of unknown RNAs nothing is asked.
+    """
+    unknown = logits.shape[1] - 1
+    known = families != unknown
+    others = logits[known].float().scatter(1, families[known, None], -torch.inf)
+    # A sum, since of a batch without known RNAs there is no mean.
+    losses = nn.functional.cross_entropy(
+        others, torch.full_like(families[known], unknown), reduction="sum"
+    )
+    return losses / known.sum().clamp(min=1)
+
+
+def first_words(prediction: EvalPrediction, unknown: int) -> dict[str, float]:
+    """What a share of RNAs was taken for.
+
+    Args:
+        prediction: best guesses and labels, (rnas, 1 + n): the family, then the words.
+        unknown: the number of UNKNOWN among the families.
+
+    Returns:
+        Of known RNAs `family` (right), `refused` (taken for unknown), `all_words` (right), and
+        `words` (share of right ones); of the others, where there are any, `decoys_refused`.
+    """
     guesses, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-    right = guesses == labels
-    return {
-        "family": float(right[:, 0].mean()),
-        "all_words": float(right[:, 1:].all(1).mean()),
-        "words": float(right[:, 1:].mean()),
+    right, refused = guesses == labels, guesses[:, 0] == unknown
+    decoys = labels[:, 0] == unknown
+    shares = {
+        "family": right[~decoys, 0].mean(),
+        "refused": refused[~decoys].mean(),
+        "all_words": right[~decoys, 1:].all(1).mean(),
+        "words": right[~decoys, 1:].mean(),
     }
+    if decoys.any():
+        shares["decoys_refused"] = refused[decoys].mean()
+    return {name: float(share) for name, share in shares.items()}
 
 
-__all__ = ["AnnotationWords", "MaskedNucleotides", "WordTargets", "first_words", "mean_vectors"]
+__all__ = [
+    "UNKNOWN",
+    "AnnotationWords",
+    "MaskedNucleotides",
+    "WordTargets",
+    "first_words",
+    "mean_vectors",
+    "without_own_family",
+]

@@ -36,7 +36,9 @@ class RnaProjector(nn.Module):
 
     `rna_merge_size` neighbouring nucleotides are joined and projected to one vector. Where
     `rna_summary_size` is n > 0, the mean of an RNA's nucleotides is projected to n vectors before;
-    with `rna_summary_memory`, that mean attends over learned entries first.
+    with `rna_summary_memory`, that mean attends over learned entries first. The first
+    `rna_type_size` of the n attend over types of RNA instead: families are many, so that which one
+    it is may be learned by heart, while what is common to a type holds for new families too.
     """
 
     def __init__(self, config: RnaGptConfig) -> None:
@@ -45,6 +47,7 @@ class RnaProjector(nn.Module):
         self.merge_size = config.rna_merge_size
         self.summary_size = config.rna_summary_size
         self.summary_memory = config.rna_summary_memory
+        self.type_size = config.rna_type_size
         kind = config.projector_type
         self.nucleotides = _projection(kind, rna_size * self.merge_size, text_size)
         if self.summary_size:
@@ -53,7 +56,14 @@ class RnaProjector(nn.Module):
             if config.rna_summary_memory:
                 self.summary_keys = nn.Linear(rna_size, config.rna_summary_memory)
                 self.summary_values = nn.Linear(config.rna_summary_memory, rna_size, bias=False)
-            self.summary = _projection(kind, rna_size, text_size * self.summary_size)
+            if self.type_size:
+                self.type_keys = nn.Linear(rna_size, config.rna_type_memory)
+                self.type_values = nn.Linear(
+                    config.rna_type_memory, text_size * self.type_size, bias=False
+                )
+            self.summary = _projection(
+                kind, rna_size, text_size * (self.summary_size - self.type_size)
+            )
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Project padded RNAs (rnas, longest, rna hidden) with their boolean mask (rnas, longest).
@@ -74,10 +84,15 @@ class RnaProjector(nn.Module):
 
     def summarise(self, mean: torch.Tensor) -> torch.Tensor:
         """Summary vectors (rnas, summary size, text hidden) from means (rnas, rna hidden)."""
+        vectors = []
+        if self.type_size:
+            types = self.type_values(self.type_keys(mean).softmax(-1))
+            vectors.append(types.unflatten(-1, (self.type_size, -1)))
         mean = self.summary_norm(mean)
         if self.summary_memory:
             mean = self.summary_values(self.summary_keys(mean).softmax(-1))
-        return self.summary(mean).unflatten(-1, (self.summary_size, -1))
+        vectors.append(self.summary(mean).unflatten(-1, (self.summary_size - self.type_size, -1)))
+        return torch.cat(vectors, dim=1)
 
 
 def _projection(kind: str, size: int, out_size: int) -> nn.Module:

@@ -23,9 +23,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import load_dataset
 from torch.utils.data import DataLoader
@@ -39,9 +41,17 @@ from rnagpt.encoder_batches import (
     TokenBudgetSampler,
     WordsCollator,
     annotated_rows,
+    decoy_of,
 )
-from rnagpt.encoder_objectives import AnnotationWords, MaskedNucleotides, WordTargets, first_words
+from rnagpt.encoder_objectives import (
+    UNKNOWN,
+    AnnotationWords,
+    MaskedNucleotides,
+    WordTargets,
+    first_words,
+)
 from rnagpt.encoder_probe import linear_probe
+from rnagpt.encoder_types import fit_types
 from rnagpt.fasta import read_fasta
 from rnagpt.processing_rnagpt import clean_rna
 from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS
@@ -85,6 +95,9 @@ class EncoderArguments:
     summary_size: int = field(
         default=16, metadata={"help": "Words to learn, one summary vector each."}
     )
+    type_size: int = field(
+        default=6, metadata={"help": "Words of the RNA's type, a summary vector each, before them."}
+    )
     merge_size: int = field(
         default=8, metadata={"help": "Recorded for the projection; see RnaGptConfig."}
     )
@@ -99,6 +112,13 @@ class EncoderArguments:
     )
     most_mutations: float = field(
         default=0.2, metadata={"help": "Share of nucleotides replaced at random, at most."}
+    )
+    decoy_share: float = field(
+        default=0.1, metadata={"help": "Share of RNAs that are shuffled, to be told as unknown."}
+    )
+    placeholder_weight: float = field(
+        default=0.1,
+        metadata={"help": "Of the loss that has an RNA unknown where its family is left out."},
     )
     mask_share: float = field(
         default=0.15, metadata={"help": "Share of tokens masked (masked objective)."}
@@ -208,17 +228,29 @@ def words_lesson(arguments: EncoderArguments, encoder: EsmModel) -> Lesson:
     """The first words of RNA-QA's annotations, asked of families that the training knows."""
     dataset_name = str(arguments.dataset_name)
     rows = annotated_rows(dataset_name, "train")
-    targets = WordTargets.of(rows, str(arguments.language_model), arguments.summary_size)
+    targets = WordTargets.of(
+        rows, str(arguments.language_model), arguments.summary_size, arguments.type_size
+    )
     others = annotated_rows(dataset_name, "validation")
-    objective = AnnotationWords(encoder, targets, arguments.merge_size)
+    objective = AnnotationWords(
+        encoder, targets, arguments.merge_size, arguments.placeholder_weight
+    )
     if arguments.encoder and (Path(arguments.encoder) / PROJECTOR_WEIGHTS).is_file():
         objective.load_projection(arguments.encoder)
+    known = [row for row in others if row.family in targets.families][: arguments.max_eval_rnas]
+    random = np.random.default_rng(0)
     return Lesson(
         objective,
-        WordsCollator(targets, arguments.kmer_size, arguments.max_length, arguments.most_mutations),
+        WordsCollator(
+            targets,
+            arguments.kmer_size,
+            arguments.max_length,
+            arguments.most_mutations,
+            arguments.decoy_share,
+        ),
         rows,
-        [row for row in others if row.family in targets.families][: arguments.max_eval_rnas],
-        first_words,
+        [*known, *(decoy_of(row, random) for row in known)],
+        partial(first_words, unknown=targets.families[UNKNOWN]),
     )
 
 
@@ -251,7 +283,7 @@ class EncoderTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         collator = self.data_collator
         if isinstance(collator, WordsCollator):
-            collator = replace(collator, most_mutations=0.0)
+            collator = replace(collator, most_mutations=0.0, decoy_share=0.0)
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         return self._loader(rows, collator, shuffle=False)
 
@@ -318,8 +350,11 @@ def main(arguments: EncoderArguments, training_args: TrainingArguments) -> None:
     trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
     seconds = time.monotonic() - start
     out = Path(training_args.output_dir)
-    lesson.objective.save(out)
     record = training_record(arguments, trainer, encoder, seconds)
+    if isinstance(lesson.objective, AnnotationWords) and lesson.objective.types:
+        record["types"] = fit_types(lesson.objective, lesson.rows)
+        logger.info("Types: %s", record["types"])
+    lesson.objective.save(out)
     if arguments.dataset_name:
         record["linear_probe"] = linear_probe(encoder, arguments.dataset_name)
         logger.info("Linear probe: %s", record["linear_probe"])

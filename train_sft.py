@@ -48,6 +48,7 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.trainer_rnagpt import (
     RnaGptTrainer,
     SampleAnswers,
+    load_adapter,
     load_projector,
     lora_targets,
     rna_gpt,
@@ -76,6 +77,13 @@ class StageArguments(ScriptArguments):
     projector: str | None = field(
         default=None,
         metadata={"help": "Folder of an earlier stage's output: start from its projection."},
+    )
+    adapter: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of an earlier instruction stage's output: go on with its adapter, on "
+            "other data or settings."
+        },
     )
     train_adapter: bool = field(
         default=True, metadata={"help": "Instruction stage: train LoRA adapters."}
@@ -109,6 +117,20 @@ class StageArguments(ScriptArguments):
     max_rnas_per_family: int | None = field(
         default=None, metadata={"help": "... and so many of a family."}
     )
+    decoy_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Shuffled RNAs for each RNA, of which the model learns to say that it does not "
+            "know them."
+        },
+    )
+    stranger_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "RNAs shown as if of a new family, for each RNA: their type is asked, and what "
+            "else is asked is declined. Needs a projection with a summary's memory."
+        },
+    )
     max_eval_rnas: int | None = field(
         default=200, metadata={"help": "Evaluate on at most so many RNAs."}
     )
@@ -128,12 +150,19 @@ class StageArguments(ScriptArguments):
                 "freeze_projector leaves nothing to train in the alignment stage, and without an "
                 "adapter. Drop it, or train an adapter in the instruction stage."
             )
+        if self.adapter and (self.stage == ALIGNMENT or not self.train_adapter):
+            raise ValueError(
+                "adapter is for an instruction stage that trains one; leave it out here."
+            )
+        if self.stranger_share and self.stage == ALIGNMENT:
+            raise ValueError("stranger_share is for the instruction stage; leave it out here.")
 
 
 def load_data(
     stage: StageArguments, processor: RnaGptProcessor, split: str, max_rnas: int | None, seed: int
 ) -> tuple[Dataset, dict[str, int]]:
     """Loads and prepares a split, and says in the log what was left out."""
+    is_training = split == stage.dataset_train_split
     rows = load_rnas(
         stage.dataset_name, stage.dataset_config, split, stage.stage, stage.skip_categories
     )
@@ -146,6 +175,8 @@ def load_data(
         questions_per_sequence=stage.questions_per_sequence,
         max_rnas=max_rnas,
         max_rnas_per_family=stage.max_rnas_per_family,
+        decoy_share=stage.decoy_share if is_training else 0.0,
+        stranger_share=stage.stranger_share if is_training else 0.0,
         seed=seed,
     )
     logger.info("%s: %s", split, ", ".join(f"{name} {count}" for name, count in counts.items()))
@@ -168,6 +199,8 @@ def choose_trained(
             task_type="CAUSAL_LM",
         )
         trained = get_peft_model(model, config)
+        if stage.adapter:
+            load_adapter(trained, stage.adapter)
     # After PEFT, which freezes all but its own. In float32: bfloat16 loses small steps.
     model.model.projector.requires_grad_(not stage.freeze_projector).float()
     return trained

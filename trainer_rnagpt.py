@@ -1,7 +1,6 @@
 """SFTTrainer for RNA-GPT: batches by length, the frozen encoder once an RNA, small checkpoints."""
 
 import functools
-import json
 import logging
 import math
 import re
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from accelerate.utils import is_peft_model
 from datasets import Dataset
-from peft import PeftModel, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
@@ -29,6 +28,7 @@ from rnagpt.weights.projector_folder import (
     PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
     projector_settings,
+    read_projector_settings,
     save_projector,
 )
 
@@ -59,6 +59,8 @@ class RnaGptTrainer(SFTTrainer):
                 "shards run together. Leave it out, or train with recipes/accelerate/ddp.yaml."
             )
         self._encoder_cache = EncoderCache(rna_gpt(self.model)) if cache_encoder else None
+        has_strangers = "stranger" in (self.train_dataset.column_names or [])
+        self._family_hider = FamilyHider(rna_gpt(self.model)) if has_strangers else None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -80,6 +82,9 @@ class RnaGptTrainer(SFTTrainer):
             inputs["rna_hidden_states"] = self._encoder_cache(
                 inputs["rna_input_ids"], inputs["rna_attention_mask"]
             )
+        strangers = inputs.pop("rna_strangers", None)
+        if self._family_hider is not None:
+            self._family_hider.strangers = strangers
         tokens_before = self._total_train_tokens
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if inputs["attention_mask"].ndim == 4 and self.model.training:
@@ -206,6 +211,35 @@ class EncoderCache:
         return padded.to(rna_input_ids.device)
 
 
+class FamilyHider:
+    """Shows RNAs as if of families never seen: hides the entry of the memory that each is.
+
+    The memory then gives what it gives a new family, most often its last entry, for the unknown.
+
+    Attributes:
+        strangers: (rnas,), bool: whose families the next forward pass hides; None: nobody's.
+
+    Raises:
+        ValueError: the projection has no memory.
+    """
+
+    def __init__(self, model: RnaGptForCausalLM) -> None:
+        if not model.config.rna_summary_memory:
+            raise ValueError(
+                "stranger_share hides entries of the summary's memory, and this projection has "
+                "none (rna_summary_memory is 0). Leave the option out."
+            )
+        self.strangers: torch.Tensor | None = None
+        model.model.projector.summary_keys.register_forward_hook(self._hide)
+
+    def _hide(self, module: nn.Module, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
+        if self.strangers is None:
+            return logits
+        own = logits[:, :-1].argmax(dim=-1, keepdim=True)
+        hidden = logits.scatter(1, own, -torch.inf)
+        return torch.where(self.strangers.unsqueeze(1).to(logits.device), hidden, logits)
+
+
 def add_answer_head(model: RnaGptForCausalLM) -> None:
     """Gives `model.forward` the mode `fused_lm_head=True`: logits for labelled positions alone.
 
@@ -321,10 +355,7 @@ def load_projector(model: nn.Module, folder: str | Path) -> None:
                 f"{folder} holds no {name}. Name the output folder of a stage or a checkpoint."
             )
     base = rna_gpt(model)
-    expected, given = (
-        projector_settings(base.config),
-        json.loads((folder / PROJECTOR_CONFIG).read_text()),
-    )
+    expected, given = projector_settings(base.config), read_projector_settings(folder)
     wrong = [
         f"{key} is {given.get(key)}, the model's is {expected[key]}"
         for key in expected
@@ -346,6 +377,37 @@ def load_stage(model: nn.Module, folder: str | Path) -> None:
     load_projector(model, folder)
     if isinstance(model, PeftModel):
         set_peft_model_state_dict(model, load_file(Path(folder) / ADAPTER_WEIGHTS))
+
+
+def load_adapter(model: nn.Module, folder: str | Path) -> None:
+    """Reads the adapter of an earlier instruction stage into a PEFT model.
+
+    Raises:
+        FileNotFoundError: `folder` holds no adapter.
+        ValueError: it adapts other layers, or with another rank, than this run.
+    """
+    path = Path(folder) / ADAPTER_WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {ADAPTER_WEIGHTS}. Name the output folder of an instruction stage."
+        )
+    tensors = load_file(path)
+    expected = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
+    given = {name: value.shape for name, value in tensors.items()}
+    wrong = sorted(
+        name for name in expected.keys() | given if expected.get(name) != given.get(name)
+    )
+    if wrong:
+        raise ValueError(
+            f"The adapter in {folder} does not fit: of {len(wrong)} tensors, {wrong[0]} is "
+            f"{_shape(given.get(wrong[0]))}, here {_shape(expected.get(wrong[0]))}. Train with the "
+            "same lora_r, lora_layers and lora_target_modules."
+        )
+    set_peft_model_state_dict(model, tensors)
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape))
 
 
 class SampleAnswers(TrainerCallback):

@@ -5,6 +5,7 @@ Both stages end in the same columns, one row an RNA:
 - `id`, `sequence`: the RNA, its sequence cleaned;
 - `questions`, `answers`: lists of the same length in the instruction stage; in the alignment stage
   `questions` is empty and `answers` holds the annotation alone;
+- `stranger`, where `unfamiliar_rnas` made some: whether the RNA is shown as one of a new family;
 - `length`: tokens that the row is expected to take in the language model, for grouping by length.
 """
 
@@ -22,6 +23,7 @@ from datasets import Dataset, load_dataset
 from datasets.table import InMemoryTable
 
 from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
+from rnagpt.unfamiliar_rnas import add_decoys, add_strangers
 
 if TYPE_CHECKING:
     from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -49,7 +51,8 @@ def load_rnas(
         skip_categories: questions of these categories are left out (column `category`).
 
     Returns:
-        One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` where there is one.
+        One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` and `categories` (of
+        the questions) where the data set has them.
 
     Raises:
         ValueError: the split is missing or empty, or a column is missing.
@@ -116,7 +119,7 @@ def group_by_rna(rows: Dataset, stage: str) -> Dataset:
         texts, questions = _column(table, "answer"), _column(table, "question")
         question_offsets = np.append(starts, len(ids))
     offsets = pa.array(np.append(starts, len(ids)), pa.int64())
-    columns = {
+    columns: dict[str, pa.Array] = {
         "id": ids.take(pa.array(starts)),
         "sequence": _column(table, "sequence").take(pa.array(starts)),
         "questions": pa.LargeListArray.from_arrays(
@@ -124,6 +127,8 @@ def group_by_rna(rows: Dataset, stage: str) -> Dataset:
         ),
         "answers": pa.LargeListArray.from_arrays(offsets, texts),
     }
+    if stage == INSTRUCTION and "category" in table.column_names:
+        columns["categories"] = pa.LargeListArray.from_arrays(offsets, _column(table, "category"))
     if "family" in table.column_names:
         columns["family"] = _column(table, "family").take(pa.array(starts))
     return Dataset(InMemoryTable(pa.table(columns)))
@@ -260,15 +265,16 @@ def fit_texts(
         return shortened, count_tokens([shortened])[0]
 
     def fit_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        rows: dict[str, list[Any]] = {
-            name: [] for name in ("id", "sequence", "questions", "answers", "length")
-        }
+        names = ["id", "sequence", "questions", "answers", "length"]
+        marked = "stranger" in batch
+        rows: dict[str, list[Any]] = {name: [] for name in names + ["stranger"] * marked}
         answer_tokens = iter(count_tokens([text for texts in batch["answers"] for text in texts]))
         question_tokens = iter(
             count_tokens([text for texts in batch["questions"] for text in texts])
         )
-        for id_, sequence, questions, answers in zip(
-            batch["id"], batch["sequence"], batch["questions"], batch["answers"], strict=True
+        strangers = batch["stranger"] if marked else [False] * len(batch["id"])
+        for id_, sequence, questions, answers, stranger in zip(
+            *(batch[name] for name in names[:4]), strangers, strict=True
         ):
             prefix = processor.num_rna_tokens(len(sequence)) + 1
             kept: list[tuple[str, str, int]] = []
@@ -290,6 +296,8 @@ def fit_texts(
             shared = min(questions_per_sequence or len(kept), len(kept))
             rows["id"].append(id_)
             rows["sequence"].append(sequence)
+            if marked:
+                rows["stranger"].append(stranger)
             rows["questions"].append([question for question, _, _ in kept] if questions else [])
             rows["answers"].append([answer for _, answer, _ in kept])
             rows["length"].append(prefix + shared * sum(tokens for *_, tokens in kept) // len(kept))
@@ -317,6 +325,8 @@ def prepare_rnas(
     questions_per_sequence: int | None = None,
     max_rnas: int | None = None,
     max_rnas_per_family: int | None = None,
+    decoy_share: float = 0.0,
+    stranger_share: float = 0.0,
     seed: int = 0,
 ) -> tuple[Dataset, dict[str, int]]:
     """From grouped rows to rows that a collator takes, with what was left out, by reason.
@@ -330,6 +340,7 @@ def prepare_rnas(
         questions_per_sequence: see `fit_texts`.
         max_rnas: most RNAs.
         max_rnas_per_family: most RNAs of a family.
+        decoy_share, stranger_share: see `unfamiliar_rnas`.
         seed: of the draw.
 
     Raises:
@@ -339,6 +350,11 @@ def prepare_rnas(
     room = max_sequence_tokens - template_tokens
     rnas, dropped = drop_unusable(rnas, processor, room - 1)
     rnas = sample_rnas(rnas, max_rnas, max_rnas_per_family, seed)
+    known = rnas
+    if stranger_share:
+        rnas = add_strangers(rnas, known, stranger_share, seed)
+    if decoy_share:
+        rnas = add_decoys(rnas, known, decoy_share, seed)
     fitted, shortened = fit_texts(
         rnas,
         processor,

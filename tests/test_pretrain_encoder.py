@@ -1,6 +1,7 @@
 """Training of an encoder: batches, masks, words, resuming, the probe, what the folders are for."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,20 +20,24 @@ from rnagpt.encoder_batches import (
     MaskedCollator,
     RnaRow,
     TokenBudgetSampler,
+    WordsCollator,
     cut_at_random,
     mutate,
     pad_rnas,
     reads_hidden,
 )
 from rnagpt.encoder_objectives import (
+    UNKNOWN,
     AnnotationWords,
     MaskedNucleotides,
     WordTargets,
     first_words,
     mean_vectors,
+    without_own_family,
 )
 from rnagpt.encoder_probe import even_families, rna_means
 from rnagpt.encoder_probe import main as probe
+from rnagpt.encoder_types import fit_types
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.pretrain_encoder import EncoderArguments, main, make_encoder
 from rnagpt.processing_rnagpt import tokenize_rna
@@ -291,10 +296,70 @@ def test_the_projection_of_other_words_is_refused(language_model, tmp_path):
 
 
 def test_shares_of_words():
-    labels = np.array([[0, 1, 2], [1, 1, 2]])
-    guesses = np.array([[0, 1, 2], [0, 1, 9]])
-    shares = first_words(SimpleNamespace(predictions=guesses, label_ids=labels))
-    assert shares == {"family": 0.5, "all_words": 0.5, "words": 0.75}
+    labels = np.array([[0, 1, 2], [1, 1, 2], [2, 3, 3], [2, 3, 3], [2, 3, 3]])
+    guesses = np.array([[0, 1, 2], [2, 1, 9], [2, 3, 3], [0, 1, 2], [2, 0, 0]])
+    shares = first_words(SimpleNamespace(predictions=guesses, label_ids=labels), unknown=2)
+    assert shares == {
+        "family": 0.5,
+        "refused": 0.5,
+        "all_words": 0.5,
+        "words": 0.75,
+        "decoys_refused": pytest.approx(2 / 3),
+    }
+
+
+def test_the_loss_without_the_own_family_is_that_of_the_others():
+    logits = torch.tensor([[2.0, 1.0, 0.0], [5.0, -1.0, 3.0], [9.0, 9.0, 0.0]])
+    losses = without_own_family(logits, torch.tensor([0, 1, 2]))
+    # Of the first, 1.0 and 0.0 are left; of the second, 5.0 and 3.0; the third is unknown itself.
+    expected = (math.log(1 + math.e) + math.log(1 + math.e**2)) / 2
+    assert losses.item() == pytest.approx(expected, rel=1e-5)
+    assert without_own_family(logits, torch.tensor([2, 2, 2])).item() == 0
+
+
+def test_decoys_are_shown_as_unknown(language_model):
+    targets = make_targets(language_model)
+    rows = make_rows(20)
+    collator = WordsCollator(targets, 2, 1022, most_mutations=0.0, decoy_share=0.5)
+    np.random.seed(0)
+    batch = collator(rows)
+    unknown = batch["labels"][:, 0] == targets.families[UNKNOWN]
+    assert 20 < unknown.sum() < 60
+    real = collator.__class__(targets, 2, 1022, most_mutations=0.0)(rows)
+    same = (batch["input_ids"] == real["input_ids"]).all(1)
+    assert same[~unknown].all()
+    # Dinucleotides are 2-mers: shuffled, each occurs as often as before.
+    counts = [
+        torch.bincount(one.flatten(), minlength=50)
+        for one in (batch["input_ids"], real["input_ids"])
+    ]
+    assert counts[0].equal(counts[1])
+    assert not same[unknown].any()
+
+
+def test_the_types_are_told_of_families_never_seen(language_model):
+    """Two types, each of its own nucleotides in all of its families."""
+    random = np.random.default_rng(0)
+    rows = [
+        RnaRow("".join(random.choice([*taste], 40)), f"family {n}", f"{rna_type} {n}", rna_type)
+        for rna_type, taste in (("rich in A", "AAACGU"), ("rich in G", "GGGACU"))
+        for n in range(20)
+        for _ in range(3)
+    ]
+    seen = [row for row in rows if not row.family.endswith(("7", "8", "9"))]
+    targets = WordTargets.of(seen, str(language_model), 4, type_size=3)
+    encoder = make_encoder(
+        EncoderArguments("words", "-", None, "-", kmer_size=2, hidden_size=16, num_hidden_layers=0)
+    )
+    objective = AnnotationWords(encoder, targets, merge_size=2)
+    assert objective.config.rna_summary_size == 7
+    record = fit_types(objective, seen)
+    new = [row for row in rows if row not in seen]
+    means = torch.from_numpy(rna_means(encoder, new))
+    told = [targets.types[i] for i in objective.projector.type_keys(means).argmax(-1)]
+    right = np.mean([a == row.rna_type for a, row in zip(told, new, strict=True)])
+    assert right > 0.9
+    assert record["right"] > 0.8
 
 
 # The script
@@ -333,7 +398,7 @@ def test_words_are_learned_and_the_folder_composes(train, language_model, rna_qa
     assert encoder.config.kmer_size == 2
     composed = compose(out, language_model, tmp_path / "model", projector=out)
     model = RnaGptForCausalLM.from_pretrained(composed)
-    assert model.config.rna_summary_size == 4
+    assert model.config.rna_summary_size == 6 + 4
     stored = load_file(out / "projector.safetensors")["summary.weight"]
     assert model.model.projector.summary.weight.equal(stored)
 
@@ -351,7 +416,9 @@ def test_resuming_is_as_not_stopping(train, rna_qa, tmp_path, objective):
         "objective": objective,
         "fasta": fasta,
         "num_hidden_layers": 1,
-        "most_mutations": 0,  # the library does not restore what a collator draws ahead
+        # The library does not restore what a collator draws ahead.
+        "most_mutations": 0,
+        "decoy_share": 0,
         "mask_share": 0,
         "max_steps": 6,
         "save_steps": 3,

@@ -10,7 +10,7 @@ import pytest
 import tiny_parts
 import torch
 import yaml
-from conftest import make_model, make_processor
+from conftest import make_config, make_model, make_processor
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from tiny_rna_qa import make_rna_qa
@@ -22,6 +22,7 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.train_sft import changed_settings, main, make_parser
 from rnagpt.trainer_rnagpt import (
     EncoderCache,
+    FamilyHider,
     SimilarLengthSampler,
     add_answer_head,
     load_projector,
@@ -195,6 +196,49 @@ def test_merged_and_unmerged_agree(train, parts, composed, tmp_path):
     torch.testing.assert_close(merged(**inputs).logits, expected, atol=1e-4, rtol=1e-4)
     merged_by_peft = unmerged.merge_and_unload()(**inputs).logits
     torch.testing.assert_close(merged_by_peft, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_an_earlier_adapter_is_gone_on_with(train, tmp_path):
+    first = train(tmp_path / "first", "instruction", max_steps=4, lora_r=4)
+    same = train(
+        tmp_path / "same", "instruction", max_steps=1, lora_r=4, learning_rate=0, adapter=first
+    )
+    name = "adapter_model.safetensors"
+    before, after = load_file(first / name), load_file(same / name)
+    assert before.keys() == after.keys()
+    assert all(before[key].equal(after[key]) for key in before)
+    with pytest.raises(ValueError, match="same lora_r"):
+        train(tmp_path / "other", "instruction", max_steps=1, lora_r=2, adapter=first)
+    with pytest.raises(FileNotFoundError, match="holds no adapter_model"):
+        train(tmp_path / "none", "instruction", max_steps=1, adapter=tmp_path)
+
+
+def test_the_family_of_strangers_is_hidden():
+    """Of a memory of three entries, the last for the unknown."""
+    config = make_config(make_processor(summary_size=2))
+    config.rna_summary_memory = 3
+    model = RnaGptForCausalLM(config)
+    means = torch.randn(4, config.rna_config.hidden_size)
+    projector = model.model.projector
+    plain = projector.summary_keys(means)
+    hider = FamilyHider(model)
+    assert projector.summary_keys(means).equal(plain)
+    hider.strangers = torch.tensor([True, False, True, False])
+    hidden = projector.summary_keys(means)
+    for row in range(4):
+        own = int(plain[row, :2].argmax())
+        for entry in range(3):
+            gone = entry == own and row in (0, 2)
+            assert hidden[row, entry] == (-torch.inf if gone else plain[row, entry])
+    config.rna_summary_memory = 0
+    without = RnaGptForCausalLM(config)
+    with pytest.raises(ValueError, match="has none"):
+        FamilyHider(without)
+
+
+def test_strangers_change_the_training(train, composed, tmp_path):
+    with pytest.raises(ValueError, match="rna_summary_memory is 0"):
+        train(tmp_path / "out", "instruction", max_steps=1, stranger_share=0.5)
 
 
 def test_bfloat16_autocast_is_near_float32(train, tmp_path):

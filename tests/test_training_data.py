@@ -1,5 +1,8 @@
 """Training data: rows by RNA, nothing cut within one, all that is left out counted."""
 
+from collections import Counter
+from itertools import pairwise
+
 import pytest
 from conftest import make_processor, make_rna
 from datasets import Dataset
@@ -14,6 +17,7 @@ from rnagpt.training_data import (
     sentences,
     shorten_at_sentence,
 )
+from rnagpt.unfamiliar_rnas import DECLINED
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +194,32 @@ def test_lengths_are_near_what_the_collator_makes(rna_qa, processor):
     # `length` leaves out the template's tokens, which are the same for all.
     extra = [total - row["length"] for total, row in zip(made, rows, strict=True)]
     assert max(extra) - min(extra) < 5
+
+
+def test_decoys_have_the_dinucleotides_and_are_declined():
+    rnas = make_rnas(*(make_rna(40, seed) for seed in range(8)), answers=["A tRNA.", "In mice."])
+    rows, counts = prepare(rnas, decoy_share=0.5, seed=3)
+    decoys = [row for row in rows if row["id"].endswith("/shuffled")]
+    real = {row["id"]: row for row in rows if row not in decoys}
+    assert (len(real), len(decoys), counts["rnas_used"]) == (8, 4, 12)
+    for decoy in decoys:
+        source = real[decoy["id"].removesuffix("/shuffled")]
+        assert decoy["sequence"] != source["sequence"]
+        assert Counter(pairwise(decoy["sequence"])) == Counter(pairwise(source["sequence"]))
+        assert decoy["questions"] == source["questions"]
+        assert set(decoy["answers"]) == {DECLINED}
+    again, _ = prepare(rnas, decoy_share=0.5, seed=3)
+    assert again[:] == rows[:]
+
+
+def test_of_strangers_the_type_is_told_alone():
+    rnas = make_rnas(*(make_rna(40, seed) for seed in range(4)), answers=["A tRNA.", "In mice."])
+    with pytest.raises(ValueError, match="needs the column 'category'"):
+        prepare(rnas, stranger_share=0.5)
+    rnas = rnas.add_column("categories", [["type", "location"]] * 4)
+    rows, _ = prepare(rnas, stranger_share=0.5, decoy_share=0.25)
+    strangers = [row for row in rows if row["stranger"]]
+    assert len(rows) == 4 + 2 + 1
+    assert [row["answers"] for row in strangers] == [["A tRNA.", DECLINED]] * 2
+    known = {row["sequence"] for row in rows if row["id"].isdigit()}
+    assert all(row["sequence"] in known for row in strangers)

@@ -22,6 +22,11 @@ from rnagpt.weights import WeightsError, listed
 from rnagpt.weights.adapter import LoraAdapter
 from rnagpt.weights.atomic_folder import atomic_folder
 from rnagpt.weights.model_sources import LanguageModel, open_encoder, open_language_model
+from rnagpt.weights.projector_folder import (
+    PROJECTOR_CONFIG,
+    PROJECTOR_WEIGHTS,
+    read_projector_settings,
+)
 
 ENCODER = "model.rna_encoder."
 PROJECTOR = "model.projector."
@@ -83,7 +88,10 @@ def compose(
                 "projector_type": projector_type,
                 "rna_merge_size": rna_merge_size,
                 "rna_summary_size": rna_summary_size,
-                "rna_summary_memory": None,  # without a trained projection there is none
+                # Without a trained projection there are none.
+                "rna_summary_memory": None,
+                "rna_type_size": None,
+                "rna_type_memory": None,
             },
             sizes={
                 "rna_hidden_size": encoder_config.hidden_size,
@@ -133,13 +141,14 @@ def _projector_shape(
             "rna_merge_size": 1,
             "rna_summary_size": 0,
             "rna_summary_memory": 0,
+            "rna_type_size": 0,
+            "rna_type_memory": 0,
         }
         return {name: defaults[name] if given[name] is None else given[name] for name in given}
-    for name in ("projector_config.json", "projector.safetensors"):
+    for name in (PROJECTOR_CONFIG, PROJECTOR_WEIGHTS):
         if not (folder / name).is_file():
             raise WeightsError(f"{folder} holds no {name}; give the folder that training wrote.")
-    # A projection without a memory may leave it unsaid.
-    stored = {"rna_summary_memory": 0} | json.loads((folder / "projector_config.json").read_text())
+    stored = read_projector_settings(folder)
     for name, expected in {**given, **sizes}.items():
         if expected is not None and stored.get(name) != expected:
             raise WeightsError(
@@ -190,7 +199,7 @@ def _projector_sources(
     tensors = (
         _new_projector(model, seed)
         if folder is None
-        else load_file(Path(folder) / "projector.safetensors")
+        else load_file(Path(folder) / PROJECTOR_WEIGHTS)
     )
     _refuse_missing(f"The projection in {folder}", sorted(expected.keys() - tensors.keys()))
     return {PROJECTOR + name: _fetch(tensors, name) for name in expected}

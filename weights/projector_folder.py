@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from rnagpt.configuration_rnagpt import RnaGptConfig
 
 PROJECTOR_WEIGHTS, PROJECTOR_CONFIG = "projector.safetensors", "projector_config.json"
+# What a projection without a memory, or without types, may leave unsaid.
+_UNSAID = {"rna_summary_memory": 0, "rna_type_size": 0, "rna_type_memory": 0}
 
 
 def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
@@ -22,9 +24,16 @@ def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
         "rna_merge_size": config.rna_merge_size,
         "rna_summary_size": config.rna_summary_size,
         "rna_summary_memory": config.rna_summary_memory,
+        "rna_type_size": config.rna_type_size,
+        "rna_type_memory": config.rna_type_memory,
         "rna_hidden_size": config.rna_config.hidden_size,
         "text_hidden_size": config.text_config.hidden_size,
     }
+
+
+def read_projector_settings(folder: str | Path) -> dict[str, Any]:
+    """What the projection in a folder depends on, as `projector_settings` has it."""
+    return _UNSAID | json.loads((Path(folder) / PROJECTOR_CONFIG).read_text())
 
 
 def save_projector(
@@ -39,4 +48,10 @@ def save_projector(
     (folder / PROJECTOR_CONFIG).write_text(settings + "\n")
 
 
-__all__ = ["PROJECTOR_CONFIG", "PROJECTOR_WEIGHTS", "projector_settings", "save_projector"]
+__all__ = [
+    "PROJECTOR_CONFIG",
+    "PROJECTOR_WEIGHTS",
+    "projector_settings",
+    "read_projector_settings",
+    "save_projector",
+]
