@@ -137,8 +137,8 @@ def _check_confidences(
     outside = sure[(sure < 0) | (sure > 1)]
     if len(outside):
         raise ValueError(
-            f"A confidence of {outside[0]:g} was given; expected numbers from 0 to 1. A Calibration "
-            "makes them of log-probabilities."
+            f"A confidence of {outside[0]:g} was given; expected numbers from 0 to 1. A "
+            "Calibration makes them of log-probabilities."
         )
     return sure, is_right
 
