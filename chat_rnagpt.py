@@ -23,6 +23,7 @@ from transformers import (
 from transformers.cache_utils import DynamicLayer
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.explain_rnagpt import NucleotideScores, explain_answer, rnas_of
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 
@@ -217,6 +218,27 @@ class RnaChat:
         self._worker.start()
         return self._read(streamer, self._worker, errors)
 
+    def explain(self, answer: str | None = None) -> list[NucleotideScores]:
+        """Say which nucleotides the last answer rests on.
+
+        Args:
+            answer: words to explain in place of the model's own, as the answer to the last
+                question: "a tRNA", to see what would speak for that. Default: the last answer.
+
+        Returns:
+            For each RNA of the conversation, in order, one score a nucleotide; `explain_answer`
+            says what it means.
+
+        Raises:
+            ValueError: when nothing was answered yet, when there is no RNA, or when `answer` does
+                not fit the language model's context.
+        """
+        if not self.messages:
+            raise ValueError("Nothing was answered yet. Ask a question about an RNA first.")
+        words = self.messages[-1]["content"] if answer is None else answer
+        told = {"role": "assistant", "content": words}
+        return explain_answer(self.model, self.processor, [*self.messages[:-1], told])
+
     def stop(self) -> None:
         """End the answer that is being written, if there is one, at its next token."""
         self._stopped.set()
@@ -257,7 +279,7 @@ class RnaChat:
         tokens = _TokenProbabilities()
         try:
             outputs = self.model.generate(
-                **self._without_cached(inputs, _rnas_of([*self.messages, turn])),
+                **self._without_cached(inputs, rnas_of([*self.messages, turn])),
                 **tokens.noted_in(options),
                 streamer=streamer,
                 stopping_criteria=stop,
@@ -269,11 +291,11 @@ class RnaChat:
             written = tokens.read(outputs.sequences[:, prompt_length:], options["eos_token_id"])
             self.confidence = confidence_of(self.model.config, *written[0])
             # Not all: one may have been added while this answer was written.
-            del self._new_rnas[: len(_rnas_of([turn]))]
+            del self._new_rnas[: len(rnas_of([turn]))]
             self._cache = outputs.past_key_values
             # The last token was never an input, so it is not in the cache.
             self._cached_ids = [] if self._cache is None else ids[:-1]
-            self._cached_rnas = _rnas_of(self.messages)
+            self._cached_rnas = rnas_of(self.messages)
         except BaseException as error:
             self._forget_cache()
             errors.append(error)
@@ -561,12 +583,6 @@ def _clean(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor) ->
 def _user_message(question: str, sequences: list[str]) -> dict[str, Any]:
     parts: list[dict[str, str]] = [{"type": "rna", "rna": sequence} for sequence in sequences]
     return {"role": "user", "content": [*parts, {"type": "text", "text": question}]}
-
-
-def _rnas_of(messages: list[dict[str, Any]]) -> list[str]:
-    contents = [message["content"] for message in messages]
-    parts = [part for content in contents if isinstance(content, list) for part in content]
-    return [part["rna"] for part in parts if part["type"] == "rna"]
 
 
 def _encode(processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]]) -> BatchFeature:
