@@ -39,8 +39,8 @@ class EmbeddingModel(Protocol):
     name: str
     gives_tokens: bool
 
-    def embed_tokens(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
-        """Vectors (tokens, hidden) of each text in turn; (0, hidden) for an empty one."""
+    def embed_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Vectors (tokens, hidden) of each text; (0, hidden) for an empty one."""
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """One vector for each text, (texts, hidden); zeros for an empty one."""
@@ -92,24 +92,30 @@ class EncoderEmbeddings:
         most = getattr(self.model.config, "max_position_embeddings", WINDOW)
         self.window = min(self.tokenizer.model_max_length, most)
 
-    def embed_tokens(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
-        for states, is_special in self._encode(texts):
-            yield _unit(states[~is_special])
+    def embed_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
+        vectors = {
+            place: _unit(states[~is_special]) for place, states, is_special in self._encode(texts)
+        }
+        return [vectors[place] for place in range(len(texts))]
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        means = [
-            np.zeros(self.hidden_size) if is_special.all() else states.mean(axis=0)
-            for states, is_special in self._encode(texts)
-        ]
-        return _unit(np.array(means).reshape(len(texts), self.hidden_size))
+        means = np.zeros((len(texts), self.hidden_size))
+        for place, states, is_special in self._encode(texts):
+            if not is_special.all():
+                means[place] = states.mean(axis=0)
+        return _unit(means)
 
     @torch.inference_mode()
-    def _encode(self, texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Hidden states (tokens, hidden) of each text, and which tokens are special (tokens,)."""
-        for start in range(0, len(texts), self.batch_size):
-            batch = list(texts[start : start + self.batch_size])
+    def _encode(self, texts: Sequence[str]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Each text's place, hidden states (tokens, hidden) and special tokens (tokens,).
+
+        Texts come in the order of their lengths, so that a batch has little padding.
+        """
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
             parts = self.tokenizer(
-                batch,
+                [texts[place] for place in batch],
                 truncation=True,
                 max_length=self.window,
                 return_overflowing_tokens=True,
@@ -121,9 +127,9 @@ class EncoderEmbeddings:
             is_special = parts.pop("special_tokens_mask").bool()
             is_token = parts["attention_mask"].bool()
             states = self.model(**parts.to(self.model.device)).last_hidden_state.float().cpu()
-            for text in range(len(batch)):
+            for text, place in enumerate(batch):
                 mine = (text_of_part == text)[:, None] & is_token
-                yield states[mine].numpy(), is_special[mine].numpy()
+                yield place, states[mine].numpy(), is_special[mine].numpy()
 
 
 class ServiceEmbeddings:
@@ -143,11 +149,10 @@ class ServiceEmbeddings:
         self.client = _open_client(name)
         self.hidden_size = len(self._ask(["RNA"])[0])
 
-    def embed_tokens(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
+    def embed_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The vector of each whole text, (1, hidden): the service gives none of tokens."""
-        for start in range(0, len(texts), TEXTS_A_REQUEST):
-            for vector in self.embed_texts(texts[start : start + TEXTS_A_REQUEST]):
-                yield vector[None] if vector.any() else vector[None][:0]
+        vectors = self.embed_texts(texts)[:, None]
+        return [vector if vector.any() else vector[:0] for vector in vectors]
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         vectors = np.zeros((len(texts), self.hidden_size))

@@ -11,10 +11,11 @@ The semantic scores are computed in two ways, and every score's name says in whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
 
 if TYPE_CHECKING:
     from rnagpt.evaluation.embedding_models import EmbeddingModel
@@ -25,7 +26,9 @@ ROUGE = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", "ROUGE-L": "rougeL"}
 ROUGE_STEMMER = False
 PRECISION, RECALL, F1 = MEASURES = ("precision", "recall", "F1")
 PAIR, PAPER = WAYS = ("pair", "paper")
-BLOCK = 1024  # texts of a side that are compared at once
+BLOCK = 1024  # texts of a side whose cosines are computed at once
+PAIRS_AT_ONCE = 128  # whose tokens' vectors are in memory
+TEXTS_KEPT = 1024  # whose tokens' vectors stay there for later pairs
 
 Pairs = Sequence[tuple[str, str]]
 # Precision and recall, each (pairs,).
@@ -103,8 +106,6 @@ def _check_ways(ways: Sequence[str]) -> None:
 
 
 def _rouge(pairs: Pairs) -> dict[str, np.ndarray]:
-    from rouge_score.rouge_scorer import RougeScorer
-
     scorer = RougeScorer(list(ROUGE.values()), use_stemmer=ROUGE_STEMMER)
     scores = [scorer.score(reference, prediction) for reference, prediction in pairs]
     return {
@@ -114,15 +115,31 @@ def _rouge(pairs: Pairs) -> dict[str, np.ndarray]:
 
 
 def _match_pairs(model: EmbeddingModel, pairs: Pairs) -> PrecisionAndRecall:
-    """Greedy matching of the tokens of each pair; the vectors of a batch are in memory."""
-    of_references = model.embed_tokens([reference for reference, _ in pairs])
-    of_predictions = model.embed_tokens([prediction for _, prediction in pairs])
-    matches = [
-        _match_tokens(reference, prediction)
-        for reference, prediction in zip(of_references, of_predictions, strict=True)
-    ]
-    precision, recall = np.array(matches, dtype=float).reshape(-1, 2).T
-    return precision, recall
+    """Greedy matching of the tokens of each pair."""
+    matches = np.zeros((len(pairs), 2))
+    vectors_of = _TokenVectors(model)
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        some = pairs[start : start + PAIRS_AT_ONCE]
+        vectors = vectors_of(text for pair in some for text in pair)
+        for place, (reference, prediction) in enumerate(some, start):
+            matches[place] = _match_tokens(vectors[reference], vectors[prediction])
+    return matches[:, 0], matches[:, 1]
+
+
+class _TokenVectors:
+    """Vectors of texts' tokens; remembers the TEXTS_KEPT texts that were asked for last."""
+
+    def __init__(self, model: EmbeddingModel) -> None:
+        self.model = model
+        self._kept: dict[str, np.ndarray] = {}
+
+    def __call__(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        wanted = dict.fromkeys(texts)
+        new = [text for text in wanted if text not in self._kept]
+        found = {text: self._kept.pop(text) for text in wanted if text in self._kept}
+        found |= zip(new, self.model.embed_tokens(new), strict=True)
+        self._kept = dict([*self._kept.items(), *found.items()][-TEXTS_KEPT:])
+        return found
 
 
 def _match_tokens(reference: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:

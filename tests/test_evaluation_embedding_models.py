@@ -83,7 +83,7 @@ def service(monkeypatch):
 
 
 def test_vectors_have_length_one_and_empty_texts_none(minilm):
-    tokens = list(minilm.embed_tokens(TEXTS))
+    tokens = minilm.embed_tokens(TEXTS)
     texts = minilm.embed_texts(TEXTS)
     assert [len(vectors) for vectors in tokens][1:3] == [0, 2]  # micro, ##rna
     assert texts.shape == (4, 384)
@@ -114,7 +114,7 @@ def test_long_texts_are_read_in_parts(minilm):
     parts = [" ".join(words[start : start + 5]) for start in range(0, 12, 5)]
     (whole,) = short.embed_tokens([" ".join(words)])
     assert len(whole) == 12
-    assert whole == pytest.approx(np.concatenate(list(minilm.embed_tokens(parts))), abs=1e-5)
+    assert whole == pytest.approx(np.concatenate(minilm.embed_tokens(parts)), abs=1e-5)
     assert minilm.window == 512
     (very_long,) = minilm.embed_tokens(["RNA " * 1200])
     assert len(very_long) == 1200 * len(minilm.tokenizer.tokenize("RNA"))
