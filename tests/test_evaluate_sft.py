@@ -1,195 +1,71 @@
-import itertools
+"""The command `evaluate_sft.py` from end to end, with tiny models and tiny data."""
+
 import json
+import shutil
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import make_model, make_processor, make_rna
+import torch
+from conftest import make_model, make_processor
 from datasets import Dataset
-from hypothesis import given
-from hypothesis import strategies as st
-from tiny_parts import tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny_evaluation import FAMILIES, make_rows, write_data
+from transformers import LlamaForCausalLM
 
 from rnagpt import evaluate_sft
-from rnagpt.evaluate_sft import Judge, find_nearest, main, make_parser, read_predictions
-from rnagpt.naming_score import Names, bootstrap_interval, draw_partners, fold
+from rnagpt.chat_rnagpt import load_model
+from rnagpt.evaluation.calibration import Calibration
+from rnagpt.evaluation.figures import Figures
+from rnagpt.evaluation.questions_asked import QUESTIONS
+from rnagpt.evaluation.systems import Rating, Reply, System
+from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.weights.projector_folder import save_projector
 
-# Accession, ID, description and type as Rfam has them.
-FAMILIES = [
-    ("RF00005", "tRNA", "tRNA", "tRNA"),
-    ("RF01852", "tRNA-Sec", "Selenocysteine transfer RNA", "tRNA"),
-    ("RF00026", "U6", "U6 spliceosomal RNA", "spliceosomal snRNA"),
-    ("RF00619", "U6atac", "U6atac minor spliceosomal RNA", "spliceosomal snRNA"),
-    ("RF01182", "SNORD11", "Small nucleolar RNA SNORD11", "C/D box snoRNA"),
-    ("RF00181", "SNORD113", "Small nucleolar RNA SNORD113/SNORD114 family", "C/D box snoRNA"),
-    ("RF01317", "CRISPR-DR8", "CRISPR RNA direct repeat element", "CRISPR RNA"),
-    ("RF01318", "CRISPR-DR9", "CRISPR RNA direct repeat element", "CRISPR RNA"),
-    ("RF00066", "U7", "U7 small nuclear RNA", "snRNA"),
-]
-
-
-def make_rows(families: list[tuple[str, ...]], each: int, seed: int = 0) -> list[dict[str, str]]:
-    """RNAs that keep half of their family's sequence."""
-    rows = []
-    for number, (accession, family, description, rna_type) in enumerate(families):
-        for copy in range(each):
-            sequence = make_rna(30, seed=number) + make_rna(30, seed=1000 * (seed + 1) + copy)
-            row = {"id": f"{family}/{seed}-{copy}", "sequence": sequence, "rna_type": rna_type}
-            rows.append(
-                row
-                | {
-                    "family": family,
-                    "family_accession": accession,
-                    "family_description": description,
-                }
-            )
-    return rows
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge(Dataset.from_list(make_rows(FAMILIES, 1)))
-
-
-@pytest.mark.parametrize(
-    ("answer", "accession", "right"),
-    [
-        ("It belongs to the tRNA family (tRNA, RF00005).", "RF00005", True),
-        ("selenocysteine  TRANSFER rna!", "RF01852", True),
-        ("tRNA_Sec", "RF01852", True),
-        ("It belongs to tRNA-Sec.", "RF00005", False),
-        ("The U6 spliceosomal RNA.", "RF00026", True),
-        ("U6atac minor spliceosomal RNA", "RF00026", False),
-        ("It is a minor spliceosomal RNA.", "RF00619", False),
-        ("It is a spliceosomal RNA.", "RF00026", False),
-        ("SNORD113", "RF01182", False),
-        ("SNORD11", "RF00181", False),
-        ("It belongs to SNORD11, RF01182", "RF01182", True),
-        ("A small nucleolar RNA", "RF01182", False),
-        ("rf00181", "RF00181", True),
-        ("RF001811", "RF00181", False),
-        ("CRISPR RNA direct repeat element", "RF01317", False),
-        ("CRISPR RNA direct repeat element (CRISPR-DR8)", "RF01317", True),
-        ("", "RF00005", False),
-    ],
+TRNA, SEC, U6 = "RF00005", "RF01852", "RF00026"
+RNA_GPT, SWAPPED, SHUFFLED, NO_RNA = (
+    "RNA-GPT",
+    "another family's RNA",
+    "shuffled, dinucleotides kept",
+    "no RNA",
 )
-def test_family_is_named(judge: Judge, answer: str, accession: str, right: bool) -> None:
-    assert judge([answer, ""], accession, "tRNA")["family"] is right
 
 
-@pytest.mark.parametrize(
-    ("answer", "rna_type", "right"),
-    [
-        ("It is a c/d  box snoRNA.", "C/D box snoRNA", True),
-        ("It is a snoRNA.", "C/D box snoRNA", False),
-        ("It is an H/ACA box snoRNA.", "C/D box snoRNA", False),
-        ("a spliceosomal snRNA", "snRNA", False),
-        ("an snRNA", "snRNA", True),
-        ("an snRNA", "spliceosomal snRNA", False),
-    ],
-)
-def test_type_is_named(judge: Judge, answer: str, rna_type: str, right: bool) -> None:
-    assert judge(["", answer], "RF00005", rna_type)["type"] is right
-
-
-def test_answer_with_a_second_family_is_not_the_only_one(judge: Judge) -> None:
-    hedged = judge(["U6 or perhaps U7", ""], "RF00026", "")
-    assert (hedged["family"], hedged["family_only"]) == (True, False)
-    assert judge(["U6 (RF00026)", ""], "RF00026", "")["family_only"]
-
-
-@given(st.text(alphabet="abAB1 -_/.", max_size=12), st.text(alphabet="ab 1-", max_size=12))
-def test_a_name_is_found_exactly_where_its_words_stand(name: str, text: str) -> None:
-    # Independent: folded texts are compared as strings with a space around every word.
-    padded_name, padded_text = (f" {' '.join(fold(part))} " for part in (name, text))
-    expected = {"it"} if padded_name.strip() and padded_name in padded_text else set()
-    assert Names({"it": [name]}).named_in(text) == expected
-
-
-def test_partners_are_of_other_families_and_seeded() -> None:
-    families = ["a"] * 5 + ["b", "c"]
-    partners = draw_partners(families, seed=3)
-    assert all(families[i] != families[j] for i, j in enumerate(partners))
-    assert partners.tolist() == draw_partners(families, seed=3).tolist()
-    # Every RNA of another family is drawn sometimes.
-    drawn = {draw_partners(families, seed)[5] for seed in range(60)}
-    assert drawn == {0, 1, 2, 3, 4, 6}
-
-
-def test_partners_need_two_families() -> None:
-    with pytest.raises(ValueError, match="of one family"):
-        draw_partners(["a", "a"], seed=0)
-
-
-def test_interval_agrees_with_the_normal_approximation() -> None:
-    scores = np.repeat([0.0, 1.0], [700, 300])
-    low, high = bootstrap_interval(scores, seed=0)
-    half = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
-    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), abs=0.004)
-    assert bootstrap_interval(np.ones(5), seed=0) == (1.0, 1.0)
-
-
-def test_nearest_agrees_with_cosines_counted_by_hand() -> None:
-    known = [make_rna(40, seed=i) for i in range(30)]
-    queries = [known[7][5:30], known[3][:20] + known[11][:25], make_rna(40, seed=99), "ACGU"]
-
-    def kmers(sequence: str) -> list[str]:
-        return [sequence[i : i + 3] for i in range(len(sequence) - 2)]
-
-    words = ["".join(letters) for letters in itertools.product("ACGU", repeat=3)]
-    counts = np.array([[kmers(s).count(w) for w in words] for s in known + queries], dtype=float)
-    inverse = np.log((1 + len(known)) / (1 + (counts[: len(known)] > 0).sum(0))) + 1
-    weights = counts * inverse
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-    expected = (weights[len(known) :] @ weights[: len(known)].T).argmax(1)
-    assert find_nearest(known, queries, kmer_size=3, chunk=3) == expected.tolist()
-    assert find_nearest(known, ["AC"], kmer_size=3) == [None]
+@pytest.fixture(autouse=True)
+def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of each test's own, since folders are called alike; few draws for intervals."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(evaluate_sft, "Figures", partial(Figures, resamples=20))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny RNA-GPT, a tiny language model and a tiny RNA-QA."""
+    """A tiny RNA-GPT with its language model and projection, and a tiny RNA-QA."""
     folder = tmp_path_factory.mktemp("evaluation")
     processor = make_processor(merge_size=3, summary_size=2)
-    make_model(processor).save_pretrained(folder / "model")
+    model = make_model(processor)
+    model.save_pretrained(folder / "model")
     processor.save_pretrained(folder / "model")
-    words = tokenizer()
-    words.save_pretrained(folder / "text")
-    LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(words),
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=512,
-            eos_token_id=words.eos_token_id,
-        )
-    ).save_pretrained(folder / "text")
-    data = folder / "data" / "annotations"
-    data.mkdir(parents=True)
+    save_projector(model.model.projector.state_dict(), model.config, folder / "alignment")
+    torch.manual_seed(1)
+    LlamaForCausalLM(model.config.text_config).save_pretrained(folder / "text")
+    processor.tokenizer.save_pretrained(folder / "text")
     train = make_rows(FAMILIES[:3], 4) + make_rows(FAMILIES[3:4], 1)
-    Dataset.from_list(train).to_parquet(data / "train-00000-of-00001.parquet")
-    test = make_rows(FAMILIES[:4], 3, seed=1)
-    Dataset.from_list(test).to_parquet(data / "test-00000-of-00001.parquet")
-    splits = ("train", "test")
-    files = [f'      - {{split: {s}, path: "annotations/{s}-*.parquet"}}' for s in splits]
-    card = ["---", "configs:", "  - config_name: annotations", "    data_files:", *files, "---", ""]
-    (folder / "data" / "README.md").write_text("\n".join(card))
-    untyped = folder / "untyped" / "annotations"
-    untyped.mkdir(parents=True)
-    for split in splits:
-        rows = Dataset.from_list(test).remove_columns("rna_type")
-        rows.to_parquet(untyped / f"{split}-00000-of-00001.parquet")
-    (folder / "untyped" / "README.md").write_text("\n".join(card))
+    write_data(
+        folder / "data",
+        train=Dataset.from_list(train),
+        validation=Dataset.from_list(make_rows(FAMILIES[:3], 2, seed=2)),
+        test=Dataset.from_list(make_rows(FAMILIES[:4], 3, seed=1)),
+        test_families=Dataset.from_list(make_rows(FAMILIES[4:6], 2, seed=3)),
+    )
     return folder
 
 
 def run(folder: Path, out: Path, *options: str, data: str = "data") -> dict:
     arguments = ["--model", str(folder / "model"), "--dataset", str(folder / data)]
-    few = ["--min_training_rnas", "4", "--max_new_tokens", "4"]
-    main(make_parser().parse_args([*arguments, *few, *options, str(out)]))
+    few = ["--min_training_rnas", "4", "--max_new_tokens", "4", "--embedding_models"]
+    evaluate_sft.main([*arguments, *options, *few, str(out)])
     return json.loads((out / "results.json").read_text())
 
 
@@ -197,115 +73,272 @@ def read_lines(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
 
 
-def test_results_of_a_random_model(folder: Path, tmp_path: Path) -> None:
-    results = run(folder, tmp_path, "--language_model", str(folder / "text"), "--plain_limit", "5")
-    assert results["data"] == {
-        "rnas": 12,
-        "eligible": 9,
-        "refused": 0,
-        "drawn": 9,
-        "families": 3,
+class Knowing(System):
+    """Knows every RNA of the data by its sequence, and declines whatever else it is given."""
+
+    def answer(self, question: str, rnas: Sequence[CleanedRna | None]) -> Iterator[Reply]:
+        known = {}
+        drawn = ((FAMILIES[:4], 3, 1), (FAMILIES[:3], 2, 2), (FAMILIES[4:6], 2, 3))
+        for families, each, seed in drawn:
+            for row in make_rows(families, each, seed=seed):
+                known[row["sequence"]] = row
+        for rna in rnas:
+            row = known.get(rna.sequence) if rna else None
+            if row is None:
+                yield Reply("I do not recognise this RNA.", -0.5)
+            elif question == QUESTIONS["family"]:
+                yield Reply(f"It is {row['family_accession']}.", -0.1)
+            else:
+                known_of = {QUESTIONS["type"]: row["rna_type"]}
+                yield Reply(known_of.get(question, row["annotation"]), -0.1)
+
+    def rate(
+        self, question: str, rnas: Sequence[CleanedRna | None], answers: Sequence[str]
+    ) -> Iterator[Rating]:
+        for rna in rnas:
+            yield Rating(-1.0 if rna else -5.0, 3)
+
+
+class Parrot(Knowing):
+    """Says the same of everything, and is sure of it."""
+
+    def answer(self, question: str, rnas: Sequence[CleanedRna | None]) -> Iterator[Reply]:
+        for _ in rnas:
+            yield Reply("It is U6, a tRNA.", -0.01)
+
+
+def value(results: dict, table: str, row: str, name: str) -> float | None:
+    return results["figures"][table][row][name]["value"]
+
+
+def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
+    results = run(
+        folder,
+        tmp_path,
+        *("--systems", "sequence", "fusion", "rnagpt", "--compare_limit", "5"),
+        *("--language_model", str(folder / "text"), "--alignment", str(folder / "alignment")),
+    )
+    drawn = {"rnas": 12, "eligible": 9, "refused": 0, "drawn": 9, "families": 3}
+    assert results["data"]["evaluated"] == drawn
+    assert {group: counts["drawn"] for group, counts in results["data"].items()} == {
+        "evaluated": 9,
+        "calibration": 6,
+        "unseen": 4,
     }
-    systems = results["systems"]
-    assert [figures["n"] for figures in systems.values()] == [9, 9, 9, 9, 5]
-    assert systems["RNA-GPT"]["family"]["value"] == 0
-    # By their making: a neighbour shares half of the sequence; a third is of each family.
-    assert systems["nearest training RNA (8-mers)"]["family"]["value"] == 1
-    assert systems["majority class"]["family"]["value"] == pytest.approx(1 / 3)
-    assert systems["majority class"]["type"]["value"] == pytest.approx(2 / 3)
+    figures = results["figures"]
+    nearest, majority = "nearest training RNA (8-mers)", "majority class"
+    three = ["RNA Sequence", "Modality Fusion", RNA_GPT]
+    assert list(figures["systems"]) == [*three, nearest, majority]
+    assert list(figures["controls"]) == [RNA_GPT, SWAPPED, SHUFFLED, NO_RNA, nearest, majority]
+    assert figures["systems"][RNA_GPT]["ROUGE-L"]["n"] == 5
+    assert figures["controls"][RNA_GPT]["right family"]["n"] == 9
+    # By their making: a neighbour shares half of the sequence, and its family's annotation; a third
+    # is of each family, and the largest class of types has two of three.
+    assert value(results, "systems", nearest, "ROUGE-L") == 1
+    assert value(results, "controls", nearest, "right family") == 1
+    assert value(results, "controls", majority, "right family") == pytest.approx(1 / 3)
+    assert value(results, "controls", majority, "right type") == pytest.approx(2 / 3)
+    assert value(results, "controls", RNA_GPT, "right family") == 0
+    assert value(results, "controls", RNA_GPT, "log-likelihood, family") < 0
+    assert len({tuple(results["settings"][name]) for name in results["settings"]}) == 3
     assert str(folder) not in json.dumps(results)
     rows = read_lines(tmp_path)
-    assert [row["system"] for row in rows] == ["rnagpt"] * 9 + ["sequence"] * 5
-    assert {row["family"] for row in rows} == {"tRNA", "tRNA-Sec", "U6"}
-    assert (tmp_path / "table.md").read_text().count("\n| ") == 6
+    # Family and type under four controls, what is known of five RNAs, two more groups; two systems.
+    assert len(rows) == 2 * 4 * 9 + 4 * 5 + 2 * (6 + 4) + 2 * 3 * 5
+    assert len({row["key"] for row in rows}) == len(rows)
 
 
-def test_swapped_answers_are_judged_by_the_question_s_own_family(
+def test_out_holds_tables_charts_and_samples(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Swapping costs a model that knows every RNA all, and nothing a parrot."""
+    monkeypatch.setattr(evaluate_sft, "System", Knowing)
+    run(folder, tmp_path / "one")
+    again = run(folder, tmp_path / "two")
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    charts = {f"{name}.{end}" for name in ("rouge", "risk_coverage") for end in ("png", "svg")}
+    texts = {"results.json", "tables.md", "tables.csv", "samples.md", "predictions.jsonl"}
+    assert names == charts | texts
+    for name in names - {"results.json"}:
+        same = [(tmp_path / run / name).read_bytes() for run in ("one", "two")]
+        assert same[0] == same[1], name
+    ElementTree.parse(tmp_path / "one" / "rouge.svg")
+    tables = (tmp_path / "one" / "tables.md").read_text()
+    assert tables.count("## ") == len(again["figures"]) == 6
+    assert "## What is known about the first 9 of 9 RNAs of 3 families" in tables
+    assert "## Best answers, by the ROUGE-L of RNA-GPT" in (tmp_path / "one/samples.md").read_text()
 
-    def knowing(*_):
-        return lambda rnas: ([f"It is {rna.accession}.", f"a {rna.type}"] for rna in rnas)
 
-    def parrot(*_):
-        return lambda rnas: (["It is U6.", "a tRNA"] for _ in rnas)
-
-    monkeypatch.setattr(evaluate_sft, "ask_rnagpt", knowing)
-    systems = run(folder, tmp_path / "knowing")["systems"]
-    assert systems["RNA-GPT"]["family"] == {"value": 1, "interval": [1, 1]}
-    assert systems["RNA-GPT, RNAs swapped"]["family"]["value"] == 0
+def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_sft, "System", Knowing)
+    results = run(folder, tmp_path / "knowing")
+    controls, grounding = results["figures"]["controls"], results["figures"]["grounding"]
+    assert controls[RNA_GPT]["right family"] == {"value": 1, "interval": [1, 1], "n": 9}
+    for control in (SWAPPED, SHUFFLED, NO_RNA):
+        assert controls[control]["right family"]["value"] == 0
+        assert grounding[control]["right family"]["value"] == 1
+        assert grounding[control]["ROUGE-L"]["value"] > 0
     # Two of the three families are tRNAs: a partner may be of the same type.
-    assert 0 < systems["RNA-GPT, RNAs swapped"]["type"]["value"] < 1
-    monkeypatch.setattr(evaluate_sft, "ask_rnagpt", parrot)
-    systems = run(folder, tmp_path / "parrot")["systems"]
-    assert systems["RNA-GPT, RNAs swapped"]["family"] == systems["RNA-GPT"]["family"]
-    assert systems["RNA-GPT"]["family"]["value"] == pytest.approx(1 / 3)
+    assert 0 < controls[SWAPPED]["right type"]["value"] < 1
+    assert controls[NO_RNA]["log-likelihood, family"]["value"] == -5
+    assert grounding[NO_RNA]["log-likelihood, family: nats"]["value"] == 4
+    refusals = results["figures"]["refusals"]
+    assert refusals["RNAs of known families"]["declines"]["value"] == 0
+    assert refusals["the same, shuffled"]["claims a family"]["value"] == 0
+    assert results["figures"]["unseen families"][RNA_GPT]["right type"]["value"] == 1
+
+    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    results = run(folder, tmp_path / "parrot")
+    controls, grounding = results["figures"]["controls"], results["figures"]["grounding"]
+    for control in (SWAPPED, SHUFFLED, NO_RNA):
+        assert controls[control]["right family"]["value"] == pytest.approx(1 / 3)
+        assert grounding[control]["right family"]["value"] == 0
+        assert grounding[control]["ROUGE-L"]["value"] == pytest.approx(0)
+    refusals = results["figures"]["refusals"]
+    assert refusals["the same, shuffled"]["claims a family"]["value"] == 1
+    assert refusals["RNAs of families never seen"]["names one of the data set"]["value"] == 1
+
+
+def test_a_parrots_confidence_is_how_often_it_is_right(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    results = run(folder, tmp_path)
+    both = results["figures"]["confidence"]["family and type"]
+    # Of six validation RNAs it has two families and four types right: six of twelve.
+    assert both["mean confidence"]["value"] == pytest.approx(0.5, abs=1e-3)
+    assert both["share right"]["value"] == pytest.approx(0.5)
+    assert both["ECE (10 bins of equal mass)"]["value"] == pytest.approx(0, abs=1e-3)
+    assert both["risk at coverage 0.8"]["value"] == pytest.approx(0.5)
+    coverage, risk = results["risk_coverage"]["family and type"]
+    assert len(coverage) == len(risk) == 18
+    assert (coverage[-1], risk[-1]) == (1, 0.5)
+
+
+def test_the_calibration_is_written_into_the_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder / "model", tmp_path / "model")
+    shutil.copytree(folder / "data", tmp_path / "data")
+    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    fitted = run(tmp_path, tmp_path / "out", "--write_calibration")["calibration"]
+    config = load_model(str(tmp_path / "model")).config
+    assert (config.confidence_scale, config.confidence_bias) == (fitted["scale"], fitted["bias"])
+    assert Calibration(**fitted)([-0.01]) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_an_interrupted_run_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(folder, tmp_path / "whole")
-    expected = read_lines(tmp_path / "whole")
-    run(folder, tmp_path / "cut", "--limit", "4")
-    predictions = tmp_path / "cut" / "predictions.jsonl"
-    text = predictions.read_text()
-    predictions.write_text(text[: text.rindex('"right"')])  # killed while it wrote the fourth
+    expected = {row["key"]: row for row in read_lines(tmp_path / "whole")}
+    (tmp_path / "cut").mkdir()
+    lines = (tmp_path / "whole" / "predictions.jsonl").read_text().splitlines(keepends=True)
+    # Killed while it wrote the thirtieth answer.
+    (tmp_path / "cut" / "predictions.jsonl").write_text("".join(lines[:29]) + lines[29][:-40])
     asked = []
-    original = evaluate_sft.ask_rnagpt
+    original = System.answer
 
-    def watched(*arguments):
-        ask = original(*arguments)
-        return lambda rnas: (asked.extend(rna.id for rna in rnas), ask(rnas))[1]
+    def watched(system: System, question: str, rnas: Sequence[CleanedRna | None]):
+        asked.extend(rnas)
+        return original(system, question, rnas)
 
-    monkeypatch.setattr(evaluate_sft, "ask_rnagpt", watched)
+    monkeypatch.setattr(System, "answer", watched)
     resumed = run(folder, tmp_path / "cut")
-    assert len(asked) == 6
-    assert resumed["systems"] == whole["systems"]
-    by_id = [{row["id"]: row for row in rows} for rows in (expected, read_lines(tmp_path / "cut"))]
-    assert by_id[0] == by_id[1]
+    assert resumed["figures"] == whole["figures"]
+    rows = read_lines(tmp_path / "cut")
+    assert {row["key"]: row for row in rows} == expected
+    assert len(rows) == len(expected)
     asked.clear()
-    run(folder, tmp_path / "cut", "--max_new_tokens", "3")
-    assert len(asked) == 9
+    run(folder, tmp_path / "cut")
+    assert asked == []
+    run(folder, tmp_path / "cut", "--max_new_tokens", "3", "--limit", "4")
+    assert asked
 
 
-def test_predictions_of_other_settings_are_not_read(tmp_path: Path) -> None:
-    row = {"id": "x", "family_accession": "y", "sequence": "ACGU", "answers": ["a", "b"]}
-    path = tmp_path / "predictions.jsonl"
-    path.write_text(
-        "".join(
-            json.dumps(row | {"settings": settings}) + "\n" for settings in ("one", "two", "three")
-        )
+def test_systems_differ_in_their_parts_alone(folder: Path, tmp_path: Path) -> None:
+    """Fusion with RNA-GPT's own language model and projection is RNA-GPT."""
+    model = load_model(str(folder / "model"))
+    plain = LlamaForCausalLM(model.config.text_config)
+    plain.model.load_state_dict(model.model.language_model.state_dict())
+    plain.lm_head.load_state_dict(model.lm_head.state_dict())
+    plain.save_pretrained(tmp_path / "text")
+    make_processor().tokenizer.save_pretrained(tmp_path / "text")
+    run(
+        folder,
+        tmp_path / "out",
+        *("--systems", "fusion", "rnagpt", "--language_model", str(tmp_path / "text")),
+        *("--alignment", str(folder / "alignment")),
     )
-    assert read_predictions(path, "two") == {("x", "y", "ACGU"): ["a", "b"]}
-    assert read_predictions(path, "four") == {}
-    assert read_predictions(tmp_path / "none.jsonl", "two") == {}
+    answers: dict[str, dict] = {"fusion": {}, "rnagpt": {}}
+    for row in read_lines(tmp_path / "out"):
+        if row["control"] == "real" and row["group"] in ("compared", "evaluated"):
+            answers[row["system"]][row["question"], row["id"]] = row["answer"]
+    assert answers["fusion"] == answers["rnagpt"]
+    assert len(answers["fusion"]) == 27
 
 
-def test_a_larger_limit_draws_the_same_and_more(folder: Path) -> None:
-    train, test = evaluate_sft.load_annotations(str(folder / "data"), "test")
-    processor = make_processor()
-    options = {"min_training_rnas": 4, "seed": 1}
-    few, _ = evaluate_sft.draw_rnas(train, test, processor, limit=3, **options)
-    more, _ = evaluate_sft.draw_rnas(train, test, processor, limit=9, **options)
-    assert more[:3] == few
+def test_a_data_set_without_families_is_asked_for_types(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families = ["family", "family_accession", "family_description"]
+    rows = Dataset.from_list(make_rows(FAMILIES[:4], 3)).remove_columns(families)
+    write_data(tmp_path / "data", train=rows, test=rows)
+    shutil.copytree(folder / "model", tmp_path / "model")
+    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    results = run(tmp_path, tmp_path / "out")
+    assert list(results["questions"]) == ["type", "known"]
+    assert value(results, "controls", RNA_GPT, "right type") == pytest.approx(0.5)
+    assert "right family" not in results["figures"]["controls"]["majority class"]
+    assert results["calibration"] is None
 
 
 @pytest.mark.parametrize(
-    ("options", "data", "message"),
+    ("options", "message"),
     [
-        (["--split", "dev"], "data", "has no split 'dev'; its splits are train, test"),
-        ([], "untyped", "lacks rna_type"),
-        (["--min_training_rnas", "50"], "data", "none is left to ask about"),
-        (["--limit", "1"], "data", "of one family"),
+        (["--split", "dev"], "has no split 'dev'; its splits are train, validation"),
+        (["--unseen_split", "dev"], "has no split 'dev'"),
+        (["--min_training_rnas", "50"], "none is left to ask about"),
+        (["--limit", "1"], "of one family"),
+        (["--systems", "sequence"], "no adapter to switch off"),
+        (["--systems", "fusion", "--language_model", "TEXT"], "needs the projection"),
+        (
+            ["--systems", "fusion", "--language_model", "TEXT", "--alignment", "TEXT"],
+            "holds no projector_config.json",
+        ),
+        (["--systems", "sequence", "--language_model", "nowhere"], "nowhere does not exist"),
+        (
+            ["--systems", "sequence", "--language_model", "TEXT", "--max_new_tokens", "500"],
+            r"RNA Sequence: .*60 nt as text .* reads 512",
+        ),
+        (["--embedding_models", "minilm", "no-such-model", "--dtype", "float32"], "no-such-model"),
     ],
 )
-def test_bad_data_is_refused_before_any_work(
-    folder: Path, tmp_path: Path, options: list[str], data: str, message: str
+def test_what_cannot_be_used_is_refused_before_any_work(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        run(folder, tmp_path / "out", *options, data=data)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    given = [str(folder / "text") if word == "TEXT" else word for word in options]
+    words = ["--dataset", str(folder / "data"), "--model", str(folder / "model")]
+    few = ["--min_training_rnas", "4", "--max_new_tokens", "4"]
+    with pytest.raises(SystemExit, match=message):
+        evaluate_sft.main([*words, *few, *given, str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_bad_data_is_refused_before_any_work(folder: Path, tmp_path: Path, split: str) -> None:
+    rows = Dataset.from_list(make_rows(FAMILIES, 1))
+    splits = {"train": rows, "test": rows}
+    shutil.copytree(folder / "model", tmp_path / "model")
+    write_data(tmp_path / "untyped", **splits | {split: rows.remove_columns("rna_type")})
+    with pytest.raises(SystemExit, match=rf"split '{split}' of .* lacks rna_type"):
+        run(tmp_path, tmp_path / "out", data="untyped")
     assert not (tmp_path / "out").exists()
 
 
@@ -313,21 +346,75 @@ def test_an_empty_split_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = Dataset.from_list(make_rows(FAMILIES, 1))
-    splits = {"train": rows, "test": rows.select([])}
-    monkeypatch.setattr(evaluate_sft, "load_dataset", lambda *_: splits)
-    with pytest.raises(ValueError, match=r"'test' of .* is empty"):
+    monkeypatch.setattr(
+        "rnagpt.evaluation.questions_asked.load_dataset",
+        lambda *_: {"train": rows, "test": rows.select([])},
+    )
+    with pytest.raises(SystemExit, match=r"'test' of .* is empty"):
         run(folder, tmp_path / "out")
 
 
-def test_an_rna_too_long_for_the_language_model_is_refused_first(
-    folder: Path, tmp_path: Path
-) -> None:
-    options = ["--language_model", str(folder / "text"), "--max_new_tokens", "500"]
-    with pytest.raises(ValueError, match=r"60 nt as text .* reads 512"):
-        run(folder, tmp_path / "out", *options)
-    assert not (tmp_path / "out").exists()
+def test_a_projection_of_another_shape_is_refused(folder: Path, tmp_path: Path) -> None:
+    model = make_model(make_processor(merge_size=2))
+    save_projector(model.model.projector.state_dict(), model.config, tmp_path / "alignment")
+    options = ["--language_model", str(folder / "text"), "--alignment", str(tmp_path / "alignment")]
+    with pytest.raises(SystemExit, match="rna_merge_size=2 instead of 3"):
+        run(folder, tmp_path / "out", "--systems", "fusion", *options)
 
 
-def test_limits_are_positive() -> None:
+def test_a_language_model_of_another_size_is_refused(folder: Path, tmp_path: Path) -> None:
+    config = make_model(make_processor(), text={"num_hidden_layers": 1}).config.text_config
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "text")
+    with pytest.raises(SystemExit, match="num_hidden_layers 1 instead of 2"):
+        run(
+            folder,
+            tmp_path / "out",
+            *("--systems", "sequence", "--language_model", str(tmp_path / "text")),
+        )
+
+
+def test_answers_in_an_older_form_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "predictions.jsonl").write_text('{"system": "rnagpt"}\n')
+    with pytest.raises(ValueError, match="in an older form"):
+        run(folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words", [["--limit", "0"], ["--systems", "all"], ["--ways", "both"], ["--systems"]]
+)
+def test_wrong_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        make_parser().parse_args(["--model", "m", "--dataset", "d", "--limit", "0", "out"])
+        evaluate_sft.parse_arguments(["--model", "m", "--dataset", "d", *words, "out"])
+    assert words[0] in capsys.readouterr().err
+
+
+def test_out_follows_the_systems() -> None:
+    words = ["--model", "m", "--dataset", "d", "--systems", "sequence", "rnagpt", "out"]
+    arguments = evaluate_sft.parse_arguments(words)
+    assert (arguments.systems, arguments.out) == (["sequence", "rnagpt"], Path("out"))
+    with pytest.raises(SystemExit):
+        evaluate_sft.parse_arguments(words[:4])
+
+
+def test_larger_limits_ask_the_same_and_more(folder: Path, tmp_path: Path) -> None:
+    words = ["--model", str(folder / "model"), "--dataset", str(folder / "data"), "--seed", "1"]
+    few, more = (
+        evaluate_sft.prepare(
+            evaluate_sft.parse_arguments(
+                [*words, "--min_training_rnas", "1", "--limit", limit, str(tmp_path)]
+            )
+        )[1].groups["evaluated"]
+        for limit in ("5", "12")
+    )
+    assert more[:5] == few
+    assert len(more) == 12
+
+
+def test_an_rna_that_cannot_be_read_is_counted(folder: Path, tmp_path: Path) -> None:
+    rows = make_rows(FAMILIES[:3], 4)
+    rows[0]["sequence"] = "MKVLA"
+    write_data(tmp_path / "data", train=Dataset.from_list(rows), test=Dataset.from_list(rows))
+    shutil.copytree(folder / "model", tmp_path / "model")
+    results = run(tmp_path, tmp_path / "out", "--limit", "12")
+    counts = results["data"]["evaluated"]
+    assert (counts["refused"], counts["drawn"]) == (1, 11)

@@ -1,12 +1,15 @@
-"""Does an answer name the right family or RNA type, and how sure is the share of those that do?"""
+"""Which families and types of RNA an answer names."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-import numpy as np
+from datasets import Dataset
+
+from rnagpt.evaluation.declining import declines
+from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -66,44 +69,34 @@ class Names:
         return named
 
 
-def draw_partners(families: Sequence[str], seed: int) -> np.ndarray:
-    """For each RNA another one, of a different family, drawn at random.
+class Judge:
+    """Finds the families, by their accessions, and the types that answers name.
+
+    Names are looked for among those of all families and types of the data set: see `Names`.
 
     Args:
-        families: family of each RNA.
-        seed: of the random numbers.
-
-    Returns:
-        The partners' positions (rnas,).
-
-    Raises:
-        ValueError: when all are of one family.
+        splits: annotations, with `rna_type`, and where they have families with their columns.
+        has_families: whether they do.
     """
-    codes = np.unique(families, return_inverse=True)[1]
-    if codes.max(initial=0) == 0:
-        raise ValueError(
-            f"RNAs are swapped between families, and the {len(codes)} drawn are of one family. "
-            "Raise --limit or lower --min_training_rnas."
-        )
-    generator = np.random.default_rng(seed)
-    return np.array([generator.choice(np.flatnonzero(codes != code)) for code in codes])
+
+    def __init__(self, splits: Iterable[Dataset], has_families: bool = True) -> None:
+        names: dict[str, set[str]] = {}
+        types: dict[str, set[str]] = {}
+        spellings = ("family_accession", "family", "family_description")
+        for rows in splits:
+            types |= {rna_type: {rna_type} for rna_type in set(rows["rna_type"][:])}
+            if has_families:
+                columns = (rows[name][:] for name in spellings)
+                for accession, *others in set(zip(*columns, strict=True)):
+                    names.setdefault(accession, {accession}).update(filter(None, others))
+        self._names = {FAMILY: Names(names), TYPE: Names(types), KNOWN: Names({})}
+
+    def names_in(self, answer: str, question: str) -> list[str]:
+        """What an answer to one of `QUESTIONS` names, in order of the alphabet.
+
+        An answer that declines names nothing, whatever words it takes.
+        """
+        return [] if declines(answer) else sorted(self._names[question].named_in(answer))
 
 
-def bootstrap_interval(
-    scores: Sequence[float] | np.ndarray, *, seed: int, resamples: int = 1000
-) -> tuple[float, float]:
-    """95 % interval of a mean by the percentile bootstrap (Efron, 1979).
-
-    Args:
-        scores: one for each RNA, the unit that is drawn anew.
-        seed: of the random numbers.
-        resamples: how often all are drawn.
-    """
-    values = np.asarray(scores, dtype=float)
-    generator = np.random.default_rng(seed)
-    means = [generator.choice(values, size=len(values)).mean() for _ in range(resamples)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
-__all__ = ["Names", "bootstrap_interval", "draw_partners", "fold"]
+__all__ = ["Judge", "Names", "fold"]

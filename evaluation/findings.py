@@ -1,0 +1,187 @@
+"""From answers to figures: the paper's scores, baselines, controls and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from datasets import Dataset
+
+from rnagpt.evaluation.answers import COMPARED, EVALUATED, NEVER_SEEN, Answers, Asked
+from rnagpt.evaluation.baselines import KMER_SIZE, Labels, majority_labels, nearest_labels
+from rnagpt.evaluation.controls import CONTROLS, REAL, SHUFFLED
+from rnagpt.evaluation.figures import Figures, share_lost
+from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE, DrawnRna
+from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS
+
+TEXTS, CONTROLLED, GROUNDING = "systems", "controls", "grounding"
+UNSEEN, REFUSALS = "unseen families", "refusals"
+NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
+RIGHT = {FAMILY: "right family", TYPE: "right type"}
+ONLY = "right family, no other"
+LIKELY = {FAMILY: "log-likelihood, family", TYPE: "log-likelihood, type"}
+ROUGE_L = "ROUGE-L"
+
+# Scores of (reference, prediction) pairs, each (pairs,), by their names.
+ScoreTexts = Callable[[Sequence[str], Sequence[str]], Mapping[str, np.ndarray]]
+# ROUGE-L of (reference, prediction) pairs: (pairs,).
+RougeL = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+# What each baseline says of RNAs, by the RNAs' group and the baseline's name.
+Baselines = Mapping[str, Mapping[str, Labels]]
+
+
+def label_baselines(train: Dataset, groups: Mapping[str, Sequence[DrawnRna]]) -> Baselines:
+    """What the baselines say of each group of RNAs."""
+    sequences = [rna.cleaned.sequence for rnas in groups.values() for rna in rnas]
+    nearest = nearest_labels(train, sequences)
+    majority = majority_labels(train, len(sequences))
+    baselines, start = {}, 0
+    for group, rnas in groups.items():
+        part = slice(start, start + len(rnas))
+        baselines[group] = {NEAREST: nearest[part], MAJORITY: majority[part]}
+        start += len(rnas)
+    return baselines
+
+
+def add_systems(
+    figures: Figures,
+    answers: Answers,
+    rnas: Sequence[DrawnRna],
+    baselines: Mapping[str, Labels],
+    score: ScoreTexts,
+) -> None:
+    """The paper's table: the systems and the baselines, on the same RNAs."""
+    for system, label in SYSTEMS.items():
+        asked = Asked(system, COMPARED, REAL, KNOWN)
+        if asked in answers:
+            _add_texts(figures, label, score(*answers.texts(asked)))
+            _add_naming(figures, TEXTS, label, answers, asked)
+    references = [rna.annotation for rna in rnas]
+    for label, labels in baselines.items():
+        said = [annotation or "" for annotation in labels.annotation]
+        _add_texts(figures, label, score(references, said))
+        _add_labels(figures, TEXTS, label, labels, rnas)
+
+
+def add_controls(
+    figures: Figures,
+    answers: Answers,
+    rnas: Sequence[DrawnRna],
+    baselines: Mapping[str, Labels],
+    rouge_l: RougeL,
+) -> None:
+    """RNA-GPT's scores with the RNA and under each control, and those of the baselines."""
+    for control, label in {REAL: SYSTEMS[RNA_GPT], **CONTROLS}.items():
+        _add_naming(figures, CONTROLLED, label, answers, Asked(RNA_GPT, EVALUATED, control, FAMILY))
+        for question, name in LIKELY.items():
+            asked = Asked(RNA_GPT, EVALUATED, control, question)
+            if asked in answers:
+                likely = answers.column(asked, "reference_log_probability")
+                figures.add_mean(CONTROLLED, label, name, likely)
+        known = Asked(RNA_GPT, COMPARED, control, KNOWN)
+        if known in answers:
+            figures.add_mean(CONTROLLED, label, ROUGE_L, rouge_l(*answers.texts(known)))
+    for label, labels in baselines.items():
+        _add_labels(figures, CONTROLLED, label, labels, rnas)
+
+
+def add_grounding(figures: Figures, answers: Answers, rouge_l: RougeL) -> None:
+    """What each control costs: a share of the right answers, nats of their likelihood."""
+    for control, label in CONTROLS.items():
+        for question, name in RIGHT.items():
+            both = [Asked(RNA_GPT, EVALUATED, one, question) for one in (REAL, control)]
+            if both[1] in answers:
+                own, other = (answers.right(asked).astype(float) for asked in both)
+                figures.add(GROUNDING, label, name, share_lost(own, other), len(own))
+                own, other = (answers.column(a, "reference_log_probability") for a in both)
+                figures.add_mean(GROUNDING, label, f"{LIKELY[question]}: nats", own - other)
+        both = [Asked(RNA_GPT, COMPARED, one, KNOWN) for one in (REAL, control)]
+        if both[1] in answers:
+            own, other = (rouge_l(*answers.texts(asked)) for asked in both)
+            figures.add(GROUNDING, label, ROUGE_L, share_lost(own, other), len(own))
+
+
+def add_unseen(
+    figures: Figures,
+    answers: Answers,
+    rnas: Sequence[DrawnRna],
+    baselines: Mapping[str, Labels],
+) -> None:
+    """The type of RNAs whose families were never in training: no family can be right."""
+    asked = Asked(RNA_GPT, NEVER_SEEN, REAL, TYPE)
+    if asked not in answers:
+        return
+    figures.add_mean(UNSEEN, SYSTEMS[RNA_GPT], RIGHT[TYPE], answers.right(asked))
+    for label, labels in baselines.items():
+        right = [said == rna.type for said, rna in zip(labels.type, rnas, strict=True)]
+        figures.add_mean(UNSEEN, label, RIGHT[TYPE], right)
+
+
+def add_refusals(figures: Figures, answers: Answers) -> None:
+    """How often the question of the family is declined, where it should be and where not.
+
+    Whatever does not decline counts as a claim, a family that nobody knows included.
+    """
+    groups = {
+        "RNAs of known families": Asked(RNA_GPT, EVALUATED, REAL, FAMILY),
+        "the same, shuffled": Asked(RNA_GPT, EVALUATED, SHUFFLED, FAMILY),
+        "RNAs of families never seen": Asked(RNA_GPT, NEVER_SEEN, REAL, FAMILY),
+    }
+    for label, asked in groups.items():
+        if asked not in answers:
+            continue
+        declined = answers.declined(asked)
+        figures.add_mean(REFUSALS, label, "declines", declined)
+        figures.add_mean(REFUSALS, label, "claims a family", ~declined)
+        named = [bool(names) for names in answers.names(asked)]
+        figures.add_mean(REFUSALS, label, "names one of the data set", named)
+
+
+def _add_texts(figures: Figures, row: str, scores: Mapping[str, np.ndarray]) -> None:
+    for name, values in scores.items():
+        figures.add_mean(TEXTS, row, name, values)
+
+
+def _add_naming(figures: Figures, table: str, row: str, answers: Answers, asked: Asked) -> None:
+    """How often answers to the questions of family and type, as far as asked, are right."""
+    for question, name in RIGHT.items():
+        one = replace(asked, question=question)
+        if one not in answers:
+            continue
+        figures.add_mean(table, row, name, answers.right(one))
+        if question == FAMILY:
+            figures.add_mean(table, row, ONLY, answers.right_alone(one))
+
+
+def _add_labels(
+    figures: Figures, table: str, row: str, labels: Labels, rnas: Sequence[DrawnRna]
+) -> None:
+    """How often the labels of a baseline are right; it names one family or none."""
+    said_of = {FAMILY: labels.family, TYPE: labels.type}
+    for question, name in RIGHT.items():
+        if question == FAMILY and not any(rna.accession for rna in rnas):
+            continue
+        said = zip(said_of[question], rnas, strict=True)
+        right = [label == rna.label_of(question) for label, rna in said]
+        figures.add_mean(table, row, name, right)
+        if question == FAMILY:
+            figures.add_mean(table, row, ONLY, right)
+
+
+__all__ = [
+    "CONTROLLED",
+    "GROUNDING",
+    "MAJORITY",
+    "NEAREST",
+    "REFUSALS",
+    "ROUGE_L",
+    "TEXTS",
+    "UNSEEN",
+    "add_controls",
+    "add_grounding",
+    "add_refusals",
+    "add_systems",
+    "add_unseen",
+    "label_baselines",
+]

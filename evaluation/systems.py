@@ -1,0 +1,316 @@
+"""The paper's three systems from one checkpoint, which answer questions and rate answers.
+
+- `sequence`, RNA Sequence: the plain language model, the RNA given as text;
+- `fusion`, Modality Fusion: the plain language model behind the alignment stage's projection;
+- `rnagpt`, RNA-GPT: the checkpoint itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, BatchFeature
+
+from rnagpt.chat_rnagpt import answer_questions
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+from rnagpt.weights.model_sources import model_folder, open_language_model
+from rnagpt.weights.projector_folder import (
+    PROJECTOR_CONFIG,
+    PROJECTOR_WEIGHTS,
+    projector_settings,
+)
+
+SEQUENCE, FUSION, RNA_GPT = "sequence", "fusion", "rnagpt"
+SYSTEMS = {SEQUENCE: "RNA Sequence", FUSION: "Modality Fusion", RNA_GPT: "RNA-GPT"}
+_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size")
+# Answer tokens whose logits are in memory at once: 100 MB of them for a vocabulary of 50,000.
+_TOKENS_RATED_TOGETHER = 512
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, and its log-probability (natural) where the RNA came as vectors."""
+
+    answer: str
+    log_probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Rating:
+    """Log-probability (natural) of a given answer, its end included, and its tokens."""
+
+    log_probability: float
+    tokens: int
+
+
+class System:
+    """A language model that is asked about RNAs, greedily and in batches.
+
+    Args:
+        name: one of `SYSTEMS`.
+        model: RNA-GPT, made of the system's parts.
+        processor: its processor.
+        batch_size: prompts at once.
+        max_new_tokens: the longest answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: RnaGptForCausalLM,
+        processor: RnaGptProcessor,
+        batch_size: int,
+        max_new_tokens: int,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.processor = processor
+        self.batch_size = batch_size
+        self.max_new_tokens = max_new_tokens
+
+    def settings(self) -> str:
+        """SHA-256 of all that answers depend on, question and RNA apart: weights, prompt, length.
+
+        The types of the weights count.
+        """
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype}".encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        prompt = [self.name, self.processor.tokenizer.chat_template, self.max_new_tokens]
+        digest.update(json.dumps(prompt).encode())
+        return digest.hexdigest()
+
+    def answer(self, question: str, rnas: Sequence[CleanedRna | None]) -> Iterator[Reply]:
+        """Answers to a question about each RNA, in order; None stands for no RNA."""
+        given = [rna for rna in rnas if rna is not None]
+        if self.name != SEQUENCE and len(given) == len(rnas):
+            for answer in answer_questions(
+                self.model,
+                self.processor,
+                given,
+                [question],
+                batch_size=self.batch_size,
+                max_new_tokens=self.max_new_tokens,
+            ):
+                yield Reply(answer.answer, answer.log_probability)
+            return
+        for start in range(0, len(rnas), self.batch_size):
+            batch = rnas[start : start + self.batch_size]
+            yield from map(Reply, self._generate([_ask(self.name, rna, question) for rna in batch]))
+
+    @torch.no_grad()
+    def rate(
+        self, question: str, rnas: Sequence[CleanedRna | None], answers: Sequence[str]
+    ) -> Iterator[Rating]:
+        """How likely the system is to give each of the answers, in order."""
+        for start in range(0, len(rnas), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            turns = [
+                [*_ask(self.name, rna, question), {"role": "assistant", "content": answer}]
+                for rna, answer in zip(rnas[rows], answers[rows], strict=True)
+            ]
+            yield from self._rate(turns)
+
+    def _generate(self, conversations: list[list[dict[str, Any]]]) -> list[str]:
+        """Answers to prompts without vectors of an RNA."""
+        inputs = encode(self.processor, conversations, add_generation_prompt=True)
+        tokenizer = self.processor.tokenizer
+        ends = self.model.generation_config.eos_token_id
+        ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        sequences = self.model.generate(
+            **inputs.to(self.model.device),
+            do_sample=False,
+            max_new_tokens=self.max_new_tokens,
+            eos_token_id=sorted(ends),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        new_ids = sequences[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in tokenizer.batch_decode(new_ids, skip_special_tokens=True)]
+
+    def _rate(self, conversations: list[list[dict[str, Any]]]) -> list[Rating]:
+        inputs = encode(self.processor, conversations, return_assistant_tokens_mask=True)
+        inputs = inputs.to(self.model.device)
+        answered = inputs.pop("assistant_masks").bool()[:, 1:]
+        positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        hidden = self.model.model(**inputs, position_ids=positions, use_cache=False)
+        targets = inputs["input_ids"][:, 1:][answered]
+        states = hidden.last_hidden_state[:, :-1][answered]
+        log_probabilities = torch.zeros(answered.shape, device=answered.device)
+        log_probabilities[answered] = torch.cat(
+            [
+                -nn.functional.cross_entropy(
+                    self.model.lm_head(some).float(), wanted, reduction="none"
+                )
+                for some, wanted in zip(
+                    states.split(_TOKENS_RATED_TOGETHER),
+                    targets.split(_TOKENS_RATED_TOGETHER),
+                    strict=True,
+                )
+            ]
+        )
+        sums, counts = log_probabilities.sum(1).tolist(), answered.sum(1).tolist()
+        return [Rating(*row) for row in zip(sums, counts, strict=True)]
+
+
+def encode(
+    processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]], **options: Any
+) -> BatchFeature:
+    """Conversations as a batch that is padded on the left, where generation wants it."""
+    return processor.apply_chat_template(
+        conversations, tokenize=True, processor_kwargs={"padding_side": "left"}, **options
+    )
+
+
+def _ask(system: str, rna: CleanedRna | None, question: str) -> list[dict[str, Any]]:
+    """The conversation in which a system is asked."""
+    if rna is None:
+        content: Any = question
+    elif system == SEQUENCE:
+        content = f"Here is an RNA sequence:\n{rna.sequence}\n\n{question}"
+    else:
+        content = [{"type": "rna", "rna": rna.sequence}, {"type": "text", "text": question}]
+    return [{"role": "user", "content": content}]
+
+
+def check_room(
+    system: str,
+    config: RnaGptConfig,
+    processor: RnaGptProcessor,
+    rnas: Sequence[CleanedRna],
+    questions: Sequence[str],
+    max_new_tokens: int,
+) -> None:
+    """See that every prompt leaves room for an answer.
+
+    Raises:
+        ValueError: an RNA is too long for the language model's context.
+    """
+    context = config.text_config.max_position_embeddings
+    question = max(questions, key=len)
+    how = "text" if system == SEQUENCE else "vectors"
+    # As vectors the longest RNA takes most tokens; as text that depends on its letters.
+    for rna in rnas if system == SEQUENCE else [max(rnas, key=lambda rna: len(rna.sequence))]:
+        what = f"{SYSTEMS[system]}: {rna.name}: {len(rna.sequence):,} nt as {how}"
+        try:
+            prompt = encode(processor, [_ask(system, rna, question)], add_generation_prompt=True)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from error
+        length = prompt["input_ids"].shape[1] + max_new_tokens
+        if length > context:
+            raise ValueError(
+                f"{what} and {max_new_tokens} tokens of answer take {length:,} tokens; the "
+                f"language model reads {context:,}. Lower --max_new_tokens, or leave {system!r} "
+                "out of --systems."
+            )
+
+
+def plain_language_model(source: str, config: RnaGptConfig) -> Path:
+    """The local folder or file of the language model that a checkpoint was trained from.
+
+    Args:
+        source: a folder, a GGUF file or a Hub id; "mini" is the one that `rnagpt mini` takes.
+        config: the checkpoint's.
+
+    Raises:
+        WeightsError: there is no such model, or it cannot be fetched.
+        ValueError: it is another than the checkpoint's.
+    """
+    folder = model_folder(_language_model_of_mini() if source == "mini" else source)
+    if (folder / "config.json").is_file():
+        plain = AutoConfig.from_pretrained(folder).get_text_config()
+        different = [
+            f"{name} {getattr(plain, name, None)} instead of {getattr(config.text_config, name)}"
+            for name in _SIZES
+            if getattr(plain, name, None) != getattr(config.text_config, name, None)
+        ]
+        if different:
+            raise ValueError(
+                f"{source} is not the language model that the checkpoint was trained from: it has "
+                f"{', '.join(different)}."
+            )
+    return folder
+
+
+def _language_model_of_mini() -> str:
+    from rnagpt.weights.mini import _find_language_model
+
+    return str(_find_language_model(None).source)
+
+
+def stage_one_projector(folder: Path, config: RnaGptConfig) -> Path:
+    """The file of the alignment stage's projection, whose shape is the checkpoint's.
+
+    Raises:
+        ValueError: the folder holds none, or one that does not fit.
+    """
+    for name in (PROJECTOR_CONFIG, PROJECTOR_WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"{folder} holds no {name}. Give with --alignment the folder that the alignment "
+                "stage of train_sft.py wrote."
+            )
+    stored = json.loads((folder / PROJECTOR_CONFIG).read_text())
+    # A projection may leave unsaid what it does not have.
+    different = [
+        f"{name}={stored.get(name)!r} instead of {value!r}"
+        for name, value in projector_settings(config).items()
+        if (stored.get(name) or 0) != (value or 0)
+    ]
+    if different:
+        raise ValueError(
+            f"The projection in {folder} does not fit the checkpoint: it has "
+            f"{', '.join(different)}."
+        )
+    return folder / PROJECTOR_WEIGHTS
+
+
+def take_language_model(model: RnaGptForCausalLM, source: Path) -> None:
+    """Put the plain language model in the place of the checkpoint's own, in its type.
+
+    Raises:
+        ValueError: it is another than the checkpoint's.
+    """
+    language = open_language_model(source)
+    with torch.device("meta"):
+        plain = AutoModelForCausalLM.from_config(language.config)
+    plain.load_state_dict(language.tensors, strict=False, assign=True)
+    plain.tie_weights()
+    try:
+        model.model.language_model.load_state_dict(plain.base_model.state_dict())
+        model.lm_head.load_state_dict(plain.get_output_embeddings().state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"{source} is not the language model that the checkpoint was trained from: {error}"
+        ) from error
+
+
+def take_projector(model: RnaGptForCausalLM, file: Path) -> None:
+    """Put another projection in the place of the checkpoint's own."""
+    model.model.projector.load_state_dict(load_file(file))
+
+
+__all__ = [
+    "FUSION",
+    "RNA_GPT",
+    "SEQUENCE",
+    "SYSTEMS",
+    "Rating",
+    "Reply",
+    "System",
+    "check_room",
+    "plain_language_model",
+    "stage_one_projector",
+    "take_language_model",
+    "take_projector",
+]
