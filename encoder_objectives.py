@@ -168,14 +168,11 @@ class AnnotationWords(nn.Module):
     distance: p(word) ∝ exp(-s · |v - e|²). So the projection speaks the language model's words
     before that model has run once. The RNA's family is asked beside them, of the summary's memory.
 
-    The memory's last entry is for what is unknown. It learns from decoys, and from every RNA as if
-    its own family were not there: it then has to be before all others. So it stands where an RNA
-    of a new family would look (classifier placeholders: Zhou, Ye and Zhan, CVPR 2021).
+    The memory's last entry is for what is unknown; it learns from decoys.
 
     Args:
         encoder: with `kmer_size` in its configuration.
         targets: the words and families to learn.
-        placeholder_weight: of the loss with the RNA's own family left out.
         merge_size: nucleotides that share a vector in the projection. Its part for nucleotides is
             not trained here.
     """
@@ -184,16 +181,9 @@ class AnnotationWords(nn.Module):
     # The loss is a mean already, and takes nothing but a batch.
     accepts_loss_kwargs = False
 
-    def __init__(
-        self,
-        encoder: EsmModel,
-        targets: WordTargets,
-        merge_size: int,
-        placeholder_weight: float = 0.0,
-    ) -> None:
+    def __init__(self, encoder: EsmModel, targets: WordTargets, merge_size: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.placeholder_weight = placeholder_weight
         self.config = RnaGptConfig(
             rna_config=encoder.config,
             text_config=targets.text_config,
@@ -252,8 +242,6 @@ class AnnotationWords(nn.Module):
         logits = nearness * self.log_scale.exp()
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), asked.flatten())
         loss = loss + nn.functional.cross_entropy(family.float(), labels[:, 0])
-        if self.training and self.placeholder_weight:
-            loss = loss + self.placeholder_weight * without_own_family(family, labels[:, 0])
         guesses = torch.cat([family.argmax(-1)[:, None], logits.argmax(-1)], dim=1)
         return {"loss": loss, "logits": guesses}
 
@@ -276,23 +264,6 @@ class AnnotationWords(nn.Module):
         """Write the encoder and the projection."""
         self.encoder.save_pretrained(folder)
         save_projector(self.projector.state_dict(), self.config, folder)
-
-
-def without_own_family(logits: torch.Tensor, families: torch.Tensor) -> torch.Tensor:
-    """Mean loss of taking RNAs for unknown when their own family is no choice.
-
-    Args:
-        logits: (rnas, families), the last one UNKNOWN.
-        families: (rnas,); of unknown RNAs nothing is asked.
-    """
-    unknown = logits.shape[1] - 1
-    known = families != unknown
-    others = logits[known].float().scatter(1, families[known, None], -torch.inf)
-    # A sum, since of a batch without known RNAs there is no mean.
-    losses = nn.functional.cross_entropy(
-        others, torch.full_like(families[known], unknown), reduction="sum"
-    )
-    return losses / known.sum().clamp(min=1)
 
 
 def first_words(prediction: EvalPrediction, unknown: int) -> dict[str, float]:
@@ -327,5 +298,4 @@ __all__ = [
     "WordTargets",
     "first_words",
     "mean_vectors",
-    "without_own_family",
 ]

@@ -114,11 +114,7 @@ class EncoderArguments:
         default=0.2, metadata={"help": "Share of nucleotides replaced at random, at most."}
     )
     decoy_share: float = field(
-        default=0.1, metadata={"help": "Share of RNAs that are shuffled, to be told as unknown."}
-    )
-    placeholder_weight: float = field(
-        default=0.1,
-        metadata={"help": "Of the loss that has an RNA unknown where its family is left out."},
+        default=0.3, metadata={"help": "Share of RNAs that are shuffled, to be told as unknown."}
     )
     mask_share: float = field(
         default=0.15, metadata={"help": "Share of tokens masked (masked objective)."}
@@ -232,9 +228,7 @@ def words_lesson(arguments: EncoderArguments, encoder: EsmModel) -> Lesson:
         rows, str(arguments.language_model), arguments.summary_size, arguments.type_size
     )
     others = annotated_rows(dataset_name, "validation")
-    objective = AnnotationWords(
-        encoder, targets, arguments.merge_size, arguments.placeholder_weight
-    )
+    objective = AnnotationWords(encoder, targets, arguments.merge_size)
     if arguments.encoder and (Path(arguments.encoder) / PROJECTOR_WEIGHTS).is_file():
         objective.load_projection(arguments.encoder)
     known = [row for row in others if row.family in targets.families][: arguments.max_eval_rnas]

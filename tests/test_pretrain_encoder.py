@@ -1,7 +1,6 @@
 """Training of an encoder: batches, masks, words, resuming, the probe, what the folders are for."""
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +32,6 @@ from rnagpt.encoder_objectives import (
     WordTargets,
     first_words,
     mean_vectors,
-    without_own_family,
 )
 from rnagpt.encoder_probe import even_families, rna_means
 from rnagpt.encoder_probe import main as probe
@@ -306,15 +304,6 @@ def test_shares_of_words():
         "words": 0.75,
         "decoys_refused": pytest.approx(2 / 3),
     }
-
-
-def test_the_loss_without_the_own_family_is_that_of_the_others():
-    logits = torch.tensor([[2.0, 1.0, 0.0], [5.0, -1.0, 3.0], [9.0, 9.0, 0.0]])
-    losses = without_own_family(logits, torch.tensor([0, 1, 2]))
-    # Of the first, 1.0 and 0.0 are left; of the second, 5.0 and 3.0; the third is unknown itself.
-    expected = (math.log(1 + math.e) + math.log(1 + math.e**2)) / 2
-    assert losses.item() == pytest.approx(expected, rel=1e-5)
-    assert without_own_family(logits, torch.tensor([2, 2, 2])).item() == 0
 
 
 def test_decoys_are_shown_as_unknown(language_model):
