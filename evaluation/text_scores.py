@@ -5,8 +5,8 @@ The semantic scores are computed in two ways, and every score's name says in whi
 - `pair` compares an answer with its own reference alone, token by token: BERTScore without
   importance weights and without rescaling (Zhang et al., ICLR 2020, arXiv:1904.09675).
 - `paper` embeds whole texts and compares each with all texts of the other side, so that an answer
-  may also be credited for being near another RNA's reference. It makes figures that can be laid
-  beside published ones, which `pair` is not meant for, and they come out higher.
+  may also be credited for being near another RNA's reference: right answers that are dealt to the
+  wrong RNAs score 1. It is there to compare with published figures, and says little of one answer.
 """
 
 from __future__ import annotations

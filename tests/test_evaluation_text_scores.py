@@ -94,6 +94,28 @@ def test_paper_of_one_pair_is_its_cosine():
     assert np.concatenate(semantic(["xy"], ["d"], PAPER)) == pytest.approx(1.4 / math.sqrt(2))
 
 
+def test_paper_credits_answers_to_other_rnas():
+    """Why it is not the default: right answers, dealt to the wrong RNAs, score 1."""
+    assert np.concatenate(semantic(["x", "y", "d"], ["y", "d", "x"], PAPER)) == pytest.approx(1)
+    assert semantic(["x", "y", "d"], ["y", "d", "x"], PAIR)[2] == pytest.approx([0, 0.8, 0.6])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_text_is_embedded_once(way):
+    asked = []
+
+    class Counted(LetterVectors):
+        def embed_tokens(self, texts):
+            asked.extend(texts)
+            return super().embed_tokens(texts)
+
+    references, predictions = ["x", "x", "y", "x", "y"], ["d", "m", "d", "d", "m"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_scores, "PAIRS_AT_ONCE", 2)
+        semantic(references, predictions, way, Counted())
+    assert sorted(asked) == ["d", "m", "x", "y"]
+
+
 def test_every_name_says_the_model_and_the_way():
     names = list(score_texts(["x"], ["y"], [LetterVectors()], WAYS))
     assert names == [
