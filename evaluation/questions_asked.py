@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict, load_dataset
+from datasets.exceptions import DatasetGenerationError
 
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, RnaSequenceError, clean_rna
 from rnagpt.rna_qa.families import with_article
@@ -86,7 +87,14 @@ def load_splits(name: str, names: Sequence[str], if_there: Sequence[str] = ()) -
     Raises:
         ValueError: a split is missing or empty, or a column is missing.
     """
-    found = load_dataset(name, "annotations")
+    try:
+        found = load_dataset(name, "annotations")
+    except DatasetGenerationError as error:
+        reason = str(error.__cause__ or error).split("\n", maxsplit=1)[0]
+        raise ValueError(
+            f"The annotations of {name!r} cannot be read: {reason}. Their splits need the same "
+            f"columns, {', '.join(COLUMNS)} among them."
+        ) from error
     names = [*names, *(split for split in if_there if split in found and split not in names)]
     for needed in ("train", *names):
         _check_split(found, needed, name)
@@ -135,17 +143,20 @@ def draw_rnas(
         seed: of the draw.
 
     Returns:
-        The RNAs, and how many there were to choose from and were refused by the cleaner.
+        The RNAs; and how many there were, had no type or no annotation, could be drawn, were drawn
+        and refused by the cleaner, and of how many families they are.
 
     Raises:
         ValueError: no RNA is of such a family, or none is accepted.
     """
     rows = splits.others[split]
-    eligible = list(range(len(rows)))
+    labels = zip(rows["rna_type"][:], rows["annotation"][:], strict=True)
+    labelled = [index for index, label in enumerate(labels) if all(label)]
+    eligible = labelled
     if splits.has_families:
         sizes = Counter(splits.train["family_accession"][:])
         accessions = rows["family_accession"][:]
-        eligible = [i for i in eligible if sizes[accessions[i]] >= min_training_rnas]
+        eligible = [i for i in labelled if sizes[accessions[i]] >= min_training_rnas]
     rnas: list[DrawnRna] = []
     refused = 0
     for index in np.random.default_rng(seed).permutation(eligible).astype(int).tolist():
@@ -157,12 +168,19 @@ def draw_rnas(
             refused += 1
     if not rnas:
         raise ValueError(
-            f"Of {len(rows):,} RNAs in the split {split!r}, {len(eligible):,} are of families with "
-            f"at least {min_training_rnas} training RNAs, and {refused:,} were refused: none is "
-            "left to ask about. Lower --min_training_rnas."
+            f"Of {len(rows):,} RNAs in the split {split!r}, {len(labelled):,} have a type and an "
+            f"annotation, {len(eligible):,} of them are of families with at least "
+            f"{min_training_rnas} training RNAs, and {refused:,} were refused: none is left to ask "
+            "about. Lower --min_training_rnas."
         )
-    counts = {"rnas": len(rows), "eligible": len(eligible), "refused": refused, "drawn": len(rnas)}
-    return rnas, counts | {"families": len({rna.accession for rna in rnas})}
+    return rnas, {
+        "rnas": len(rows),
+        "unlabelled": len(rows) - len(labelled),
+        "eligible": len(eligible),
+        "refused": refused,
+        "drawn": len(rnas),
+        "families": len({rna.accession for rna in rnas}),
+    }
 
 
 def _drawn(row: dict[str, Any], processor: RnaGptProcessor) -> DrawnRna:

@@ -64,8 +64,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, out: Path, *options: str, data: str = "data") -> dict:
     arguments = ["--model", str(folder / "model"), "--dataset", str(folder / data)]
-    few = ["--min_training_rnas", "4", "--max_new_tokens", "4", "--embedding_models"]
-    evaluate_sft.main([*arguments, *options, *few, str(out)])
+    few = ["--min_training_rnas", "4", "--max_new_tokens", "4"]
+    evaluate_sft.main([*arguments, *few, *options, "--embedding_models", str(out)])
     return json.loads((out / "results.json").read_text())
 
 
@@ -100,11 +100,11 @@ class Knowing(System):
 
 
 class Parrot(Knowing):
-    """Says the same of everything, and is sure of it."""
+    """Says the same of every RNA, and is sure of it."""
 
     def answer(self, question: str, rnas: Sequence[CleanedRna | None]) -> Iterator[Reply]:
         for _ in rnas:
-            yield Reply("It is U6, a tRNA.", -0.01)
+            yield Reply("It is U6." if question == QUESTIONS["family"] else "a tRNA", -0.01)
 
 
 def value(results: dict, table: str, row: str, name: str) -> float | None:
@@ -118,7 +118,7 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
         *("--systems", "sequence", "fusion", "rnagpt", "--compare_limit", "5"),
         *("--language_model", str(folder / "text"), "--alignment", str(folder / "alignment")),
     )
-    drawn = {"rnas": 12, "eligible": 9, "refused": 0, "drawn": 9, "families": 3}
+    drawn = {"rnas": 12, "unlabelled": 0, "eligible": 9, "refused": 0, "drawn": 9, "families": 3}
     assert results["data"]["evaluated"] == drawn
     assert {group: counts["drawn"] for group, counts in results["data"].items()} == {
         "evaluated": 9,
@@ -312,7 +312,7 @@ def test_a_data_set_without_families_is_asked_for_types(
             ["--systems", "sequence", "--language_model", "TEXT", "--max_new_tokens", "500"],
             r"RNA Sequence: .*60 nt as text .* reads 512",
         ),
-        (["--embedding_models", "minilm", "no-such-model", "--dtype", "float32"], "no-such-model"),
+        (["--embedding_models", "openai:embedder"], "'openai:embedder' needs a key"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_any_work(
@@ -322,7 +322,8 @@ def test_what_cannot_be_used_is_refused_before_any_work(
     options: list[str],
     message: str,
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "RNAQA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
     given = [str(folder / "text") if word == "TEXT" else word for word in options]
     words = ["--dataset", str(folder / "data"), "--model", str(folder / "model")]
     few = ["--min_training_rnas", "4", "--max_new_tokens", "4"]
@@ -331,14 +332,13 @@ def test_what_cannot_be_used_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_bad_data_is_refused_before_any_work(folder: Path, tmp_path: Path, split: str) -> None:
-    rows = Dataset.from_list(make_rows(FAMILIES, 1))
-    splits = {"train": rows, "test": rows}
+@pytest.mark.parametrize("column", ["rna_type", "annotation"])
+def test_data_without_a_column_are_refused(folder: Path, tmp_path: Path, column: str) -> None:
+    rows = Dataset.from_list(make_rows(FAMILIES, 1)).remove_columns(column)
     shutil.copytree(folder / "model", tmp_path / "model")
-    write_data(tmp_path / "untyped", **splits | {split: rows.remove_columns("rna_type")})
-    with pytest.raises(SystemExit, match=rf"split '{split}' of .* lacks rna_type"):
-        run(tmp_path, tmp_path / "out", data="untyped")
+    write_data(tmp_path / "data", train=rows, test=rows)
+    with pytest.raises(SystemExit, match=rf"split 'train' of .* lacks {column} and has id, "):
+        run(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -410,11 +410,12 @@ def test_larger_limits_ask_the_same_and_more(folder: Path, tmp_path: Path) -> No
     assert len(more) == 12
 
 
-def test_an_rna_that_cannot_be_read_is_counted(folder: Path, tmp_path: Path) -> None:
+def test_rnas_that_cannot_be_asked_about_are_counted(folder: Path, tmp_path: Path) -> None:
     rows = make_rows(FAMILIES[:3], 4)
     rows[0]["sequence"] = "MKVLA"
+    rows[1]["annotation"] = ""
     write_data(tmp_path / "data", train=Dataset.from_list(rows), test=Dataset.from_list(rows))
     shutil.copytree(folder / "model", tmp_path / "model")
     results = run(tmp_path, tmp_path / "out", "--limit", "12")
     counts = results["data"]["evaluated"]
-    assert (counts["refused"], counts["drawn"]) == (1, 11)
+    assert (counts["refused"], counts["unlabelled"], counts["drawn"]) == (1, 1, 10)
