@@ -29,9 +29,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fake_openai import KEY, MODEL, serve_openai  # type: ignore[import-not-found]  # noqa: E402
+from fake_openai import KEY, MODEL, serve_openai  # noqa: E402
 from tiny_literature import make_papers, make_rnas, write_lines  # noqa: E402
-from tiny_scribe import scribe  # type: ignore[import-not-found]  # noqa: E402
+from tiny_scribe import scribe  # noqa: E402
 
 from rnagpt.rna_qa.literature.estimate import Estimate, estimate  # noqa: E402
 from rnagpt.rna_qa.literature.expected_requests import Requests  # noqa: E402
