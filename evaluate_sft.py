@@ -166,6 +166,7 @@ def find(
     labels = findings.label_baselines(plan.splits.train, plan.groups)
     compared, evaluated = plan.groups[COMPARED], plan.groups[EVALUATED]
     findings.add_systems(figures, answers, compared, labels[COMPARED], score)
+    findings.add_ratios(figures, answers, score_texts)
     findings.add_controls(figures, answers, evaluated, labels[EVALUATED], _rouge_l)
     findings.add_grounding(figures, answers, _rouge_l)
     findings.add_refusals(figures, answers)
@@ -180,10 +181,14 @@ def draw_charts(
     figures: Figures, models: Sequence[EmbeddingModel], ways: Sequence[str], curves: Curves
 ) -> dict[str, Chart]:
     """The paper's two bar charts and the curves of risk over coverage, by their files' names."""
-    charts = {"rouge": draw_bars(figures, findings.TEXTS, list(ROUGE), "What is known: ROUGE")}
+    charts = {
+        "rouge": draw_bars(
+            figures, findings.TEXTS, list(ROUGE), "What is known about an RNA: ROUGE"
+        )
+    }
     if models:
         names = [name for m in models for way in ways for name in semantic_names(m, way)]
-        title = "What is known: semantic similarity"
+        title = "What is known about an RNA: semantic similarity"
         charts["semantic"] = draw_bars(figures, findings.TEXTS, names, title)
     if curves:
         charts["risk_coverage"] = draw_curves(curves, "Wrong answers among the most confident")
@@ -208,8 +213,9 @@ def _headings(arguments: argparse.Namespace, plan: Plan) -> dict[str, str]:
     fitted = plan.split_of.get(CALIBRATION)
     return {
         findings.TEXTS: f"What is known about the first {len(plan.groups[COMPARED]):,} of {rnas}",
+        findings.RATIOS: "The same: how many times the plain language model's score",
         findings.CONTROLLED: f"{rnas}: share of right answers, log-likelihood of the right answer",
-        findings.GROUNDING: "Grounding: the share of the score that is lost without the RNA",
+        findings.GROUNDING: "Grounding: the share of the score, and the nats, that a control costs",
         findings.REFUSALS: "Knowing that it does not know: answers to the question of the family",
         findings.UNSEEN: f"RNAs of families never seen in training, split `{unseen}`",
         CONFIDENCE: f"Confidence, calibrated on the split `{fitted}`; answers that do not decline",

@@ -107,4 +107,18 @@ def share_lost(scores: np.ndarray, controlled: np.ndarray) -> Callable[[np.ndarr
     return statistic
 
 
-__all__ = ["Figure", "Figures", "share_lost"]
+def ratio(scores: np.ndarray, others: np.ndarray) -> Callable[[np.ndarray], float]:
+    """How many times another mean score a mean score is; NaN where the other is 0.
+
+    Args:
+        scores, others: (rnas,), of the same RNAs.
+    """
+
+    def statistic(drawn: np.ndarray) -> float:
+        other = others[drawn].mean()
+        return float(scores[drawn].mean() / other) if other > 0 else float("nan")
+
+    return statistic
+
+
+__all__ = ["Figure", "Figures", "ratio", "share_lost"]

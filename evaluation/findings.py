@@ -11,11 +11,11 @@ from datasets import Dataset
 from rnagpt.evaluation.answers import COMPARED, EVALUATED, NEVER_SEEN, Answers, Asked
 from rnagpt.evaluation.baselines import KMER_SIZE, Labels, majority_labels, nearest_labels
 from rnagpt.evaluation.controls import CONTROLS, REAL, SHUFFLED
-from rnagpt.evaluation.figures import Figures, share_lost
+from rnagpt.evaluation.figures import Figures, ratio, share_lost
 from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE, DrawnRna
-from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS
+from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
 
-TEXTS, CONTROLLED, GROUNDING = "systems", "controls", "grounding"
+TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
 UNSEEN, REFUSALS = "unseen families", "refusals"
 NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
 RIGHT = {FAMILY: "right family", TYPE: "right type"}
@@ -62,6 +62,20 @@ def add_systems(
         said = [annotation or "" for annotation in labels.annotation]
         _add_texts(figures, label, score(references, said))
         _add_labels(figures, TEXTS, label, labels, rnas)
+
+
+def add_ratios(figures: Figures, answers: Answers, score: ScoreTexts) -> None:
+    """How many times the plain language model's ROUGE the other systems have."""
+    asked = {system: Asked(system, COMPARED, REAL, KNOWN) for system in SYSTEMS}
+    if asked[SEQUENCE] not in answers:
+        return
+    plain = score(*answers.texts(asked[SEQUENCE]))
+    for system in (FUSION, RNA_GPT):
+        if asked[system] in answers:
+            scores = score(*answers.texts(asked[system]))
+            for name, values in scores.items():
+                row = f"{SYSTEMS[system]} / {SYSTEMS[SEQUENCE]}"
+                figures.add(RATIOS, row, name, ratio(values, plain[name]), len(values))
 
 
 def add_controls(
@@ -174,12 +188,14 @@ __all__ = [
     "GROUNDING",
     "MAJORITY",
     "NEAREST",
+    "RATIOS",
     "REFUSALS",
     "ROUGE_L",
     "TEXTS",
     "UNSEEN",
     "add_controls",
     "add_grounding",
+    "add_ratios",
     "add_refusals",
     "add_systems",
     "add_unseen",

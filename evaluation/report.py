@@ -162,10 +162,10 @@ def draw_bars(figures: Figures, table: str, names: Sequence[str], title: str) ->
             edgecolor="white",
         )
     axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=8)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("score")
-    axes.set_title(title, fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("score, with 95 % intervals")
+    axes.set_title(title, fontsize=10, loc="left")
+    chart.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return chart
 
@@ -183,8 +183,8 @@ def draw_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("coverage: share of the answers kept, the most confident first")
     axes.set_ylabel("risk: share of these that are wrong")
-    axes.set_title(title, fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     return chart
 

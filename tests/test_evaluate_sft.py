@@ -138,6 +138,11 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
     assert value(results, "controls", nearest, "right family") == 1
     assert value(results, "controls", majority, "right family") == pytest.approx(1 / 3)
     assert value(results, "controls", majority, "right type") == pytest.approx(2 / 3)
+    both = [
+        value(results, "systems", row, "ROUGE-L") for row in ("Modality Fusion", "RNA Sequence")
+    ]
+    of_both = value(results, "ratios", "Modality Fusion / RNA Sequence", "ROUGE-L")
+    assert of_both == (pytest.approx(both[0] / both[1]) if both[1] else None)
     assert value(results, "controls", RNA_GPT, "right family") == 0
     assert value(results, "controls", RNA_GPT, "log-likelihood, family") < 0
     assert len({tuple(results["settings"][name]) for name in results["settings"]}) == 3

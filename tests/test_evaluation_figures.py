@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from rnagpt.evaluation.figures import Figures, share_lost
+from rnagpt.evaluation.figures import Figures, ratio, share_lost
 from rnagpt.evaluation.report import nest, show, write_csv, write_tables
 
 
@@ -46,6 +46,13 @@ def test_the_share_lost_is_one_where_nothing_is_kept() -> None:
     # What gets better is no loss; and nothing can be lost of nothing.
     assert share_lost(own, np.ones(4))(every) == pytest.approx(-1 / 3)
     assert math.isnan(share_lost(np.zeros(4), own)(every))
+
+
+def test_a_ratio_is_of_means() -> None:
+    statistic = ratio(np.array([1.0, 0.5, 0.0]), np.array([0.25, 0.25, 0.0]))
+    assert statistic(np.arange(3)) == pytest.approx(3)
+    assert statistic(np.array([0, 0])) == pytest.approx(4)
+    assert math.isnan(statistic(np.array([2])))
 
 
 def test_an_interval_leaves_out_draws_without_a_value() -> None:
