@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, BatchFeature
+from transformers import AutoConfig, AutoModelForCausalLM, BatchFeature, PreTrainedConfig
 
 from rnagpt.chat_rnagpt import answer_questions
 from rnagpt.configuration_rnagpt import RnaGptConfig
@@ -227,19 +227,31 @@ def plain_language_model(source: str, config: RnaGptConfig) -> Path:
         ValueError: it is another than the checkpoint's.
     """
     folder = model_folder(_language_model_of_mini() if source == "mini" else source)
-    if (folder / "config.json").is_file():
-        plain = AutoConfig.from_pretrained(folder).get_text_config()
-        different = [
-            f"{name} {getattr(plain, name, None)} instead of {getattr(config.text_config, name)}"
-            for name in _SIZES
-            if getattr(plain, name, None) != getattr(config.text_config, name, None)
-        ]
-        if different:
-            raise ValueError(
-                f"{source} is not the language model that the checkpoint was trained from: it has "
-                f"{', '.join(different)}."
-            )
+    plain = _read_config(folder)
+    different = [
+        f"{name} {getattr(plain, name, None)} instead of {getattr(config.text_config, name, None)}"
+        for name in _SIZES
+        if getattr(plain, name, None) != getattr(config.text_config, name, None)
+    ]
+    if different:
+        raise ValueError(
+            f"{source} is not the language model that the checkpoint was trained from: it has "
+            f"{', '.join(different)}."
+        )
     return folder
+
+
+def _read_config(folder: Path) -> PreTrainedConfig:
+    """A language model's configuration, from its folder or from a GGUF file."""
+    if (folder / "config.json").is_file():
+        return AutoConfig.from_pretrained(folder).get_text_config()
+    file = folder if folder.is_file() else next(folder.glob("*.gguf"), None)
+    if file is None:
+        raise ValueError(
+            f"{folder} holds neither a config.json nor a GGUF file. Give with --language_model the "
+            "language model that the checkpoint was trained from."
+        )
+    return AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
 
 
 def _language_model_of_mini() -> str:

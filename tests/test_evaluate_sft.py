@@ -313,6 +313,7 @@ def test_a_data_set_without_families_is_asked_for_types(
             "holds no projector_config.json",
         ),
         (["--systems", "sequence", "--language_model", "nowhere"], "nowhere does not exist"),
+        (["--systems", "sequence", "--language_model", "ALIGNMENT"], "neither a config.json nor"),
         (
             ["--systems", "sequence", "--language_model", "TEXT", "--max_new_tokens", "500"],
             r"RNA Sequence: .*60 nt as text .* reads 512",
@@ -329,7 +330,8 @@ def test_what_cannot_be_used_is_refused_before_any_work(
 ) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "RNAQA_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    given = [str(folder / "text") if word == "TEXT" else word for word in options]
+    folders = {name.upper(): str(folder / name) for name in ("text", "alignment")}
+    given = [folders.get(word, word) for word in options]
     words = ["--dataset", str(folder / "data"), "--model", str(folder / "model")]
     few = ["--min_training_rnas", "4", "--max_new_tokens", "4"]
     with pytest.raises(SystemExit, match=message):
