@@ -37,47 +37,32 @@ import importlib.metadata
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import rnagpt
 from rnagpt.chat_rnagpt import load_model, load_processor
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.evaluation import findings
-from rnagpt.evaluation.answers import CALIBRATION, COMPARED, EVALUATED, NEVER_SEEN, Answers
-from rnagpt.evaluation.calibration import Calibration
-from rnagpt.evaluation.confidence import (
-    CONFIDENCE,
-    Curves,
-    add_confidence,
-    fit_calibration,
-    write_calibration,
-)
+from rnagpt.evaluation.answers import CALIBRATION, NEVER_SEEN, Answers
+from rnagpt.evaluation.charts import draw_charts
+from rnagpt.evaluation.confidence import add_confidence, fit_calibration, write_calibration
 from rnagpt.evaluation.embedding_models import MINILM, EmbeddingModel, open_embedding_model
-from rnagpt.evaluation.figures import Figures
+from rnagpt.evaluation.findings import find_all
+from rnagpt.evaluation.headings import headings
 from rnagpt.evaluation.interviews import Interview, ask_everything
 from rnagpt.evaluation.naming_score import Judge
 from rnagpt.evaluation.plan import USUAL_SPLITS, Plan, make_plan
 from rnagpt.evaluation.predictions import PredictionFile
 from rnagpt.evaluation.questions_asked import QUESTIONS
-from rnagpt.evaluation.report import Chart, draw_bars, draw_curves, write_report
+from rnagpt.evaluation.report import write_report
 from rnagpt.evaluation.samples import choose_samples
-from rnagpt.evaluation.systems import (
-    FUSION,
-    RNA_GPT,
-    SEQUENCE,
-    SYSTEMS,
-    System,
-    take_language_model,
-    take_projector,
-)
-from rnagpt.evaluation.text_scores import PAIR, ROUGE, WAYS, score_texts, semantic_names
+from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS, open_systems
+from rnagpt.evaluation.text_scores import PAIR, WAYS, score_texts
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights import WeightsError
 
@@ -94,8 +79,8 @@ def prepare(
     """
     processor = load_processor(arguments.model)
     config = RnaGptConfig.from_pretrained(arguments.model)
-    _check_calibration_target(arguments)
     plan = make_plan(arguments, config, processor)
+    _check_calibration(arguments, plan)
     return processor, plan, [open_embedding_model(name) for name in arguments.embedding_models]
 
 
@@ -111,9 +96,11 @@ def evaluate(
     judge = Judge(plan.splits, plan.splits.has_families)
     with PredictionFile(arguments.out / "predictions.jsonl") as file:
         answers = Answers(file, judge)
-        settings = ask_systems(arguments, processor, plan, file, answers)
+        settings, device = ask_systems(arguments, processor, plan, file, answers)
         score = partial(score_texts, models=models, ways=arguments.ways)
-        figures, calibration, curves = find(answers, plan, score, arguments.seed)
+        figures = find_all(answers, plan, score, arguments.seed)
+        calibration = fit_calibration(answers)
+        curves = add_confidence(figures, answers, calibration) if calibration else {}
         record = {
             "command": shlex.join(["python", "evaluate_sft.py", *map(_portable, sys.argv[1:])]),
             "arguments": {name: _described(value) for name, value in vars(arguments).items()},
@@ -124,6 +111,7 @@ def evaluate(
             "risk_coverage": {
                 name: [line.round(4).tolist() for line in curve] for name, curve in curves.items()
             },
+            "device": device,
             "seconds": round(time.monotonic() - start, 1),
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS_OF}
             | {"rnagpt": rnagpt.__version__},
@@ -131,9 +119,9 @@ def evaluate(
         tables = write_report(
             arguments.out,
             figures,
-            _headings(arguments, plan),
+            headings(plan, arguments.min_training_rnas),
             draw_charts(figures, models, arguments.ways, curves),
-            choose_samples(answers, _rouge_l),
+            choose_samples(answers),
             record,
         )
     if arguments.write_calibration and calibration is not None:
@@ -147,104 +135,39 @@ def ask_systems(
     plan: Plan,
     file: PredictionFile,
     answers: Answers,
-) -> dict[str, str]:
-    """Asks each system what the file lacks; returns the digests of their settings."""
+) -> tuple[dict[str, str], str]:
+    """Asks each system what the file lacks; returns the digests of their settings, and where."""
+    model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
     settings = {}
-    for system in open_systems(arguments, processor, plan):
+    for system in open_systems(
+        arguments.systems,
+        model,
+        processor,
+        language_model=plan.language_model,
+        projector=plan.projector,
+        batch_size=arguments.batch_size,
+        max_new_tokens=arguments.max_new_tokens,
+    ):
         rated = system.name == RNA_GPT
         interview = Interview(system, file, answers.judge, arguments.seed, rated=rated)
         ask_everything(interview, answers, plan.groups, plan.splits.questions)
         settings[system.name] = interview.settings
-    return settings
+    return settings, model.device.type
 
 
-def find(
-    answers: Answers, plan: Plan, score: findings.ScoreTexts, seed: int
-) -> tuple[Figures, Calibration | None, Curves]:
-    """All figures; the calibration, where it could be fitted, and its curves."""
-    figures = Figures(seed)
-    labels = findings.label_baselines(plan.splits.train, plan.groups)
-    compared, evaluated = plan.groups[COMPARED], plan.groups[EVALUATED]
-    findings.add_systems(figures, answers, compared, labels[COMPARED], score)
-    findings.add_ratios(figures, answers, score_texts)
-    findings.add_controls(figures, answers, evaluated, labels[EVALUATED], _rouge_l)
-    findings.add_grounding(figures, answers, _rouge_l)
-    findings.add_refusals(figures, answers)
-    if NEVER_SEEN in plan.groups:
-        findings.add_unseen(figures, answers, plan.groups[NEVER_SEEN], labels[NEVER_SEEN])
-    calibration = fit_calibration(answers)
-    curves = {} if calibration is None else add_confidence(figures, answers, calibration)
-    return figures, calibration, curves
-
-
-def draw_charts(
-    figures: Figures, models: Sequence[EmbeddingModel], ways: Sequence[str], curves: Curves
-) -> dict[str, Chart]:
-    """The paper's two bar charts and the curves of risk over coverage, by their files' names."""
-    charts = {
-        "rouge": draw_bars(
-            figures, findings.TEXTS, list(ROUGE), "What is known about an RNA: ROUGE"
-        )
-    }
-    if models:
-        names = [name for m in models for way in ways for name in semantic_names(m, way)]
-        title = "What is known about an RNA: semantic similarity"
-        charts["semantic"] = draw_bars(figures, findings.TEXTS, names, title)
-    if curves:
-        charts["risk_coverage"] = draw_curves(curves, "Wrong answers among the most confident")
-    return charts
-
-
-def _rouge_l(references: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
-    return score_texts(references, predictions)[findings.ROUGE_L]
-
-
-def _headings(arguments: argparse.Namespace, plan: Plan) -> dict[str, str]:
-    """What each table is about."""
-    drawn = plan.counts[EVALUATED]
-    families = (
-        f" of {drawn['families']:,} families with at least {arguments.min_training_rnas} training "
-        "RNAs"
-        if plan.splits.has_families
-        else ""
-    )
-    rnas = f"{drawn['drawn']:,} RNAs{families}, split `{arguments.split}`"
-    unseen = plan.split_of.get(NEVER_SEEN)
-    fitted = plan.split_of.get(CALIBRATION)
-    return {
-        findings.TEXTS: f"What is known about the first {len(plan.groups[COMPARED]):,} of {rnas}",
-        findings.RATIOS: "The same: how many times the plain language model's score",
-        findings.CONTROLLED: f"{rnas}: share of right answers, log-likelihood of the right answer",
-        findings.GROUNDING: "Grounding: the share of the score, and the nats, that a control costs",
-        findings.REFUSALS: "Knowing that it does not know: answers to the question of the family",
-        findings.UNSEEN: f"RNAs of families never seen in training, split `{unseen}`",
-        CONFIDENCE: f"Confidence, calibrated on the split `{fitted}`; answers that do not decline",
-    }
-
-
-def _check_calibration_target(arguments: argparse.Namespace) -> None:
-    if arguments.write_calibration and not (Path(arguments.model) / "config.json").is_file():
+def _check_calibration(arguments: argparse.Namespace, plan: Plan) -> None:
+    if not arguments.write_calibration:
+        return
+    if not (Path(arguments.model) / "config.json").is_file():
         raise ValueError(
             f"--write_calibration writes into the model's folder, and {arguments.model!r} is none. "
             "Download the model and name its folder with --model."
         )
-
-
-def open_systems(
-    arguments: argparse.Namespace, processor: RnaGptProcessor, plan: Plan
-) -> Iterator[System]:
-    """The systems, one after the other: one model is in memory, and its parts are exchanged."""
-    model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
-    asked = (arguments.batch_size, arguments.max_new_tokens)
-    if RNA_GPT in arguments.systems:
-        yield System(RNA_GPT, model, processor, *asked)
-    if plan.language_model is not None:
-        take_language_model(model, plan.language_model)
-    if plan.projector is not None:
-        take_projector(model, plan.projector)
-        yield System(FUSION, model, processor, *asked)
-    if SEQUENCE in arguments.systems:
-        yield System(SEQUENCE, model, processor, *asked)
+    if CALIBRATION not in plan.groups:
+        raise ValueError(
+            "--write_calibration needs RNAs to fit the calibration on: name their split with "
+            "--calibration_split, and have 'rnagpt' among --systems."
+        )
 
 
 def _described(value: Any) -> Any:

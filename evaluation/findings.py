@@ -12,8 +12,10 @@ from rnagpt.evaluation.answers import COMPARED, EVALUATED, NEVER_SEEN, Answers, 
 from rnagpt.evaluation.baselines import KMER_SIZE, Labels, majority_labels, nearest_labels
 from rnagpt.evaluation.controls import CONTROLS, REAL, SHUFFLED
 from rnagpt.evaluation.figures import Figures, ratio, share_lost
+from rnagpt.evaluation.plan import Plan
 from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE, DrawnRna
 from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
+from rnagpt.evaluation.text_scores import score_texts
 
 TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
 UNSEEN, REFUSALS = "unseen families", "refusals"
@@ -25,10 +27,35 @@ ROUGE_L = "ROUGE-L"
 
 # Scores of (reference, prediction) pairs, each (pairs,), by their names.
 ScoreTexts = Callable[[Sequence[str], Sequence[str]], Mapping[str, np.ndarray]]
-# ROUGE-L of (reference, prediction) pairs: (pairs,).
-RougeL = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 # What each baseline says of RNAs, by the RNAs' group and the baseline's name.
 Baselines = Mapping[str, Mapping[str, Labels]]
+
+
+def rouge_l(references: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
+    """ROUGE-L of (reference, prediction) pairs: (pairs,)."""
+    return score_texts(references, predictions)[ROUGE_L]
+
+
+def find_all(answers: Answers, plan: Plan, score: ScoreTexts, seed: int) -> Figures:
+    """All figures but those of confidence.
+
+    Args:
+        answers: of all systems.
+        plan: by which they were asked.
+        score: scores texts for the table of systems.
+        seed: of the intervals.
+    """
+    figures = Figures(seed)
+    labels = label_baselines(plan.splits.train, plan.groups)
+    compared, evaluated = plan.groups[COMPARED], plan.groups[EVALUATED]
+    add_systems(figures, answers, compared, labels[COMPARED], score)
+    add_ratios(figures, answers)
+    add_controls(figures, answers, evaluated, labels[EVALUATED])
+    add_grounding(figures, answers)
+    add_refusals(figures, answers)
+    if NEVER_SEEN in plan.groups:
+        add_unseen(figures, answers, plan.groups[NEVER_SEEN], labels[NEVER_SEEN])
+    return figures
 
 
 def label_baselines(train: Dataset, groups: Mapping[str, Sequence[DrawnRna]]) -> Baselines:
@@ -64,15 +91,15 @@ def add_systems(
         _add_labels(figures, TEXTS, label, labels, rnas)
 
 
-def add_ratios(figures: Figures, answers: Answers, score: ScoreTexts) -> None:
+def add_ratios(figures: Figures, answers: Answers) -> None:
     """How many times the plain language model's ROUGE the other systems have."""
     asked = {system: Asked(system, COMPARED, REAL, KNOWN) for system in SYSTEMS}
     if asked[SEQUENCE] not in answers:
         return
-    plain = score(*answers.texts(asked[SEQUENCE]))
+    plain = score_texts(*answers.texts(asked[SEQUENCE]))
     for system in (FUSION, RNA_GPT):
         if asked[system] in answers:
-            scores = score(*answers.texts(asked[system]))
+            scores = score_texts(*answers.texts(asked[system]))
             for name, values in scores.items():
                 row = f"{SYSTEMS[system]} / {SYSTEMS[SEQUENCE]}"
                 figures.add(RATIOS, row, name, ratio(values, plain[name]), len(values))
@@ -83,7 +110,6 @@ def add_controls(
     answers: Answers,
     rnas: Sequence[DrawnRna],
     baselines: Mapping[str, Labels],
-    rouge_l: RougeL,
 ) -> None:
     """RNA-GPT's scores with the RNA and under each control, and those of the baselines."""
     for control, label in {REAL: SYSTEMS[RNA_GPT], **CONTROLS}.items():
@@ -100,7 +126,7 @@ def add_controls(
         _add_labels(figures, CONTROLLED, label, labels, rnas)
 
 
-def add_grounding(figures: Figures, answers: Answers, rouge_l: RougeL) -> None:
+def add_grounding(figures: Figures, answers: Answers) -> None:
     """What each control costs: a share of the right answers, nats of their likelihood."""
     for control, label in CONTROLS.items():
         for question, name in RIGHT.items():
@@ -199,5 +225,7 @@ __all__ = [
     "add_refusals",
     "add_systems",
     "add_unseen",
+    "find_all",
     "label_baselines",
+    "rouge_l",
 ]

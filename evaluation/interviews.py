@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
@@ -71,25 +71,24 @@ class Interview:
         keys = [
             self._key(question, rna, one, control) for rna, one in zip(rnas, given, strict=True)
         ]
-        partners = partners_of(rnas, self.seed) if control == SWAPPED else None
+        # With another RNA the answer is the one about that RNA.
+        partners = [rnas[i] for i in partners_of(rnas, self.seed)] if control == SWAPPED else None
         waiting = [index for index, key in enumerate(keys) if key not in self.file]
         # RNAs of similar length share a batch; a lack of memory shows at once with the longest.
         waiting.sort(key=lambda index: _length(given[index]), reverse=True)
-        size = self.system.batch_size * _BATCHES
         label = f"{self.system.name}, {group}, {control}: {question}"
         with tqdm(total=len(rnas), initial=len(rnas) - len(waiting), desc=label, unit="RNA") as bar:
-            for start in range(0, len(waiting), size):
-                chunk = waiting[start : start + size]
-                about, asked = [rnas[i] for i in chunk], [given[i] for i in chunk]
-                if partners is None:
-                    replies = self._replies(question, asked)
-                else:
-                    replies = self._known_replies(question, [rnas[partners[i]] for i in chunk])
-                ratings = self._ratings(question, about, asked)
+            for chunk in _chunks(waiting, self.system.batch_size * _BATCHES):
+                asked = [given[i] for i in chunk]
+                replies = (
+                    self._replies(question, asked)
+                    if partners is None
+                    else self._known_replies(question, [partners[i] for i in chunk])
+                )
+                ratings = self._ratings(question, [rnas[i] for i in chunk], asked)
                 for i, reply, rating in zip(chunk, replies, ratings, strict=True):
-                    row = self._row(question, rnas[i], given[i], reply, rating)
                     place = {"key": keys[i], "group": group, "control": control}
-                    self.file.append(place | row)
+                    self.file.append(place | self._row(question, rnas[i], given[i], reply, rating))
                 bar.update(len(chunk))
         return keys
 
@@ -188,6 +187,10 @@ def ask_everything(
         for question in questions:
             if group in groups and question != KNOWN:
                 ask(group, REAL, question)
+
+
+def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _length(rna: CleanedRna | None) -> int:

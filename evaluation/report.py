@@ -1,4 +1,4 @@
-"""Figures as people read them: Markdown, CSV, bar charts, a page of sample answers."""
+"""Figures as people read them: Markdown, CSV, JSON, a page of sample answers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from rnagpt.evaluation.charts import save_chart
 from rnagpt.evaluation.figures import Figure, Figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Chart
-else:
-    Chart = Any
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; none depends on hue alone
-# since bars are hatched too. https://jfly.uni-koeln.de/color/
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-HATCHES = ("", "//", "..", "xx", "\\\\", "--")
 _SEPARATOR = "---"
 
 
@@ -136,68 +129,6 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def draw_bars(figures: Figures, table: str, names: Sequence[str], title: str) -> Chart:
-    """A group of bars for each name, a bar for each row, with 95 % intervals."""
-    from matplotlib.figure import Figure as NewChart
-
-    rows = figures.rows(table)
-    chart = NewChart(figsize=(max(6.0, 1.1 * len(names) + 2), 4), layout="constrained")
-    axes = chart.subplots()
-    width = 0.8 / max(1, len(rows))
-    for place, row in enumerate(rows):
-        found = [figures.get(table, row, name) for name in names]
-        values = np.array([one.value if one else np.nan for one in found])
-        bounds = np.array([one.interval if one else (np.nan, np.nan) for one in found])
-        at = np.arange(len(names)) + (place - (len(rows) - 1) / 2) * width
-        axes.bar(
-            at,
-            values,
-            width,
-            # An interval of a skewed statistic may leave its value out by a hair.
-            yerr=np.clip([values - bounds[:, 0], bounds[:, 1] - values], 0, None),
-            capsize=2,
-            label=row,
-            color=COLOURS[place % len(COLOURS)],
-            hatch=HATCHES[place % len(HATCHES)],
-            edgecolor="white",
-        )
-    axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=8)
-    axes.set_ylim(0, 1.02)
-    axes.set_ylabel("score, with 95 % intervals")
-    axes.set_title(title, fontsize=10, loc="left")
-    chart.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    return chart
-
-
-def draw_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> Chart:
-    """Risk (share of wrong answers) over coverage (share of answers kept), a curve a name."""
-    from matplotlib.figure import Figure as NewChart
-
-    chart = NewChart(figsize=(6, 4), layout="constrained")
-    axes = chart.subplots()
-    for place, (name, (coverage, risk)) in enumerate(curves.items()):
-        style = ("-", "--", ":", "-.")[place % 4]
-        axes.plot(coverage, risk, style, label=name, color=COLOURS[place % len(COLOURS)])
-    axes.set_xlim(0, 1)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("coverage: share of the answers kept, the most confident first")
-    axes.set_ylabel("risk: share of these that are wrong")
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
-    axes.spines[["top", "right"]].set_visible(False)
-    return chart
-
-
-def save_chart(chart: Chart, path: Path) -> None:
-    """Write PATH.png and PATH.svg, the same bytes for the same figures."""
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.hashsalt": "rnagpt", "svg.fonttype": "none"}):
-        chart.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})
-        chart.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-
-
 def write_samples(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Sample answers: for each group RNAs with what was right and what the systems said.
 
@@ -229,11 +160,7 @@ def _one_line(text: str, most: int = 500) -> str:
 
 
 __all__ = [
-    "Chart",
-    "draw_bars",
-    "draw_curves",
     "nest",
-    "save_chart",
     "show",
     "write_csv",
     "write_report",

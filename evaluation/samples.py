@@ -10,7 +10,7 @@ import numpy as np
 
 from rnagpt.evaluation.answers import COMPARED, EVALUATED, Answers, Asked
 from rnagpt.evaluation.controls import REAL, SHUFFLED
-from rnagpt.evaluation.findings import RougeL
+from rnagpt.evaluation.findings import rouge_l
 from rnagpt.evaluation.predictions import Row
 from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, DrawnRna
 from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS
@@ -18,7 +18,7 @@ from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS
 Sample = dict[str, Any]
 
 
-def choose_samples(answers: Answers, rouge_l: RougeL, each: int = 5) -> dict[str, list[Sample]]:
+def choose_samples(answers: Answers, each: int = 5) -> dict[str, list[Sample]]:
     """RNAs with what was right and what each system said, by headings.
 
     The best and the worst by the ROUGE-L of what RNA-GPT knows (of another system's where it was
@@ -27,7 +27,6 @@ def choose_samples(answers: Answers, rouge_l: RougeL, each: int = 5) -> dict[str
 
     Args:
         answers: of all systems.
-        rouge_l: scores pairs of reference and answer.
         each: the most samples of a kind.
     """
     groups: dict[str, list[Sample]] = {}

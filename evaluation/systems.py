@@ -287,6 +287,37 @@ def stage_one_projector(folder: Path, config: RnaGptConfig) -> Path:
     return folder / PROJECTOR_WEIGHTS
 
 
+def open_systems(
+    names: Sequence[str],
+    model: RnaGptForCausalLM,
+    processor: RnaGptProcessor,
+    *,
+    language_model: Path | None,
+    projector: Path | None,
+    batch_size: int,
+    max_new_tokens: int,
+) -> Iterator[System]:
+    """The systems, one after the other: each exchanges parts of the one model in memory.
+
+    Args:
+        names: of `SYSTEMS`.
+        model: the checkpoint; the last system's parts stay in it.
+        processor: its processor.
+        language_model: file or folder of the plain one; needed for all systems but RNA-GPT.
+        projector: file of stage 1's projection; needed for Modality Fusion.
+        batch_size, max_new_tokens: see `System`.
+    """
+    if RNA_GPT in names:
+        yield System(RNA_GPT, model, processor, batch_size, max_new_tokens)
+    if language_model is not None:
+        take_language_model(model, language_model)
+    if FUSION in names and projector is not None:
+        take_projector(model, projector)
+        yield System(FUSION, model, processor, batch_size, max_new_tokens)
+    if SEQUENCE in names:
+        yield System(SEQUENCE, model, processor, batch_size, max_new_tokens)
+
+
 def take_language_model(model: RnaGptForCausalLM, source: Path) -> None:
     """Put the plain language model in the place of the checkpoint's own, in its type.
 
@@ -321,6 +352,7 @@ __all__ = [
     "Reply",
     "System",
     "check_room",
+    "open_systems",
     "plain_language_model",
     "stage_one_projector",
     "take_language_model",

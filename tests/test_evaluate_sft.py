@@ -16,6 +16,7 @@ from transformers import LlamaForCausalLM
 
 from rnagpt import evaluate_sft
 from rnagpt.chat_rnagpt import load_model
+from rnagpt.evaluation import findings, systems
 from rnagpt.evaluation.calibration import Calibration
 from rnagpt.evaluation.figures import Figures
 from rnagpt.evaluation.questions_asked import QUESTIONS
@@ -36,7 +37,7 @@ RNA_GPT, SWAPPED, SHUFFLED, NO_RNA = (
 def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of each test's own, since folders are called alike; few draws for intervals."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(evaluate_sft, "Figures", partial(Figures, resamples=20))
+    monkeypatch.setattr(findings, "Figures", partial(Figures, resamples=20))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
 def test_out_holds_tables_charts_and_samples(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate_sft, "System", Knowing)
+    monkeypatch.setattr(systems, "System", Knowing)
     run(folder, tmp_path / "one")
     again = run(folder, tmp_path / "two")
     names = {path.name for path in (tmp_path / "one").iterdir()}
@@ -176,7 +177,7 @@ def test_out_holds_tables_charts_and_samples(
 def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate_sft, "System", Knowing)
+    monkeypatch.setattr(systems, "System", Knowing)
     results = run(folder, tmp_path / "knowing")
     controls, grounding = results["figures"]["controls"], results["figures"]["grounding"]
     assert controls[RNA_GPT]["right family"] == {"value": 1, "interval": [1, 1], "n": 9}
@@ -193,7 +194,7 @@ def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
     assert refusals["the same, shuffled"]["claims a family"]["value"] == 0
     assert results["figures"]["unseen families"][RNA_GPT]["right type"]["value"] == 1
 
-    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    monkeypatch.setattr(systems, "System", Parrot)
     results = run(folder, tmp_path / "parrot")
     controls, grounding = results["figures"]["controls"], results["figures"]["grounding"]
     for control in (SWAPPED, SHUFFLED, NO_RNA):
@@ -208,7 +209,7 @@ def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
 def test_a_parrots_confidence_is_how_often_it_is_right(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    monkeypatch.setattr(systems, "System", Parrot)
     results = run(folder, tmp_path)
     both = results["figures"]["confidence"]["family and type"]
     # Of six validation RNAs it has two families and four types right: six of twelve.
@@ -226,7 +227,7 @@ def test_the_calibration_is_written_into_the_model(
 ) -> None:
     shutil.copytree(folder / "model", tmp_path / "model")
     shutil.copytree(folder / "data", tmp_path / "data")
-    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    monkeypatch.setattr(systems, "System", Parrot)
     fitted = run(tmp_path, tmp_path / "out", "--write_calibration")["calibration"]
     config = load_model(str(tmp_path / "model")).config
     assert (config.confidence_scale, config.confidence_bias) == (fitted["scale"], fitted["bias"])
@@ -291,7 +292,7 @@ def test_a_data_set_without_families_is_asked_for_types(
     rows = Dataset.from_list(make_rows(FAMILIES[:4], 3)).remove_columns(families)
     write_data(tmp_path / "data", train=rows, test=rows)
     shutil.copytree(folder / "model", tmp_path / "model")
-    monkeypatch.setattr(evaluate_sft, "System", Parrot)
+    monkeypatch.setattr(systems, "System", Parrot)
     results = run(tmp_path, tmp_path / "out")
     assert list(results["questions"]) == ["type", "known"]
     assert value(results, "controls", RNA_GPT, "right type") == pytest.approx(0.5)
@@ -304,6 +305,10 @@ def test_a_data_set_without_families_is_asked_for_types(
     [
         (["--split", "dev"], "has no split 'dev'; its splits are train, validation"),
         (["--unseen_split", "dev"], "has no split 'dev'"),
+        (
+            ["--write_calibration", "--systems", "sequence", "--language_model", "TEXT"],
+            "have 'rnagpt' among --systems",
+        ),
         (["--min_training_rnas", "50"], "none is left to ask about"),
         (["--limit", "1"], "of one family"),
         (["--systems", "sequence"], "no adapter to switch off"),
