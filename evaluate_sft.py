@@ -77,8 +77,14 @@ def prepare(
     Raises:
         ValueError, WeightsError, OSError: what was given cannot be used; says why.
     """
-    processor = load_processor(arguments.model)
-    config = RnaGptConfig.from_pretrained(arguments.model)
+    try:
+        processor = load_processor(arguments.model)
+        config = RnaGptConfig.from_pretrained(arguments.model)
+    except OSError as error:
+        raise ValueError(
+            f"{arguments.model!r} is no folder of an RNA-GPT, and could not be fetched from the "
+            f"Hub: {error}"
+        ) from error
     plan = make_plan(arguments, config, processor)
     _check_calibration(arguments, plan)
     return processor, plan, [open_embedding_model(name) for name in arguments.embedding_models]

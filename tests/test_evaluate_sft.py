@@ -354,6 +354,14 @@ def test_data_without_a_column_are_refused(folder: Path, tmp_path: Path, column:
     assert not (tmp_path / "out").exists()
 
 
+def test_splits_with_other_columns_are_refused(folder: Path, tmp_path: Path) -> None:
+    rows = Dataset.from_list(make_rows(FAMILIES, 1))
+    shutil.copytree(folder / "model", tmp_path / "model")
+    write_data(tmp_path / "data", train=rows.remove_columns("rna_type"), test=rows)
+    with pytest.raises(SystemExit, match="Their splits need the same columns, id, sequence"):
+        run(tmp_path, tmp_path / "out")
+
+
 def test_an_empty_split_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
