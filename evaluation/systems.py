@@ -255,9 +255,9 @@ def _read_config(folder: Path) -> PreTrainedConfig:
 
 
 def _language_model_of_mini() -> str:
-    from rnagpt.weights.mini import _find_language_model
+    from rnagpt.weights.mini import find_language_model
 
-    return str(_find_language_model(None).source)
+    return str(find_language_model().source)
 
 
 def stage_one_projector(folder: Path, config: RnaGptConfig) -> Path:

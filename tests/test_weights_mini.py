@@ -1,6 +1,7 @@
 """The mini: put together once, from verified parts, whole or not at all."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -79,6 +80,15 @@ def test_second_use_finds_the_first_ones_folder(checkpoint, language_model, monk
     assert assemble_mini(language_model=language_model, checkpoint=checkpoint) == first
 
 
+def test_the_confidence_of_a_release_is_taken_over(checkpoint, language_model, tmp_path):
+    plain = assemble_mini(tmp_path / "plain", language_model, checkpoint=checkpoint)
+    assert json.loads((plain / "config.json").read_text())["confidence_scale"] is None
+    (checkpoint / "confidence.json").write_text('{"confidence_scale": 0.5, "confidence_bias": 2.0}')
+    fitted = assemble_mini(tmp_path / "fitted", language_model, checkpoint=checkpoint)
+    config = json.loads((fitted / "config.json").read_text())
+    assert (config["confidence_scale"], config["confidence_bias"]) == (0.5, 2.0)
+
+
 def test_new_release_or_language_model_is_put_together_afresh(
     checkpoint, language_model, cache, tmp_path
 ):
@@ -100,7 +110,7 @@ def test_new_code_is_put_together_afresh(checkpoint, tmp_path, monkeypatch):
         for name in ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py"):
             (package / name).write_text(text)
         monkeypatch.setattr(mini.rnagpt, "__file__", str(package / "__init__.py"))
-        keys.add(mini._key(checkpoint, mini._LanguageModel("x", "x")))
+        keys.add(mini._key(checkpoint, mini.FoundLanguageModel("x", "x")))
     assert len(keys) == 2
 
 

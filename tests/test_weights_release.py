@@ -56,3 +56,18 @@ def test_too_large_weights_are_refused(
     monkeypatch.setattr(release_module, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match="more than 100"):
         release(*trained, tmp_path / "checkpoint")
+
+
+def test_the_confidence_goes_with_the_weights_it_was_fitted_to(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out, model = tmp_path / "checkpoint", tmp_path / "model"
+    model.mkdir()
+    fitted = {"confidence_scale": 0.5, "confidence_bias": 1.25}
+    (model / "config.json").write_text(json.dumps({"model_type": "rna-gpt", **fitted}))
+    release(*trained, out, calibrated=model)
+    assert json.loads((out / "confidence.json").read_text()) == fitted
+    assert "confidence.json" in (out / "SHA256SUMS").read_text()
+    release(*trained, out)
+    assert not (out / "confidence.json").exists()
+    assert "confidence.json" not in (out / "SHA256SUMS").read_text()

@@ -47,6 +47,7 @@ def compose(
     projector_type: str | None = None,
     rna_merge_size: int | None = None,
     rna_summary_size: int | None = None,
+    confidence: Mapping[str, float] | None = None,
     dtype: str | None = None,
     max_shard_size: str | int = "5GB",
     seed: int = 0,
@@ -67,6 +68,8 @@ def compose(
         adapter: folder with a LoRA adapter of PEFT, merged into the weights.
         projector_type, rna_merge_size, rna_summary_size: shape of the projection (see
             `RnaGptConfig`); None: as the projector folder says, else "linear", 1 and 0.
+        confidence: `confidence_scale` and `confidence_bias`, as an evaluation fitted them to these
+            parts; None: answers come without a confidence.
         dtype: of all weights, such as "bfloat16"; None: the language model's.
         max_shard_size: largest weights file, in bytes or such as "500MB".
         seed: for the random weights of a new projection.
@@ -105,9 +108,8 @@ def compose(
             summary_size=shape["rna_summary_size"],
             max_context=language.config.max_position_embeddings,
         )
-        config = _config(
-            encoder_config, language.config, shape, processor.rna_token_id, _dtype(language, dtype)
-        )
+        fields = {**shape, **(confidence or {}), "rna_token_id": processor.rna_token_id}
+        config = _config(encoder_config, language.config, fields, _dtype(language, dtype))
         with torch.device("meta"):
             model = RnaGptForCausalLM(config)
         sources = {
@@ -161,8 +163,7 @@ def _projector_shape(
 def _config(
     encoder: PreTrainedConfig,
     language: PreTrainedConfig,
-    shape: dict[str, Any],
-    rna_token_id: int,
+    fields: dict[str, Any],
     dtype: torch.dtype,
 ) -> RnaGptConfig:
     for part in (encoder, language):
@@ -173,12 +174,11 @@ def _config(
         return RnaGptConfig(
             rna_config=encoder,
             text_config=language,
-            rna_token_id=rna_token_id,
             rna_window_length=window_length,
             rna_window_overlap=min(128, window_length // 4),
             architectures=[RnaGptForCausalLM.__name__],
             dtype=dtype,
-            **shape,
+            **fields,
         )
     except (ValueError, TypeError) as error:
         raise WeightsError(f"The parts do not make an RNA-GPT: {error}") from error

