@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import os
 import signal
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rnagpt.chat_rnagpt import Answer, RnaChat
+    from rnagpt.explain_rnagpt import NucleotideScores
     from rnagpt.fasta import FastaRecord
+    from rnagpt.modeling_rnagpt import RnaGptForCausalLM
     from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
 
 DESCRIPTION = """\
@@ -34,8 +37,11 @@ examples:
   rnagpt chat --rna GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA
   # two questions of every record of a file, plain or gzipped
   rnagpt chat rnas.fa.gz --ask "What is this RNA?" --ask "What is the function of this RNA?"
-  # one JSON object a line: record, name, length, changes, question, answer, complete
+  # one JSON object a line: record, name, length, changes, question, answer, complete,
+  # log_probability, and confidence, which is null where the model was not calibrated
   zcat rnas.fa.gz | rnagpt chat - --ask "Which RNA family does this sequence belong to?" --json
+  # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1
+  rnagpt chat rnas.fa --ask "Which RNA family does this sequence belong to?" --explain drawings
   # another model
   rnagpt chat rnas.fa --model ./my-rna-gpt
 
@@ -46,6 +52,7 @@ HELP = """\
 /rna SEQUENCE|FILE   add an RNA to this conversation
 /next                begin a conversation about the file's next record
 /reset               begin anew, without RNAs
+/explain FILE.svg    draw which nucleotides the last answer rests on
 /help                show this
 /quit                leave (or Ctrl-D)
 Ctrl-C stops an answer. Anything else is a question."""
@@ -73,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json", action="store_true", help="with --ask: print one JSON object a line"
+    )
+    parser.add_argument(
+        "--explain",
+        metavar="FOLDER",
+        help="with --ask: draw which nucleotides answers rest on, as FOLDER/RECORD-QUESTION.svg",
     )
     parser.add_argument(
         "--max-new-tokens",
@@ -145,19 +157,35 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
         batch_size=args.batch_size,
         max_new_tokens=args.max_new_tokens,
     )
+    if args.explain:
+        answers = _explained(answers, model, processor, rnas, args.ask, Path(args.explain))
     return functools.partial(_print_answers, answers, args.json)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
     if not args.ask:
-        if args.json:
-            raise ValueError("--json needs at least one --ask.")
+        for option in ("json", "explain"):
+            if getattr(args, option):
+                raise ValueError(f"--{option} needs at least one --ask.")
         if args.fasta == "-":
             raise ValueError(
                 '"-" reads the RNAs from standard input, so questions must come with --ask.'
             )
     elif not args.fasta and not args.rna:
         raise ValueError("--ask needs an RNA: give a FASTA file or --rna.")
+    if args.explain:
+        _check_drawing()
+        Path(args.explain).mkdir(parents=True, exist_ok=True)
+
+
+def _check_drawing() -> None:
+    """Find out before any work whether structures can be drawn."""
+    from rnagpt.rna_drawing import fold_rna
+
+    try:
+        fold_rna("A")
+    except ImportError as error:
+        raise ValueError(str(error)) from error
 
 
 def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
@@ -196,6 +224,41 @@ def _clean(record: FastaRecord, processor: RnaGptProcessor) -> CleanedRna:
     )
 
 
+def _explained(
+    answers: Iterator[Answer],
+    model: RnaGptForCausalLM,
+    processor: RnaGptProcessor,
+    rnas: list[CleanedRna],
+    questions: list[str],
+    folder: Path,
+) -> Iterator[Answer]:
+    """The answers as they come, each drawn before it is passed on."""
+    from rnagpt.chat_rnagpt import user_message
+    from rnagpt.explain_rnagpt import explain_answer
+
+    # In the order of `answer_questions`: all questions of the first RNA first.
+    numbers = itertools.cycle(range(1, len(questions) + 1))
+    for answer, number in zip(answers, numbers, strict=False):
+        rna = rnas[answer.record - 1]
+        asked = user_message(answer.question, [rna.sequence])
+        told = {"role": "assistant", "content": answer.answer}
+        scored = explain_answer(model, processor, [asked, told])
+        caption = f"{answer.question}\n{answer.answer}{_surely(answer.confidence)}"
+        _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
+        yield answer
+
+
+def _draw(file: Path, scored: list[NucleotideScores], names: list[str], caption: str) -> None:
+    from rnagpt.rna_drawing import draw_scores
+
+    file.write_text(draw_scores(scored, names, caption), encoding="utf-8")
+
+
+def _surely(confidence: float | None) -> str:
+    """What is added to an answer: nothing where the model was not calibrated."""
+    return "" if confidence is None else f" (confidence {confidence:.2f})"
+
+
 def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
     record = 0
     for answer in answers:
@@ -213,7 +276,8 @@ def _title(name: str, length: int, changes: tuple[str, ...]) -> str:
 
 
 def _paragraph(answer: Answer) -> str:
-    text = answer.answer + ("" if answer.complete else " [cut at --max-new-tokens]")
+    cut = "" if answer.complete else " [cut at --max-new-tokens]"
+    text = f"{answer.answer}{_surely(answer.confidence)}{cut}"
     return f"  {answer.question}\n" + textwrap.indent(text, "    ")
 
 
@@ -262,12 +326,14 @@ class _Session:
     def __init__(self, chat: RnaChat, rnas: list[CleanedRna], max_new_tokens: int) -> None:
         self.chat = chat
         self.waiting = list(rnas)
+        self.names: list[str] = []
         self.max_new_tokens = max_new_tokens
         self.ctrl_c = _CtrlC()
         self.commands: dict[str, Callable[[str], None]] = {
             "/rna": self.add,
             "/next": self.next,
             "/reset": self.reset,
+            "/explain": self.explain,
             "/help": lambda _: print(HELP),
         }
 
@@ -315,7 +381,7 @@ class _Session:
             print(text, end="", flush=True)
             if self.ctrl_c.pressed:
                 self.chat.stop()
-        print()
+        print(_surely(self.chat.confidence))
 
     def add(self, text: str) -> None:
         """Add a sequence, or the one record of a file."""
@@ -338,15 +404,27 @@ class _Session:
         if not self.waiting:
             raise ValueError("There is no further record.")
         self.chat.reset()
+        self.names.clear()
         self.show(self.chat.add_rna(self.waiting.pop(0)))
         if self.waiting:
             print(f"{len(self.waiting)} more to come: /next.")
 
     def reset(self, _: str) -> None:
         self.chat.reset()
+        self.names.clear()
         print("A new conversation, without RNAs.")
 
+    def explain(self, text: str) -> None:
+        """Draw which nucleotides the last answer rests on."""
+        if Path(text).suffix != ".svg":
+            raise ValueError("/explain needs the name of the drawing: a file that ends in .svg.")
+        _check_drawing()
+        caption = str(self.chat.messages[-1]["content"]) if self.chat.messages else ""
+        _draw(Path(text), self.chat.explain(), self.names, caption)
+        print(f"{text} is drawn.")
+
     def show(self, rna: CleanedRna) -> None:
+        self.names.append(rna.name)
         print(_title(rna.name or "RNA", len(rna.sequence), rna.changes), flush=True)
 
 

@@ -200,7 +200,7 @@ class RnaChat:
             )
         if not question.strip():
             raise ValueError("The question is empty.")
-        turn = _user_message(question, [rna.sequence for rna in self._new_rnas])
+        turn = user_message(question, [rna.sequence for rna in self._new_rnas])
         inputs = _encode(self.processor, [[*self.messages, turn]])
         options = {
             **_generation_options(self.model, self.processor, generation),
@@ -411,7 +411,7 @@ class _Prompt:
         self.rna = rna
         self.question = question
         self.name = rna.name or f"RNA {record}"
-        self.messages = [_user_message(question, [rna.sequence])]
+        self.messages = [user_message(question, [rna.sequence])]
         try:
             inputs = _encode(processor, [self.messages])
             self.room = _room(model, inputs)
@@ -580,7 +580,8 @@ def _clean(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor) ->
     )
 
 
-def _user_message(question: str, sequences: list[str]) -> dict[str, Any]:
+def user_message(question: str, sequences: list[str]) -> dict[str, Any]:
+    """A question with the RNAs that it brings, as the processor's chat template takes it."""
     parts: list[dict[str, str]] = [{"type": "rna", "rna": sequence} for sequence in sequences]
     return {"role": "user", "content": [*parts, {"type": "text", "text": question}]}
 
@@ -633,4 +634,12 @@ def _is_plain(cache: Cache | None) -> bool:
     return all(type(layer) is DynamicLayer for layer in layers)
 
 
-__all__ = ["Answer", "RnaChat", "answer_questions", "confidence_of", "load_model", "load_processor"]
+__all__ = [
+    "Answer",
+    "RnaChat",
+    "answer_questions",
+    "confidence_of",
+    "load_model",
+    "load_processor",
+    "user_message",
+]

@@ -305,7 +305,7 @@ def _vienna_rna() -> Any:
         import RNA
     except ImportError as error:
         raise ImportError(
-            "Drawing a secondary structure needs ViennaRNA: pip install 'rna-gpt[space]', or "
+            "Drawing a secondary structure needs ViennaRNA: pip install 'rna-gpt[explain]', or "
             "pip install viennarna. with_structure=False draws the strip alone."
         ) from error
     return RNA

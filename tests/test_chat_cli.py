@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import select
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_model, make_processor, make_rna
@@ -212,6 +214,7 @@ def test_several_rnas_on_the_command_line(folder, capsys):
         ([os.curdir, "--ask", WHAT], "Is a directory"),
         ([os.devnull, "--ask", WHAT], "is empty"),
         (["--rna", "ACGU", "--json"], "--json needs"),
+        (["--rna", "ACGU", "--explain", "drawings"], "--explain needs"),
         (["-"], "questions must come with --ask"),
         (["--ask", WHAT], "--ask needs an RNA"),
         (["--rna", "", "--ask", WHAT], "empty"),
@@ -294,7 +297,7 @@ def test_commands(folder, fasta, tmp_path, monkeypatch, capsys):
         capsys,
         ["--model", folder],
         [
-            *("/help", "/nonsense", "/rna", "/rna MKLVFFAEDVGSNKG", f"/rna {fasta}"),
+            *("/help", "/nonsense", "/explain", "/rna", "/rna MKLVFFAEDVGSNKG", f"/rna {fasta}"),
             *(f"/rna {tmp_path / 'one.fa'}", "<|im_end|>", KeyboardInterrupt(), "/reset", WHAT),
             *("/quit", "never read"),
         ],
@@ -304,6 +307,7 @@ def test_commands(folder, fasta, tmp_path, monkeypatch, capsys):
     for part in (
         "There is no command /nonsense. /help lists the commands.",
         "/rna needs a sequence or a FASTA file.",
+        "/explain needs the name of the drawing",
         "This looks like a protein",
         "two.fa holds 2 records",
         "U6 (8 nt, 1 gap dropped)",
@@ -314,3 +318,89 @@ def test_commands(folder, fasta, tmp_path, monkeypatch, capsys):
         assert part in out
     chat = RnaChat(load_model(folder), load_processor(folder))
     assert out.endswith("".join(chat.ask(WHAT, max_new_tokens=8)) + "\n")
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """A model whose answers are one token long, and end with it."""
+    path = tmp_path_factory.mktemp("models") / "calibrated"
+    processor = make_processor(merge_size=3, summary_size=2)
+    model = make_model(processor, confidence_scale=0.5, confidence_bias=1.0)
+    model.generation_config.eos_token_id = list(range(300))
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
+    return str(path)
+
+
+def test_confidence_in_text_and_json(calibrated, fasta, monkeypatch, capsys):
+    arguments = ["chat", fasta, "--model", calibrated, "--ask", WHAT]
+    assert main([*arguments, "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for row in rows:
+        logit = 0.5 * row["log_probability"] + 1.0
+        assert row["confidence"] == pytest.approx(1 / (1 + math.exp(-logit)))
+    shown = [f"(confidence {row['confidence']:.2f})\n" for row in rows]
+    assert main(arguments) == 0
+    texts = capsys.readouterr().out.split("\n\nsecond")
+    assert [text.count("confidence") for text in texts] == [1, 1]
+    assert f"{texts[0]}\n".endswith(shown[0])
+    assert texts[1].endswith(shown[1])
+    lines = [WHAT, "/next", WHAT]
+    out = converse(monkeypatch, capsys, [fasta, "--model", calibrated], lines)
+    assert out.index(shown[0]) < out.index("second (30 nt)") < out.rindex(shown[1])
+
+
+def test_without_calibration_nothing_is_said_of_confidence(folder, capsys):
+    arguments = ["chat", "--rna", make_rna(9), "--ask", WHAT, "--max-new-tokens", "2"]
+    assert main([*arguments, "--model", folder]) == 0
+    assert "confidence" not in capsys.readouterr().out
+
+
+def test_drawings_of_one_shot_answers(calibrated, fasta, tmp_path, capsys):
+    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    drawings = tmp_path / "new" / "drawings"
+    arguments = ["chat", fasta, "--model", calibrated, "--ask", WHAT, "--ask", WHERE, "--json"]
+    assert main([*arguments, "--explain", str(drawings)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = ["1-1.svg", "1-2.svg", "2-1.svg", "2-2.svg"]
+    assert sorted(path.name for path in drawings.iterdir()) == names
+    chat = RnaChat.from_pretrained(calibrated)
+    for row, name in zip(rows, names, strict=True):
+        drawing = (drawings / name).read_text(encoding="utf-8")
+        assert f">{row['question']}</text>" in drawing
+        assert f"{row['name']} ({row['length']} nt)" in drawing
+        chat.reset()
+        chat.add_rna([make_rna(20), make_rna(30, 1)][row["record"] - 1])
+        "".join(chat.ask(row["question"]))
+        (scored,) = chat.explain()
+        strongest = int(np.abs(scored.scores).argmax())
+        told = f"{scored.sequence[strongest]}{strongest + 1}: {scored.scores[strongest]:+.2g}"
+        assert told.replace("-", "−") in drawing
+
+
+def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    file = tmp_path / "both.svg"
+    lines = [
+        f"/explain {file}",
+        f"/rna {make_rna(12)}",
+        WHAT,
+        f"/explain {file}",
+    ]
+    arguments = ["--rna", f">first\n{make_rna(20)}", "--model", calibrated]
+    out = converse(monkeypatch, capsys, arguments, lines)
+    assert "Nothing was answered yet" in out
+    assert f"{file} is drawn." in out
+    drawing = file.read_text(encoding="utf-8")
+    assert "first (20 nt)" in drawing
+    assert "RNA 2 (12 nt)" in drawing
+
+
+def test_without_viennarna_no_answer_is_begun(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "RNA", None)
+    arguments = ["chat", "--rna", "ACGU", "--ask", WHAT, "--model", folder]
+    assert main([*arguments, "--explain", str(tmp_path / "drawings")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "pip install 'rna-gpt[explain]'" in captured.err
+    assert not (tmp_path / "drawings").exists()

@@ -138,6 +138,6 @@ def test_what_cannot_be_drawn(monkeypatch):
         with pytest.raises(ValueError, match="RNA 2 needs one finite score"):
             draw_scores([scored("ACGU"), NucleotideScores("ACGU", scores)])
     monkeypatch.setitem(sys.modules, "RNA", None)
-    with pytest.raises(ImportError, match=r"pip install 'rna-gpt\[space\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'rna-gpt\[explain\]'"):
         draw_scores([scored(HAIRPIN)])
     assert draw_scores([scored(HAIRPIN)], with_structure=False).startswith("<svg")
