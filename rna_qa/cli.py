@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnagpt import __version__
 from rnagpt.rna_qa import literature_cli
+from rnagpt.rna_qa.split_options import add_split_options
 
 DESCRIPTION = """\
 Build RNA-QA: questions and answers about real RNAs, for training and testing RNA-GPT.
@@ -86,33 +87,13 @@ def _add_rfam(rfam: argparse.ArgumentParser) -> None:
     rfam.add_argument(
         "--random-seed", type=int, default=0, metavar="N", help="of all draws (default: 0)"
     )
-    rfam.add_argument(
-        "--test",
-        type=float,
-        default=0.06,
-        metavar="SHARE",
-        help="of the clusters, for the test split (default: 0.06)",
-    )
-    rfam.add_argument(
-        "--validation",
-        type=float,
-        default=0.03,
-        metavar="SHARE",
-        help="of the clusters, for the validation split (default: 0.03)",
-    )
+    add_split_options(rfam, "clusters")
     rfam.add_argument(
         "--test-families",
         type=float,
         default=0.03,
         metavar="SHARE",
         help="of the families, held out whole (default: 0.03)",
-    )
-    rfam.add_argument(
-        "--clusters",
-        choices=("auto", "cd-hit", "kmers"),
-        default="auto",
-        help="cd-hit (package cd-hit of Debian or Bioconda), kmers (built in, coarser), or auto: "
-        "cd-hit where it is installed (default)",
     )
     rfam.add_argument("--overwrite", action="store_true", help="replace another build in OUT")
     rfam.set_defaults(run=_run_rfam)

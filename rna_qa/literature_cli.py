@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnagpt.rna_qa.split_options import add_split_options
+
 if TYPE_CHECKING:
     from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
 
@@ -144,23 +146,7 @@ def _add_content(group: Any) -> None:
         metavar="N",
         help="at most, with --extractive (default: 4)",
     )
-    group.add_argument(
-        "--test", type=float, default=0.06, metavar="SHARE", help="of the RNAs (default: 0.06)"
-    )
-    group.add_argument(
-        "--validation",
-        type=float,
-        default=0.03,
-        metavar="SHARE",
-        help="of the RNAs (default: 0.03)",
-    )
-    group.add_argument(
-        "--clusters",
-        choices=("auto", "cd-hit", "kmers"),
-        default="auto",
-        help="cd-hit (package cd-hit of Debian or Bioconda), kmers (built in, coarser), or auto: "
-        "cd-hit where it is installed (default)",
-    )
+    add_split_options(group, "RNAs")
     group.add_argument(
         "--hub-papers",
         type=int,
