@@ -175,10 +175,7 @@ def annotate(family: Family) -> str:
     parts += [sentence.text for sentence in family.sentences]
     if family.clan:
         parts.append(f"It belongs to the Rfam clan {family.clan}.")
-    if terms := family.go_terms + family.so_terms:
-        kind = "terms" if len(terms) > 1 else "term"
-        parts.append(f"It is linked to the ontology {kind} {_join(terms)}.")
-    return " ".join(parts)
+    return " ".join(parts + _linked_terms(family))
 
 
 def ask(rna: str, sequence: str, family: Family, seed: int = 0) -> Iterator[Question]:
@@ -223,10 +220,13 @@ def _answer_name(family: Family) -> Answer:
 
 
 def _answer_summary(family: Family) -> Answer | None:
+    """The annotation with one sentence of the comment: none where it were the identity alone."""
     first = next(filter(_is_short, family.sentences), None)
-    if first is None:
+    parts = ([first.text] if first else []) + _linked_terms(family)
+    if not parts:
         return None
-    return Answer(f"{_name_and_type(family)}. {first.text}", _cited(family, first))
+    text = " ".join([f"{_name_and_type(family)}.", *parts])
+    return Answer(text, _cited(family, first) if first else tuple(family.evidence))
 
 
 def _answer_function(family: Family) -> Answer | None:
@@ -311,6 +311,13 @@ def _ask_type_check(rna: str, family: Family, seed: int) -> Question:
         answer = f"No, it is {with_article(family.rna_type)}."
     evidence = tuple(family.evidence)
     return Question("check", f"Is this RNA {with_article(asked)}?", answer, evidence)
+
+
+def _linked_terms(family: Family) -> list[str]:
+    """The sentence that names the ontology terms, where there are any."""
+    terms = family.go_terms + family.so_terms
+    kind = "terms" if len(terms) > 1 else "term"
+    return [f"It is linked to the ontology {kind} {_join(terms)}."] if terms else []
 
 
 def _name_and_type(family: Family) -> str:

@@ -51,7 +51,9 @@ def test_answers_of_a_rich_record() -> None:
         "(Small nucleolar RNA SNORD113/SNORD114 family).",
         "name": "Its Rfam family is called SNORD113.",
         "summary": "Small nucleolar RNA SNORD113/SNORD114 family, a C/D box snoRNA. "
-        "It is processed from the MEG8 RNA.",
+        "It is processed from the MEG8 RNA. It is linked to the ontology terms RNA processing "
+        "(GO:0006396), nucleolus (GO:0005730), mRNA binding (GO:0003729) and C_D_box_snoRNA "
+        "(SO:0000593).",
         "function": "It guides methylation.",
         "process": "It takes part in RNA processing (GO:0006396).",
         "location": "It is found in introns.",
@@ -74,7 +76,9 @@ def test_ontology_terms_answer_where_the_comment_does_not() -> None:
     assert asked["location"].answer == "It is annotated to the nucleolus (GO:0005730)."
     function = "Its annotated molecular function is mRNA binding (GO:0003729)."
     assert asked["function"].answer == function
-    assert not {"summary", "clan", "interaction"} & asked.keys()
+    assert asked["summary"].answer == annotate(silent)
+    assert asked["summary"].evidence == ("12045206", "11111111")
+    assert not {"clan", "interaction"} & asked.keys()
 
 
 def test_even_an_empty_record_gives_nine_questions() -> None:
