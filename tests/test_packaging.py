@@ -47,7 +47,7 @@ def test_versions_of_the_constraints_satisfy_the_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + [
-        line for extra in ("dev", "train", "rna-qa", "rna-fm") for line in extras[extra]
+        line for extra in ("dev", "train", "rna-qa", "rna-fm", "serve", "space") for line in extras[extra]
     ]
     for requirement in map(Requirement, wanted):
         version = versions[canonicalize_name(requirement.name)]
