@@ -60,6 +60,9 @@ VERSIONS_OF = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 
 logger = logging.getLogger(__name__)
 
+# What the names of each part's parameters have in them.
+PARTS = {"encoder": ".rna_encoder.", "projection": ".projector.", "adapter": ".lora_"}
+
 # Else the tokenizer's loader takes the folder for one whose own code it has to ask about.
 AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
 
@@ -90,6 +93,13 @@ class StageArguments(ScriptArguments):
     )
     freeze_projector: bool = field(
         default=False, metadata={"help": "Leave the projection as it is."}
+    )
+    train_encoder: bool = field(
+        default=False,
+        metadata={
+            "help": "Train the encoder too; it is saved in OUT/encoder, of which `rnagpt compose` "
+            "makes the next stage's model."
+        },
     )
     lora_layers: int | None = field(
         default=None,
@@ -150,6 +160,11 @@ class StageArguments(ScriptArguments):
                 "freeze_projector leaves nothing to train in the alignment stage, and without an "
                 "adapter. Drop it, or train an adapter in the instruction stage."
             )
+        if self.train_encoder and self.cache_encoder:
+            raise ValueError(
+                "cache_encoder keeps the outputs of an encoder that does not change, and "
+                "train_encoder changes it. Leave one of them out."
+            )
         if self.adapter and (self.stage == ALIGNMENT or not self.train_adapter):
             raise ValueError(
                 "adapter is for an instruction stage that trains one; leave it out here."
@@ -203,6 +218,8 @@ def choose_trained(
             load_adapter(trained, stage.adapter)
     # After PEFT, which freezes all but its own. In float32: bfloat16 loses small steps.
     model.model.projector.requires_grad_(not stage.freeze_projector).float()
+    if stage.train_encoder:
+        model.model.rna_encoder.requires_grad_(True).float()
     return trained
 
 
@@ -234,8 +251,8 @@ def training_record(
         },
         "data": data,
         "trained_parameters": {
-            "projection": sum(size for name, size in trained.items() if ".projector." in name),
-            "adapter": sum(size for name, size in trained.items() if ".projector." not in name),
+            part: sum(size for name, size in trained.items() if marker in name)
+            for part, marker in PARTS.items()
         },
         "steps": trainer.state.global_step,
         "epochs": trainer.state.epoch,

@@ -33,6 +33,7 @@ from rnagpt.weights.projector_folder import (
 )
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ENCODER_FOLDER, ENCODER_WEIGHTS = "encoder", "model.safetensors"
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,9 @@ class RnaGptTrainer(SFTTrainer):
             load_stage(model, resume_from_checkpoint)
             return
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        load_projector(model, resume_from_checkpoint)  # of a PEFT model the adapter alone is read
+        # Of a PEFT model the adapter alone is read.
+        load_projector(model, resume_from_checkpoint)
+        load_encoder(model, resume_from_checkpoint)
 
 
 class SetsEpoch(Protocol):
@@ -318,27 +321,36 @@ def lora_targets(model: RnaGptForCausalLM, last_layers: int | None = None) -> st
 def save_stage(
     model: nn.Module, folder: str | Path, state_dict: dict[str, Any] | None = None
 ) -> None:
-    """Writes the projection and, under PEFT, the adapter of `model`.
+    """Writes the projection, the encoder where it is trained and, under PEFT, the adapter.
 
     Args:
         model: RNA-GPT, or a PEFT model around it.
-        folder: is made; `projector.safetensors`, `projector_config.json` and PEFT's two files.
+        folder: is made; `projector.safetensors`, `projector_config.json`, PEFT's two files, and
+            the encoder's in `encoder/`.
         state_dict: full weights gathered from several devices, where the model's own are sharded.
     """
     folder = Path(folder)
     base = rna_gpt(model)
-    if state_dict is None:
-        projector = base.model.projector.state_dict()
-    else:
-        marker = "model.projector."
-        projector = {
-            key.split(marker)[1]: value for key, value in state_dict.items() if marker in key
-        }
-    save_projector(projector, base.config, folder)
+    save_projector(_part(base.model.projector, "projector", state_dict), base.config, folder)
+    encoder = base.model.rna_encoder
+    if any(parameter.requires_grad for parameter in encoder.parameters()):
+        tensors = _part(encoder, "rna_encoder", state_dict)
+        # Under the names that its modules have: transformers knows ESM's tensors by older ones too.
+        encoder.save_pretrained(
+            folder / ENCODER_FOLDER, state_dict=tensors, save_original_format=False
+        )
     if isinstance(model, PeftModel):
         model.save_pretrained(folder, state_dict=state_dict)
         # PEFT's card is a form to fill in; the training record says what there is to say.
         (folder / "README.md").unlink(missing_ok=True)
+
+
+def _part(part: nn.Module, name: str, state_dict: dict[str, Any] | None) -> dict[str, Any]:
+    """The tensors of a part of the model: its own, or those gathered from several devices."""
+    if state_dict is None:
+        return part.state_dict()
+    marker = f"model.{name}."
+    return {key.split(marker)[1]: value for key, value in state_dict.items() if marker in key}
 
 
 def load_projector(model: nn.Module, folder: str | Path) -> None:
@@ -366,15 +378,26 @@ def load_projector(model: nn.Module, folder: str | Path) -> None:
             f"The projection in {folder} does not fit this model: {'; '.join(wrong)}. "
             "Compose the model with the projection's settings, or train the projection anew."
         )
+    _load_part(base.model.projector, folder / PROJECTOR_WEIGHTS)
+
+
+def load_encoder(model: nn.Module, folder: str | Path) -> None:
+    """Reads the encoder of a stage's output, where that has trained it, into `model`."""
+    if (weights := Path(folder) / ENCODER_FOLDER / ENCODER_WEIGHTS).is_file():
+        _load_part(rna_gpt(model).model.rna_encoder, weights)
+
+
+def _load_part(part: nn.Module, weights: Path) -> None:
     # Not load_state_dict: the model's weights may be sharded over several devices.
     whole = StateDictOptions(full_state_dict=True)
-    tensors: dict[str, Any] = load_file(folder / PROJECTOR_WEIGHTS)
-    set_model_state_dict(base.model.projector, tensors, options=whole)
+    tensors: dict[str, Any] = load_file(weights)
+    set_model_state_dict(part, tensors, options=whole)
 
 
 def load_stage(model: nn.Module, folder: str | Path) -> None:
-    """Reads what `save_stage` wrote into `model`: the projection and, under PEFT, the adapter."""
+    """Reads what `save_stage` wrote into `model`: projection, encoder and, under PEFT, adapter."""
     load_projector(model, folder)
+    load_encoder(model, folder)
     if isinstance(model, PeftModel):
         set_peft_model_state_dict(model, load_file(Path(folder) / ADAPTER_WEIGHTS))
 

@@ -122,6 +122,7 @@ def test_alignment_trains_and_saves_the_projection_alone(train, composed, tmp_pa
     assert not files & {"model.safetensors", "adapter_model.safetensors", "training_args.bin"}
     record = json.loads((out / "training_record.json").read_text())
     assert record["trained_parameters"] == {
+        "encoder": 0,
         "projection": sum(tensor.numel() for tensor in trained.values()),
         "adapter": 0,
     }
@@ -149,6 +150,27 @@ def test_instruction_goes_on_from_the_alignment(train, tmp_path):
     assert record["trained_parameters"]["projection"] == 0
     assert record["trained_parameters"]["adapter"] > 0
     assert record["started_from"]["stage"] == "alignment"
+
+
+def test_a_trained_encoder_is_saved_and_gone_on_with(train, composed, tmp_path):
+    settings = {"train_encoder": "true", "max_steps": 4, "save_steps": 2}
+    out = train(tmp_path / "out", "alignment", **settings)
+    before = load_file(composed / "model.safetensors")
+    changed = {
+        name: not torch.equal(value, before[f"model.rna_encoder.{name}"])
+        for name, value in load_file(out / "encoder" / "model.safetensors").items()
+    }
+    assert {f"model.rna_encoder.{name}" for name in changed} == {
+        name for name in before if ".rna_encoder." in name
+    }
+    assert sum(changed.values()) > len(changed) / 2
+    again = train(
+        tmp_path / "again", "alignment", resume_from_checkpoint=out / "checkpoint-2", **settings
+    )
+    for name in ("encoder/model.safetensors", "projector.safetensors"):
+        resumed = load_file(again / name)
+        for key, value in load_file(out / name).items():
+            torch.testing.assert_close(resumed[key], value, msg=f"{name}: {key}")
 
 
 def test_instruction_without_adapter_trains_the_projection(train, tmp_path):
