@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnagpt.evaluation.declining import declines
-from rnagpt.evaluation.naming_score import Judge
+from rnagpt.evaluation.naming_score import Judge, fold
 from rnagpt.evaluation.predictions import PredictionFile, Row
-from rnagpt.evaluation.questions_asked import DrawnRna
+from rnagpt.evaluation.questions_asked import KNOWN, DrawnRna
 
 EVALUATED, COMPARED, NEVER_SEEN, CALIBRATION = "evaluated", "compared", "unseen", "calibration"
+
+
+def begins_alike(annotation: str, answer: str) -> bool:
+    """Whether an answer begins with the first sentence of an annotation, letter case apart."""
+    first = annotation.partition(". ")[0].rstrip(".")
+    return fold(answer)[: len(fold(first))] == fold(first)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,13 @@ class Answers:
         return [self.judge.names_in(row["answer"], asked.question) for row in self.rows(asked)]
 
     def right(self, asked: Asked) -> np.ndarray:
-        """Whether each answer names what is right: booleans (rnas,)."""
+        """Whether each answer is right: booleans (rnas,).
+
+        To the questions of family and type, whether it names it among others; to what is known,
+        whether it begins as the annotation does, which says in its first sentence what the RNA is.
+        """
+        if asked.question == KNOWN:
+            return np.array([begins_alike(*pair) for pair in zip(*self.texts(asked), strict=True)])
         labels = [rna.label_of(asked.question) for rna in self.rnas(asked)]
         return np.array([x in names for x, names in zip(labels, self.names(asked), strict=True)])
 
@@ -91,4 +103,4 @@ class Answers:
         return np.array([declines(row["answer"]) for row in self.rows(asked)])
 
 
-__all__ = ["CALIBRATION", "COMPARED", "EVALUATED", "NEVER_SEEN", "Answers", "Asked"]
+__all__ = ["CALIBRATION", "COMPARED", "EVALUATED", "NEVER_SEEN", "Answers", "Asked", "begins_alike"]

@@ -46,7 +46,9 @@ class Calibration:
         n_wrong = len(is_right) - n_right
         targets = np.where(is_right, (n_right + 1) / (n_right + 2), 1 / (n_wrong + 2))
         # The solver converges on standardised scores; one that is the same for all says nothing.
-        centre, spread = scores.mean(), scores.std() or 1.0
+        centre, spread = scores.mean(), scores.std()
+        if spread <= 1e-9 * abs(centre):  # what rounding leaves of equal scores
+            spread = 1.0
         standardised = np.tile((scores - centre) / spread, 2)[:, None]
         # Each answer twice: right with its target as weight, and wrong with the rest.
         labels = np.repeat([1, 0], len(scores))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnagpt.evaluation.answers import CALIBRATION, EVALUATED, Answers, Asked
+from rnagpt.evaluation.answers import CALIBRATION, COMPARED, EVALUATED, Answers, Asked
 from rnagpt.evaluation.calibration import (
     BINS,
     Calibration,
@@ -24,11 +24,17 @@ from rnagpt.evaluation.calibration import (
 )
 from rnagpt.evaluation.controls import REAL
 from rnagpt.evaluation.figures import Figures
-from rnagpt.evaluation.questions_asked import FAMILY, TYPE
+from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE
 from rnagpt.evaluation.systems import RNA_GPT
 
 CONFIDENCE = "confidence"
-ROWS = {"family": (FAMILY,), "type": (TYPE,), "family and type": (FAMILY, TYPE)}
+# Rows of the table: RNAs that are asked about, and the questions.
+ROWS = {
+    "family": (EVALUATED, (FAMILY,)),
+    "type": (EVALUATED, (TYPE,)),
+    "family and type": (EVALUATED, (FAMILY, TYPE)),
+    "what is known": (COMPARED, (KNOWN,)),
+}
 # A curve of risk over coverage is written at so many coverages.
 POINTS = 100
 
@@ -60,7 +66,7 @@ class Claims:
 
 def fit_calibration(answers: Answers) -> Calibration | None:
     """The calibration by the claims about the RNAs that it is fitted on; None without any."""
-    claims = _claims(answers, CALIBRATION, (FAMILY, TYPE))
+    claims = _claims(answers, CALIBRATION, (FAMILY, TYPE, KNOWN))
     if claims is None or not claims.counts.any():
         return None
     return Calibration.fit(*claims.of(np.arange(len(claims.counts))))
@@ -74,8 +80,8 @@ def add_confidence(figures: Figures, answers: Answers, calibration: Calibration)
         is kept, the most confident, so large a share of those is wrong.
     """
     curves = {}
-    for row, questions in ROWS.items():
-        claims = _claims(answers, EVALUATED, questions)
+    for row, (group, questions) in ROWS.items():
+        claims = _claims(answers, group, questions)
         if claims is None or not claims.counts.any():
             continue
         for name, score in _scores(calibration).items():

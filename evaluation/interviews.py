@@ -183,10 +183,11 @@ def ask_everything(
             if control == REAL:
                 first = keys[: len(compared)]
                 answers.put(Asked(name, COMPARED, REAL, question), compared, first)
-    for group in (NEVER_SEEN, CALIBRATION):
-        for question in questions:
-            if group in groups and question != KNOWN:
-                ask(group, REAL, question)
+    for question in questions:
+        if NEVER_SEEN in groups and question != KNOWN:
+            ask(NEVER_SEEN, REAL, question)
+        if CALIBRATION in groups:
+            ask(CALIBRATION, REAL, question)
 
 
 def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -17,6 +17,7 @@ from transformers import LlamaForCausalLM
 from rnagpt import evaluate_sft
 from rnagpt.chat_rnagpt import load_model
 from rnagpt.evaluation import findings, systems
+from rnagpt.evaluation.answers import begins_alike
 from rnagpt.evaluation.calibration import Calibration
 from rnagpt.evaluation.figures import Figures
 from rnagpt.evaluation.questions_asked import QUESTIONS
@@ -104,8 +105,13 @@ class Parrot(Knowing):
     """Says the same of every RNA, and is sure of it."""
 
     def answer(self, question: str, rnas: Sequence[CleanedRna | None]) -> Iterator[Reply]:
+        said = {
+            QUESTIONS["family"]: "It is U6.",
+            QUESTIONS["type"]: "a tRNA",
+            QUESTIONS["known"]: "U6 spliceosomal RNA, a spliceosomal snRNA. It splices.",
+        }
         for _ in rnas:
-            yield Reply("It is U6." if question == QUESTIONS["family"] else "a tRNA", -0.01)
+            yield Reply(said[question], -0.01)
 
 
 def value(results: dict, table: str, row: str, name: str) -> float | None:
@@ -149,8 +155,9 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
     assert len({tuple(results["settings"][name]) for name in results["settings"]}) == 3
     assert str(folder) not in json.dumps(results)
     rows = read_lines(tmp_path)
-    # Family and type under four controls, what is known of five RNAs, two more groups; two systems.
-    assert len(rows) == 2 * 4 * 9 + 4 * 5 + 2 * (6 + 4) + 2 * 3 * 5
+    # Family and type under four controls, what is known of five RNAs, all about those that the
+    # calibration is fitted on, family and type of those never seen; two systems more.
+    assert len(rows) == 2 * 4 * 9 + 4 * 5 + 3 * 6 + 2 * 4 + 2 * 3 * 5
     assert len({row["key"] for row in rows}) == len(rows)
 
 
@@ -212,14 +219,35 @@ def test_a_parrots_confidence_is_how_often_it_is_right(
     monkeypatch.setattr(systems, "System", Parrot)
     results = run(folder, tmp_path)
     both = results["figures"]["confidence"]["family and type"]
-    # Of six validation RNAs it has two families and four types right: six of twelve.
-    assert both["mean confidence"]["value"] == pytest.approx(0.5, abs=1e-3)
+    # Of six validation RNAs it has two families, four types and what is known of two right: 8 of
+    # 18. As Platt counts them, that is 8 times 9/10 and 10 times 1/12.
+    expected = (8 * 9 / 10 + 10 / 12) / 18
+    assert both["mean confidence"]["value"] == pytest.approx(expected, abs=1e-3)
     assert both["share right"]["value"] == pytest.approx(0.5)
-    assert both["ECE (10 bins of equal mass)"]["value"] == pytest.approx(0, abs=1e-3)
+    error = both["ECE (10 bins of equal mass)"]["value"]
+    assert error == pytest.approx(0.5 - expected, abs=1e-3)
+    known = results["figures"]["confidence"]["what is known"]
+    assert known["share right"]["value"] == pytest.approx(1 / 3)
     assert both["risk at coverage 0.8"]["value"] == pytest.approx(0.5)
     coverage, risk = results["risk_coverage"]["family and type"]
     assert len(coverage) == len(risk) == 18
     assert (coverage[-1], risk[-1]) == (1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("U6 spliceosomal RNA, a spliceosomal snRNA. It splices.", True),
+        ("U6 spliceosomal RNA, a spliceosomal snRNA", True),
+        ("u6 spliceosomal RNA, a spliceosomal snRNA, and more", True),
+        ("U6 spliceosomal RNA, a tRNA. It is RNA number 2.", False),
+        ("It is U6 spliceosomal RNA, a spliceosomal snRNA.", False),
+        ("", False),
+    ],
+)
+def test_what_is_known_has_to_begin_as_the_annotation(answer: str, right: bool) -> None:
+    annotation = "U6 spliceosomal RNA, a spliceosomal snRNA. It is RNA number 2."
+    assert begins_alike(annotation, answer) == right
 
 
 def test_the_calibration_is_written_into_the_model(
@@ -231,7 +259,8 @@ def test_the_calibration_is_written_into_the_model(
     fitted = run(tmp_path, tmp_path / "out", "--write_calibration")["calibration"]
     config = load_model(str(tmp_path / "model")).config
     assert (config.confidence_scale, config.confidence_bias) == (fitted["scale"], fitted["bias"])
-    assert Calibration(**fitted)([-0.01]) == pytest.approx(0.5, abs=1e-3)
+    expected = (8 * 9 / 10 + 10 / 12) / 18  # as above
+    assert Calibration(**fitted)([-0.01]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_an_interrupted_run_goes_on(
