@@ -38,7 +38,7 @@ examples:
   # two questions of every record of a file, plain or gzipped
   rnagpt chat rnas.fa.gz --ask "What is this RNA?" --ask "What is the function of this RNA?"
   # one JSON object a line: record, name, length, changes, question, answer, complete,
-  # log_probability, and confidence, which is null where the model was not calibrated
+  # log_probability, confidence (null where the model was not calibrated), declines
   zcat rnas.fa.gz | rnagpt chat - --ask "Which RNA family does this sequence belong to?" --json
   # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1
   rnagpt chat rnas.fa --ask "Which RNA family does this sequence belong to?" --explain drawings

@@ -23,6 +23,7 @@ from transformers import (
 from transformers.cache_utils import DynamicLayer
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.declining import declines
 from rnagpt.explain_rnagpt import NucleotideScores, explain_answer, rnas_of
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
@@ -51,6 +52,7 @@ class Answer:
         log_probability: the natural logarithm of the answer's probability: the sum over its
             tokens, the one that ends it included.
         confidence: how likely the answer is right, from 0 to 1; `confidence_of` says by what.
+        declines: whether the model says that it does not know.
     """
 
     record: int
@@ -62,6 +64,7 @@ class Answer:
     complete: bool
     log_probability: float
     confidence: float | None
+    declines: bool
 
 
 def load_processor(name_or_path: str) -> RnaGptProcessor:
@@ -105,17 +108,21 @@ def _check_model_type(name_or_path: str) -> None:
         )
 
 
-def confidence_of(config: RnaGptConfig, log_probability: float, complete: bool) -> float | None:
+def confidence_of(
+    config: RnaGptConfig, answer: str, log_probability: float, complete: bool
+) -> float | None:
     """How likely an answer is right, by Platt's scaling (1999) of its log-probability.
 
     The model's configuration holds the two numbers, fitted to greedy answers to the questions that
     `evaluate_sft.py` asks; for questions of another kind they are a guess.
 
     Returns:
-        From 0 to 1; for an answer that declines, how likely it is right to decline. None where the
-        model was not calibrated, and for an answer that was cut short.
+        From 0 to 1. None where the model was not calibrated, for an answer that was cut short, and
+        for one that declines: how often that is right depends on what is asked about.
     """
     if config.confidence_scale is None or config.confidence_bias is None or not complete:
+        return None
+    if declines(answer):
         return None
     logit = config.confidence_scale * log_probability + config.confidence_bias
     # The sigmoid, in the form that overflows nowhere.
@@ -289,7 +296,7 @@ class RnaChat:
             answer = self.processor.tokenizer.decode(ids[prompt_length:], skip_special_tokens=True)
             self.messages += [turn, {"role": "assistant", "content": answer}]
             written = tokens.read(outputs.sequences[:, prompt_length:], options["eos_token_id"])
-            self.confidence = confidence_of(self.model.config, *written[0])
+            self.confidence = confidence_of(self.model.config, answer, *written[0])
             # Not all: one may have been added while this answer was written.
             del self._new_rnas[: len(rnas_of([turn]))]
             self._cache = outputs.past_key_values
@@ -420,7 +427,7 @@ class _Prompt:
         self.length = inputs["input_ids"].shape[1]
 
     def answered(
-        self, answer: str, log_probability: float, complete: bool, confidence: float | None
+        self, answer: str, log_probability: float, complete: bool, config: RnaGptConfig
     ) -> Answer:
         return Answer(
             record=self.record,
@@ -431,7 +438,8 @@ class _Prompt:
             answer=answer.strip(),
             complete=complete,
             log_probability=log_probability,
-            confidence=confidence,
+            confidence=confidence_of(config, answer, log_probability, complete),
+            declines=declines(answer),
         )
 
 
@@ -486,7 +494,7 @@ def _answer_batch(
     texts = processor.tokenizer.batch_decode(new_ids, skip_special_tokens=True)
     written = tokens.read(new_ids, options["eos_token_id"])
     return [
-        prompt.answered(text, *how, confidence_of(model.config, *how))
+        prompt.answered(text, *how, model.config)
         for prompt, text, how in zip(batch, texts, written, strict=True)
     ]
 

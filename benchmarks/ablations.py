@@ -31,7 +31,7 @@ from safetensors.torch import load_file
 
 from rnagpt.chat_rnagpt import answer_questions, load_model, load_processor
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.evaluation.declining import declines
+from rnagpt.declining import declines
 from rnagpt.evaluation.figures import Figures
 from rnagpt.evaluation.naming_score import Judge
 from rnagpt.evaluation.questions_asked import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnagpt.evaluation.declining import declines
+from rnagpt.declining import declines
 from rnagpt.evaluation.naming_score import Judge, fold
 from rnagpt.evaluation.predictions import PredictionFile, Row
 from rnagpt.evaluation.questions_asked import KNOWN, DrawnRna

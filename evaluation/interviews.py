@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
+from rnagpt.declining import declines
 from rnagpt.evaluation.answers import (
     CALIBRATION,
     COMPARED,
@@ -17,7 +18,6 @@ from rnagpt.evaluation.answers import (
     Asked,
 )
 from rnagpt.evaluation.controls import CONTROLS, REAL, SWAPPED, give, partners_of
-from rnagpt.evaluation.declining import declines
 from rnagpt.evaluation.naming_score import Judge
 from rnagpt.evaluation.predictions import PredictionFile, Row
 from rnagpt.evaluation.questions_asked import KNOWN, QUESTIONS, DrawnRna

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from datasets import Dataset
 
-from rnagpt.evaluation.declining import declines
+from rnagpt.declining import declines
 from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE
 
 _WORD = re.compile(r"[^\W_]+")

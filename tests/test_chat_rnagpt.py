@@ -515,10 +515,16 @@ def test_a_logits_processor_that_is_given_still_works(tiny):
 
 
 @pytest.mark.parametrize(
-    ("log_probability", "complete", "expected"),
-    [(0.0, True, 1 / (1 + math.exp(-0.5))), (-50.0, True, 0.5), (-1e9, True, 0), (0, False, None)],
+    ("answer", "log_probability", "complete", "expected"),
+    [
+        ("a tRNA", 0.0, True, 1 / (1 + math.exp(-0.5))),
+        ("a tRNA", -50.0, True, 0.5),
+        ("a tRNA", -1e9, True, 0),
+        ("a tRNA", 0.0, False, None),
+        ("I do not recognise this RNA.", 0.0, True, None),
+    ],
 )
-def test_confidence_of_an_answer(log_probability, complete, expected):
-    assert confidence_of(RnaGptConfig(), log_probability, complete) is None  # not calibrated
-    given = confidence_of(RnaGptConfig(**CALIBRATION), log_probability, complete)
+def test_confidence_of_an_answer(answer, log_probability, complete, expected):
+    assert confidence_of(RnaGptConfig(), answer, log_probability, complete) is None
+    given = confidence_of(RnaGptConfig(**CALIBRATION), answer, log_probability, complete)
     assert given == (None if expected is None else pytest.approx(expected))

@@ -85,7 +85,7 @@ def test_calibration_says_what_the_model_will_say():
     calibration = Calibration(scale=0.8, bias=1.5)
     config = RnaGptConfig(confidence_scale=0.8, confidence_bias=1.5)
     assert calibration(scores) == pytest.approx(
-        [confidence_of(config, score, complete=True) for score in scores]
+        [confidence_of(config, "a tRNA", score, complete=True) for score in scores]
     )
     assert calibration([0.0]) == pytest.approx([1 / (1 + math.exp(-1.5))])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_evaluation import FAMILIES, make_rows
 
-from rnagpt.evaluation.declining import declines
+from rnagpt.declining import declines
 from rnagpt.evaluation.naming_score import Judge, Names, fold
 from rnagpt.evaluation.questions_asked import FAMILY, TYPE
 from rnagpt.unfamiliar_rnas import DECLINED

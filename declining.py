@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# How training words it (`training_data.DECLINED`), and what a language model says of itself.
+# How training words it (`unfamiliar_rnas.DECLINED`), and what a language model says of itself.
 _DECLINING = re.compile(
     r"\b(?:do(?:es)? not|don['’]t|cannot|can['’]t|could not|couldn['’]t|unable to)\s+"
     r"(?:recogni[sz]e|identify|tell|determine|know)\b",
