@@ -28,7 +28,7 @@ PRECISION, RECALL, F1 = MEASURES = ("precision", "recall", "F1")
 PAIR, PAPER = WAYS = ("pair", "paper")
 BLOCK = 1024  # texts of a side whose cosines are computed at once
 PAIRS_AT_ONCE = 128  # whose tokens' vectors are in memory
-TEXTS_KEPT = 1024  # whose tokens' vectors stay there for later pairs
+TEXTS_KEPT = 256  # whose tokens' vectors stay there for later pairs: some 60 MB
 
 Pairs = Sequence[tuple[str, str]]
 # Precision and recall, each (pairs,).
