@@ -1,0 +1,83 @@
+"""The Space's one model, loaded in the background while the page is there already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Literal
+
+from rnagpt.chat_rnagpt import load_model, load_processor
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.weights.mini import assemble_mini
+
+_log = logging.getLogger("rnagpt.space")
+
+State = Literal["loading", "ready", "failed"]
+
+
+class ModelLoading:
+    """A model on its way into memory.
+
+    Attributes:
+        name: what visitors read: a Hub id, or the last part of a folder's path.
+        state: "loading", "ready" or "failed".
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.state: State = "loading"
+        self._done = threading.Event()
+        self._loaded: tuple[RnaGptForCausalLM, RnaGptProcessor] | None = None
+
+    def start(self, name_or_path: str = "", *, wait: bool = False) -> None:
+        """Begin to load a model folder or Hub id; rna-gpt-mini where it is empty.
+
+        Args:
+            name_or_path: as for `rnagpt.chat_rnagpt.load_model`.
+            wait: return only when it is there (ZeroGPU moves models before the page opens).
+        """
+        self.name = Path(name_or_path).name if os.path.isdir(name_or_path) else name_or_path
+        self.name = self.name or "rna-gpt-mini"
+        thread = threading.Thread(target=self._load, args=(name_or_path,), daemon=True)
+        thread.start()
+        if wait:
+            thread.join()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether loading ends, well or badly, within so many seconds."""
+        return self._done.wait(seconds)
+
+    @property
+    def loaded(self) -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
+        """Model and processor.
+
+        Raises:
+            RuntimeError: while the model loads, and when it could not be loaded.
+        """
+        if self._loaded is None:
+            raise RuntimeError(f"The model is not there: {self.state}.")
+        return self._loaded
+
+    def _load(self, name_or_path: str) -> None:
+        try:
+            found = name_or_path or str(assemble_mini())
+            model, processor = load_model(found), load_processor(found)
+            if os.environ.get("SPACES_ZERO_GPU"):
+                model.to("cuda")
+            self._loaded, self.state = (model, processor), "ready"
+        except Exception:
+            # Visitors read that it failed; why is for the one who runs the Space.
+            _log.exception("The model %s could not be loaded.", self.name)
+            self.state = "failed"
+        finally:
+            self._done.set()
+
+
+# One for the process: on ZeroGPU the functions of `answering` run in forks of it, which inherit
+# the model, whereas arguments would be copied.
+MODEL = ModelLoading()
+
+__all__ = ["MODEL", "ModelLoading"]

@@ -1,0 +1,119 @@
+"""What the page shows of RNAs, as HTML. Every text of a visitor is escaped, here and once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from conversation import Conversation, ShownRna
+
+from rnagpt.chat_rnagpt import Answer
+from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.rna_drawing import LONGEST_FOLDED
+
+_SHORTEST_USUAL = 20
+_MOST_AMBIGUOUS_USUAL = 0.05
+_LONGEST_NAME = 80
+
+
+def notice(text: str, kind: str = "error") -> str:
+    """A message at the place that it is about; nothing where the text is empty.
+
+    Args:
+        text: plain text.
+        kind: "error", which screen readers say at once, or "hint".
+    """
+    if not text:
+        return ""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="notice {kind}" role="{role}">{escape(text)}</p>'
+
+
+def gc_share(sequence: str) -> float | None:
+    """The share of G and C among the nucleotides that are known; None where none is."""
+    num_known = sum(map(sequence.count, "ACGU"))
+    return (sequence.count("G") + sequence.count("C")) / num_known if num_known else None
+
+
+def cards(conversation: Conversation) -> str:
+    """One card for each RNA of a conversation; those not asked about yet can be removed."""
+    if not conversation.rnas:
+        return notice("No RNA yet: paste one, upload a file or take an example.", "hint")
+    last = len(conversation.rnas) - 1
+    return "".join(
+        _card(shown, index, removable=index >= conversation.num_read, opened=index == last)
+        for index, shown in enumerate(conversation.rnas)
+    )
+
+
+def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answer]) -> str:
+    """A table of RNAs with the answer to one question about each; answers may be yet to come."""
+    said = [_said(answer) for answer in answers] + ["…"] * (len(rnas) - len(answers))
+    rows = "".join(
+        f'<tr><th scope="row">{_name(rna)}</th><td>{len(rna.sequence):,}</td>'
+        f"<td>{_percent(gc_share(rna.sequence))}</td><td>{words}</td></tr>"
+        for rna, words in zip(rnas, said, strict=True)
+    )
+    return (
+        f'<div class="scrolled"><table class="comparison"><caption>Each RNA alone, asked: '
+        f'{escape(question)}</caption><thead><tr><th scope="col">RNA</th><th scope="col">nt</th>'
+        f'<th scope="col">GC</th><th scope="col">Answer</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def warnings_of(sequence: str) -> list[str]:
+    """What should make a reader careful about the answers."""
+    warnings = []
+    if len(sequence) < _SHORTEST_USUAL:
+        warnings.append("Very short: little to tell it from other RNAs.")
+    num_ambiguous = len(sequence) - sum(map(sequence.count, "ACGU"))
+    if num_ambiguous > _MOST_AMBIGUOUS_USUAL * len(sequence):
+        warnings.append(f"{num_ambiguous:,} of {len(sequence):,} nucleotides are ambiguous.")
+    return warnings
+
+
+def _card(shown: ShownRna, index: int, *, removable: bool, opened: bool) -> str:
+    rna = shown.rna
+    facts = [f"{len(rna.sequence):,} nt", f"GC {_percent(gc_share(rna.sequence))}", *rna.changes]
+    told = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    warned = "".join(notice(warning, "warning") for warning in warnings_of(rna.sequence))
+    name = _name(rna)
+    remove = (
+        f'<button type="button" class="remove" data-remove="{index}" '
+        f'aria-label="Remove {name}">Remove</button>'
+        if removable
+        else ""
+    )
+    return (
+        f'<article class="card"><header><h3>{name}</h3>{remove}</header><ul>{told}</ul>{warned}'
+        f"{_structure(shown, opened)}</article>"
+    )
+
+
+def _structure(shown: ShownRna, opened: bool) -> str:
+    if len(shown.rna.sequence) > LONGEST_FOLDED:
+        return f"<p>Secondary structure: drawn up to {LONGEST_FOLDED} nt.</p>"
+    drawing = '<p role="status">Folding…</p>' if shown.drawing is None else shown.drawing
+    return (
+        f"<details{' open' if opened else ''}><summary>Secondary structure (minimum free energy, "
+        f"ViennaRNA)</summary>{drawing}</details>"
+    )
+
+
+def _said(answer: Answer) -> str:
+    cut = "" if answer.complete else " …"
+    sure = "" if answer.confidence is None else f" (confidence {answer.confidence:.2f})"
+    return escape(f"{answer.answer}{cut}{sure}")
+
+
+def _name(rna: CleanedRna) -> str:
+    long = len(rna.name) > _LONGEST_NAME
+    return escape(rna.name[: _LONGEST_NAME - 1] + "…" if long else rna.name)
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.0%}"
+
+
+__all__ = ["cards", "comparison", "gc_share", "notice", "warnings_of"]

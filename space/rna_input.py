@@ -1,0 +1,86 @@
+"""From a pasted text or an uploaded file to FASTA records, within the Space's limits."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+from space_limits import Limits
+
+from rnagpt.fasta import FastaRecord, read_fasta
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
+    """The records of a pasted text; a bare sequence is one record without a name.
+
+    Raises:
+        FastaError: as `read_fasta`.
+        ValueError: when there is nothing, or more than the limits allow.
+    """
+    if not text.strip():
+        raise ValueError("There is no sequence yet. Paste one, or FASTA records, into the field.")
+    if len(text) > limits.max_text_bytes:
+        raise ValueError(_too_large("The pasted text", limits.max_text_bytes))
+    records = _read(io.StringIO(text), "The pasted text", limits)
+    if any(line.startswith(">") for line in text.splitlines()):
+        return records
+    # With its line breaks, so that an error can name the line.
+    return [FastaRecord("", "", text, 1)]
+
+
+def records_of_file(content: bytes, name: str, limits: Limits) -> list[FastaRecord]:
+    """The records of an uploaded file, plain or gzipped.
+
+    Args:
+        content: the file's bytes.
+        name: what the visitor calls the file; nothing is opened by it.
+
+    Raises:
+        FastaError: as `read_fasta`.
+        ValueError: when it holds more than the limits allow.
+    """
+    if len(content) > limits.max_upload_bytes:
+        raise ValueError(_too_large(name, limits.max_upload_bytes))
+    return _read(io.BytesIO(_unpacked(content, name, limits)), name, limits)
+
+
+def _unpacked(content: bytes, name: str, limits: Limits) -> bytes:
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    # Damage is left to `read_fasta`, which has the words for it.
+    with contextlib.suppress(EOFError, OSError, zlib.error):
+        # A small file may unpack to more than the memory holds.
+        unpacked = gzip.GzipFile(fileobj=io.BytesIO(content)).read(limits.max_text_bytes + 1)
+        if len(unpacked) > limits.max_text_bytes:
+            raise ValueError(_too_large(f"{name}, unpacked,", limits.max_text_bytes))
+        return unpacked
+    return content
+
+
+def _read(stream: IO[Any], name: str, limits: Limits) -> list[FastaRecord]:
+    stream.name = Path(name).name  # type: ignore[misc]  # what errors call it
+    records = []
+    for record in read_fasta(stream):
+        records.append(record)
+        if len(records) > limits.max_records:
+            raise ValueError(
+                f"{name} holds more than {limits.max_records} records. Give those that you want "
+                "to ask about."
+            )
+    return records
+
+
+def _too_large(name: str, num_bytes: int) -> str:
+    return (
+        f"{name} is larger than {num_bytes / 1e6:g} MB. Give the records that you want to ask "
+        "about."
+    )
+
+
+__all__ = ["records_of_file", "records_of_text"]
