@@ -1,0 +1,338 @@
+"""Publishing a model to a Hub on loopback, and what a stranger then gets from it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_parts
+from huggingface_hub import HfApi, ModelCard
+from small_hub import SmallHub, serve_hub
+
+from rnagpt.publishing import PublishError
+from rnagpt.publishing.model import publish_model
+from rnagpt.publishing.model_card import CardFacts
+from rnagpt.weights.compose import compose
+
+REPO = "laboratory/rna-gpt-tiny"
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+FACTS = CardFacts(REPO, BASE, dataset="laboratory/rna-qa")
+
+
+@pytest.fixture(autouse=True)
+def without_xet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small hub has no Xet, and the client's waits would take minutes."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[SmallHub]:
+    with serve_hub(tmp_path / "hub") as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Encoder, projection and adapter, as `train_sft.py` leaves them."""
+    folder = tmp_path_factory.mktemp("parts") / "stage"
+    tiny_parts.projector_folder(folder)
+    tiny_parts.adapter_folder(folder)
+    tiny_parts.encoder_folder(folder / "encoder")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_parts.language_model_folder(tmp_path_factory.mktemp("language") / "model")
+
+
+@pytest.fixture(scope="module")
+def model(parts: Path, language_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In two shards, so that one can be finished while the other is not."""
+    out = tmp_path_factory.mktemp("model") / "rna-gpt-tiny"
+    return compose(
+        parts / "encoder", language_model, out, projector=parts, adapter=parts, max_shard_size=40000
+    )
+
+
+@pytest.fixture
+def publish(hub: SmallHub, model: Path) -> Callable[..., str | None]:
+    def run(folder: Path = model, facts: CardFacts | None = FACTS, **options: Any) -> str | None:
+        api = HfApi(endpoint=hub.url, token=options.pop("token", hub.token))
+        lines: list[str] = options.pop("lines", [])
+        return publish_model(
+            folder, facts, REPO, **{"tag": "v1", "say": lines.append, "api": api} | options
+        )
+
+    return run
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what comes before the verification, which takes two processes."""
+    monkeypatch.setattr("rnagpt.publishing.model._model_verification", lambda *_: lambda _: None)
+
+
+@pytest.mark.slow
+def test_published_verified_tagged(hub: SmallHub, publish: Callable[..., str], model: Path) -> None:
+    lines: list[str] = []
+    commit = publish(lines=lines)
+    repository = hub.repository(REPO)
+    assert repository.tags == {"v1": commit}
+    assert repository.messages == ["initial", "Upload files", "Upload card"]
+    files = repository.files()
+    local = {path.name for path in model.iterdir()}
+    assert set(files) == local | {"README.md", ".gitattributes"}
+    for name in local:
+        assert hub.read(files[name].sha256) == (model / name).read_bytes()
+    shown = "\n".join(lines)
+    assert all(name in shown for name in local)
+    assert "verified, tag v1" in shown
+    # Again: nothing is sent, nothing is committed.
+    sent = len(hub.uploaded)
+    assert publish() == commit
+    assert len(hub.uploaded) == sent
+    assert len(repository.history) == 3
+
+
+@pytest.mark.slow
+def test_a_tampered_file_leaves_the_tag_unset(
+    hub: SmallHub, publish: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rnagpt.publishing import model as publishing_model
+
+    original = publishing_model.ask_stranger
+
+    def tampering(script: str, arguments: list[str], *rest: Any, **options: Any) -> Any:
+        if options.get("api"):
+            hub.tamper(REPO, "model-00001-of-00002.safetensors")
+        return original(script, arguments, *rest, **options)
+
+    monkeypatch.setattr(publishing_model, "ask_stranger", tampering)
+    with pytest.raises(PublishError, match="verification failed") as raised:
+        publish()
+    assert "model-00001-of-00002.safetensors came back with the SHA-256" in str(raised.value)
+    assert "The tag v1 is not set" in str(raised.value)
+    assert hub.repository(REPO).tags == {}
+
+
+def test_a_dry_run_shows_and_asks_nothing(hub: SmallHub, publish: Callable[..., None]) -> None:
+    lines: list[str] = []
+    assert publish(dry_run=True, lines=lines) is None
+    assert hub.requests == []
+    assert "config.json" in "\n".join(lines)
+    assert "README.md  (new)" in "\n".join(lines)
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_cut_upload_resumes_without_sending_finished_files(
+    hub: SmallHub, publish: Callable[..., str]
+) -> None:
+    sent: list[str] = []
+
+    class Lines(list[str]):
+        def append(self, line: str) -> None:
+            super().append(line)
+            if "model-00001" in line and "sent" in line:
+                sent.append(line)
+                hub.fault("PUT", "/lfs/")
+
+    with pytest.raises(PublishError, match="goes on from here") as raised:
+        publish(lines=Lines())
+    assert "model-00002-of-00002.safetensors" in str(raised.value)
+    assert f"Nothing was committed to {REPO}" in str(raised.value)
+    assert sent
+    assert hub.repository(REPO).messages == ["initial"]
+    first = list(hub.uploaded)
+    assert len(first) == 1
+    hub.faults.clear()
+    commit = publish()
+    assert len(hub.uploaded) == 2
+    assert hub.repository(REPO).tags == {"v1": commit}
+
+
+@pytest.mark.usefixtures("verified")
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (("POST", "/api/repos/create", 401, "Invalid credentials"), "refuses the token"),
+        (("POST", "/batch", 429, "slow down"), "rate limit"),
+        (("POST", "/batch", 403, "Private repository storage limit reached"), "storage limit"),
+        (("PUT", "/lfs/", 500, "broken disk"), "broken disk"),
+        (("POST", "/commit/", 413, "too large"), "quota"),
+    ],
+)
+def test_faults_are_explained_and_nothing_is_committed(
+    hub: SmallHub, publish: Callable[..., str], fault: tuple[str, str, int, str], message: str
+) -> None:
+    hub.fault(*fault)
+    with pytest.raises(PublishError, match=message) as raised:
+        publish()
+    assert f"Nothing was committed to {REPO}" in str(raised.value)
+    if ("model", REPO) in hub.repositories:
+        assert hub.repository(REPO).messages == ["initial"]
+        assert hub.repository(REPO).tags == {}
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_commit_without_its_card_says_so_and_is_finished_later(
+    hub: SmallHub, publish: Callable[..., str]
+) -> None:
+    fault = hub.fault("POST", "/commit/", 500, times=0)
+
+    class Lines(list[str]):
+        def append(self, line: str) -> None:
+            fault.times = 0
+
+    from rnagpt.publishing import hub_upload
+
+    reached = hub_upload._Progress.reached
+    with pytest.MonkeyPatch.context() as patch:
+
+        def after_files(progress: Any, what: str) -> None:
+            reached(progress, what)
+            fault.times = 1
+
+        patch.setattr(hub_upload._Progress, "reached", after_files)
+        with pytest.raises(PublishError, match="but not their card; the tag is not set"):
+            publish()
+    fault.times = 0
+    assert "README.md" not in hub.repository(REPO).files()
+    commit = publish()
+    assert hub.repository(REPO).tags == {"v1": commit}
+    assert hub.repository(REPO).messages == ["initial", "Upload files", "Upload card"]
+
+
+@pytest.mark.usefixtures("verified")
+def test_wrong_token_and_no_network(hub: SmallHub, publish: Callable[..., str]) -> None:
+    with pytest.raises(PublishError, match="hf auth login"):
+        publish(token="hub-token-of-nobody")
+    assert hub.repositories == {}
+    with pytest.raises(PublishError, match="cannot be reached"):
+        publish(api=HfApi(endpoint="http://127.0.0.1:9", token="any"))
+
+
+@pytest.mark.usefixtures("verified")
+def test_other_files_are_replaced_only_when_asked(
+    hub: SmallHub, publish: Callable[..., str], model: Path, tmp_path: Path
+) -> None:
+    first = publish()
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in model.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    (other / "generation_config.json").write_text("{}")
+    with pytest.raises(PublishError, match="choose another with --tag"):
+        publish(other)
+    with pytest.raises(PublishError, match=r"generation_config\.json.*--overwrite"):
+        publish(other, tag="v2")
+    assert hub.repository(REPO).branches["main"] == first
+    second = publish(other, tag="v2", overwrite=True)
+    assert hub.repository(REPO).tags == {"v1": first, "v2": second}
+    (other / "notes.txt").write_text("notes")
+    publish(other, tag="v3", overwrite=True)
+    (other / "notes.txt").unlink()
+    lines: list[str] = []
+    publish(other, tag="v4", overwrite=True, lines=lines)
+    assert "  removed  notes.txt" in lines
+    assert "notes.txt" not in hub.repository(REPO).files()
+
+
+@pytest.mark.usefixtures("verified")
+def test_branch_and_privacy(hub: SmallHub, publish: Callable[..., str]) -> None:
+    commit = publish(revision="long-rnas", private=True)
+    repository = hub.repository(REPO)
+    assert repository.private
+    assert repository.branches["long-rnas"] == commit
+    assert set(repository.files("main")) == {".gitattributes"}
+    repository.private = False
+    with pytest.raises(PublishError, match="is public, but --private"):
+        publish(private=True)
+
+
+@pytest.mark.slow
+def test_parts_are_put_together_with_their_language_model(
+    hub: SmallHub, publish: Callable[..., str], parts: Path, language_model: Path
+) -> None:
+    facts = CardFacts(REPO, BASE, adapter_only=True)
+    commit = publish(parts, facts, adapter_only=True, language_model=language_model)
+    repository = hub.repository(REPO)
+    assert repository.tags == {"v1": commit}
+    assert "model.safetensors" not in repository.files()
+    adapter = json.loads(hub.read(repository.files()["adapter_config.json"].sha256))
+    assert adapter["base_model_name_or_path"] == BASE
+
+
+# What the card's block shows, run as it stands there by somebody who has the Hub alone.
+PINNED = """
+import sys
+sys.modules["rnagpt"] = None
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMultimodalLM, pipeline
+remote = {"trust_remote_code": True, "revision": sys.argv[2], "code_revision": sys.argv[2]}
+where = sys.argv[1]
+assert AutoConfig.from_pretrained(where, **remote).model_type == "rna-gpt"
+for auto in (AutoModelForCausalLM, AutoModelForMultimodalLM):
+    model = auto.from_pretrained(where, device_map="auto", **remote)
+    assert type(model).__name__ == "RnaGptForCausalLM", type(model)
+"""
+UNTRUSTED = """
+import sys
+sys.modules["rnagpt"] = None
+from transformers import AutoModel
+AutoModel.from_pretrained(sys.argv[1])
+"""
+
+
+def stranger(code: str, *words: str, home: Path, url: str | None) -> "subprocess.CompletedProcess":
+    reach = {"HF_ENDPOINT": url} if url else {"HF_HUB_OFFLINE": "1"}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "OMP_NUM_THREADS": "1",
+        **reach,
+    }
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, *words],
+        env=environment,
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("verified")
+def test_loads_by_id_pinned_offline_and_as_the_card_says(
+    hub: SmallHub, publish: Callable[..., str], tmp_path: Path
+) -> None:
+    commit = publish()
+    home = tmp_path / "home"
+    home.mkdir()
+    card = ModelCard(hub.read(hub.repository(REPO).files()["README.md"].sha256).decode())
+    usage = card.text.split("```python\n")[1].split("```")[0]
+    without_package = "import sys\nsys.modules['rnagpt'] = None\n"
+    for url in (hub.url, None):  # from the Hub, then from the cache
+        done = stranger(without_package + usage, home=home, url=url)
+        assert done.returncode == 0, done.stderr
+        done = stranger(PINNED, REPO, commit, home=home, url=url)
+        assert done.returncode == 0, done.stderr
+    refused = stranger(UNTRUSTED, REPO, home=home, url=hub.url)
+    assert refused.returncode != 0
+    assert "trust_remote_code=True" in refused.stderr
+    for words, message in (
+        (("laboratory/nothing", "main"), "laboratory/nothing"),
+        ((REPO, "no-such-revision"), "no-such-revision"),
+        # A revision that lacks the code and all else: the repository's first commit.
+        ((REPO, hub.repository(REPO).history[0]), "config.json"),
+    ):
+        failed = stranger(PINNED, *words, home=home, url=hub.url)
+        assert failed.returncode != 0
+        assert message in failed.stderr
