@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnagpt import __version__, chat_cli
+from rnagpt.publishing import PublishError, publish_cli
 from rnagpt.weights import WeightsError
 
 EXAMPLES = """\
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (WeightsError, OSError) as error:
+    except (PublishError, WeightsError, OSError) as error:
         print(f"rnagpt {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -112,6 +113,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="SmolLM2-135M-Instruct as a GGUF file or as a folder",
     )
     mini.set_defaults(run=_mini)
+
+    publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
+    publish_cli.add_model_and_space(publish)
     return parser
 
 

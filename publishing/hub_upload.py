@@ -137,6 +137,8 @@ def _open_repository(api: HfApi, publication: Publication) -> None:
             f"{publication.address} exists and is public, but --private was asked for. Make it "
             "private in its settings, or choose another name."
         )
+    for name, value in publication.variables:
+        api.add_space_variable(publication.repo_id, name, value)
 
 
 def _check_replaceable(api: HfApi, publication: Publication, say: Say) -> list[str]:

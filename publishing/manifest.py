@@ -104,11 +104,11 @@ def plan_folder(folder: Path) -> Manifest:
     files, left_out = [], []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if path.is_dir():
-            continue
         if _is_left_out(relative):
-            left_out.append(relative.as_posix())
-        else:
+            # Of a folder its name says enough.
+            if not _is_left_out(relative.parent):
+                left_out.append(relative.as_posix() + ("/" if path.is_dir() else ""))
+        elif path.is_file():
             files.append(PlannedFile(relative.as_posix(), path))
     if not files:
         raise PublishError(f"{folder} holds no files to publish.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnagpt import __version__
+from rnagpt.publishing import publish_cli
 from rnagpt.rna_qa import literature_cli
 from rnagpt.rna_qa.split_options import add_split_options
 
@@ -68,6 +69,13 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     literature_cli.add_commands(commands)
+    publish_cli.add_dataset(
+        commands.add_parser(
+            "publish",
+            help="publish a build on the Hub, and load it back",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     return parser
 
 

@@ -75,6 +75,7 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def commit(self, branch: str, files: dict[str, StoredFile], message: str) -> str:
         described = [self.branches.get(branch), message, sorted(files.items())]
@@ -328,6 +329,13 @@ def _add_repository_routes(app: FastAPI, hub: SmallHub) -> None:
             raise HubError(409, f"Tag reference exists already: {wanted}")
         found.tags[wanted] = found.resolve(revision)
         return {}
+
+    @app.post("/api/spaces/{org}/{name}/variables")
+    async def variable(org: str, name: str, request: Request) -> Any:
+        found = hub.find("space", f"{org}/{name}", request, writing=True)
+        given = await request.json()
+        found.variables[given["key"]] = given["value"]
+        return {name: {"value": value} for name, value in found.variables.items()}
 
     @app.post(root + "/branch/{branch}")
     async def branch(kind: str, org: str, name: str, branch: str, request: Request) -> Any:

@@ -53,7 +53,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(parts: Path, language_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In two shards, so that one can be finished while the other is not."""
+    """In three shards, so that one can be finished while the other is not."""
     out = tmp_path_factory.mktemp("model") / "rna-gpt-tiny"
     return compose(
         parts / "encoder", language_model, out, projector=parts, adapter=parts, max_shard_size=40000
@@ -110,13 +110,13 @@ def test_a_tampered_file_leaves_the_tag_unset(
 
     def tampering(script: str, arguments: list[str], *rest: Any, **options: Any) -> Any:
         if options.get("api"):
-            hub.tamper(REPO, "model-00001-of-00002.safetensors")
+            hub.tamper(REPO, "model-00001-of-00003.safetensors")
         return original(script, arguments, *rest, **options)
 
     monkeypatch.setattr(publishing_model, "ask_stranger", tampering)
     with pytest.raises(PublishError, match="verification failed") as raised:
         publish()
-    assert "model-00001-of-00002.safetensors came back with the SHA-256" in str(raised.value)
+    assert "model-00001-of-00003.safetensors came back with the SHA-256" in str(raised.value)
     assert "The tag v1 is not set" in str(raised.value)
     assert hub.repository(REPO).tags == {}
 
@@ -144,7 +144,7 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
 
     with pytest.raises(PublishError, match="goes on from here") as raised:
         publish(lines=Lines())
-    assert "model-00002-of-00002.safetensors" in str(raised.value)
+    assert "model-00002-of-00003.safetensors" in str(raised.value)
     assert f"Nothing was committed to {REPO}" in str(raised.value)
     assert sent
     assert hub.repository(REPO).messages == ["initial"]
@@ -152,7 +152,8 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
     assert len(first) == 1
     hub.faults.clear()
     commit = publish()
-    assert len(hub.uploaded) == 2
+    assert hub.uploaded[:1] == first
+    assert len(hub.uploaded) == len(set(hub.uploaded)) == 3
     assert hub.repository(REPO).tags == {"v1": commit}
 
 
