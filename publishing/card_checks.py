@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from huggingface_hub import DatasetCard, ModelCard, RepoCard, SpaceCard
 
 from rnagpt.publishing import PublishError
@@ -54,7 +55,7 @@ def find_card_problems(text: str, repo_type: str) -> Iterator[str]:
     """What is wrong with a card, a sentence each."""
     try:
         card = _CARDS[repo_type](text)
-    except (ValueError, TypeError) as error:  # the front matter is no YAML, or no model index
+    except (ValueError, TypeError, yaml.YAMLError) as error:
         yield f"the front matter cannot be read: {' '.join(str(error).split())}"
         return
     data = card.data.to_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import DatasetCard, HfApi
 
 from rnagpt.publishing import PublishError
@@ -13,6 +14,7 @@ from rnagpt.publishing.manifest import CARD, Manifest, plan_folder
 from rnagpt.publishing.strangers import ask_stranger, check_files, empty_home
 
 SCRIPT = "stranger_loads_dataset.py"
+FOLDER_NOTE = "  # OUT: the folder of this card"
 
 
 def publish_dataset(
@@ -76,16 +78,15 @@ def dataset_manifest(folder: Path, repo_id: str) -> Manifest:
         if not any(folder.glob(pattern)):
             raise PublishError(f"The card names {pattern}, of which the folder has no file.")
     # Where the card was written, nobody knew the id.
-    return manifest.with_file(
-        CARD, text.replace('load_dataset("OUT"', f'load_dataset("{repo_id}"').encode()
-    )
+    text = text.replace('load_dataset("OUT"', f'load_dataset("{repo_id}"')
+    return manifest.with_file(CARD, text.replace(FOLDER_NOTE, "").encode())
 
 
 def _data_files(card: str) -> list[str]:
     try:
         configs = DatasetCard(card).data.to_dict().get("configs") or []
         return [entry["path"] for config in configs for entry in config["data_files"]]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise PublishError(f"The card's configurations cannot be read: {error}") from error
 
 

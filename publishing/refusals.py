@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -33,7 +34,8 @@ SECRETS = {
     "a Google key": re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
-# Folders that exist on one machine alone. A value of JSON or YAML counts wherever it points.
+# Folders that exist on one machine alone; a text that is nothing but a path counts wherever it
+# points.
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/~$}-])/(?:home|Users|root|mnt|tmp|scratch|data|nfs|gpfs|lustre|private|var|opt|srv)"
     r"/[\w.-]+|\b[A-Za-z]:\\(?:Users|Documents)\b"
@@ -118,32 +120,34 @@ def _secrets_in(path: str, text: str) -> Iterator[str]:
 
 
 def _paths_in(path: str, text: str) -> Iterator[str]:
-    found = next(_absolute_values(path, text), None)
-    if found is None:
-        match = MACHINE_PATH.search(text)
-        found = match and match[0]
+    found = next(filter(None, map(_machine_path, _texts_of(path, text))), None)
     if found is not None:
         yield (
             f"{path}: names {found}, a path of this machine; make it relative, a Hub id, or null."
         )
 
 
-def _absolute_values(path: str, text: str) -> Iterator[str]:
-    """Strings in JSON that are absolute paths, keys left out."""
-    if not path.endswith(".json"):
-        return
-    try:
-        values = [json.loads(text)]
-    except json.JSONDecodeError:
-        return
+def _texts_of(path: str, text: str) -> Iterator[str]:
+    """The whole text; of JSON the strings that are values."""
+    values: list[Any] = []
+    if path.endswith(".json"):
+        with contextlib.suppress(json.JSONDecodeError):  # else it is read as any other text
+            values = [json.loads(text)]
+    if not values:
+        yield text
     while values:
-        value: Any = values.pop()
+        value = values.pop()
         if isinstance(value, dict):
             values.extend(value.values())
         elif isinstance(value, list):
             values.extend(value)
-        elif isinstance(value, str) and ABSOLUTE_VALUE.fullmatch(value):
+        elif isinstance(value, str):
             yield value
+
+
+def _machine_path(text: str) -> str | None:
+    found = ABSOLUTE_VALUE.fullmatch(text) or MACHINE_PATH.search(text)
+    return found[0] if found else None
 
 
 __all__ = ["find_problems", "is_pickle", "read_text", "refuse"]

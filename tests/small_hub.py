@@ -145,6 +145,13 @@ class SmallHub:
         self.faults.append(fault)
         return fault
 
+    def create(self, name: str, kind: str = "model", *, private: bool = False) -> Repository:
+        """Make a repository, which begins with one file as the Hub's do."""
+        found = self.repositories[kind, name] = Repository(kind, name, private)
+        attributes = self.stored(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
+        found.commit("main", {".gitattributes": attributes}, "initial")
+        return found
+
     def repository(self, name: str, kind: str = "model") -> Repository:
         return self.repositories[kind, name]
 
@@ -374,10 +381,7 @@ def create_repository(hub: SmallHub, asked: dict[str, Any]) -> Any:
     url = f"{hub.url}/{PREFIXES[kind]}{name}"
     if (kind, name) in hub.repositories:
         return JSONResponse({"error": "You already created this repo", "url": url}, 409)
-    found = Repository(kind, name, private=asked.get("visibility") == "private")
-    # As the Hub does: a repository begins with this file.
-    found.commit("main", {".gitattributes": hub.stored(b"*.safetensors filter=lfs\n")}, "initial")
-    hub.repositories[kind, name] = found
+    hub.create(name, kind, private=asked.get("visibility") == "private")
     return {"url": url, "name": name, "id": name}
 
 
