@@ -212,3 +212,11 @@ def test_commands_explain_what_they_refuse(
         with pytest.raises(SystemExit):
             rnagpt_main(arguments)
         assert "--dry-run" in capsys.readouterr().out
+
+
+def test_the_newest_change_is_of_the_packages_version() -> None:
+    changelog = Path(rnagpt.__file__).parent / "CHANGELOG.md"
+    if not changelog.is_file():
+        pytest.skip("the wheel is installed without its changelog")
+    headings = [line for line in changelog.read_text().splitlines() if line.startswith("## ")]
+    assert headings[0] == f"## {rnagpt.__version__}"
