@@ -26,6 +26,8 @@ from rnagpt.publishing.strangers import ask_stranger, check_files, empty_home
 MODEL_TYPE = "rna-gpt"
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
 NEEDED = ("config.json", "generation_config.json", "processor_config.json", *CODE)
+# Where a README without front matter goes when a card takes its name.
+NOTES = "NOTES.md"
 # What the logits of two loads may differ by: nothing, but for a library's other order of sums.
 TOLERANCE = 1e-4
 
@@ -51,7 +53,8 @@ def publish_model(
 
     Args:
         folder: of `rnagpt compose`; for `adapter_only` of training, with `encoder/`.
-        facts: what the card says; None: `folder` has its card.
+        facts: for a card that is written now; None: the folder's README.md is one. A README.md
+            without front matter is published as NOTES.md beside the card.
         repo_id: ORG/NAME.
         tag, revision, private, overwrite, dry_run, api, say: see `hub_upload`.
         adapter_only: publish the parts, without the language model.
@@ -67,10 +70,7 @@ def publish_model(
     """
     manifest = adapter_manifest(folder, facts) if adapter_only else model_manifest(folder)
     manifest = _with_records(manifest, record, results)
-    if CARD not in manifest:
-        manifest = manifest.with_file(CARD, _card(manifest, facts).encode())
-    if facts is not None and (warning := check_name(facts)):
-        say(f"Note: {warning}")
+    manifest = _with_card(manifest, facts, say)
     publication = Publication(
         repo_id, "model", manifest, tag, revision=revision, private=private, overwrite=overwrite
     )
@@ -154,17 +154,28 @@ def _with_records(manifest: Manifest, record: Path | None, results: Path | None)
     return manifest
 
 
-def _card(manifest: Manifest, facts: CardFacts | None) -> str:
+def _with_card(manifest: Manifest, facts: CardFacts | None, say: Say) -> Manifest:
+    """The folder's own card, or one that is written now."""
+    own = manifest.get(CARD) if CARD in manifest else None
+    if own is not None and own.text().startswith("---"):
+        if facts is not None:
+            say(f"The card is the folder's {CARD}: what was given for a new one is not used.")
+        return manifest
     if facts is None:
         raise PublishError(
-            f"There is no {CARD} in the folder; give --base-model (and --dataset), and one is "
-            f"written from {RECORD} and {RESULTS}."
+            f"There is no {CARD} with front matter in the folder; give --base-model (and "
+            f"--dataset), and a card is written from {RECORD} and {RESULTS}."
         )
+    if warning := check_name(facts):
+        say(f"Note: {warning}")
+    if own is not None:
+        manifest = manifest.with_file(NOTES, own.read())
     found = {
         name: json.loads(manifest.get(name).text()) if name in manifest else None
         for name in (RECORD, RESULTS)
     }
-    return write_model_card(facts, found[RECORD], found[RESULTS])
+    card = write_model_card(facts, found[RECORD], found[RESULTS])
+    return manifest.with_file(CARD, card.encode())
 
 
 def _json(content: dict[str, Any]) -> bytes:
@@ -213,7 +224,7 @@ def _adapter_verification(
             check_files(next((home / "cache").glob("models--*/snapshots/*")), publication.manifest)
             expected_folder = put_together(
                 folder,
-                language_model or describe_base(publication.manifest),
+                language_model or _base_model(publication.manifest),
                 out=home / "expected",
             )
             got = ask_stranger(script, [str(got_folder)], home)
@@ -223,7 +234,7 @@ def _adapter_verification(
     return verify
 
 
-def describe_base(manifest: Manifest) -> str:
+def _base_model(manifest: Manifest) -> str:
     return json.loads(manifest.get(PARTS_FILE).text())["language_model"]
 
 

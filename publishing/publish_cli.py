@@ -16,7 +16,8 @@ pickles, paths of this machine and an unfinished card are refused. An upload tha
 with the same command. The card comes last. Then a fresh process with an empty cache loads the model
 by its id, and only if it predicts the same is the tag set.
 
-Without README.md in FOLDER the card is written from training_record.json and results.json."""
+A README.md with front matter in FOLDER is the card; without one it is written from
+training_record.json and results.json. The verification needs room for the model in $TMPDIR."""
 MODEL_EXAMPLES = """\
 examples:
   rnagpt mini --out rna-gpt-mini

@@ -13,6 +13,7 @@ from rnagpt.cli import main as rnagpt_main
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.card_checks import check_card, find_card_problems
 from rnagpt.publishing.manifest import PlannedFile, format_manifest, make_manifest, plan_folder
+from rnagpt.publishing.model import publish_model
 from rnagpt.publishing.model_card import CardFacts, check_name, license_of, write_model_card
 from rnagpt.publishing.refusals import find_problems, refuse
 from rnagpt.rna_qa.cli import main as rna_qa_main
@@ -192,6 +193,19 @@ def test_dirty_cards_are_refused(change: tuple, problem: str) -> None:
     text = write_model_card(CardFacts("laboratory/tiny", SMOLLM2)).replace(*change)
     with pytest.raises(PublishError, match=problem):
         check_card(make_manifest([PlannedFile("README.md", text.encode())]), "model")
+
+
+def test_the_shipped_parts_can_be_published() -> None:
+    folder = Path(rnagpt.__file__).parent / "checkpoints" / "rna-gpt-mini"
+    facts = CardFacts("laboratory/rna-gpt-mini-parts", SMOLLM2, adapter_only=True)
+    lines: list[str] = []
+    publish_model(
+        folder, facts, facts.repo_id, tag="v1", adapter_only=True, dry_run=True, say=lines.append
+    )
+    shown = "\n".join(lines)
+    assert "NOTES.md" in shown
+    assert "SHA256SUMS  (left out)" in shown
+    assert lines[-1] == "Nothing was uploaded: this was a dry run."
 
 
 def test_the_templates_of_the_data_cards_are_not_finished() -> None:
