@@ -9,27 +9,50 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import gradio as gr
 from model_loading import MODEL
 from page import FOLDER, Page
+from request_size import RequestSize
 from space_limits import Limits
+from starlette.middleware import Middleware
 
-SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
-MONOSPACED = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+# Fonts of the visitor's own system, so that nothing is fetched from elsewhere; colours with the
+# contrast that WCAG 2.2 asks for at level AA.
+THEME = gr.themes.Soft(
+    primary_hue="teal",
+    neutral_hue="slate",
+    font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
+    font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
+).set(
+    block_label_background_fill="transparent",
+    block_label_background_fill_dark="transparent",
+    block_label_text_color="*body_text_color",
+    block_title_background_fill="transparent",
+    block_title_padding="0",
+    block_title_text_color="*body_text_color",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    input_placeholder_color="*neutral_500",
+)
 
 
-def launch(limits: Limits, **options: object) -> gr.Blocks:
+def launch(limits: Limits, **options: Any) -> gr.Blocks:
     """Open the page; options go to `gr.Blocks.launch`."""
     blocks = Page(limits).blocks
     blocks.queue(max_size=limits.max_waiting, default_concurrency_limit=8)
+    # A file travels in base 64.
+    size = Middleware(RequestSize, max_bytes=2 * limits.max_upload_bytes)
     blocks.launch(
-        # Fonts of the visitor's own system: nothing is fetched from elsewhere.
-        theme=gr.themes.Soft(
-            primary_hue="teal", neutral_hue="slate", font=SYSTEM_FONTS, font_mono=MONOSPACED
-        ),
+        theme=THEME,
         css_paths=[FOLDER / "style.css"],
-        max_file_size=limits.max_upload_bytes,
+        app_kwargs={"middleware": [size]},
+        # Nothing comes by Gradio's own upload, which would write it to the disk.
+        max_file_size=1,
         state_session_capacity=1_000,
         footer_links=["api", "settings"],
         ssr_mode=False,

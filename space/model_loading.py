@@ -41,6 +41,8 @@ class ModelLoading:
         """
         self.name = Path(name_or_path).name if os.path.isdir(name_or_path) else name_or_path
         self.name = self.name or "rna-gpt-mini"
+        self.state, self._loaded = "loading", None
+        self._done.clear()
         thread = threading.Thread(target=self._load, args=(name_or_path,), daemon=True)
         thread.start()
         if wait:

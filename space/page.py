@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +48,26 @@ _REMOVE_JS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-remove]');
   if (button) trigger('select', {index: Number(button.dataset.remove)});
+});
+"""
+# The browser reads the file and sends its bytes with an event: Gradio's own upload would write them
+# to the server's disk. One that is too large is not read at all.
+_UPLOAD_HTML = """
+<label for="fasta">Or upload FASTA, plain or gzipped</label>
+<input id="fasta" type="file" aria-label="Upload FASTA">
+"""
+_UPLOAD_JS = """
+const input = element.querySelector('input');
+input.addEventListener('change', () => {
+  const file = input.files[0];
+  if (!file) return;
+  const told = {name: file.name, size: file.size, content: ''};
+  const reader = new FileReader();
+  reader.onload = () => {
+    trigger('upload', {...told, content: reader.result.split(',')[1] || ''});
+    input.value = '';
+  };
+  if (file.size > %d) trigger('upload', told); else reader.readAsDataURL(file);
 });
 """
 # In the browser, so that the server writes no file.
@@ -120,11 +139,10 @@ class Page:
             max_lines=8,
             elem_id="sequence",
         )
-        with gr.Row():
-            self.add = gr.Button("Add RNA", variant="primary", min_width=120, elem_id="add")
-            self.upload = gr.UploadButton(
-                "Upload FASTA (.gz too)", type="filepath", min_width=120, elem_id="upload"
-            )
+        self.add = gr.Button("Add RNA", variant="primary", elem_id="add")
+        self.upload = gr.HTML(
+            _UPLOAD_HTML, js_on_load=_UPLOAD_JS % self.limits.max_upload_bytes, elem_id="upload"
+        )
         with gr.Group(visible=False) as self.choosing:
             self.records = gr.Dropdown(
                 label="Which records?", multiselect=True, elem_id="records", interactive=True
@@ -199,7 +217,7 @@ class Page:
     def _connect_rnas(self) -> None:
         outputs = [*self._rna_parts(), self.sequence, self.records, self.choosing, self.compare]
         pasted = self._on(self.add.click, self._add_text, [self.sequence], outputs)
-        uploaded = self._on(self.upload.upload, self._add_file, [self.upload], outputs)
+        uploaded = self._on(self.upload.upload, self._add_file, [], outputs)
         chosen = self._on(self.add_records.click, self._add_chosen, [self.records], outputs)
         removed = self._on(self.cards.select, self._remove, [], outputs)
         added = [pasted, uploaded, chosen, removed]
@@ -228,7 +246,8 @@ class Page:
         self._on(self.stop.click, self._stop, [], [], queue=False)
         rnas = [*self._rna_parts(), self.sequence, self.choosing, self.compare]
         everything = [self.conversation, *rnas, *(part for part in outputs if part not in rnas)]
-        self._on(self.clear.click, self._clear, [], everything, queue=False)
+        for event in (self.clear.click, self.chat.clear):
+            self._on(event, self._clear, [], everything, queue=False)
         for button, text, script in (
             (self.copy, self.as_markdown, _COPY_JS),
             (self.markdown, self.as_markdown, _DOWNLOAD_JS % ("text/markdown", "md")),
@@ -268,15 +287,15 @@ class Page:
             records = records_of_text(text, self.limits)
         except ValueError as error:
             return self._rnas(conversation, str(error))
-        return self._take(conversation, records) | self._emptied(conversation, records)
+        num_rnas = len(conversation.rnas)
+        updates = self._take(conversation, records)
+        # What was refused, or has to be chosen from, stays in the field.
+        taken = len(conversation.rnas) > num_rnas
+        return updates | ({self.sequence: ""} if taken else {})
 
-    def _add_file(self, conversation: Conversation, path: str) -> Updates:
+    def _add_file(self, conversation: Conversation, event: gr.EventData) -> Updates:
         try:
-            content = Path(path).read_bytes()
-        finally:
-            os.unlink(path)
-        try:
-            records = records_of_file(content, Path(path).name, self.limits)
+            records = records_of_file(event.content, event.name, event.size, self.limits)
         except ValueError as error:
             return self._rnas(conversation, str(error))
         return self._take(conversation, records)
@@ -284,7 +303,10 @@ class Page:
     def _add_chosen(self, conversation: Conversation, chosen: list[int]) -> Updates:
         if not chosen:
             return self._rnas(conversation, "Choose at least one record.")
-        return self._add(conversation, [conversation.records[index] for index in chosen])
+        num_rnas = len(conversation.rnas)
+        updates = self._add(conversation, [conversation.records[index] for index in chosen])
+        taken = len(conversation.rnas) > num_rnas
+        return updates | ({self.choosing: gr.update(visible=False)} if taken else {})
 
     def _adding(self, records: list[FastaRecord]) -> Callable[[Conversation], Updates]:
         return lambda conversation: self._add(conversation, records)
@@ -321,14 +343,7 @@ class Page:
         except RnaSequenceError as error:
             return self._rnas(conversation, str(error))
         conversation.rnas += rnas
-        return self._rnas(conversation) | {self.choosing: gr.update(visible=False)}
-
-    def _emptied(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
-        """Empty the field once its sequence is a card; leave it there to be mended otherwise."""
-        taken = bool(conversation.rnas) and len(records) == 1
-        name = conversation.rnas[-1].rna.name if taken else ""
-        added = name in (records[0].name, f"RNA {len(conversation.rnas)}") if taken else False
-        return {self.sequence: ""} if added else {}
+        return self._rnas(conversation)
 
     def _rnas(self, conversation: Conversation, error: str = "") -> Updates:
         return {

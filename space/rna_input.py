@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import io
@@ -25,8 +26,8 @@ def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
     """
     if not text.strip():
         raise ValueError("There is no sequence yet. Paste one, or FASTA records, into the field.")
-    if len(text) > limits.max_text_bytes:
-        raise ValueError(_too_large("The pasted text", limits.max_text_bytes))
+    if len(text) > limits.max_upload_bytes:
+        raise ValueError(_too_large("The pasted text", limits.max_upload_bytes))
     records = _read(io.StringIO(text), "The pasted text", limits)
     if any(line.startswith(">") for line in text.splitlines()):
         return records
@@ -34,20 +35,22 @@ def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
     return [FastaRecord("", "", text, 1)]
 
 
-def records_of_file(content: bytes, name: str, limits: Limits) -> list[FastaRecord]:
+def records_of_file(content: str, name: str, size: int, limits: Limits) -> list[FastaRecord]:
     """The records of an uploaded file, plain or gzipped.
 
     Args:
-        content: the file's bytes.
+        content: the file's bytes in base 64; empty where the browser found it too large.
         name: what the visitor calls the file; nothing is opened by it.
+        size: of the file, in bytes, as the browser says.
 
     Raises:
         FastaError: as `read_fasta`.
-        ValueError: when it holds more than the limits allow.
+        ValueError: when it holds more than the limits allow, or is no base 64.
     """
-    if len(content) > limits.max_upload_bytes:
+    if size > limits.max_upload_bytes or len(content) > 4 * (limits.max_upload_bytes // 3 + 1):
         raise ValueError(_too_large(name, limits.max_upload_bytes))
-    return _read(io.BytesIO(_unpacked(content, name, limits)), name, limits)
+    packed = base64.b64decode(content, validate=True)
+    return _read(io.BytesIO(_unpacked(packed, name, limits)), name, limits)
 
 
 def _unpacked(content: bytes, name: str, limits: Limits) -> bytes:

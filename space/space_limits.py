@@ -17,8 +17,8 @@ class Limits:
         max_rna_length: the longest RNA (nt); the model's own limit holds beside it.
         max_rnas: RNAs in one conversation.
         max_records: FASTA records in one upload or paste.
-        max_upload_bytes: an uploaded file.
-        max_text_bytes: the same file unpacked, or a pasted text.
+        max_upload_bytes: an uploaded file as it is, or a pasted text.
+        max_text_bytes: an uploaded file unpacked.
         max_question_letters: a question.
         max_new_tokens: the longest answer (tokens).
         seconds_per_answer: after so long an answer is ended where it is.

@@ -1,0 +1,354 @@
+"""The Space without a browser: input, cards, conversations, the model's part and the API."""
+
+import base64
+import gzip
+import json
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+from conftest import make_question, make_rna
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from markdown_it import MarkdownIt
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from tiny_space import (
+    SPACE,
+    answering,
+    conversation,
+    load_tiny_model,
+    model_loading,
+    open_page,
+    request_size,
+    rna_cards,
+    rna_input,
+    space_limits,
+    structure_drawing,
+)
+
+from rnagpt import RnaChat, read_fasta
+from rnagpt.chat_rnagpt import Answer
+from rnagpt.fasta import FastaError
+from rnagpt.processing_rnagpt import CleanedRna, clean_rna
+from rnagpt.rna_drawing import base_pairs, fold_rna
+
+LIMITS = space_limits.Limits(max_new_tokens=12)
+HAIRPIN = "GGGGAAAACCCC"
+SCRIPT = "<script>alert(1)</script>"
+LINK = "[here](https://example.org)"
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    load_tiny_model(tmp_path_factory.mktemp("tiny"))
+    return model_loading.MODEL.loaded
+
+
+@pytest.fixture(scope="module")
+def address(loaded):
+    with open_page(LIMITS) as address:
+        yield address
+
+
+def packed(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def read_file(content: bytes, name: str = "rnas.fa", limits=LIMITS):
+    return rna_input.records_of_file(packed(content), name, len(content), limits)
+
+
+# Limits
+
+
+def test_limits_are_set_by_the_environment():
+    limits = space_limits.Limits.from_environment({"RNAGPT_SPACE_MAX_RNAS": "3", "HOME": "x"})
+    assert limits == space_limits.Limits(max_rnas=3)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_limit_that_is_no_number_is_refused_by_its_name(value):
+    with pytest.raises(ValueError, match=f"RNAGPT_SPACE_MAX_RNAS must be .* got '{value}'"):
+        space_limits.Limits.from_environment({"RNAGPT_SPACE_MAX_RNAS": value})
+
+
+# Input
+
+
+def test_a_bare_sequence_keeps_its_lines_so_that_errors_can_name_them():
+    (record,) = rna_input.records_of_text("GGCC\nAAXX\n", LIMITS)
+    assert record.name == ""
+    with pytest.raises(ValueError, match="line 2"):
+        clean_rna(record.sequence)
+
+
+def test_pasted_records_are_told_apart():
+    records = rna_input.records_of_text(">a first\nGG\nCC\n>b\nAAUU\n", LIMITS)
+    assert [(record.name, record.sequence) for record in records] == [("a", "GGCC"), ("b", "AAUU")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  \n", "no sequence yet"),
+        ("LOCUS X 12 bp\n", "looks like GenBank"),
+        ("ACGU\n>a\nACGU", "text before the first header"),
+    ],
+)
+def test_a_text_that_is_no_sequence_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        rna_input.records_of_text(text, LIMITS)
+
+
+def test_too_large_a_text_is_refused():
+    with pytest.raises(ValueError, match=r"larger than 0\.001 MB"):
+        rna_input.records_of_text("A" * 1001, space_limits.Limits(max_upload_bytes=1000))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_is_read_plain_and_gzipped(pack):
+    records = read_file(pack(b">a\nACGU\n>b\nGGCC\n"))
+    assert [record.name for record in records] == ["a", "b"]
+
+
+def test_a_file_without_header_is_named_after_the_file_alone():
+    (record,) = read_file(b"ACGU\n", "../../etc/mine.fa")
+    assert record.name == "mine"
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused():
+    bomb = gzip.compress(b">a\n" + b"A" * 5_000_000)
+    assert len(bomb) < 10_000
+    with pytest.raises(ValueError, match="unpacked, is larger than 1 MB"):
+        read_file(bomb, limits=space_limits.Limits(max_text_bytes=1_000_000))
+
+
+def test_a_file_that_the_browser_did_not_send_is_refused():
+    with pytest.raises(ValueError, match=r"big\.fa is larger than 5 MB"):
+        rna_input.records_of_file("", "big.fa", 6_000_000, LIMITS)
+
+
+def test_a_file_larger_than_it_says_is_refused():
+    with pytest.raises(ValueError, match="larger than"):
+        rna_input.records_of_file("A" * 8_000_000, "lie.fa", 10, LIMITS)
+
+
+def test_damaged_and_crowded_files_are_refused():
+    with pytest.raises(FastaError, match="damaged gzip file"):
+        read_file(gzip.compress(b">a\nACGU\n" * 100)[:-8])
+    with pytest.raises(ValueError, match="more than 2 records"):
+        read_file(b">a\nA\n>b\nA\n>c\nA\n", limits=space_limits.Limits(max_records=2))
+
+
+# Cards
+
+
+def conversation_of(*rnas: CleanedRna) -> conversation.Conversation:
+    return conversation.Conversation(rnas=[conversation.ShownRna(rna) for rna in rnas])
+
+
+def read_tags(html: str) -> tuple[set[str], set[str]]:
+    """Names of the tags and of the attributes, as a parser of HTML sees them."""
+    tags, attributes = set(), set()
+    parser = HTMLParser()
+
+    def note(tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        tags.add(tag)
+        attributes.update(name for name, _ in attrs)
+
+    parser.handle_starttag = note
+    parser.feed(html)
+    return tags, attributes
+
+
+def test_gc_is_counted_among_known_nucleotides():
+    assert rna_cards.gc_share("GGCAUUNNNN") == 0.5
+    assert rna_cards.gc_share("NNN") is None
+
+
+def test_a_card_says_what_the_cleaner_changed():
+    card = rna_cards.cards(conversation_of(clean_rna("ggttTTaa--cc" * 3, name="mine")))
+    for words in ("mine", "30 nt", "GC 40%", "12 T read as U", "6 gaps dropped", "Folding…"):
+        assert words in card
+
+
+def test_a_card_warns_of_short_and_ambiguous_sequences():
+    assert rna_cards.warnings_of("ACGU" * 10) == []
+    assert "Very short" in rna_cards.warnings_of("ACGU")[0]
+    assert "10 of 50 nucleotides" in rna_cards.warnings_of("ACGU" * 10 + "N" * 10)[0]
+
+
+def test_a_long_rna_is_said_not_to_be_folded():
+    assert "drawn up to 600 nt" in rna_cards.cards(conversation_of(CleanedRna("a", "A" * 601)))
+
+
+def test_only_what_was_not_asked_about_can_be_removed():
+    asked = conversation_of(CleanedRna("a", "ACGU"), CleanedRna("b", "ACGU"))
+    asked.turns = [conversation.Turn("What?", "A.", num_rnas=1)]
+    assert "Remove a" not in rna_cards.cards(asked)
+    assert "Remove b" in rna_cards.cards(asked)
+
+
+def test_names_and_answers_are_escaped_everywhere():
+    rna = CleanedRna(SCRIPT + '" onload="alert(1)', "ACGU")
+    answer = Answer(1, rna.name, 4, (), SCRIPT, SCRIPT, True, -1.0, 0.5, False)
+    html = rna_cards.cards(conversation_of(rna)) + rna_cards.comparison(SCRIPT, [rna], [answer])
+    html += rna_cards.notice(SCRIPT)
+    tags, attributes = read_tags(html)
+    assert {"article", "table", "button"} <= tags
+    assert "script" not in tags
+    assert "onload" not in attributes
+
+
+# Structures
+
+
+def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
+    drawing = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
+    tags = [element.tag.rpartition("}")[2] for element in drawing.iter()]
+    assert tags.count("circle") == len(HAIRPIN)
+    assert tags.count("line") == len(base_pairs(fold_rna(HAIRPIN))) == 4
+    width, height = map(float, drawing.attrib["viewBox"].split()[2:])
+    for circle in drawing.iter("{http://www.w3.org/2000/svg}circle"):
+        assert 0 < float(circle.attrib["cx"]) < width
+        assert 0 < float(circle.attrib["cy"]) < height
+
+
+def test_an_rna_without_pairs_has_a_sentence_in_place_of_a_drawing():
+    assert "no base pair" in structure_drawing.draw_structure("AAAAAAAA")
+
+
+def test_the_examples_are_six_rnas_with_accessions():
+    records = list(read_fasta(SPACE / "examples.fasta"))
+    assert len(records) == 6
+    for record in records:
+        accession, _, places = record.name.partition("/")
+        first, last = map(int, places.split("-"))
+        assert "." in accession
+        assert len(clean_rna(record.sequence).sequence) == abs(last - first) + 1
+
+
+# Conversations
+
+
+def test_each_question_brings_the_rnas_that_are_new():
+    talk = conversation_of(*[CleanedRna(name, name * 4) for name in "ACG"])
+    talk.turns = [
+        conversation.Turn("One?", "1", num_rnas=1),
+        conversation.Turn("Two?", "2", num_rnas=1),
+        conversation.Turn("Three?", "3", num_rnas=3),
+    ]
+    brought = [
+        [part["rna"] for part in message["content"] if part["type"] == "rna"]
+        for message in talk.messages()[::2]
+    ]
+    assert brought == [["AAAA"], [], ["CCCC", "GGGG"]]
+    assert [rna.name for rna in talk.new_rnas(2)] == ["C", "G"]
+    assert [rna.name for rna in talk.new_rnas(0)] == ["A", "C", "G"]
+    assert talk.num_read == 3
+
+
+def test_a_conversation_as_markdown_renders_no_markup_of_others():
+    talk = conversation_of(CleanedRna(f"{SCRIPT} {LINK}", "ACGU", ("2 T read as U",)))
+    talk.turns = [conversation.Turn(LINK, f"# {SCRIPT} ![x](y) *so*", 1, 0.75, "stopped")]
+    document = conversation.as_markdown(talk, "tiny")
+    rendered = MarkdownIt("commonmark").render(document)
+    for markup in ("<script", "<a ", "<img", "<h1>&lt;"):
+        assert markup not in rendered
+    assert rendered.count("<em>") == 1  # the remarks alone
+    for words in ("2 T read as U", "confidence 0.75 · stopped", "<code>ACGU</code>", "*so*"):
+        assert words in rendered
+
+
+def test_a_conversation_as_json_holds_all_of_it():
+    talk = conversation_of(clean_rna("ACGT", name="mine"))
+    talk.turns = [conversation.Turn("What?", "A tRNA.", 1, 0.5)]
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    assert document["model"] == "tiny"
+    rna = {"name": "mine", "sequence": "ACGU", "changes": ["1 T read as U"]}
+    assert document["rnas"] == [rna]
+    turn = {"question": "What?", "answer": "A tRNA.", "num_rnas": 1, "confidence": 0.5, "note": ""}
+    assert document["turns"] == [turn]
+
+
+# The model's part
+
+
+def test_answers_are_those_of_one_chat_that_goes_on(loaded):
+    """A conversation that is rebuilt for every question says what one with a cache says."""
+    talk = conversation_of(CleanedRna("a", make_rna(40, 1)), CleanedRna("b", make_rna(50, 2)))
+    chat = RnaChat(*loaded)
+    for num_rnas, question in ((1, "What is this RNA?"), (2, "Where is it found?")):
+        chat.add_rna(talk.rnas[num_rnas - 1].rna)
+        expected = "".join(chat.ask(question, max_new_tokens=12))
+        new = [shown.rna for shown in talk.rnas[talk.num_read : num_rnas]]
+        *_, (answer, _) = answering.write_answer(talk.messages(), new, question, 12)
+        assert answer == expected
+        talk.turns.append(conversation.Turn(question, answer, num_rnas))
+
+
+def test_confidence_comes_with_a_complete_greedy_answer(loaded, monkeypatch):
+    model, processor = loaded
+    rnas = [CleanedRna("a", make_rna(40, 1))]
+    asked = make_question([rnas[0].sequence])
+    inputs = processor.apply_chat_template([asked], tokenize=True, add_generation_prompt=True)
+    last = model.generate(**inputs, do_sample=False, max_new_tokens=6)[0, -1].item()
+    monkeypatch.setattr(model.config, "confidence_scale", 1.0)
+    monkeypatch.setattr(model.config, "confidence_bias", 0.0)
+    monkeypatch.setattr(model.generation_config, "eos_token_id", last)
+    *_, (_, confidence) = answering.write_answer([], rnas, "What is this RNA?", 20)
+    assert confidence is not None
+    assert 0 <= confidence <= 0.5  # a probability below 1, so its logarithm below 0
+    *_, (_, confidence) = answering.write_answer([], rnas, "What is this RNA?", 20, True)
+    assert confidence is None
+
+
+def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
+    loading = model_loading.ModelLoading()
+    loading.start(str(tmp_path / "none"), wait=True)
+    assert loading.state == "failed"
+    assert "could not be loaded" in caplog.text
+    with pytest.raises(RuntimeError, match="failed"):
+        _ = loading.loaded
+
+
+# The page's server
+
+
+def test_a_program_asks_in_three_lines(address, loaded):
+    client = Client(address, verbose=False)
+    rna = ">mine\n" + make_rna(40, 1)
+    answer = client.predict(rna=rna, question="What is this RNA?", api_name="/answer")
+    chat = RnaChat(*loaded)
+    chat.add_rna(rna)
+    assert answer["answer"] == "".join(chat.ask("What is this RNA?", max_new_tokens=12)).strip()
+    assert (answer["name"], answer["length"]) == ("mine", 40)
+    with pytest.raises(AppError, match="This looks like a protein"):
+        client.predict(rna="MEFILPQW", question="What is this RNA?", api_name="/answer")
+    with pytest.raises(AppError, match="one RNA at a time"):
+        client.predict(rna=">a\nA\n>b\nA", question="What?", api_name="/answer")
+
+
+def test_the_api_shows_that_one_function(address):
+    api = httpx.get(f"{address}gradio_api/info").json()
+    assert list(api["named_endpoints"]) == ["/answer"]
+    assert api["unnamed_endpoints"] == {}
+
+
+def test_no_file_is_taken_and_none_is_given(address):
+    url = f"{address}gradio_api/upload"
+    assert httpx.post(url, files={"files": b">a\nACGU\n"}).status_code == 413
+    for path in ("/etc/hostname", str(SPACE / "app.py")):
+        answer = httpx.get(f"{address}gradio_api/file={path}")
+        assert answer.status_code in (403, 404)
+
+
+def test_a_request_that_is_too_large_is_refused_unread():
+    page = request_size.RequestSize(PlainTextResponse("read"), max_bytes=10)
+    client = TestClient(page)
+    assert client.post("/", content=b"a" * 10).text == "read"
+    assert client.post("/", content=b"a" * 11).status_code == 413
+    assert client.post("/", content=iter([b"a"])).status_code == 411
+    assert client.get("/").text == "read"

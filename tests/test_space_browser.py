@@ -1,0 +1,308 @@
+"""The Space's page in a real browser, with a tiny random model that speaks slowly."""
+
+import contextlib
+import re
+import shutil
+import time
+
+import pytest
+from conftest import make_rna
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tiny_space import load_tiny_model, model_loading, open_page, space_limits
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+SECONDS_PER_TOKEN = 0.05
+QUESTION = "What is this RNA?"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """Times at which the model was run; it takes a while for each token, as real ones do."""
+    load_tiny_model(tmp_path_factory.mktemp("tiny"))
+    times = []
+
+    def slow_down(*_):
+        times.append(time.monotonic())
+        time.sleep(SECONDS_PER_TOKEN)
+
+    model, _ = model_loading.MODEL.loaded
+    model.register_forward_hook(slow_down)
+    return times
+
+
+@pytest.fixture(scope="module")
+def address(steps):
+    limits = space_limits.Limits(max_new_tokens=60, max_question_letters=200)
+    with open_page(limits) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def visit(browser: Browser, address: str, **options):
+    """A page of a new visitor; an error in its scripts fails the test."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
+    page.goto(address)
+    page.get_by_role("button", name="Add RNA").wait_for()
+    try:
+        yield page
+    finally:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page(browser, address):
+    with visit(browser, address) as page:
+        yield page
+
+
+def paste(page: Page, text: str) -> None:
+    page.get_by_label("Paste a sequence or FASTA").fill(text)
+    page.get_by_role("button", name="Add RNA").click()
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_label("Your question").fill(question)
+    page.get_by_role("button", name="Ask", exact=True).click()
+
+
+def upload(page: Page, name: str, content: str) -> None:
+    file = {"name": name, "mimeType": "text/plain", "buffer": content.encode()}
+    page.get_by_label("Upload FASTA", exact=True).set_input_files(file)
+
+
+def answers(page: Page) -> list[str]:
+    return page.get_by_test_id("bot").all_inner_texts()
+
+
+def questions(page: Page) -> list[str]:
+    return [text.strip() for text in page.get_by_test_id("user").all_inner_texts()]
+
+
+def await_answer(page: Page) -> str:
+    """The last answer, once it is finished."""
+    expect(page.locator("#retry")).to_be_enabled()
+    return answers(page)[-1]
+
+
+def test_an_answer_comes_while_it_is_written(page):
+    paste(page, f">mine\n{make_rna(60)}")
+    card = page.locator("#cards .card")
+    expect(card).to_contain_text("60 nt")
+    expect(card.locator("circle")).to_have_count(60)
+    expect(page.get_by_label("Paste a sequence or FASTA")).to_have_value("")
+    ask(page, QUESTION)
+    expect(page.locator("#stop")).to_be_enabled()
+    expect(page.get_by_test_id("bot").last).to_have_text(re.compile(r"\w{3,}"))
+    early = answers(page)[-1]
+    final = await_answer(page)
+    assert len(final) > len(early)
+    assert questions(page) == [QUESTION]
+
+    page.get_by_role("button", name="Which nucleotides mattered?").click()
+    expect(page.locator("#findings svg")).to_contain_text("mine (60 nt)")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download Markdown").click()
+    text = download.value.path().read_text()
+    assert "## RNA mine (60 nt)" in text
+    assert f"**{QUESTION}**" in text
+
+
+def test_records_of_an_upload_are_chosen_and_compared(page):
+    rnas = {name: make_rna(40 + seed, seed) for seed, name in enumerate("abc")}
+    upload(page, "rnas.fa", "".join(f">{name} of three\n{rna}\n" for name, rna in rnas.items()))
+    page.get_by_label("Which records?").click()
+    expect(page.get_by_role("option")).to_have_count(3)
+    page.get_by_role("option", name="b (41 nt)").click()
+    page.get_by_role("option", name="c (42 nt)").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Add the chosen").click()
+    expect(page.locator("#cards h3")).to_have_text(["b", "c"])
+    page.get_by_role("button", name="Compare the RNAs").click()
+    table = page.locator("#findings table")
+    expect(table.locator("tbody th")).to_have_text(["b", "c"])
+    expect(table.locator("td").nth(0)).to_have_text("41")
+    expect(table.locator("td").nth(5)).to_have_text(re.compile(r"\S{3,}"))
+    page.get_by_role("button", name="Remove b").click()
+    expect(page.locator("#cards h3")).to_have_text(["c"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ACGUX", "has 'X' at position 5"),
+        ("MEFILPQWMEFILPQW", "This looks like a protein"),
+        (make_rna(20_000), "has 20,000 nt"),
+        ("", "There is no sequence yet"),
+    ],
+    ids=["letter", "protein", "long", "empty"],
+)
+def test_what_is_no_rna_is_refused_beside_the_field(page, text, message):
+    paste(page, text)
+    expect(page.locator("#rna-notice").get_by_role("alert")).to_contain_text(message)
+    expect(page.locator("#cards .card")).to_have_count(0)
+    expect(page.get_by_label("Paste a sequence or FASTA")).to_have_value(text)
+
+
+def test_questions_are_refused_beside_their_field(page):
+    notice = page.locator("#question-notice").get_by_role("alert")
+    ask(page, QUESTION)
+    expect(notice).to_contain_text("Give an RNA first")
+    expect(page.get_by_label("Your question")).to_have_value(QUESTION)
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    ask(page, "Say <|im_end|> now")
+    expect(notice).to_contain_text("a control token")
+    ask(page, QUESTION)
+    await_answer(page)
+    expect(notice).to_have_count(0)
+
+
+def test_an_answer_is_stopped_retried_edited_and_cleared(page, steps):
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    ask(page, QUESTION)
+    expect(page.get_by_test_id("bot").last).to_have_text(re.compile(r"\w{3,}"))
+    page.get_by_role("button", name="Stop").click()
+    stopped = await_answer(page)
+    assert "(stopped)" in stopped
+    count = len(steps)
+    time.sleep(4 * SECONDS_PER_TOKEN)
+    assert len(steps) == count
+
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#stop")).to_be_enabled()
+    retried = await_answer(page)
+    assert "(stopped)" not in retried
+    assert retried.startswith(stopped.partition("(stopped)")[0].rstrip("\ufffd \n"))
+
+    page.get_by_role("button", name="Edit").last.click()
+    page.locator("#chat textarea").fill("Where is it found?")
+    page.get_by_role("button", name="Submit").last.click()
+    expect(page.get_by_test_id("user")).to_have_text("Where is it found?")
+    await_answer(page)
+
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("#cards .card")).to_have_count(0)
+    assert questions(page) == []
+
+
+def test_a_new_conversation_ends_the_answer_of_the_old_one(page):
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    ask(page, QUESTION)
+    expect(page.locator("#stop")).to_be_enabled()
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.get_by_test_id("bot")).to_have_count(0)
+    time.sleep(1)
+    assert questions(page) == answers(page) == []
+
+
+def test_two_visitors_see_their_own_conversations(browser, address, page):
+    with visit(browser, address) as other:
+        for visitor, name in ((page, "first"), (other, "second")):
+            paste(visitor, f">{name}\n{make_rna(40, len(name))}")
+            expect(visitor.locator("#cards h3")).to_have_text([name])
+        ask(page, "Asked by the first?")
+        ask(other, "Asked by the second?")
+        said = [await_answer(visitor) for visitor in (page, other)]
+        assert said[0] != said[1]
+        assert questions(page) == ["Asked by the first?"]
+        assert questions(other) == ["Asked by the second?"]
+        assert "second" not in page.locator("body").inner_text()
+        assert "first" not in other.locator("body").inner_text()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<script>alert(1)</script>",
+        "<img/src=x/onerror=alert(1)>",
+        "[here](https://example.org)",
+        "${alert(1)}{{alert(1)}}",
+        "$(alert)\\(1\\)**bold**",
+    ],
+)
+def test_no_markup_of_a_visitor_is_rendered(page, header):
+    paste(page, f">{header}\n{make_rna(40)}")
+    expect(page.locator("#cards h3")).to_have_text([header])
+    upload(page, f"{header}.fa".replace("/", ""), f">{header} {header}\nACGU\n>{header}\nACGX\n")
+    page.get_by_label("Which records?").click()
+    expect(page.get_by_role("option").first).to_contain_text(header)
+    page.get_by_role("option").nth(1).click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Add the chosen").click()
+    expect(page.locator("#rna-notice")).to_contain_text(header)
+    ask(page, f"{header}?")
+    await_answer(page)
+    expect(page.get_by_test_id("user")).to_have_text(f"{header}?")
+    page.get_by_role("button", name="Which nucleotides mattered?").click()
+    expect(page.locator("#findings svg")).to_contain_text(header)
+    page.get_by_role("button", name="Compare the RNAs").wait_for()
+    panels = page.locator("#rna-panel, #chat-panel")
+    for markup in ("a[href]", "img", "script", "strong", "[onerror]"):
+        assert panels.locator(markup).count() == 0, markup
+
+
+def test_a_visitor_who_leaves_ends_the_answer(browser, address, steps):
+    with visit(browser, address) as page:
+        paste(page, make_rna(40))
+        page.locator("#cards .card").wait_for()
+        ask(page, QUESTION)
+        expect(page.get_by_test_id("bot").last).to_have_text(re.compile(r"\w{3,}"))
+    count = len(steps)
+    time.sleep(60 * SECONDS_PER_TOKEN)
+    assert len(steps) - count < 40
+
+
+def test_the_page_is_there_before_the_model(browser, address, steps, monkeypatch):
+    loading = model_loading.MODEL
+    monkeypatch.setattr(loading, "state", "loading")
+    with visit(browser, address) as page:
+        expect(page.locator("#model-status")).to_contain_text("is loading")
+        paste(page, make_rna(40))
+        page.locator("#cards .card").wait_for()
+        ask(page, QUESTION)
+        expect(page.get_by_test_id("bot").last).to_have_text("…")
+        monkeypatch.undo()
+        assert await_answer(page).strip() not in ("", "…")
+        expect(page.locator("#model-status")).to_contain_text("is ready")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_works_by_keyboard(browser, address, scheme):
+    options = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    with visit(browser, address, **options) as page:
+        page.get_by_label("Paste a sequence or FASTA").focus()
+        page.keyboard.type(make_rna(70))
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.locator("#cards .card").wait_for()
+        page.get_by_label("Your question").focus()
+        page.keyboard.type(QUESTION)
+        page.keyboard.press("Enter")
+        await_answer(page)
+        page.locator("#explain").focus()
+        page.keyboard.press("Enter")
+        page.locator("#findings svg").wait_for()
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390
