@@ -48,10 +48,10 @@ def publish_dataset(
         repo_id, "dataset", manifest, tag, revision=revision, private=private, overwrite=overwrite
     )
 
-    def verify(commit: str) -> None:
+    def verify(commit: str, is_private: bool) -> None:
         hub = api or HfApi()
         with empty_home() as home:
-            got = ask_stranger(SCRIPT, [repo_id, commit], home, api=hub, private=private)
+            got = ask_stranger(SCRIPT, [repo_id, commit], home, api=hub, private=is_private)
             check_files(Path(got["snapshot"]), manifest)
         with empty_home() as home:
             expected = ask_stranger(SCRIPT, [str(folder.absolute())], home)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -31,8 +32,9 @@ from rnagpt.publishing.refusals import refuse
 OF_THE_HUB = frozenset({".gitattributes"})
 RESUME = "The same command goes on from here, and sends no finished file twice."
 
-# Loads what was published and compares; raises PublishError where it is something else.
-Verify = Callable[[str], None]
+# Loads a commit by its id and compares; raises PublishError where it is something else. The second
+# argument says whether that takes a token, because the repository is private.
+Verify = Callable[[str, bool], None]
 Say = Callable[[str], None]
 
 
@@ -89,7 +91,7 @@ def publish(
 
     Args:
         publication: what goes where.
-        verify: is called with the commit's id before the tag is set.
+        verify: is called before the tag is set.
         api: the client; None: one for `HF_ENDPOINT` with the token of `hf auth login`.
         dry_run: stop after the checks and the table; the Hub is not asked.
         say: takes what is shown on the way.
@@ -110,18 +112,18 @@ def publish(
     api = api or HfApi()
     progress = _Progress(publication)
     with _explained(progress, api.endpoint):
-        _open_repository(api, publication)
+        is_private = _open_repository(api, publication)
         stale = _check_replaceable(api, publication, say)
         commit = _upload(api, publication, stale, progress, say)
-    _verify(publication, verify, commit, say)
+    _verify(publication, partial(verify, commit, is_private), commit, say)
     with _explained(progress, api.endpoint):
         _set_tag(api, publication, commit)
     say(f"Published {publication.address} at {commit[:7]}, verified, tag {publication.tag}.")
     return commit
 
 
-def _open_repository(api: HfApi, publication: Publication) -> None:
-    """Make repository and branch where they are not there yet."""
+def _open_repository(api: HfApi, publication: Publication) -> bool:
+    """Make the repository where it is not there yet; returns whether it is private."""
     options = {"space_sdk": "gradio"} if publication.repo_type == "space" else {}
     api.create_repo(
         publication.repo_id,
@@ -139,10 +141,13 @@ def _open_repository(api: HfApi, publication: Publication) -> None:
         )
     for name, value in publication.variables:
         api.add_space_variable(publication.repo_id, name, value)
+    return bool(info.private)
 
 
 def _check_replaceable(api: HfApi, publication: Publication, say: Say) -> list[str]:
     """Files of the Hub that the publication does not have, after checking that they may go.
+
+    Makes the branch where it is not there yet.
 
     Raises:
         PublishError: if the repository holds other files and is not to be overwritten, or if the
@@ -162,12 +167,8 @@ def _check_replaceable(api: HfApi, publication: Publication, say: Say) -> list[s
         path for path in remote.keys() & planned if not _is_same(planned[path], remote[path])
     )
     complete = not stale and not changed and remote.keys() == planned.keys()
-    tags = api.list_repo_refs(publication.repo_id, repo_type=publication.repo_type).tags
-    if not complete and publication.tag in {tag.name for tag in tags}:
-        raise PublishError(
-            f"{publication.address} has the tag {publication.tag} already, of other files. A tag "
-            "that people pinned must not move: choose another with --tag."
-        )
+    if not complete or not _tag_is_at_head(api, publication):
+        _refuse_taken_tag(api, publication)
     others = stale + changed
     if others and not publication.overwrite:
         raise PublishError(
@@ -178,6 +179,27 @@ def _check_replaceable(api: HfApi, publication: Publication, say: Say) -> list[s
     for path in stale:
         say(f"  removed  {path}")
     return stale
+
+
+def _tag_is_at_head(api: HfApi, publication: Publication) -> bool:
+    head = api.repo_info(
+        publication.repo_id, repo_type=publication.repo_type, revision=publication.revision
+    )
+    return _tags(api, publication).get(publication.tag) == head.sha
+
+
+def _refuse_taken_tag(api: HfApi, publication: Publication) -> None:
+    if publication.tag in _tags(api, publication):
+        raise PublishError(
+            f"{publication.address} has the tag {publication.tag} already, of other files. A tag "
+            "that people pinned must not move: choose another with --tag."
+        )
+
+
+def _tags(api: HfApi, publication: Publication) -> dict[str, str]:
+    """Commits by the names of their tags."""
+    refs = api.list_repo_refs(publication.repo_id, repo_type=publication.repo_type)
+    return {tag.name: tag.target_commit for tag in refs.tags}
 
 
 def _remote_files(api: HfApi, publication: Publication) -> dict[str, RepoFile]:
@@ -213,7 +235,7 @@ def _upload(
     for file, operation in zip(publication.manifest.without_card(), operations, strict=True):
         # One at a time: what is finished is finished, whatever happens to the next.
         api.preupload_lfs_files(additions=[operation], **where)
-        say(f"  sent  {file.path} ({format_size(file.size)})")
+        say(f"  done  {file.path} ({format_size(file.size)})")
     deletions = [CommitOperationDelete(path) for path in stale]
     files = api.create_commit(
         operations=[*operations, *deletions], commit_message="Upload files", **where
@@ -233,10 +255,10 @@ def _add(file: PlannedFile) -> CommitOperationAdd:
     return CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=file.source)
 
 
-def _verify(publication: Publication, verify: Verify, commit: str, say: Say) -> None:
+def _verify(publication: Publication, verify: Callable[[], None], commit: str, say: Say) -> None:
     say("Verifying as a stranger would: a fresh process with an empty cache.")
     try:
-        verify(commit)
+        verify()
     except PublishError as error:
         raise PublishError(
             f"The verification failed: {error}\n{publication.address} holds the files and the card "
@@ -260,10 +282,15 @@ def _explained(progress: _Progress, endpoint: str) -> Iterator[None]:
     except PublishError:
         raise
     except Exception as error:
-        if not (isinstance(error, OSError | RuntimeError | ValueError) or _is(error, "HTTPError")):
+        if not _is_foreseen(error):
             raise
         reason = explain(error, endpoint)
         raise PublishError(f"{reason}\n{progress.state} {RESUME}") from error
+
+
+def _is_foreseen(error: Exception) -> bool:
+    """Whether the Hub, the network or the disk is to blame, and not this program."""
+    return isinstance(error, OSError | RuntimeError | ValueError) or _is(error, "HTTPError")
 
 
 def explain(error: BaseException, endpoint: str) -> str:

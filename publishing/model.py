@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from huggingface_hub import HfApi
 
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.adapter_parts import PARTS, PARTS_FILE, describe_parts, put_together
-from rnagpt.publishing.hub_upload import Publication, Say, publish
+from rnagpt.publishing.hub_upload import Publication, Say, Verify, publish
 from rnagpt.publishing.manifest import CARD, Manifest, make_manifest, plan_folder
 from rnagpt.publishing.model_card import (
     RECORD,
@@ -182,17 +181,15 @@ def _json(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _model_verification(
-    publication: Publication, folder: Path, api: HfApi | None
-) -> Callable[[str], None]:
+def _model_verification(publication: Publication, folder: Path, api: HfApi | None) -> Verify:
     """Load folder and id each in a process of its own, which has transformers alone."""
 
-    def verify(commit: str) -> None:
+    def verify(commit: str, is_private: bool) -> None:
         hub = api or HfApi()
         script = "stranger_loads_model.py"
         with empty_home() as home:
             arguments = [publication.repo_id, commit]
-            got = ask_stranger(script, arguments, home, api=hub, private=publication.private)
+            got = ask_stranger(script, arguments, home, api=hub, private=is_private)
             check_files(Path(got["snapshot"]), publication.manifest)
         with empty_home() as home:
             expected = ask_stranger(script, [str(folder.absolute())], home)
@@ -206,10 +203,10 @@ def _adapter_verification(
     folder: Path,
     language_model: str | Path | None,
     api: HfApi | None,
-) -> Callable[[str], None]:
+) -> Verify:
     """Put the parts together from the folder and from the id, then compare as whole models."""
 
-    def verify(commit: str) -> None:
+    def verify(commit: str, is_private: bool) -> None:
         hub = api or HfApi()
         script = "stranger_loads_model.py"
         with empty_home() as home:

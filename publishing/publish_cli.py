@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rnagpt import __version__
+from rnagpt.publishing import PublishError
 
 MODEL_HELP = """\
 Publish a model on the Hub, and load it back as a stranger would.
@@ -120,6 +121,10 @@ def _publish_model(arguments: argparse.Namespace) -> int:
     from rnagpt.publishing.model import publish_model
     from rnagpt.publishing.model_card import CardFacts
 
+    if not arguments.base_model and (arguments.dataset or arguments.license):
+        raise PublishError(
+            "--dataset and --license are for a card that is written now; add --base-model."
+        )
     facts = CardFacts(
         arguments.repo_id,
         arguments.base_model,

@@ -27,7 +27,7 @@ SECRET_NAMES = re.compile(
 # Beginnings that their services document, so that leaked ones can be found.
 SECRETS = {
     "a Hugging Face token": re.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
-    "an OpenAI key": re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"),
+    "an OpenAI key": re.compile(r"\bsk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}"),
     "an AWS key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     "a GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,})\b"),
     "a Slack token": re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),

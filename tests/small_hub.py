@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import yaml
 from fastapi import FastAPI, Request, Response
@@ -102,7 +103,7 @@ class Repository:
 class Fault:
     """Requests of `method` to a path that holds `part` fail, `times` times.
 
-    `status` answers with an error; None cuts the connection after `cut_after` bytes of the body.
+    `status` answers with an error; None closes the connection before there is an answer.
     """
 
     method: str
@@ -111,7 +112,6 @@ class Fault:
     message: str
     times: int
     headers: dict[str, str]
-    cut_after: int = 0
 
     def matches(self, request: Request) -> bool:
         return (
@@ -306,7 +306,7 @@ def _add_repository_routes(app: FastAPI, hub: SmallHub) -> None:
     async def paths_info(kind: str, org: str, name: str, revision: str, request: Request) -> Any:
         found = hub.find(kind, f"{org}/{name}", request)
         body = (await request.body()).decode()
-        paths = [value for key, value in _form(body) if key == "paths"]
+        paths = [value for key, value in parse_qsl(body) if key == "paths"]
         files = found.files(revision)
         return [entry for path in paths for entry in _path_entries(files, path)]
 
@@ -502,9 +502,3 @@ def _folder_entry(path: str) -> dict[str, Any]:
 
 def _ref(name: str, oid: str, kind: str) -> dict[str, str]:
     return {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": oid}
-
-
-def _form(body: str) -> list[tuple[str, str]]:
-    from urllib.parse import parse_qsl
-
-    return parse_qsl(body, keep_blank_values=True)

@@ -75,7 +75,7 @@ def publish(hub: SmallHub, model: Path) -> Callable[..., str | None]:
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what comes before the verification, which takes two processes."""
-    monkeypatch.setattr("rnagpt.publishing.model._model_verification", lambda *_: lambda _: None)
+    monkeypatch.setattr("rnagpt.publishing.model._model_verification", lambda *_: lambda *_: None)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
     class Lines(list[str]):
         def append(self, line: str) -> None:
             super().append(line)
-            if "model-00001" in line and "sent" in line:
+            if "model-00001" in line and "done" in line:
                 sent.append(line)
                 hub.fault("PUT", "/lfs/")
 
@@ -235,6 +235,8 @@ def test_other_files_are_replaced_only_when_asked(
     assert hub.repository(REPO).branches["main"] == first
     second = publish(other, tag="v2", overwrite=True)
     assert hub.repository(REPO).tags == {"v1": first, "v2": second}
+    with pytest.raises(PublishError, match="choose another with --tag"):
+        publish(other, tag="v1")  # the files are there, but v1 is of others
     (other / "notes.txt").write_text("notes")
     publish(other, tag="v3", overwrite=True)
     (other / "notes.txt").unlink()
@@ -281,6 +283,17 @@ for auto in (AutoModelForCausalLM, AutoModelForMultimodalLM):
     model = auto.from_pretrained(where, device_map="auto", **remote)
     assert type(model).__name__ == "RnaGptForCausalLM", type(model)
 """
+SIDE_BY_SIDE = """
+import sys
+from rnagpt import RnaChat
+from transformers import AutoModel
+chat = RnaChat.from_pretrained(sys.argv[1])
+model = AutoModel.from_pretrained(sys.argv[1], trust_remote_code=True)
+assert type(chat.model).__module__ == "rnagpt.modeling_rnagpt", type(chat.model)
+assert type(model).__module__.startswith("transformers_modules."), type(model)
+again = RnaChat.from_pretrained(sys.argv[1])
+assert type(again.model) is type(chat.model)
+"""
 UNTRUSTED = """
 import sys
 sys.modules["rnagpt"] = None
@@ -325,6 +338,8 @@ def test_loads_by_id_pinned_offline_and_as_the_card_says(
         assert done.returncode == 0, done.stderr
         done = stranger(PINNED, REPO, commit, home=home, url=url)
         assert done.returncode == 0, done.stderr
+    both = stranger(SIDE_BY_SIDE, REPO, home=home, url=hub.url)
+    assert both.returncode == 0, both.stderr
     refused = stranger(UNTRUSTED, REPO, home=home, url=hub.url)
     assert refused.returncode != 0
     assert "trust_remote_code=True" in refused.stderr
