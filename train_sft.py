@@ -43,6 +43,7 @@ from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_quantiza
 import rnagpt
 from rnagpt.collator_rnagpt import AlignmentCollator, InstructionCollator, count_template_tokens
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.dataset_columns import parse_mapping
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.trainer_rnagpt import (
@@ -109,6 +110,14 @@ class StageArguments(ScriptArguments):
         default=4,
         metadata={"help": "Questions of one RNA that share a sequence; none: all of them."},
     )
+    columns: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "What another data set calls the columns: question=prompt answer=response, or "
+            "messages=conversations for conversations. Its default configuration is taken unless "
+            "--dataset_config names one."
+        },
+    )
     max_text_tokens: int | None = field(
         default=None,
         metadata={
@@ -155,6 +164,7 @@ class StageArguments(ScriptArguments):
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {self.stage!r}.")
+        parse_mapping(self.columns)
         if self.freeze_projector and (self.stage == ALIGNMENT or not self.train_adapter):
             raise ValueError(
                 "freeze_projector leaves nothing to train in the alignment stage, and without an "
@@ -179,7 +189,12 @@ def load_data(
     """Loads and prepares a split, and says in the log what was left out."""
     is_training = split == stage.dataset_train_split
     rows = load_rnas(
-        stage.dataset_name, stage.dataset_config, split, stage.stage, stage.skip_categories
+        stage.dataset_name,
+        stage.dataset_config,
+        split,
+        stage.stage,
+        stage.skip_categories,
+        parse_mapping(stage.columns) or None,
     )
     rows, counts = prepare_rnas(
         rows,

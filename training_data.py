@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, load_dataset
 from datasets.table import InMemoryTable
 
+from rnagpt.dataset_columns import take_columns
 from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
 from rnagpt.unfamiliar_rnas import add_decoys, add_strangers
 
@@ -39,7 +40,12 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def load_rnas(
-    name: str, config: str | None, split: str, stage: str, skip_categories: Sequence[str] = ()
+    name: str,
+    config: str | None,
+    split: str,
+    stage: str,
+    skip_categories: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Loads one split of a data set with the columns of RNA-QA and groups its rows by RNA.
 
@@ -49,6 +55,7 @@ def load_rnas(
         split: name of the split.
         stage: `"alignment"` or `"instruction"`.
         skip_categories: questions of these categories are left out (column `category`).
+        columns: what the data set calls the columns: see `dataset_columns`.
 
     Returns:
         One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` and `categories` (of
@@ -57,7 +64,8 @@ def load_rnas(
     Raises:
         ValueError: the split is missing or empty, or a column is missing.
     """
-    config = config or DATASET_CONFIGS[stage]
+    if columns is None:
+        config = config or DATASET_CONFIGS[stage]
     try:
         splits = load_dataset(name, config)
     except ValueError as error:
@@ -70,12 +78,15 @@ def load_rnas(
             "Name one of them with --dataset_train_split or --dataset_test_split."
         )
     rows = splits[split]
+    if columns:
+        rows = take_columns(rows, columns)
     missing = [column for column in COLUMNS[stage] if column not in rows.column_names]
     if missing:
         raise ValueError(
             f"The {stage} stage needs the columns {', '.join(COLUMNS[stage])}; {name!r} ({config}) "
             f"lacks {', '.join(missing)} and has {', '.join(rows.column_names)}. "
-            "Choose another configuration with --dataset_config or rename the columns."
+            "Choose another configuration with --dataset_config, or say with --columns what it "
+            "calls them."
         )
     if len(rows) == 0:
         raise ValueError(f"{name!r} ({config}) has an empty split: {split}.")
