@@ -275,13 +275,25 @@ def test_parts_are_put_together_with_their_language_model(
 PINNED = """
 import sys
 sys.modules["rnagpt"] = None
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMultimodalLM, pipeline
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMultimodalLM
 remote = {"trust_remote_code": True, "revision": sys.argv[2], "code_revision": sys.argv[2]}
 where = sys.argv[1]
 assert AutoConfig.from_pretrained(where, **remote).model_type == "rna-gpt"
 for auto in (AutoModelForCausalLM, AutoModelForMultimodalLM):
     model = auto.from_pretrained(where, device_map="auto", **remote)
     assert type(model).__name__ == "RnaGptForCausalLM", type(model)
+"""
+# The pipeline of multimodal chats hands all to the processor's chat template.
+PIPELINE = """
+import sys
+sys.modules["rnagpt"] = None
+from transformers import pipeline
+answer = pipeline("any-to-any", model=sys.argv[1], trust_remote_code=True)
+rna = {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGC"}
+question = [rna, {"type": "text", "text": "What is this RNA?"}]
+messages = [{"role": "user", "content": question}]
+(found,) = answer(text=messages, max_new_tokens=4, return_full_text=False)
+assert isinstance(found["generated_text"], str), found
 """
 SIDE_BY_SIDE = """
 import sys
@@ -338,8 +350,9 @@ def test_loads_by_id_pinned_offline_and_as_the_card_says(
         assert done.returncode == 0, done.stderr
         done = stranger(PINNED, REPO, commit, home=home, url=url)
         assert done.returncode == 0, done.stderr
-    both = stranger(SIDE_BY_SIDE, REPO, home=home, url=hub.url)
-    assert both.returncode == 0, both.stderr
+    for code in (SIDE_BY_SIDE, PIPELINE):
+        done = stranger(code, REPO, home=home, url=hub.url)
+        assert done.returncode == 0, done.stderr
     refused = stranger(UNTRUSTED, REPO, home=home, url=hub.url)
     assert refused.returncode != 0
     assert "trust_remote_code=True" in refused.stderr
