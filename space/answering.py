@@ -6,7 +6,7 @@ may run each of them in a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 from model_loading import MODEL
@@ -35,7 +35,7 @@ def write_answer(
     question: str,
     max_new_tokens: int,
     sampled: bool = False,
-) -> Iterator[tuple[str, float | None]]:
+) -> Generator[tuple[str, float | None], None, None]:
     """Write the answer to the next question of a conversation.
 
     Args:

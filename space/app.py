@@ -53,7 +53,8 @@ def launch(limits: Limits, **options: Any) -> gr.Blocks:
         app_kwargs={"middleware": [size]},
         # Nothing comes by Gradio's own upload, which would write it to the disk.
         max_file_size=1,
-        state_session_capacity=1_000,
+        # Visitors at a time; each may hold as much in memory as a file unpacks to.
+        state_session_capacity=200,
         footer_links=["api", "settings"],
         ssr_mode=False,
         **options,

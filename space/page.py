@@ -435,6 +435,8 @@ class Page:
         pieces.close()
         if turn.answer.strip():
             conversation.turns[num_turns:] = [turn]
+        elif not conversation.stopping:
+            raise ValueError("The model said nothing. Ask in other words.")
 
     def _stop(self, conversation: Conversation) -> None:
         conversation.stopping = True

@@ -30,7 +30,7 @@ class Limits:
     max_rnas: int = 8
     max_records: int = 200
     max_upload_bytes: int = 5_000_000
-    max_text_bytes: int = 20_000_000
+    max_text_bytes: int = 5_000_000
     max_question_letters: int = 1_000
     max_new_tokens: int = 256
     seconds_per_answer: int = 120
