@@ -27,6 +27,7 @@ from rnagpt.publishing.manifest import (
     format_size,
 )
 from rnagpt.publishing.refusals import refuse
+from rnagpt.weights import WeightsError
 
 # The Hub's own file, which every repository has from its beginning.
 OF_THE_HUB = frozenset({".gitattributes"})
@@ -259,7 +260,7 @@ def _verify(publication: Publication, verify: Callable[[], None], commit: str, s
     say("Verifying as a stranger would: a fresh process with an empty cache.")
     try:
         verify()
-    except PublishError as error:
+    except (PublishError, WeightsError, OSError) as error:
         raise PublishError(
             f"The verification failed: {error}\n{publication.address} holds the files and the card "
             f"of commit {commit[:7]} all the same. The tag {publication.tag} is not set: nobody "

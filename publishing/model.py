@@ -21,6 +21,7 @@ from rnagpt.publishing.model_card import (
     write_model_card,
 )
 from rnagpt.publishing.strangers import ask_stranger, check_files, empty_home
+from rnagpt.weights.mini import CONFIDENCE_FILE
 
 MODEL_TYPE = "rna-gpt"
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
@@ -131,7 +132,7 @@ def adapter_manifest(folder: Path, facts: CardFacts | None) -> Manifest:
             f"{folder} lacks {', '.join(absent)}; expected what `train_sft.py` wrote, with its "
             "encoder in encoder/ (as checkpoints/rna-gpt-mini has it)."
         )
-    optional = (CARD, RECORD, RESULTS, "confidence.json")
+    optional = (CARD, RECORD, RESULTS, CONFIDENCE_FILE)
     kept = [file for file in everything.files if file.path in (*PARTS, *optional)]
     others = [file.path for file in everything.files if file not in kept]
     manifest = make_manifest(kept, [*everything.left_out, *others])
