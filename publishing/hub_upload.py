@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -125,7 +126,7 @@ def publish(
 
 def _open_repository(api: HfApi, publication: Publication) -> bool:
     """Make the repository where it is not there yet; returns whether it is private."""
-    options = {"space_sdk": "gradio"} if publication.repo_type == "space" else {}
+    options: dict[str, Any] = {"space_sdk": "gradio"} if publication.repo_type == "space" else {}
     api.create_repo(
         publication.repo_id,
         repo_type=publication.repo_type,
@@ -227,7 +228,7 @@ def _upload(
     api: HfApi, publication: Publication, stale: list[str], progress: _Progress, say: Say
 ) -> str:
     """Send the files one by one, commit them, then commit the card; returns the last commit."""
-    where = {
+    where: dict[str, Any] = {
         "repo_id": publication.repo_id,
         "repo_type": publication.repo_type,
         "revision": publication.revision,
@@ -270,7 +271,7 @@ def _verify(publication: Publication, verify: Callable[[], None], commit: str, s
 
 
 def _set_tag(api: HfApi, publication: Publication, commit: str) -> None:
-    where = {"repo_id": publication.repo_id, "repo_type": publication.repo_type}
+    where: dict[str, Any] = {"repo_id": publication.repo_id, "repo_type": publication.repo_type}
     # A run that came this far before has set it, on the same files.
     api.create_tag(tag=publication.tag, revision=commit, exist_ok=True, **where)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rnagpt import __version__
 from rnagpt.publishing import PublishError
@@ -112,7 +113,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check and show, upload nothing")
 
 
-def _common(arguments: argparse.Namespace) -> dict[str, object]:
+def _common(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("tag", "revision", "private", "overwrite", "dry_run")
     return {name: getattr(arguments, name) for name in names}
 

@@ -21,10 +21,11 @@ def main(where: str, revision: str | None = None) -> None:
     from datasets import get_dataset_config_names, load_dataset
     from huggingface_hub import snapshot_download
 
-    given = {} if os.path.isdir(where) else {"revision": revision}
-    snapshot = where
-    if given:
-        snapshot = snapshot_download(where, repo_type="dataset", **given)
+    is_folder = os.path.isdir(where)
+    given = {} if is_folder else {"revision": revision}
+    snapshot = (
+        where if is_folder else snapshot_download(where, repo_type="dataset", revision=revision)
+    )
     found = {}
     for name in get_dataset_config_names(where, **given):
         streams = load_dataset(where, name, streaming=True, **given)
