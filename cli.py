@@ -18,6 +18,7 @@ examples:
   rnagpt mini --out ./rna-gpt-mini
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
+  rnagpt publish model ./rna-gpt ORG/NAME --dry-run
 
 Every command explains itself: rnagpt COMMAND --help"""
 

@@ -259,6 +259,15 @@ def test_branch_and_privacy(hub: SmallHub, publish: Callable[..., str]) -> None:
 
 
 @pytest.mark.slow
+def test_a_private_model_is_verified_with_the_token(
+    hub: SmallHub, publish: Callable[..., str]
+) -> None:
+    hub.create(REPO, private=True)  # as an organisation's settings may make it
+    commit = publish()
+    assert hub.repository(REPO).tags == {"v1": commit}
+
+
+@pytest.mark.slow
 def test_parts_are_put_together_with_their_language_model(
     hub: SmallHub, publish: Callable[..., str], parts: Path, language_model: Path
 ) -> None:
