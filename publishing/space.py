@@ -1,0 +1,105 @@
+"""Publishing the Gradio Space, for a model that is on the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import HfApi, SpaceCard
+
+import rnagpt
+from rnagpt.publishing import PublishError
+from rnagpt.publishing.hub_upload import Publication, Say, explain, publish
+from rnagpt.publishing.manifest import CARD, Manifest, plan_folder
+from rnagpt.publishing.strangers import ask_stranger, check_files, empty_home
+
+SPACE = Path(rnagpt.__file__).parent / "space"
+NEEDED = (CARD, "app.py", "requirements.txt")
+# The Space reads from it which model answers.
+MODEL_VARIABLE = "RNAGPT_MODEL"
+
+
+def publish_space(
+    repo_id: str,
+    model: str,
+    *,
+    tag: str,
+    revision: str = "main",
+    private: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    folder: Path = SPACE,
+    api: HfApi | None = None,
+    say: Say = print,
+) -> str | None:
+    """Publish the Space, and open its page in a fresh process before the tag is set.
+
+    Args:
+        repo_id: ORG/NAME of the Space.
+        model: Hub id of the model that answers; it must be there.
+        tag, revision, private, overwrite, dry_run, api, say: see `hub_upload`.
+        folder: of the Space's files.
+
+    Returns:
+        The commit's id; None for a dry run.
+
+    Raises:
+        PublishError: what is refused, or what failed.
+    """
+    manifest = space_manifest(folder, model)
+    publication = Publication(
+        repo_id,
+        "space",
+        manifest,
+        tag,
+        revision=revision,
+        private=private,
+        overwrite=overwrite,
+        variables=((MODEL_VARIABLE, model),),
+    )
+
+    def verify(commit: str, is_private: bool) -> None:
+        with empty_home() as home:
+            got = ask_stranger(
+                "stranger_starts_space.py",
+                [repo_id, commit],
+                home,
+                api=api or HfApi(),
+                private=is_private,
+                settings={MODEL_VARIABLE: model},
+            )
+            check_files(Path(got["snapshot"]), manifest)
+
+    if not dry_run:
+        _check_model(model, api or HfApi())
+    return publish(publication, verify, api=api, dry_run=dry_run, say=say)
+
+
+def space_manifest(folder: Path, model: str) -> Manifest:
+    """The Space's files; its card names the model.
+
+    Raises:
+        PublishError: if the folder is no Space.
+    """
+    manifest = plan_folder(folder)
+    missing = [name for name in NEEDED if name not in manifest]
+    if missing:
+        raise PublishError(
+            f"{folder} lacks {', '.join(missing)}; run this from a clone of rna-gpt, or install "
+            "rna-gpt again."
+        )
+    card = SpaceCard(manifest.get(CARD).text())
+    card.data["models"] = [model]
+    return manifest.with_file(CARD, str(card).encode())
+
+
+def _check_model(model: str, api: HfApi) -> None:
+    try:
+        api.model_info(model)
+    except Exception as error:
+        raise PublishError(
+            f"The model {model} cannot be read: {explain(error, api.endpoint)} A Space needs a "
+            f"model that is there: rnagpt publish model FOLDER {model}"
+        ) from error
+
+
+__all__ = ["publish_space", "space_manifest"]
