@@ -12,6 +12,8 @@ from rnagpt.declining import declines
 from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE
 
 _WORD = re.compile(r"[^\W_]+")
+# What joins words to one: "tRNA-dependent" is no tRNA.
+_JOINTS = frozenset("-‐‑–_")
 
 
 def fold(text: str) -> tuple[str, ...]:
@@ -28,9 +30,9 @@ class Names:
     """Finds in free text what goes by given names: families, or types of RNA.
 
     A name counts as a whole: neither a part of it nor a part of a word does, so "SNORD11" is not in
-    "SNORD113". A name within a longer one does not count either: "tRNA" is not in "tRNA-Sec". A
-    name that several share tells none of them: 64 families are each described as "CRISPR RNA direct
-    repeat element".
+    "SNORD113", nor "tRNA" in "tRNA-dependent". A name within a longer one does not count either:
+    "tRNA" is not in "tRNA-Sec". A name that several share tells none of them: 64 families are each
+    described as "CRISPR RNA direct repeat element".
 
     Args:
         names: for each thing its names.
@@ -50,12 +52,15 @@ class Names:
 
     def named_in(self, text: str) -> set[str]:
         """All that a text names."""
-        words = fold(text)
+        text = text.casefold()
+        places = [match.span() for match in _WORD.finditer(text)]
+        words = tuple(text[first:last] for first, last in places)
         spans = [
             (start, end)
             for start in range(len(words))
             for end in range(start + 1, min(start + self._longest, len(words)) + 1)
             if words[start:end] in self._owners
+            and _is_whole(text, places[start][0], places[end - 1][1])
         ]
         named: set[str] = set()
         for start, end in spans:
@@ -67,6 +72,14 @@ class Names:
             if len(owners) == 1 and not within_longer:
                 named |= owners
         return named
+
+
+def _is_whole(text: str, first: int, last: int) -> bool:
+    """Whether `text[first:last]` is not joined to a word before or after it."""
+    before, after = text[max(first - 2, 0) : first], text[last : last + 2]
+    joined_before = len(before) == 2 and before[1] in _JOINTS and before[0].isalnum()
+    joined_after = len(after) == 2 and after[0] in _JOINTS and after[1].isalnum()
+    return not (joined_before or joined_after)
 
 
 class Judge:
