@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rnagpt.weights import release as release_module
+from rnagpt.weights.memory_scores import MemoryScores
 from rnagpt.weights.release import ENCODER_FILES, STAGE_FILES, release
 
 
@@ -71,3 +72,24 @@ def test_the_confidence_goes_with_the_weights_it_was_fitted_to(
     release(*trained, out)
     assert not (out / "confidence.json").exists()
     assert "confidence.json" not in (out / "SHA256SUMS").read_text()
+
+
+def test_a_release_can_decline_less(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    keys = {
+        "summary_keys.weight": torch.tensor([[1.0, 2.0], [3.0, -4.0], [0.5, 0.25]]),
+        "summary_keys.bias": torch.tensor([1.0, 2.0, 3.0]),
+        "summary.weight": torch.ones(2, 2),
+    }
+    save_file(keys, trained[1] / "projector.safetensors")
+    out = release(*trained, tmp_path / "checkpoint", scores=MemoryScores(2.5, 2.0))
+    stored = {k: v.float() for k, v in load_file(out / "projector.safetensors").items()}
+    assert stored["summary_keys.weight"].tolist() == [[2.0, 4.0], [6.0, -8.0], [1.0, 0.5]]
+    assert stored["summary_keys.bias"].tolist() == [2.0, 4.0, 1.0]
+    assert stored["summary.weight"].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    record = json.loads((out / "training_record.json").read_text())
+    assert record["memory_scores"] == {"unknown_offset": 2.5, "sharpness": 2.0}
+
+
+def test_scores_need_a_memory(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no memory"):
+        release(*trained, tmp_path / "checkpoint", scores=MemoryScores(unknown_offset=1.0))

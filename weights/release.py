@@ -10,8 +10,10 @@ python -m rnagpt.weights.release --encoder out/encoder --stage out/instruction \
     --calibrated rna-gpt-mini checkpoints/rna-gpt-mini
 ```
 
-Weights are stored in bfloat16, half of what training held. Whatever else lies in the folder, such
-as its README, stays. `SHA256SUMS` is what `rnagpt mini` checks later.
+Weights are stored in bfloat16, half of what training held. `--unknown_offset` and `--sharpness` set
+how readily the model declines, as `python -m rnagpt.evaluation.refusal_choice` helps to choose.
+Whatever else lies in the folder, such as its README, stays. `SHA256SUMS` is what `rnagpt mini`
+checks later.
 """
 
 import argparse
@@ -23,7 +25,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from rnagpt.weights.memory_scores import AS_TRAINED, MemoryScores
 from rnagpt.weights.mini import CONFIDENCE_FILE
+from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS
 
 ENCODER_FILES = ("config.json", "model.safetensors")
 STAGE_FILES = (
@@ -35,7 +39,13 @@ STAGE_FILES = (
 MOST_BYTES = 40_000_000
 
 
-def release(encoder: Path, stage: Path, out: Path, calibrated: Path | None = None) -> Path:
+def release(
+    encoder: Path,
+    stage: Path,
+    out: Path,
+    calibrated: Path | None = None,
+    scores: MemoryScores = AS_TRAINED,
+) -> Path:
     """Copy encoder, projection, adapter and training record to `out`, weights as bfloat16.
 
     Args:
@@ -43,14 +53,16 @@ def release(encoder: Path, stage: Path, out: Path, calibrated: Path | None = Non
         stage: output of the instruction stage of `train_sft.py`.
         calibrated: the same parts put together, with the confidence that an evaluation wrote into
             its configuration; None: answers come without a confidence.
+        scores: how readily it declines.
 
     Raises:
         FileNotFoundError: if one of the parts is missing.
-        ValueError: if the weights take more than 40 MB.
+        ValueError: if the weights take more than 40 MB; if `scores` needs a memory that the
+            projection lacks.
     """
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     written = [_copy(encoder / name, out / "encoder" / name) for name in ENCODER_FILES]
-    written += [_copy(stage / name, out / name) for name in STAGE_FILES]
+    written += [_copy(stage / name, out / name, scores) for name in STAGE_FILES]
     adapter = json.loads((stage / "adapter_config.json").read_text())
     # PEFT notes the folder of the model that was trained, which is on this machine alone.
     adapter["base_model_name_or_path"] = None
@@ -59,6 +71,8 @@ def release(encoder: Path, stage: Path, out: Path, calibrated: Path | None = Non
         "encoder": json.loads((encoder / "training_record.json").read_text()),
         "stages": json.loads((stage / "training_record.json").read_text()),
     }
+    if scores != AS_TRAINED:
+        record["memory_scores"] = scores.record()
     (out / "training_record.json").write_text(json.dumps(record, indent=1) + "\n")
     size = sum(path.stat().st_size for path in written if path.suffix == ".safetensors")
     if size > MOST_BYTES:
@@ -76,10 +90,13 @@ def release(encoder: Path, stage: Path, out: Path, calibrated: Path | None = Non
     return out
 
 
-def _copy(source: Path, target: Path) -> Path:
+def _copy(source: Path, target: Path, scores: MemoryScores = AS_TRAINED) -> Path:
     if source.suffix != ".safetensors":
         return Path(shutil.copyfile(source, target))
-    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(source).items()}
+    tensors = load_file(source)
+    if source.name == PROJECTOR_WEIGHTS:
+        tensors = scores.apply_to(tensors)
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
     save_file(tensors, target, metadata={"format": "pt"})
     return target
 
@@ -97,9 +114,18 @@ def main() -> None:
         type=Path,
         help="model folder that evaluate_sft.py --write_calibration wrote",
     )
+    for name, text in (
+        ("unknown_offset", "taken from the score of the memory's entry for unknown RNAs"),
+        ("sharpness", "factor of the scores of all entries, after that"),
+    ):
+        default = getattr(AS_TRAINED, name)
+        parser.add_argument(
+            f"--{name}", type=float, default=default, help=f"{text} (default: {default:g})"
+        )
     parser.add_argument("out", type=Path, metavar="OUT")
     arguments = parser.parse_args()
-    print(release(arguments.encoder, arguments.stage, arguments.out, arguments.calibrated))
+    scores = MemoryScores(arguments.unknown_offset, arguments.sharpness)
+    print(release(arguments.encoder, arguments.stage, arguments.out, arguments.calibrated, scores))
 
 
 if __name__ == "__main__":
