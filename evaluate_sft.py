@@ -233,6 +233,12 @@ def make_parser() -> argparse.ArgumentParser:
         default=10,
         help="draw from families with at least so many RNAs in train (default: %(default)s)",
     )
+    add(
+        "--control_limit",
+        type=_count,
+        default=500,
+        help="ask under the controls about the first so many of them (default: %(default)s)",
+    )
     add("--seed", type=int, default=0, help="of draws, shuffles, intervals (default: %(default)s)")
     _add_systems(parser)
     _add_scores(parser)

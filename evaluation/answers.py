@@ -12,7 +12,9 @@ from rnagpt.evaluation.naming_score import Judge, fold
 from rnagpt.evaluation.predictions import PredictionFile, Row
 from rnagpt.evaluation.questions_asked import KNOWN, DrawnRna
 
-EVALUATED, COMPARED, NEVER_SEEN, CALIBRATION = "evaluated", "compared", "unseen", "calibration"
+EVALUATED, NEVER_SEEN, CALIBRATION = "evaluated", "unseen", "calibration"
+# The first of those evaluated.
+UNDER_CONTROL, COMPARED = "under control", "compared"
 
 
 def begins_alike(annotation: str, answer: str) -> bool:
@@ -27,7 +29,8 @@ class Asked:
 
     Attributes:
         system: one of `SYSTEMS`.
-        group: of RNAs: `EVALUATED` and its first ones `COMPARED`, `NEVER_SEEN` or `CALIBRATION`.
+        group: of RNAs: `EVALUATED` and its first ones `UNDER_CONTROL` and `COMPARED`, `NEVER_SEEN`
+            or `CALIBRATION`.
         control: `REAL` or one of `CONTROLS`.
         question: one of `QUESTIONS`.
     """
@@ -103,4 +106,13 @@ class Answers:
         return np.array([declines(row["answer"]) for row in self.rows(asked)])
 
 
-__all__ = ["CALIBRATION", "COMPARED", "EVALUATED", "NEVER_SEEN", "Answers", "Asked", "begins_alike"]
+__all__ = [
+    "CALIBRATION",
+    "COMPARED",
+    "EVALUATED",
+    "NEVER_SEEN",
+    "UNDER_CONTROL",
+    "Answers",
+    "Asked",
+    "begins_alike",
+]

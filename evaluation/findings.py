@@ -8,7 +8,14 @@ from dataclasses import replace
 import numpy as np
 from datasets import Dataset
 
-from rnagpt.evaluation.answers import COMPARED, EVALUATED, NEVER_SEEN, Answers, Asked
+from rnagpt.evaluation.answers import (
+    COMPARED,
+    EVALUATED,
+    NEVER_SEEN,
+    UNDER_CONTROL,
+    Answers,
+    Asked,
+)
 from rnagpt.evaluation.baselines import KMER_SIZE, Labels, majority_labels, nearest_labels
 from rnagpt.evaluation.controls import CONTROLS, REAL, SHUFFLED
 from rnagpt.evaluation.figures import Figures, ratio, share_lost
@@ -113,9 +120,10 @@ def add_controls(
 ) -> None:
     """RNA-GPT's scores with the RNA and under each control, and those of the baselines."""
     for control, label in {REAL: SYSTEMS[RNA_GPT], **CONTROLS}.items():
-        _add_naming(figures, CONTROLLED, label, answers, Asked(RNA_GPT, EVALUATED, control, FAMILY))
+        group = EVALUATED if control == REAL else UNDER_CONTROL
+        _add_naming(figures, CONTROLLED, label, answers, Asked(RNA_GPT, group, control, FAMILY))
         for question, name in LIKELY.items():
-            asked = Asked(RNA_GPT, EVALUATED, control, question)
+            asked = Asked(RNA_GPT, group, control, question)
             if asked in answers:
                 likely = answers.column(asked, "reference_log_probability")
                 figures.add_mean(CONTROLLED, label, name, likely)
@@ -130,7 +138,7 @@ def add_grounding(figures: Figures, answers: Answers) -> None:
     """What each control costs: a share of the right answers, nats of their likelihood."""
     for control, label in CONTROLS.items():
         for question, name in RIGHT.items():
-            both = [Asked(RNA_GPT, EVALUATED, one, question) for one in (REAL, control)]
+            both = [Asked(RNA_GPT, UNDER_CONTROL, one, question) for one in (REAL, control)]
             if both[1] in answers:
                 own, other = (answers.right(asked).astype(float) for asked in both)
                 figures.add(GROUNDING, label, name, share_lost(own, other), len(own))
@@ -165,7 +173,7 @@ def add_refusals(figures: Figures, answers: Answers) -> None:
     """
     groups = {
         "RNAs of known families": Asked(RNA_GPT, EVALUATED, REAL, FAMILY),
-        "the same, shuffled": Asked(RNA_GPT, EVALUATED, SHUFFLED, FAMILY),
+        "shuffled RNAs of known families": Asked(RNA_GPT, UNDER_CONTROL, SHUFFLED, FAMILY),
         "RNAs of families never seen": Asked(RNA_GPT, NEVER_SEEN, REAL, FAMILY),
     }
     for label, asked in groups.items():

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from rnagpt.evaluation.answers import CALIBRATION, COMPARED, EVALUATED, NEVER_SEEN
+from rnagpt.evaluation.answers import (
+    CALIBRATION,
+    COMPARED,
+    EVALUATED,
+    NEVER_SEEN,
+    UNDER_CONTROL,
+)
 from rnagpt.evaluation.confidence import CONFIDENCE
 from rnagpt.evaluation.findings import CONTROLLED, GROUNDING, RATIOS, REFUSALS, TEXTS, UNSEEN
 from rnagpt.evaluation.plan import Plan
@@ -19,10 +25,12 @@ def headings(plan: Plan, min_training_rnas: int) -> dict[str, str]:
     rnas = f"{drawn['drawn']:,} RNAs{families}, split `{plan.split_of[EVALUATED]}`"
     unseen = plan.split_of.get(NEVER_SEEN)
     fitted = plan.split_of.get(CALIBRATION)
+    first = len(plan.groups[UNDER_CONTROL])
+    controls = f"; controls on the first {first:,}" if first < drawn["drawn"] else ""
     return {
         TEXTS: f"What is known about the first {len(plan.groups[COMPARED]):,} of {rnas}",
         RATIOS: "The same: how many times the plain language model's score",
-        CONTROLLED: f"{rnas}: share of right answers, log-likelihood of the right answer",
+        CONTROLLED: f"{rnas}: share of right answers, log-likelihood of the right answer{controls}",
         GROUNDING: "Grounding: the share of the score, and the nats, that a control costs",
         REFUSALS: "Knowing that it does not know: answers to the question of the family",
         UNSEEN: f"RNAs of families never seen in training, split `{unseen}`",

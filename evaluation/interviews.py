@@ -14,6 +14,7 @@ from rnagpt.evaluation.answers import (
     COMPARED,
     EVALUATED,
     NEVER_SEEN,
+    UNDER_CONTROL,
     Answers,
     Asked,
 )
@@ -161,7 +162,8 @@ def ask_everything(
     Args:
         interview: with the system.
         answers: receives the places of the answers.
-        groups: RNAs by `EVALUATED`, `COMPARED`, `NEVER_SEEN`, `CALIBRATION`; the first two needed.
+        groups: RNAs by `EVALUATED`, `UNDER_CONTROL`, `COMPARED`, `NEVER_SEEN`, `CALIBRATION`; the
+            last two may lack.
         questions: those of `QUESTIONS` that the data set has answers to.
     """
     name = interview.system.name
@@ -175,14 +177,15 @@ def ask_everything(
         for question in questions:
             ask(COMPARED, REAL, question)
         return
-    compared = groups[COMPARED]
     for question in questions:
-        group = COMPARED if question == KNOWN else EVALUATED
-        for control in (REAL, *CONTROLS):
-            keys = ask(group, control, question)
-            if control == REAL:
-                first = keys[: len(compared)]
-                answers.put(Asked(name, COMPARED, REAL, question), compared, first)
+        # What is known takes long to say.
+        asked, controlled = (COMPARED,) * 2 if question == KNOWN else (EVALUATED, UNDER_CONTROL)
+        keys = ask(asked, REAL, question)
+        for group in {COMPARED, controlled}:
+            rnas = groups[group]
+            answers.put(Asked(name, group, REAL, question), rnas, keys[: len(rnas)])
+        for control in CONTROLS:
+            ask(controlled, control, question)
     for question in questions:
         if NEVER_SEEN in groups and question != KNOWN:
             ask(NEVER_SEEN, REAL, question)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.evaluation.answers import CALIBRATION, COMPARED, EVALUATED, NEVER_SEEN
+from rnagpt.evaluation.answers import (
+    CALIBRATION,
+    COMPARED,
+    EVALUATED,
+    NEVER_SEEN,
+    UNDER_CONTROL,
+)
 from rnagpt.evaluation.controls import partners_of
 from rnagpt.evaluation.questions_asked import (
     QUESTIONS,
@@ -37,8 +43,9 @@ class Plan:
 
     Attributes:
         splits: the data.
-        groups: RNAs to ask about, by `EVALUATED`, `COMPARED`, `NEVER_SEEN` and `CALIBRATION`.
-        split_of: the split that they are of, by the group; `COMPARED` are of `EVALUATED`.
+        groups: RNAs to ask about, by `EVALUATED`, `UNDER_CONTROL`, `COMPARED`, `NEVER_SEEN` and
+            `CALIBRATION`.
+        split_of: the split that they are of, by the group; the first three are of the same.
         counts: how they were drawn, likewise.
         language_model, projector: the plain language model and stage 1's projection, where a system
             needs them.
@@ -79,6 +86,7 @@ def make_plan(
             min_training_rnas=0 if group == NEVER_SEEN else arguments.min_training_rnas,
             seed=arguments.seed,
         )
+    groups[UNDER_CONTROL] = groups[EVALUATED][: arguments.control_limit]
     groups[COMPARED] = groups[EVALUATED][: arguments.compare_limit]
     _check(arguments, config, processor, groups)
     return Plan(splits, groups, split_of, counts, language_model, projector)
@@ -136,7 +144,7 @@ def _check(
         rnas = [rna.cleaned for drawn in asked for rna in drawn]
         check_room(system, config, processor, rnas, questions, arguments.max_new_tokens)
     if RNA_GPT in arguments.systems:
-        for group in (EVALUATED, COMPARED):
+        for group in (UNDER_CONTROL, COMPARED):
             partners_of(groups[group], arguments.seed)
 
 

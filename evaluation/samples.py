@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnagpt.evaluation.answers import COMPARED, EVALUATED, Answers, Asked
+from rnagpt.evaluation.answers import COMPARED, EVALUATED, UNDER_CONTROL, Answers, Asked
 from rnagpt.evaluation.controls import REAL, SHUFFLED
 from rnagpt.evaluation.findings import rouge_l
 from rnagpt.evaluation.predictions import Row
@@ -62,12 +62,12 @@ def _sample(
 
 def _wrong_claims(answers: Answers, each: int) -> dict[str, list[Sample]]:
     kinds = {
-        "Wrong families, the surest first": REAL,
-        "Families claimed of shuffled RNAs, the surest first": SHUFFLED,
+        "Wrong families, the surest first": (EVALUATED, REAL),
+        "Families claimed of shuffled RNAs, the surest first": (UNDER_CONTROL, SHUFFLED),
     }
     groups = {}
-    for heading, control in kinds.items():
-        asked = Asked(RNA_GPT, EVALUATED, control, FAMILY)
+    for heading, (group, control) in kinds.items():
+        asked = Asked(RNA_GPT, group, control, FAMILY)
         if asked not in answers:
             continue
         wrong = ~answers.declined(asked)

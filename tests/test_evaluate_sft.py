@@ -181,6 +181,23 @@ def test_out_holds_tables_charts_and_samples(
     assert "## Best answers, by the ROUGE-L of RNA-GPT" in (tmp_path / "one/samples.md").read_text()
 
 
+def test_controls_may_be_asked_about_fewer_rnas(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems, "System", Knowing)
+    results = run(folder, tmp_path, "--control_limit", "4")
+    controls, grounding = results["figures"]["controls"], results["figures"]["grounding"]
+    refusals = results["figures"]["refusals"]
+    assert controls[RNA_GPT]["right family"]["n"] == 9
+    assert refusals["RNAs of known families"]["declines"]["n"] == 9
+    assert refusals["shuffled RNAs of known families"]["declines"]["n"] == 4
+    for control in (SWAPPED, SHUFFLED, NO_RNA):
+        assert controls[control]["right type"]["n"] == 4
+        assert grounding[control]["right family"] == {"value": 1, "interval": [1, 1], "n": 4}
+        assert grounding[control]["ROUGE-L"]["n"] == 9
+    assert "controls on the first 4" in (tmp_path / "tables.md").read_text()
+
+
 def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +215,7 @@ def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
     assert grounding[NO_RNA]["log-likelihood, family: nats"]["value"] == 4
     refusals = results["figures"]["refusals"]
     assert refusals["RNAs of known families"]["declines"]["value"] == 0
-    assert refusals["the same, shuffled"]["claims a family"]["value"] == 0
+    assert refusals["shuffled RNAs of known families"]["claims a family"]["value"] == 0
     assert results["figures"]["unseen families"][RNA_GPT]["right type"]["value"] == 1
 
     monkeypatch.setattr(systems, "System", Parrot)
@@ -209,7 +226,7 @@ def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
         assert grounding[control]["right family"]["value"] == 0
         assert grounding[control]["ROUGE-L"]["value"] == pytest.approx(0)
     refusals = results["figures"]["refusals"]
-    assert refusals["the same, shuffled"]["claims a family"]["value"] == 1
+    assert refusals["shuffled RNAs of known families"]["claims a family"]["value"] == 1
     assert refusals["RNAs of families never seen"]["names one of the data set"]["value"] == 1
 
 
