@@ -92,10 +92,12 @@ def test_wheel_holds_the_package_and_works_without_the_clone(tmp_path):
     outside = {name.split("/")[0] for name in names} - {"rnagpt"}
     assert outside == {f"rna_gpt-{rnagpt.__version__}.dist-info"}
     tracked = [name for name in files.stdout.split("\0") if name]
-    for folder in ("checkpoints/rna-gpt-mini/", "recipes/", "weights/", "rna_qa/"):
+    for folder in ("checkpoints/rna-gpt-mini/", "recipes/", "weights/", "rna_qa/", "publishing/"):
         assert {name for name in tracked if name.startswith(folder)} <= held
     assert {name for name in tracked if "/" not in name and name.endswith(".py")} <= held
     assert "dataset_card.md" in held
+    in_space = {name for name in tracked if name.startswith("space/")}
+    assert {name for name in in_space if not name.endswith(".png")} <= held
     assert not any(name.startswith(("tests/", ".", "examples/", "Makefile")) for name in held)
 
     site = tmp_path / "site"
