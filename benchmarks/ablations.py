@@ -1,7 +1,7 @@
 """What the parts of the mini's recipe give, on validation RNAs: short trainings side by side.
 
-    python benchmarks/ablations.py --dataset_name rna-qa --encoder out/table \\
-        --language_model SmolLM2-135M-Instruct out/ablations       # writes ablations.md
+    python benchmarks/ablations.py out/ablations --dataset_name rna-qa --encoder out/table \\
+        --language_model SmolLM2-135M-Instruct       # writes ablations.md
 
 `--encoder` is the output of `pretrain_encoder.py`, with its projection. Every variant starts from
 it, changes one thing, runs both stages on the settings of `recipes/mini`, the instruction stage
@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from transformers import AutoConfig
 
 from rnagpt.chat_rnagpt import answer_questions, load_model, load_processor
 from rnagpt.configuration_rnagpt import RnaGptConfig
@@ -149,10 +150,11 @@ def start_projection(arguments: argparse.Namespace, variant: Variant, out: Path)
     summary, where there is one, stays as it was pre-trained.
     """
     settings = read_projector_settings(arguments.encoder) | variant.projection
-    sizes = {name: settings.pop(name) for name in ("rna_hidden_size", "text_hidden_size")}
+    # These the parts' own configurations say.
+    del settings["rna_hidden_size"], settings["text_hidden_size"]
     config = RnaGptConfig(
-        rna_config={"model_type": "esm", "hidden_size": sizes["rna_hidden_size"]},
-        text_config={"model_type": "llama", "hidden_size": sizes["text_hidden_size"]},
+        rna_config=AutoConfig.from_pretrained(arguments.encoder),
+        text_config=AutoConfig.from_pretrained(arguments.language_model),
         **settings,
     )
     torch.manual_seed(arguments.seed)
@@ -178,12 +180,19 @@ def run_stage(
         "seed": arguments.seed,
     }
     if stage == "instruction":
-        words["max_steps"] = arguments.steps
+        words |= {"max_steps": arguments.steps, "eval_strategy": "steps"}
+        words["eval_steps"] = arguments.steps
     command = [sys.executable, str(ROOT / "train_sft.py")]
     for name, value in (words | options).items():
         command += [f"--{name}", str(value)]
     with Path(f"{out}.log").open("w") as log:
         subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True)
+
+
+def last_loss(folder: Path) -> float:
+    """The loss on validation answers, as training's record has it."""
+    log = json.loads((folder / "training_record.json").read_text())["log"]
+    return next(entry["eval_loss"] for entry in reversed(log) if "eval_loss" in entry)
 
 
 def ask(model_folder: Path, rnas: Sequence[DrawnRna], judge: Judge) -> Iterator[dict[str, bool]]:
@@ -221,8 +230,8 @@ def report(found: dict[str, dict[str, Any]], arguments: argparse.Namespace, draw
         f"`{SPLIT}`, greedy answers, 95 % intervals over RNAs. Differences within the intervals "
         "are none.",
         "",
-        f"| change | {' | '.join(COLUMNS)} | training (minutes) |",
-        "| --- | --- | --- | --- | --- |",
+        f"| change | {' | '.join(COLUMNS)} | validation loss | training (minutes) |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for variant in VARIANTS:
         if variant.name not in found:
@@ -234,8 +243,11 @@ def report(found: dict[str, dict[str, Any]], arguments: argparse.Namespace, draw
             figures.add_mean("", variant.name, column, values)
             low, high = figures.all[-1].interval
             cells.append(f"{figures.all[-1].value:.3f} ({low:.3f}–{high:.3f})")
-        minutes = found[variant.name]["seconds"] / 60
-        lines.append(f"| {variant.change} | {' | '.join(cells)} | {minutes:.0f} |")
+        cells += [
+            f"{found[variant.name]['loss']:.3f}",
+            f"{found[variant.name]['seconds'] / 60:.0f}",
+        ]
+        lines.append(f"| {variant.change} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -282,7 +294,9 @@ def main() -> None:
                 {"id": rna.id, **row}
                 for rna, row in zip(rnas, ask(model, rnas, judge), strict=True)
             ]
-            path.write_text(json.dumps({"seconds": seconds, "answers": answers}, indent=1))
+            loss = last_loss(arguments.out / variant.name / "instruction")
+            kept = {"seconds": seconds, "loss": loss, "answers": answers}
+            path.write_text(json.dumps(kept, indent=1))
         if path.is_file():
             found[variant.name] = json.loads(path.read_text())
             REPORT.write_text(report(found, arguments, len(found[variant.name]["answers"])))
