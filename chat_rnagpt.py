@@ -623,13 +623,13 @@ def _generation_options(
             raise ValueError(f"One answer is written to a question: {name} must be 1.")
     return {
         "do_sample": False,
-        "eos_token_id": _end_tokens(model, processor),
+        "eos_token_id": end_tokens(model, processor),
         "pad_token_id": processor.tokenizer.pad_token_id,
         **given,
     }
 
 
-def _end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int]:
+def end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int]:
     """Tokens that end an answer: the tokenizer's, and those that the model's author names."""
     named = model.generation_config.eos_token_id
     ends = named if isinstance(named, list) else [named]
@@ -647,6 +647,7 @@ __all__ = [
     "RnaChat",
     "answer_questions",
     "confidence_of",
+    "end_tokens",
     "load_model",
     "load_processor",
     "user_message",

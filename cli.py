@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnagpt import __version__, chat_cli
 from rnagpt.publishing import PublishError, publish_cli
+from rnagpt.serving import serve_cli
 from rnagpt.weights import WeightsError
 
 EXAMPLES = """\
@@ -18,6 +19,7 @@ examples:
   rnagpt mini --out ./rna-gpt-mini
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
+  rnagpt serve --port 8000
   rnagpt publish model ./rna-gpt ORG/NAME --dry-run
 
 Every command explains itself: rnagpt COMMAND --help"""
@@ -114,6 +116,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="SmolLM2-135M-Instruct as a GGUF file or as a folder",
     )
     mini.set_defaults(run=_mini)
+
+    serve = _add_command(
+        commands, "serve", "answer over HTTP, as OpenAI's API does", serve_cli.HELP
+    )
+    serve.epilog = serve_cli.EXAMPLES
+    serve_cli.add_arguments(serve)
+    serve.set_defaults(run=serve_cli.run)
 
     publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
     publish_cli.add_model_and_space(publish)

@@ -230,7 +230,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         rna_vectors = None
         if rna_input_ids is not None or rna_hidden_states is not None:
             rna_vectors = self.get_rna_vectors(rna_input_ids, rna_attention_mask, rna_hidden_states)
-        embeds = self._embed(input_ids, inputs_embeds, rna_vectors)
+        embeds = self.embed(input_ids, inputs_embeds, rna_vectors)
         outputs = self.language_model(
             attention_mask=self._language_mask(attention_mask, embeds.dtype),
             position_ids=position_ids,
@@ -241,7 +241,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         )
         return RnaGptModelOutputWithPast(**outputs, rna_vectors=rna_vectors)
 
-    def _embed(
+    def embed(
         self,
         input_ids: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None,

@@ -52,6 +52,10 @@ class RnaSequenceError(ValueError):
         self.position = position
 
 
+class RnaTooLongError(RnaSequenceError):
+    """A sequence that is longer (nt) than is accepted."""
+
+
 @dataclass(frozen=True)
 class CleanedRna:
     """An RNA as the model reads it.
@@ -158,7 +162,7 @@ def _check_length(sequence: str, name: str, max_length: int) -> None:
     if not sequence:
         raise RnaSequenceError(f"{_record(name)} is empty. Give at least one nucleotide.", name)
     if len(sequence) > max_length:
-        raise RnaSequenceError(
+        raise RnaTooLongError(
             f"{_record(name)} has {len(sequence):,} nt, but what lies beyond position "
             f"{max_length:,} is not accepted. Give the part that the question is about.",
             name,
@@ -579,6 +583,7 @@ __all__ = [
     "CleanedRna",
     "RnaGptProcessor",
     "RnaSequenceError",
+    "RnaTooLongError",
     "clean_rna",
     "tokenize_rna",
 ]

@@ -14,9 +14,10 @@ from typing import Any
 import gradio as gr
 from model_loading import MODEL
 from page import FOLDER, Page
-from request_size import RequestSize
 from space_limits import Limits
 from starlette.middleware import Middleware
+
+from rnagpt.serving.request_size import RequestSize
 
 # Fonts of the visitor's own system, so that nothing is fetched from elsewhere; colours with the
 # contrast that WCAG 2.2 asks for at level AA.

@@ -42,7 +42,7 @@ def test_help_is_fast_and_loads_no_torch():
 
 def test_help_names_every_command_with_an_example(capsys):
     help_text = cli.build_parser().format_help()
-    assert set(commands()) == {"chat", "convert-rnafm", "compose", "mini", "publish"}
+    assert set(commands()) == {"chat", "convert-rnafm", "compose", "mini", "publish", "serve"}
     for command in commands():
         assert f"rnagpt {command}" in help_text
         with pytest.raises(SystemExit, match="0"):

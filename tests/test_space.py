@@ -21,7 +21,6 @@ from tiny_space import (
     load_tiny_model,
     model_loading,
     open_page,
-    request_size,
     rna_cards,
     rna_input,
     space_limits,
@@ -33,6 +32,7 @@ from rnagpt.chat_rnagpt import Answer
 from rnagpt.fasta import FastaError
 from rnagpt.processing_rnagpt import CleanedRna, clean_rna
 from rnagpt.rna_drawing import base_pairs, fold_rna
+from rnagpt.serving.request_size import RequestSize
 
 LIMITS = space_limits.Limits(max_new_tokens=12)
 HAIRPIN = "GGGGAAAACCCC"
@@ -346,7 +346,7 @@ def test_no_file_is_taken_and_none_is_given(address):
 
 
 def test_a_request_that_is_too_large_is_refused_unread():
-    page = request_size.RequestSize(PlainTextResponse("read"), max_bytes=10)
+    page = RequestSize(PlainTextResponse("read"), max_bytes=10)
     client = TestClient(page)
     assert client.post("/", content=b"a" * 10).text == "read"
     assert client.post("/", content=b"a" * 11).status_code == 413

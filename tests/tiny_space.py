@@ -16,7 +16,6 @@ import app  # noqa: E402
 import conversation  # noqa: E402
 import model_loading  # noqa: E402
 import page  # noqa: E402
-import request_size  # noqa: E402
 import rna_cards  # noqa: E402
 import rna_input  # noqa: E402
 import space_limits  # noqa: E402
@@ -60,7 +59,6 @@ __all__ = [
     "model_loading",
     "open_page",
     "page",
-    "request_size",
     "rna_cards",
     "rna_input",
     "space_limits",

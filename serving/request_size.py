@@ -1,18 +1,32 @@
-"""Refuses requests that are larger than any that the page makes, before they are read."""
+"""Refuses requests that are too large before they are read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class RequestSize:
-    """ASGI middleware that answers 413 to a body that is too large, 411 to one of unknown size."""
+    """ASGI middleware that answers 413 to a body that is too large, 411 to one of unknown size.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Args:
+        app: what it protects.
+        max_bytes: of a body.
+        refuse: makes the reply of a message and a status.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        refuse: Callable[[str, int], Response] = PlainTextResponse,
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope)
@@ -21,15 +35,15 @@ class RequestSize:
         else:
             await refusal(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return None
         length = Headers(scope=scope).get("content-length", "")
         if not length.isdecimal():
-            return PlainTextResponse("Give the request's Content-Length.", 411)
+            return self.refuse("Give the request's Content-Length.", 411)
         if int(length) > self.max_bytes:
             told = f"The request has {int(length):,} bytes; at most {self.max_bytes:,} are read."
-            return PlainTextResponse(told, 413)
+            return self.refuse(told, 413)
         return None
 
 

@@ -1,0 +1,275 @@
+"""The routes of the server: OpenAI's chat completions, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.serving.answers import Answers
+from rnagpt.serving.engine import Engine, EngineClosedError, EngineOverloadedError
+from rnagpt.serving.limits import Limits
+from rnagpt.serving.metrics import CountRequests, Metrics
+from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, Usage, model_entry
+from rnagpt.serving.prompts import Prompts
+from rnagpt.serving.request_size import RequestSize
+
+logger = logging.getLogger(__name__)
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text}
+    for status, text in {
+        400: "The request is not as expected; the message says why.",
+        401: "No key, or a wrong one.",
+        404: "No such model.",
+        411: "No Content-Length.",
+        413: "The request, an RNA, or the number of RNAs is too large.",
+        422: "An RNA cannot be read.",
+        429: "Too many requests wait; Retry-After says when to come again.",
+        500: "The answer failed.",
+        503: "The server is stopping.",
+    }.items()
+}
+
+
+@dataclass
+class Service:
+    """What the routes need.
+
+    Attributes:
+        engine, processor: of the model.
+        model_name: by which clients ask for it.
+        context: tokens that the language model reads.
+        limits: of requests.
+        api_key: that clients have to give; None: none.
+        stopping: whether new requests are refused.
+    """
+
+    engine: Engine
+    processor: RnaGptProcessor
+    model_name: str
+    context: int
+    limits: Limits = field(default_factory=Limits)
+    api_key: str | None = None
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.engine)
+        self.prompts = Prompts(self.processor, self.context, self.limits)
+
+    async def begin(self, request: ChatRequest) -> tuple[Answers, int]:
+        """Begin the answers to a request; the prompt's length in tokens beside them.
+
+        Raises:
+            ApiError: what cannot be done; says why.
+        """
+        if self.stopping:
+            raise self._unavailable()
+        self.check_model(request.model)
+        # The tokenizer is fast, but an RNA of a million letters would hold up all others.
+        prompt, samplings = await asyncio.to_thread(self.prompts.prepare, request)
+        self.metrics.rnas.inc(sum(len(message.rnas()) for message in request.messages))
+        try:
+            answers = Answers(
+                self.engine,
+                self.processor.tokenizer,
+                self.metrics,
+                prompt,
+                samplings,
+                request.stop_strings,
+            )
+        except EngineOverloadedError as error:
+            raise ApiError(
+                429,
+                f"{error} Try again in {self.limits.retry_after} seconds.",
+                kind="rate_limit_error",
+                code="overloaded",
+                retry_after=self.limits.retry_after,
+            ) from error
+        except EngineClosedError as error:
+            raise self._unavailable() from error
+        return answers, prompt.length
+
+    def check_model(self, name: str) -> None:
+        """Refuse requests for other models."""
+        if name != self.model_name:
+            raise ApiError(
+                404,
+                f"There is no model {name!r} here; expected {self.model_name!r}.",
+                param="model",
+                code="model_not_found",
+            )
+
+    def check_key(self, request: Request) -> None:
+        """Refuse requests without the key."""
+        if self.api_key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        known = hmac.compare_digest(given.strip().encode(), self.api_key.encode())
+        if scheme.lower() != "bearer" or not known:
+            raise ApiError(
+                401,
+                "The request has no valid API key. Give it as 'Authorization: Bearer KEY'.",
+                kind="authentication_error",
+                code="invalid_api_key",
+            )
+
+    def _unavailable(self) -> ApiError:
+        return ApiError(
+            503,
+            "The server is stopping. Ask again later.",
+            kind="server_error",
+            code="stopping",
+            retry_after=self.limits.retry_after,
+        )
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application for an ASGI server."""
+    app = FastAPI(title="RNA-GPT", summary="Ask about RNAs as one asks OpenAI's chat models.")
+    app.add_middleware(RequestSize, max_bytes=service.limits.max_body_bytes, refuse=_refuse_size)
+    app.add_middleware(CountRequests, metrics=service.metrics)
+    _shape_errors(app)
+    checked = [Depends(service.check_key)]
+
+    @app.post("/v1/chat/completions", dependencies=checked, responses=_REFUSALS)
+    async def chat(request: Request, asked: ChatRequest) -> Response:
+        """Answer a conversation about RNAs."""
+        answers, prompt_tokens = await service.begin(asked)
+        if asked.stream:
+            events = _events(asked, answers, prompt_tokens)
+            return StreamingResponse(events, media_type="text/event-stream")
+        texts, finishes = await _unless_gone(request, answers)
+        usage = Usage.of(prompt_tokens, answers.completion_tokens)
+        return JSONResponse(Completion(asked.model).whole(texts, finishes, usage))
+
+    @app.get("/v1/models", dependencies=checked)
+    async def models() -> dict[str, Any]:
+        """The model that answers here."""
+        return {"object": "list", "data": [model_entry(service.model_name)]}
+
+    @app.get("/v1/models/{name:path}", dependencies=checked, responses={404: _REFUSALS[404]})
+    async def model(name: str) -> dict[str, Any]:
+        """The model, if it is the one that answers here."""
+        service.check_model(name)
+        return model_entry(service.model_name)
+
+    @app.get("/health")
+    async def health() -> Response:
+        """Whether requests are taken."""
+        status = "stopping" if service.stopping else "ok"
+        return JSONResponse({"status": status}, 503 if service.stopping else 200)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+async def _events(asked: ChatRequest, answers: Answers, prompt_tokens: int) -> AsyncIterator[str]:
+    """Server-sent events, as OpenAI's; a failure is the last of them."""
+    completion = Completion(asked.model)
+    try:
+        for index in range(asked.n):
+            yield _event(completion.chunk(index, {"role": "assistant", "content": ""}))
+        async for piece in answers.pieces():
+            if piece.text:
+                yield _event(completion.chunk(piece.index, {"content": piece.text}))
+            if piece.finish is not None:
+                yield _event(completion.chunk(piece.index, {}, piece.finish))
+        if asked.stream_options and asked.stream_options.include_usage:
+            usage = Usage.of(prompt_tokens, answers.completion_tokens)
+            yield _event(completion.usage_chunk(usage))
+        yield "data: [DONE]\n\n"
+    except Exception as error:
+        logger.exception("An answer failed.")
+        yield _event(_failure(error).body())
+    finally:
+        # Also where the client went away.
+        answers.cancel()
+
+
+def _event(body: dict[str, Any]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+
+
+async def _unless_gone(request: Request, answers: Answers) -> tuple[list[str], list[str]]:
+    """All answers; where the client goes away before, they are ended."""
+    task = asyncio.create_task(answers.whole())
+    try:
+        while not (await asyncio.wait({task}, timeout=0.5))[0]:
+            if await request.is_disconnected():
+                raise ApiError(499, "The client went away.", kind="server_error")
+        return task.result()
+    finally:
+        task.cancel()
+        answers.cancel()
+
+
+def _failure(error: Exception) -> ApiError:
+    """What a client is told of an error that is not its own."""
+    if isinstance(error, ApiError):
+        return error
+    return ApiError(
+        500,
+        f"The answer failed: {type(error).__name__}. The server's log says more.",
+        kind="server_error",
+    )
+
+
+def _is_field(key: int | str) -> bool:
+    """Whether a step of an error's place is one of the request, and not of its type."""
+    return isinstance(key, int) or (key.isidentifier() and key != "str")
+
+
+def _reply(error: ApiError) -> JSONResponse:
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error.body(), error.status, headers)
+
+
+def _refuse_size(message: str, status: int) -> JSONResponse:
+    return _reply(ApiError(status, message, code="request_too_large" if status == 413 else None))
+
+
+def _shape_errors(app: FastAPI) -> None:
+    """Every error in OpenAI's shape."""
+
+    @app.exception_handler(ApiError)
+    async def refused(_: Request, error: ApiError) -> JSONResponse:
+        return _reply(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Of a part that is neither text nor RNA: what is said of the part, not of the message.
+        deepest = max(error.errors(), key=lambda one: len(one["loc"]))
+        place = ".".join(str(key) for key in deepest["loc"][1:] if _is_field(key))
+        where = f"{place}: " if place else ""
+        return _reply(ApiError(400, f"{where}{deepest['msg']}.", param=place or None))
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> JSONResponse:
+        told = f"{request.method} {request.url.path}: {error.detail}."
+        reply = _reply(ApiError(error.status_code, told))
+        reply.headers.update(error.headers or {})
+        return reply
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return _reply(_failure(error))
+
+
+__all__ = ["Service", "make_app"]

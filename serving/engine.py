@@ -1,0 +1,108 @@
+"""What writes answers: the interface of the engines, and what goes in and out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from transformers import BatchFeature
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation, ready for the model.
+
+    Attributes:
+        inputs: of the processor, for one prompt: tokens (1, length) and RNAs.
+        length: tokens, the RNAs' vectors included.
+        room: tokens that the context has left for an answer.
+    """
+
+    inputs: BatchFeature
+    length: int
+    room: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is chosen.
+
+    Attributes:
+        max_tokens: of the answer.
+        temperature: 0 takes the likeliest token.
+        top_p: of the likeliest tokens so many are kept that their shares reach this, from 0 to 1.
+        seed: of the draws; None: another one each time.
+    """
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A piece of an answer.
+
+    Attributes:
+        ids: new tokens, without the one that ends the answer.
+        finish: in the last piece "stop", where the model ended the answer, or "length"; else None.
+    """
+
+    ids: tuple[int, ...]
+    finish: str | None = None
+
+
+class EngineOverloadedError(RuntimeError):
+    """No more requests can wait."""
+
+
+class EngineClosedError(RuntimeError):
+    """The engine does not run (any more)."""
+
+
+class TokenStream(Protocol):
+    """An answer while it is written: `async for` gives its `Tokens`, the last with a `finish`."""
+
+    def __aiter__(self) -> TokenStream: ...
+
+    async def __anext__(self) -> Tokens:
+        """The next piece, as soon as it is there; raises what went wrong with this answer."""
+
+    def cancel(self) -> None:
+        """End the answer at its next token, if it has not ended."""
+
+
+class Engine(Protocol):
+    """Answers many prompts at once."""
+
+    @property
+    def running(self) -> int:
+        """Answers that are being written."""
+
+    @property
+    def waiting(self) -> int:
+        """Answers that are not begun."""
+
+    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[TokenStream]:
+        """Begin an answer for each of `samplings`. Whoever goes away has to `cancel` them.
+
+        Raises:
+            EngineOverloadedError: too many wait; none is begun.
+            EngineClosedError: the engine was closed.
+        """
+
+    async def close(self) -> None:
+        """End all answers, and the engine."""
+
+
+__all__ = [
+    "Engine",
+    "EngineClosedError",
+    "EngineOverloadedError",
+    "Prompt",
+    "Sampling",
+    "TokenStream",
+    "Tokens",
+]

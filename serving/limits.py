@@ -1,0 +1,33 @@
+"""What one request to the server may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the server; the model's own (longest RNA, context) hold beside them.
+
+    Attributes:
+        max_body_bytes: of a request.
+        max_rnas: RNAs in one conversation.
+        max_choices: answers to one request (`n`).
+        max_tokens: the longest answer, and that of a request that does not say.
+        max_batch: answers that are written at once.
+        max_waiting: answers that wait; further requests are refused with 429.
+        retry_after: seconds after which a refused client is told to try again.
+        shutdown_seconds: how long running answers may take once the server is told to stop.
+    """
+
+    max_body_bytes: int = 5_000_000
+    max_rnas: int = 16
+    max_choices: int = 8
+    max_tokens: int = 1024
+    max_batch: int = 32
+    max_waiting: int = 128
+    retry_after: int = 5
+    shutdown_seconds: int = 60
+
+
+__all__ = ["Limits"]

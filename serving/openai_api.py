@@ -1,0 +1,200 @@
+"""Requests and replies in the shapes of OpenAI's chat completions, with RNAs as parts of messages.
+
+https://platform.openai.com/docs/api-reference/chat; the part `{"type": "rna", "rna": "ACGU"}` is
+this project's own.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Says who asks and how it is billed or kept; the answer does not depend on it.
+_IGNORED = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+    }
+)
+_OFF: tuple[Any, ...] = (None, False, 0, [], {})
+
+
+class ApiError(Exception):
+    """A request that is refused.
+
+    Args:
+        status: of HTTP.
+        message: what was given, what was expected and how to mend it.
+        kind: one of OpenAI's error types.
+        param: the field at fault.
+        code: for programs.
+        retry_after: seconds until it makes sense to try again.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.kind = status, message, kind
+        self.param, self.code, self.retry_after = param, code, retry_after
+
+    def body(self) -> dict[str, Any]:
+        """The reply in OpenAI's shape."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class RnaPart(BaseModel):
+    """An RNA: a sequence as text, or one FASTA record."""
+
+    type: Literal["rna"]
+    rna: str
+
+
+Part = Annotated[TextPart | RnaPart, Field(discriminator="type")]
+
+
+class Message(BaseModel):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part]
+
+    def for_processor(self) -> dict[str, Any]:
+        """As the processor's chat template takes it."""
+        parts = self.content
+        content = parts if isinstance(parts, str) else [part.model_dump() for part in parts]
+        # OpenAI's newer name of the same role, which chat templates do not know.
+        role = "system" if self.role == "developer" else self.role
+        return {"role": role, "content": content}
+
+    def rnas(self) -> list[str]:
+        parts = [] if isinstance(self.content, str) else self.content
+        return [part.rna for part in parts if isinstance(part, RnaPart)]
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """A request; what would change the answer and is not supported is refused."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    messages: list[Message] = Field(min_length=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    n: int = Field(default=1, ge=1)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+    @model_validator(mode="after")
+    def _check_extras(self) -> ChatRequest:
+        for name, value in (self.model_extra or {}).items():
+            neutral = any(value == off and type(value) is type(off) for off in _OFF)
+            if name not in _IGNORED and not neutral and value != 0.0:
+                raise ValueError(f"{name} is not supported here; leave it out")
+        return self
+
+    @property
+    def stop_strings(self) -> list[str]:
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [string for string in stop if string]
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The newer name counts where both are given."""
+        return self.max_completion_tokens or self.max_tokens
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+    @classmethod
+    def of(cls, prompt: int, completion: int) -> Usage:
+        return cls(
+            prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+        )
+
+
+class Completion:
+    """The replies to one request: whole, or in chunks.
+
+    Args:
+        model: the name that was asked for.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._common = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def whole(self, texts: list[str], finishes: list[str], usage: Usage) -> dict[str, Any]:
+        choices = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": text},
+                "logprobs": None,
+                "finish_reason": finish,
+            }
+            for index, (text, finish) in enumerate(zip(texts, finishes, strict=True))
+        ]
+        usage_body = usage.model_dump()
+        return self._common | {
+            "object": "chat.completion",
+            "choices": choices,
+            "usage": usage_body,
+        }
+
+    def chunk(self, index: int, delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._common | {"object": "chat.completion.chunk", "choices": [choice]}
+
+    def usage_chunk(self, usage: Usage) -> dict[str, Any]:
+        body = {"object": "chat.completion.chunk", "choices": [], "usage": usage.model_dump()}
+        return self._common | body
+
+
+def model_entry(name: str) -> dict[str, Any]:
+    """A model, as `/v1/models` lists it."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "rna-gpt"}
+
+
+__all__ = [
+    "ApiError",
+    "ChatRequest",
+    "Completion",
+    "Message",
+    "RnaPart",
+    "TextPart",
+    "Usage",
+    "model_entry",
+]

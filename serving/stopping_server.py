@@ -1,0 +1,38 @@
+"""An ASGI server that, once told to stop, finishes what runs and refuses what comes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import uvicorn
+
+from rnagpt.serving.app import Service
+
+
+class StoppingServer(uvicorn.Server):
+    """Uvicorn's server; requests that come on open connections while it stops are refused too.
+
+    Args:
+        config: of uvicorn, with the time that running answers may take.
+        service: is told.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On SIGTERM and SIGINT."""
+        print(
+            f"{signal.Signals(sig).name}: finishing what runs, for at most "
+            f"{self.service.limits.shutdown_seconds} s.",
+            file=sys.stderr,
+            flush=True,
+        )
+        self.service.stopping = True
+        super().handle_exit(sig, frame)
+
+
+__all__ = ["StoppingServer"]
