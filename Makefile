@@ -56,3 +56,4 @@ lint: $(READY_DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@cd space && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml --explicit-package-bases *.py
