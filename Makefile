@@ -1,8 +1,8 @@
-# make demo | test | test-slow | lint. Each sets up what it needs of .venv on first use.
+# make demo | space | serve | test | test-slow | lint. Each sets up what it needs of .venv on first use.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint
+.PHONY: help demo space serve test test-slow lint
 
 # The first interpreter that really starts: a version manager's stub may exist and not run.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -14,6 +14,8 @@ READY_DEV := .venv/.ready-dev
 
 help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"
+	@echo "make space      install, open the page for the browser"
+	@echo "make serve      install, start the OpenAI-compatible server"
 	@echo "make test       the tests (minutes)"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lint       ruff and mypy"
@@ -45,6 +47,14 @@ $(READY_DEV): $(READY)
 demo: $(READY)
 	@$(BIN)/rnagpt mini
 	@$(BIN)/python examples/demo.py
+
+space: $(READY)
+	@$(PIP) -c constraints.txt -e '.[space]'
+	@$(BIN)/python space/app.py
+
+serve: $(READY)
+	@$(PIP) -c constraints.txt -e '.[serve]'
+	@$(BIN)/rnagpt serve
 
 test: $(READY_DEV)
 	@$(BIN)/python -m pytest -m "not slow"

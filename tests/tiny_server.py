@@ -29,12 +29,13 @@ def serve_tiny(
     parts: tuple[RnaGptForCausalLM, RnaGptProcessor],
     limits: Limits | None = None,
     api_key: str | None = None,
+    name: str = NAME,
 ) -> Iterator[tuple[str, Service]]:
     """Serve; yields the address and the service."""
     model, processor = parts
     limits = limits or Limits(max_tokens=40)
     engine = TransformersEngine(model, processor, limits.max_batch, limits.max_waiting)
-    service = Service(engine, processor, NAME, CONTEXT, limits, api_key)
+    service = Service(engine, processor, name, CONTEXT, limits, api_key)
     with serve(make_app(service)) as address:
         yield address, service
 
