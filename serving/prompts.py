@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,10 +33,13 @@ class Prompts:
     """
 
     def __init__(self, processor: RnaGptProcessor, context: int, limits: Limits) -> None:
-        self.processor, self.context, self.limits = processor, context, limits
+        # A tokenizer that is asked to pad changes itself: it may serve one thread at a time, and
+        # none that decodes beside it.
+        self.processor, self._one_at_a_time = copy.deepcopy(processor), threading.Lock()
+        self.context, self.limits = context, limits
 
     def prepare(self, request: ChatRequest) -> tuple[Prompt, list[Sampling]]:
-        """The prompt of a request, and how each of its answers is to be chosen.
+        """The prompt of a request, and how each of its answers is to be chosen; from any thread.
 
         Raises:
             ApiError: what is asked for cannot be done; says why.
@@ -47,7 +52,7 @@ class Prompts:
                 "request.",
                 param="n",
             )
-        with _as_api_errors():
+        with _as_api_errors(), self._one_at_a_time:
             inputs: Any = self.processor.apply_chat_template(
                 self._cleaned(request),
                 add_generation_prompt=True,

@@ -111,6 +111,7 @@ class TransformersEngine:
         with self._changed:
             if self._closed:
                 raise EngineClosedError("The engine was closed.")
+            self._waiting = deque(one for one in self._waiting if not one.cancelled)
             unfinished = self.running + self.waiting + len(answers)
             if unfinished > self.max_batch + self.max_waiting:
                 raise EngineOverloadedError(f"{len(self._waiting)} answers wait already.")
