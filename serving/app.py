@@ -206,13 +206,21 @@ def _event(body: dict[str, Any]) -> str:
 
 
 async def _unless_gone(request: Request, answers: Answers) -> tuple[list[str], list[str]]:
-    """All answers; where the client goes away before, they are ended."""
+    """All answers; where the client goes away before, they are ended.
+
+    Raises:
+        ApiError: an answer failed. Other errors would cost the client its connection.
+    """
     task = asyncio.create_task(answers.whole())
     try:
         while not (await asyncio.wait({task}, timeout=0.5))[0]:
             if await request.is_disconnected():
                 raise ApiError(499, "The client went away.", kind="server_error")
         return task.result()
+    except ApiError:
+        raise
+    except Exception as error:
+        raise _failure(error) from error
     finally:
         task.cancel()
         answers.cancel()
