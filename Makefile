@@ -57,10 +57,10 @@ serve: $(READY)
 	@$(BIN)/rnagpt serve
 
 test: $(READY_DEV)
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not vllm"
 
 test-slow: $(READY_DEV)
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m "slow and not vllm"
 
 lint: $(READY_DEV)
 	@$(BIN)/ruff check .
