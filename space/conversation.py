@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Sequence
@@ -114,15 +115,21 @@ def as_json(conversation: Conversation, model: str) -> str:
 
 
 def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """Turns as messages for people to read, as `gr.Chatbot` takes them."""
+    """Turns as messages for people to read, as `gr.Chatbot` takes them.
+
+    Without Markdown it still takes what it is given for HTML, and leaves out what it holds unsafe.
+    """
     messages = []
     for turn in turns:
         remarks = f"\n\n({turn.remarks})" if turn.remarks else ""
-        messages += [
-            {"role": "user", "content": turn.question},
-            {"role": "assistant", "content": turn.answer.strip() + remarks},
-        ]
+        for role, text in (("user", turn.question), ("assistant", turn.answer.strip() + remarks)):
+            messages.append({"role": role, "content": html.escape(text, quote=False)})
     return messages
+
+
+def as_typed(shown: str) -> str:
+    """A text of `as_chat` as its writer typed it."""
+    return html.unescape(shown)
 
 
 def _plain(text: str) -> str:
@@ -130,4 +137,4 @@ def _plain(text: str) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
-__all__ = ["Conversation", "ShownRna", "Turn", "as_chat", "as_json", "as_markdown"]
+__all__ = ["Conversation", "ShownRna", "Turn", "as_chat", "as_json", "as_markdown", "as_typed"]

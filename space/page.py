@@ -12,7 +12,15 @@ from typing import Any
 import answering
 import gradio as gr
 import rna_cards
-from conversation import Conversation, ShownRna, Turn, as_chat, as_json, as_markdown
+from conversation import (
+    Conversation,
+    ShownRna,
+    Turn,
+    as_chat,
+    as_json,
+    as_markdown,
+    as_typed,
+)
 from model_loading import MODEL
 from rna_input import records_of_file, records_of_text
 from space_limits import Limits
@@ -168,7 +176,7 @@ class Page:
             render_markdown=False,
             sanitize_html=True,
             editable="user",
-            buttons=["copy"],
+            latex_delimiters=[],
             placeholder="Add an RNA, then ask about it.",
             elem_id="chat",
         )
@@ -234,11 +242,12 @@ class Page:
             *(self.as_markdown, self.as_json),
         ]
         asking = {"outputs": outputs, **self._with_model()}
-        self._on(self.question.submit, self._ask, [self.question], **asking)
-        for button in self.suggestions:
-            self._on(button.click, self._ask, [button], **asking)
-        self._on(self.retry.click, self._retry, [], **asking)
-        self._on(self.chat.edit, self._edit, [], **asking)
+        answered = [
+            self._on(self.question.submit, self._ask, [self.question], **asking),
+            *(self._on(button.click, self._ask, [button], **asking) for button in self.suggestions),
+            self._on(self.retry.click, self._retry, [], **asking),
+            self._on(self.chat.edit, self._edit, [], **asking),
+        ]
         findings = [self.findings, self.question_notice]
         self._on(self.explain.click, self._explain, [], findings, **self._with_model())
         compared = [self.question]
@@ -247,7 +256,8 @@ class Page:
         rnas = [*self._rna_parts(), self.sequence, self.choosing, self.compare]
         everything = [self.conversation, *rnas, *(part for part in outputs if part not in rnas)]
         for event in (self.clear.click, self.chat.clear):
-            self._on(event, self._clear, [], everything, queue=False)
+            # What is on its way of an old answer must not come after.
+            self._on(event, self._clear, [], everything, queue=False, cancels=answered)
         for button, text, script in (
             (self.copy, self.as_markdown, _COPY_JS),
             (self.markdown, self.as_markdown, _DOWNLOAD_JS % ("text/markdown", "md")),
@@ -379,7 +389,7 @@ class Page:
         # Messages alternate: question, answer.
         num_turns = (index if isinstance(index, int) else index[0]) // 2
         if num_turns < len(conversation.turns) and isinstance(question, str):
-            yield from self._answered(conversation, question, num_turns)
+            yield from self._answered(conversation, as_typed(question), num_turns)
 
     def _answered(
         self, conversation: Conversation, question: str, num_turns: int, *, sampled: bool = False
