@@ -10,7 +10,14 @@ import time
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 # Says who asks and how it is billed or kept; the answer does not depend on it.
 _IGNORED = frozenset(
@@ -95,6 +102,15 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+def _listed(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
+
+
+_STOP_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]}
+)
+
+
 class ChatRequest(BaseModel):
     """A request; what would change the answer and is not supported is refused."""
 
@@ -108,9 +124,17 @@ class ChatRequest(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     n: int = Field(default=1, ge=1)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: Annotated[list[str], BeforeValidator(_listed), _STOP_SCHEMA] = Field([], max_length=4)
     stream: bool = False
     stream_options: StreamOptions | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:
+        """OpenAI lets every option be null, which says as much as leaving it out."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
 
     @model_validator(mode="after")
     def _check_extras(self) -> ChatRequest:
@@ -122,8 +146,7 @@ class ChatRequest(BaseModel):
 
     @property
     def stop_strings(self) -> list[str]:
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return [string for string in stop if string]
+        return [string for string in self.stop if string]
 
     @property
     def most_tokens(self) -> int | None:

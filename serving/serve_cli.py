@@ -127,7 +127,7 @@ def make_service(arguments: argparse.Namespace, limits: Limits) -> Service:
             raise ValueError("--engine-option is for --engine vllm; leave it out.")
         model = load_model(folder, **({"dtype": arguments.dtype} if arguments.dtype else {}))
         engine: Any = TransformersEngine(model, processor, limits.max_batch, limits.max_waiting)
-        config = model.config
+        context = model.config.text_config.max_position_embeddings
     else:
         from rnagpt.serving.vllm_engine import VllmEngine
 
@@ -138,12 +138,12 @@ def make_service(arguments: argparse.Namespace, limits: Limits) -> Service:
             dtype=arguments.dtype,
             options=dict(map(_option, arguments.engine_option)),
         )
-        config = engine.config
+        context = engine.context
     return Service(
         engine,
         processor,
         arguments.served_name or (Path(folder).name if arguments.model else MINI),
-        config.text_config.max_position_embeddings,
+        context,
         limits,
         arguments.api_key or os.environ.get(KEY_VARIABLE) or None,
     )

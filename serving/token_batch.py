@@ -15,6 +15,9 @@ from transformers.cache_utils import DynamicLayer
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.serving.engine import Prompt, Sampling
 
+# Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
+_LEAST_TEMPERATURE = 1e-5
+
 
 class TokenSampler:
     """Chooses the tokens of one answer.
@@ -33,13 +36,15 @@ class TokenSampler:
 
     def choose(self, logits: torch.Tensor) -> int:
         """A token, by logits (vocabulary,)."""
-        if self.sampling.temperature == 0:
+        if self.sampling.temperature < _LEAST_TEMPERATURE:
             return int(logits.argmax())
         shares = (logits.float().cpu() / self.sampling.temperature).softmax(-1)
         if self.sampling.top_p < 1:
             ordered, order = shares.sort(descending=True)
-            # The token with which the sum reaches top_p is kept, so at least one is.
+            # The token with which the sum reaches top_p is kept. The first is also where top_p is
+            # less than float32 can tell from 0.
             surplus = ordered.cumsum(0) - ordered >= self.sampling.top_p
+            surplus[0] = False
             shares = shares.index_fill(0, order[surplus], 0.0)
         return int(torch.multinomial(shares, 1, generator=self._generator))
 

@@ -30,17 +30,22 @@ from rnagpt.serving.engine import (
 
 
 class VllmEngine:
-    """Writes answers with vLLM; to be made and used in one event loop.
+    """Writes answers with vLLM, which runs in processes of its own; to be used in one event loop.
 
     Args:
         name_or_path: folder or Hub id of an RNA-GPT.
         max_batch: answers that are written at once.
         max_waiting: answers that may wait.
-        dtype: of the language model; None: as it is stored.
+        dtype: of the language model; None: as vLLM chooses.
         options: more of vLLM's AsyncEngineArgs, such as `tensor_parallel_size`.
 
+    Attributes:
+        config: the model's.
+        context: tokens that vLLM reads, the answer included (its option `max_model_len`).
+        llm: vLLM's AsyncLLM.
+
     Raises:
-        ValueError: vLLM is not installed, or does not know an option.
+        OSError, ValueError: as of `load_model`; vLLM is not installed, or does not know an option.
     """
 
     def __init__(
@@ -51,32 +56,18 @@ class VllmEngine:
         dtype: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        arguments_class = _import_vllm().AsyncEngineArgs
+        vllm = _import_vllm()
         self.max_batch, self.max_waiting = max_batch, max_waiting
-        self._folder = tempfile.TemporaryDirectory(prefix="rna-gpt-vllm-")
-        kwargs = {} if dtype is None else {"dtype": dtype}
-        model = load_model(name_or_path, **kwargs)
-        processor = load_processor(name_or_path)
-        write_language_model(model, Path(self._folder.name))
+        # Not on the accelerator, whose memory vLLM shares out as it needs it.
+        model = load_model(name_or_path, dtype=dtype or "auto", device_map="cpu")
         self.config: RnaGptConfig = model.config
-        self._ends = end_tokens(model, processor)
-        # vLLM has the language model's layers; words and RNAs are embedded here.
-        model.model.language_model.layers = torch.nn.ModuleList()
-        self._model = model.eval()
-        settings = {
-            "model": self._folder.name,
-            "enable_prompt_embeds": True,
-            "skip_tokenizer_init": True,
-            "max_num_seqs": max_batch,
-            **kwargs,
-            **(options or {}),
-        }
-        try:
-            self._arguments = arguments_class(**settings)
-        except TypeError as error:
-            raise ValueError(f"vLLM does not know an --engine-option: {error}") from error
-        self._llm: Any = None
+        self._ends = end_tokens(model, load_processor(name_or_path))
+        settings = {"max_num_seqs": max_batch, "dtype": dtype or "auto", **(options or {})}
+        self.llm: Any = _start_vllm(vllm, model, settings)
+        self.context: int = self.llm.model_config.max_model_len
+        self._model = _without_layers(model)
         self._streams: set[_Stream] = set()
+        self._aborts: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -88,8 +79,8 @@ class VllmEngine:
         return len(self._streams) - self.running
 
     def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[TokenStream]:
-        if self._closed:
-            raise EngineClosedError("The engine was closed.")
+        if self._closed or self.llm.errored:
+            raise EngineClosedError("The engine was closed, or has failed.")
         if len(self._streams) + len(samplings) > self.max_batch + self.max_waiting:
             raise EngineOverloadedError(f"{self.waiting} answers wait already.")
         embeds = asyncio.create_task(asyncio.to_thread(self._embed, prompt))
@@ -101,34 +92,34 @@ class VllmEngine:
         self._closed = True
         for stream in tuple(self._streams):
             stream.cancel()
-        if self._llm is not None:
-            self._llm.shutdown()
-        self._folder.cleanup()
+        self.llm.shutdown()
 
-    def ended(self, stream: _Stream) -> None:
-        """An answer is at its end."""
+    def ended(self, stream: _Stream) -> bool:
+        """Note that an answer is at its end; whether this is new."""
+        known = stream in self._streams
         self._streams.discard(stream)
+        return known
 
     def abort(self, request_id: str) -> None:
         """End an answer."""
-        if self._llm is not None:
-            asyncio.get_running_loop().create_task(self._llm.abort(request_id))
+        task = asyncio.get_running_loop().create_task(self.llm.abort(request_id))
+        # A loop holds tasks weakly.
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
 
     async def generate(
         self, request_id: str, embeds: torch.Tensor, sampling: Sampling
     ) -> AsyncIterator[Tokens]:
         """The pieces of an answer to an embedded prompt (length, text hidden)."""
-        if self._llm is None:
-            # Here and not before: it has to be made in the loop that it is used in.
-            self._llm = _import_vllm().AsyncLLMEngine.from_engine_args(self._arguments)
         prompt = {"prompt_embeds": embeds}
-        async for output in self._llm.generate(prompt, self._parameters(sampling), request_id):
+        async for output in self.llm.generate(prompt, self._parameters(sampling), request_id):
             (answer,) = output.outputs
             ids = tuple(answer.token_ids)
             if ids and ids[-1] in self._ends:
                 ids = ids[:-1]
-            finish = answer.finish_reason
-            yield Tokens(ids, "stop" if finish == "abort" else finish)
+            if answer.finish_reason not in (None, "stop", "length", "abort"):
+                raise RuntimeError(f"vLLM ended the answer: {answer.finish_reason}.")
+            yield Tokens(ids, "stop" if answer.finish_reason == "abort" else answer.finish_reason)
 
     @torch.no_grad()
     def _embed(self, prompt: Prompt) -> torch.Tensor:
@@ -171,9 +162,9 @@ class _Stream:
         return await self._pieces.__anext__()
 
     def cancel(self) -> None:
-        self._cancelled = True
-        self._engine.abort(self._id)
-        self._engine.ended(self)
+        if self._engine.ended(self):
+            self._cancelled = True
+            self._engine.abort(self._id)
 
     async def _generate(self) -> AsyncIterator[Tokens]:
         try:
@@ -186,14 +177,40 @@ class _Stream:
             self._engine.ended(self)
 
 
+def _start_vllm(vllm: Any, model: RnaGptForCausalLM, settings: dict[str, Any]) -> Any:
+    """Write the language model to a folder that vLLM reads, and start vLLM."""
+    with tempfile.TemporaryDirectory(prefix="rna-gpt-vllm-") as folder:
+        write_language_model(model, Path(folder))
+        try:
+            arguments = vllm.AsyncEngineArgs(
+                model=folder, enable_prompt_embeds=True, skip_tokenizer_init=True, **settings
+            )
+        except TypeError as error:
+            raise ValueError(f"vLLM does not know an --engine-option: {error}") from error
+        # Its processes have read the folder when this returns.
+        return vllm.AsyncLLMEngine.from_engine_args(arguments)
+
+
 def write_language_model(model: RnaGptForCausalLM, folder: Path) -> Path:
-    """Write the language model of an RNA-GPT as a model of its own."""
-    language_model = AutoModelForCausalLM.from_config(model.config.text_config, dtype=model.dtype)
-    language_model.base_model.load_state_dict(model.model.language_model.state_dict())
-    language_model.lm_head.load_state_dict(model.lm_head.state_dict())
-    language_model.generation_config = model.generation_config
-    language_model.save_pretrained(folder)
+    """Write the language model of an RNA-GPT as a model of its own, without a tokenizer."""
+    with torch.device("meta"):
+        alone = AutoModelForCausalLM.from_config(model.config.text_config, dtype=model.dtype)
+    layers = model.model.language_model.state_dict()
+    weights = {f"{alone.base_model_prefix}.{name}": layers[name] for name in layers}
+    # The very tensors of the model, which may fill most of the memory.
+    alone.load_state_dict({**weights, "lm_head.weight": model.lm_head.weight}, assign=True)
+    alone.generation_config = model.generation_config
+    alone.save_pretrained(folder)
     return folder
+
+
+def _without_layers(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
+    """What is left to do here, to embed words and RNAs, on the accelerator if there is one."""
+    model.model.language_model.layers = torch.nn.ModuleList()
+    model.lm_head = torch.nn.Linear(0, 0)
+    if torch.accelerator.is_available():
+        model.to(torch.accelerator.current_accelerator())
+    return model.eval()
 
 
 def _import_vllm() -> Any:
