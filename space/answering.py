@@ -71,10 +71,22 @@ def explain(messages: Sequence[dict[str, Any]]) -> list[NucleotideScores]:
 
 
 @on_gpu
-def answer_each(rnas: Sequence[CleanedRna], question: str, max_new_tokens: int) -> Iterator[Answer]:
-    """Ask the same question about each RNA, alone; arguments and errors as `answer_questions`."""
+def answer_each(
+    rnas: Sequence[CleanedRna], question: str, max_new_tokens: int, seconds: float
+) -> Iterator[Answer]:
+    """Ask the same question about each RNA, alone; errors as `answer_questions`.
+
+    Args:
+        max_new_tokens: the longest answer.
+        seconds: after so long the answers of a batch are ended where they are.
+    """
     yield from answer_questions(
-        *MODEL.loaded, rnas, [question], batch_size=4, max_new_tokens=max_new_tokens
+        *MODEL.loaded,
+        rnas,
+        [question],
+        batch_size=4,
+        max_new_tokens=max_new_tokens,
+        max_time=seconds,
     )
 
 

@@ -15,6 +15,8 @@ from rnagpt.processing_rnagpt import CleanedRna
 
 # What Markdown or HTML could read as markup in a name or an answer.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&])")
+# What could begin a list or a rule.
+_BEGINNING = re.compile(r"^(\d*)([-+=.)])")
 
 
 @dataclass
@@ -134,7 +136,8 @@ def as_typed(shown: str) -> str:
 
 def _plain(text: str) -> str:
     """A text in one paragraph whose markup is escaped."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return _BEGINNING.sub(r"\1\\\2", escaped)
 
 
 __all__ = ["Conversation", "ShownRna", "Turn", "as_chat", "as_json", "as_markdown", "as_typed"]

@@ -26,6 +26,7 @@ from rna_input import records_of_file, records_of_text
 from space_limits import Limits
 from structure_drawing import FOLDING, draw_structure
 
+from rnagpt.chat_rnagpt import Answer
 from rnagpt.fasta import FastaRecord, read_fasta
 from rnagpt.processing_rnagpt import CleanedRna, RnaSequenceError, clean_rna
 from rnagpt.rna_drawing import LONGEST_FOLDED, draw_scores
@@ -50,6 +51,8 @@ _STATES = {
     "failed": "{name} could not be loaded, so nothing can be answered. The server's log says why.",
 }
 _FAULT = "Something went wrong on our side, not with what you gave. Please try again."
+_PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
+_NOT_DRAWN = "<p>The structure could not be drawn. You can ask about the RNA all the same.</p>"
 _SECONDS_AFTER_CLOSING = 3600
 # A click on a card's button becomes an event that says which RNA is meant.
 _REMOVE_JS = """
@@ -88,7 +91,22 @@ _DOWNLOAD_JS = """
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 """
-_COPY_JS = "(text) => { navigator.clipboard.writeText(text); }"
+# Browsers have a clipboard for pages that come over HTTPS or from this machine alone.
+_COPY_JS = """
+async (text) => {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+  } else {
+    const field = document.body.appendChild(document.createElement('textarea'));
+    field.value = text;
+    field.select();
+    document.execCommand('copy');
+    field.remove();
+  }
+  return 'Copied';
+}
+"""
+_COPY_AGAIN_JS = "() => new Promise((resolve) => setTimeout(() => resolve('Copy'), 2000))"
 
 Updates = dict[Any, Any]
 
@@ -130,8 +148,7 @@ class Page:
             cleaned = self._cleaned(self._one_record(rna), "RNA 1")
             self._check_question(question)
             self._await_model()
-            answers = answering.answer_each([cleaned], question, self.limits.max_new_tokens)
-            return dataclasses.asdict(next(answers))
+            return dataclasses.asdict(next(self._answers_of([cleaned], question)))
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
             raise gr.Error(str(error), print_exception=False) from error
@@ -177,6 +194,8 @@ class Page:
             sanitize_html=True,
             editable="user",
             latex_delimiters=[],
+            # Those below copy the texts as they were written, and share them with nobody.
+            buttons=[],
             placeholder="Add an RNA, then ask about it.",
             elem_id="chat",
         )
@@ -185,7 +204,6 @@ class Page:
             label="Your question",
             placeholder="What is this RNA?",
             submit_btn="Ask",
-            max_length=self.limits.max_question_letters,
             lines=1,
             max_lines=4,
             elem_id="question",
@@ -232,34 +250,35 @@ class Page:
         for button, record in zip(self.example_buttons, self.examples, strict=True):
             example = self._adding([record])
             added.append(self._on(button.click, example, [], outputs))
-        for event in added:
-            self._on(event.then, self._fold, [], [self.cards])
+        self.folding = [self._on(event.then, self._fold, [], [self.cards]) for event in added]
 
     def _connect_chat(self) -> None:
         outputs = [
             *(self.chat, self.question, self.question_notice, self.cards, self.findings),
-            *(self.stop, self.retry, self.explain, self.copy, self.markdown, self.json),
-            *(self.as_markdown, self.as_json),
+            *(self.stop, self.retry, self.explain, self.compare),
+            *(self.copy, self.markdown, self.json, self.as_markdown, self.as_json),
         ]
-        asking = {"outputs": outputs, **self._with_model()}
+        asking = {"outputs": outputs, **self._with_model(), **self._waiting_seen()}
         answered = [
             self._on(self.question.submit, self._ask, [self.question], **asking),
             *(self._on(button.click, self._ask, [button], **asking) for button in self.suggestions),
             self._on(self.retry.click, self._retry, [], **asking),
             self._on(self.chat.edit, self._edit, [], **asking),
         ]
-        findings = [self.findings, self.question_notice]
-        self._on(self.explain.click, self._explain, [], findings, **self._with_model())
-        compared = [self.question]
-        self._on(self.compare.click, self._compare, compared, findings, **self._with_model())
+        answered += [
+            self._on(self.explain.click, self._explain, [], **asking),
+            self._on(self.compare.click, self._compare, [self.question], **asking),
+        ]
         self._on(self.stop.click, self._stop, [], [], queue=False)
         rnas = [*self._rna_parts(), self.sequence, self.choosing, self.compare]
         everything = [self.conversation, *rnas, *(part for part in outputs if part not in rnas)]
         for event in (self.clear.click, self.chat.clear):
-            # What is on its way of an old answer must not come after.
-            self._on(event, self._clear, [], everything, queue=False, cancels=answered)
+            # What is on its way of the old conversation must not come after.
+            ended = [*answered, *self.folding]
+            self._on(event, self._clear, [], everything, queue=False, cancels=ended)
+        copied = self.copy.click(None, [self.as_markdown], [self.copy], js=_COPY_JS)
+        copied.then(None, None, [self.copy], js=_COPY_AGAIN_JS)
         for button, text, script in (
-            (self.copy, self.as_markdown, _COPY_JS),
             (self.markdown, self.as_markdown, _DOWNLOAD_JS % ("text/markdown", "md")),
             (self.json, self.as_json, _DOWNLOAD_JS % ("application/json", "json")),
         ):
@@ -278,14 +297,17 @@ class Page:
             function,
             inputs=[self.conversation, *inputs],
             outputs=outputs,
-            show_progress="hidden",
             api_visibility="private",
-            **options,
+            **{"show_progress": "hidden", **options},
         )
 
     def _with_model(self) -> dict[str, Any]:
         """All that the model does shares one queue."""
         return {"concurrency_id": "model", "concurrency_limit": self.limits.answers_at_once}
+
+    def _waiting_seen(self) -> dict[str, Any]:
+        """A visitor sees how many are before him in the queue."""
+        return {"show_progress": "minimal", "show_progress_on": [self.chat]}
 
     def _rna_parts(self) -> list[Any]:
         return [self.cards, self.rna_notice]
@@ -332,7 +354,7 @@ class Page:
         if len(records) == 1:
             return self._add(conversation, records)
         conversation.records = records
-        choices = [(_label(record), index) for index, record in enumerate(records)]
+        choices = [(_label(record, index + 1), index) for index, record in enumerate(records)]
         return self._rnas(conversation) | {
             self.records: gr.update(choices=choices, value=[]),
             self.choosing: gr.update(visible=True),
@@ -367,7 +389,9 @@ class Page:
         for shown in list(conversation.rnas):
             sequence = shown.rna.sequence
             if shown.drawing is None and len(sequence) <= LONGEST_FOLDED:
-                shown.drawing = draw_structure(sequence)
+                shown.drawing = _drawn(sequence)
+                if conversation.closed:
+                    return
                 yield rna_cards.cards(conversation)
 
     # Questions
@@ -395,27 +419,54 @@ class Page:
         self, conversation: Conversation, question: str, num_turns: int, *, sampled: bool = False
     ) -> Iterator[Updates]:
         """Write the answer to a question that follows the first turns, the rest being dropped."""
-        if conversation.answering:
-            return
-        conversation.answering, conversation.stopping = True, False
-        error = ""
-        try:
+
+        def written() -> Iterator[Updates]:
             self._check_question(question)
             if not conversation.rnas:
                 raise ValueError("Give an RNA first: paste one, upload a file or take an example.")
+            # Once: what the visitor types meanwhile is the next question.
+            yield {self.question: "", self.findings: ""}
             for turn in self._written(conversation, question, num_turns, sampled):
+                yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
+
+        yield from self._at_work(conversation, written(), question)
+
+    def _at_work(
+        self,
+        conversation: Conversation,
+        work: Iterator[Updates],
+        question: str = "",
+        *,
+        stoppable: bool = True,
+    ) -> Iterator[Updates]:
+        """Let the model do one thing at a time for a conversation; then show how that stands.
+
+        Args:
+            work: its updates are shown until the conversation is closed.
+            question: goes back into its field where nothing came of it.
+            stoppable: whether the work heeds `conversation.stopping`.
+        """
+        if conversation.answering:
+            busy = "An answer is being written. Wait for its end, or stop it."
+            yield {self.question_notice: rna_cards.notice(busy, "hint")}
+            return
+        conversation.answering, conversation.stopping = True, False
+        turns, error = list(conversation.turns), ""
+        try:
+            yield {self.question_notice: "", **self._while_at_work(stoppable)}
+            for updates in work:
                 if not conversation.closed:
-                    turns = [*conversation.turns[:num_turns], turn]
-                    yield {self.chat: as_chat(turns), **self._while_answering()}
+                    yield updates
         except ValueError as refused:
             error = str(refused)
         except Exception:
-            _log.exception("An answer failed.")
+            _log.exception("The model's work for a conversation failed.")
             error = _FAULT
         finally:
             conversation.answering = False
         if not conversation.closed:
-            yield self._view(conversation, error) | ({self.question: question} if error else {})
+            lost = question and conversation.turns == turns
+            yield self._view(conversation, error) | ({self.question: question} if lost else {})
 
     def _written(
         self, conversation: Conversation, question: str, num_turns: int, sampled: bool
@@ -462,50 +513,52 @@ class Page:
             **self._view(fresh),
         }
 
-    def _explain(self, conversation: Conversation) -> Updates:
+    def _explain(self, conversation: Conversation) -> Iterator[Updates]:
         """Draw which nucleotides the last answer rests on."""
-        if conversation.answering or not conversation.turns:
-            return self._found("", "Ask about an RNA first.")
-        last = conversation.turns[-1]
-        try:
+
+        def drawn() -> Iterator[Updates]:
+            if not conversation.turns:
+                raise ValueError("Ask about an RNA first.")
+            last = conversation.turns[-1]
+            yield {self.findings: _PONDERING}
             scored = answering.explain(conversation.messages())
             names = [shown.rna.name for shown in conversation.rnas]
             with FOLDING:
-                drawn = draw_scores(scored, names, f"{last.question}\n{last.answer.strip()}")
-        except ValueError as error:
-            return self._found("", str(error))
-        return self._found(f'<div class="scrolled">{drawn}</div>')
+                svg = draw_scores(scored, names, f"{last.question}\n{last.answer.strip()}")
+            yield {self.findings: f'<div class="scrolled">{svg}</div>'}
+
+        yield from self._at_work(conversation, drawn(), stoppable=False)
 
     def _compare(self, conversation: Conversation, question: str) -> Iterator[Updates]:
         """Ask the same question about each RNA, and set the answers side by side."""
         question = question.strip() or QUESTIONS[0]
-        rnas: list[CleanedRna] = [shown.rna for shown in conversation.rnas]
-        yield self._found(rna_cards.comparison(question, rnas, []))
-        try:
+
+        def compared() -> Iterator[Updates]:
             self._check_question(question)
+            rnas = [shown.rna for shown in conversation.rnas]
+            answers: list[Answer] = []
+            yield {self.findings: rna_cards.comparison(question, rnas, answers)}
             self._await_model()
-            answers = []
-            for answer in answering.answer_each(rnas, question, self.limits.max_new_tokens):
+            for answer in self._answers_of(rnas, question):
                 answers.append(answer)
-                yield self._found(rna_cards.comparison(question, rnas, answers))
-        except ValueError as error:
-            yield self._found("", str(error))
+                yield {self.findings: rna_cards.comparison(question, rnas, answers)}
+                if conversation.stopping:
+                    return
+
+        yield from self._at_work(conversation, compared())
+
+    def _answers_of(self, rnas: list[CleanedRna], question: str) -> Iterator[Answer]:
+        limits = self.limits
+        return answering.answer_each(
+            rnas, question, limits.max_new_tokens, limits.seconds_per_answer
+        )
 
     # What is shown
 
-    def _found(self, html: str, error: str = "") -> Updates:
-        return {self.findings: html, self.question_notice: rna_cards.notice(error)}
-
-    def _while_answering(self) -> Updates:
+    def _while_at_work(self, stoppable: bool) -> Updates:
         off = gr.update(interactive=False)
-        return {
-            self.question: "",
-            self.question_notice: "",
-            self.findings: "",
-            self.stop: gr.update(interactive=True),
-            self.retry: off,
-            self.explain: off,
-        }
+        others = (self.retry, self.explain, self.compare)
+        return {self.stop: gr.update(interactive=stoppable), **dict.fromkeys(others, off)}
 
     def _view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""
@@ -516,6 +569,7 @@ class Page:
             self.cards: rna_cards.cards(conversation),
             self.question_notice: rna_cards.notice(error),
             self.stop: gr.update(interactive=False),
+            self.compare: gr.update(interactive=len(conversation.rnas) > 1),
             self.as_markdown: as_markdown(conversation, MODEL.name),
             self.as_json: as_json(conversation, MODEL.name),
             **dict.fromkeys(buttons, switch),
@@ -564,9 +618,18 @@ class Page:
             raise ValueError(_STATES[MODEL.state].format(name=MODEL.name))
 
 
-def _label(record: FastaRecord) -> str:
+def _label(record: FastaRecord, number: int) -> str:
+    """What stands for a record among others, whose names may be the same."""
     about = f" {record.description[:60]}" if record.description else ""
-    return f"{record.name[:60]} ({len(record.sequence):,} nt){about}"
+    return f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}"
+
+
+def _drawn(sequence: str) -> str:
+    try:
+        return draw_structure(sequence)
+    except Exception:
+        _log.exception("A structure could not be drawn.")
+        return _NOT_DRAWN
 
 
 __all__ = ["FOLDER", "QUESTIONS", "Page"]

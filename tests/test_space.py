@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import httpx
@@ -21,6 +22,7 @@ from tiny_space import (
     load_tiny_model,
     model_loading,
     open_page,
+    page,
     rna_cards,
     rna_input,
     space_limits,
@@ -47,7 +49,16 @@ def loaded(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(loaded):
+def temporary(tmp_path_factory):
+    """Where Gradio keeps files, if it keeps any."""
+    folder = tmp_path_factory.mktemp("gradio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def address(loaded, temporary):
     with open_page(LIMITS) as address:
         yield address
 
@@ -87,6 +98,11 @@ def test_a_bare_sequence_keeps_its_lines_so_that_errors_can_name_them():
 def test_pasted_records_are_told_apart():
     records = rna_input.records_of_text(">a first\nGG\nCC\n>b\nAAUU\n", LIMITS)
     assert [(record.name, record.sequence) for record in records] == [("a", "GGCC"), ("b", "AAUU")]
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_header():
+    records = rna_input.records_of_text("\ufeff>a\nGG\n>b\nCC\n", LIMITS)
+    assert [record.name for record in records] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -262,6 +278,14 @@ def test_a_conversation_as_markdown_renders_no_markup_of_others():
         assert words in rendered
 
 
+@pytest.mark.parametrize("text", ["- a", "+ a", "1. a", "12) a", "---", "***", "===", "    a"])
+def test_no_answer_begins_a_list_a_rule_or_code_in_markdown(text):
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    talk.turns = [conversation.Turn("What?", text, 1)]
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
+    assert f"<p>{text.strip()}</p>" in rendered
+
+
 def test_a_conversation_as_json_holds_all_of_it():
     talk = conversation_of(clean_rna("ACGT", name="mine"))
     talk.turns = [conversation.Turn("What?", "A tRNA.", 1, 0.5)]
@@ -305,6 +329,22 @@ def test_confidence_comes_with_a_complete_greedy_answer(loaded, monkeypatch):
     assert confidence is None
 
 
+def test_answers_side_by_side_end_when_their_time_is_over(loaded):
+    rnas = [CleanedRna(name, make_rna(40, seed)) for seed, name in enumerate("ab")]
+    cut = list(answering.answer_each(rnas, "What is this RNA?", 60, 1e-9))
+    whole = list(answering.answer_each(rnas, "What is this RNA?", 60, 600))
+    assert [answer.complete for answer in cut] == [False, False]
+    for short, long in zip(cut, whole, strict=True):
+        assert len(short.answer) < len(long.answer)
+
+
+def test_the_accelerator_is_asked_for_where_zero_gpu_lends_one(monkeypatch):
+    assert answering.on_gpu(len) is len
+    lent = SimpleNamespace(GPU=lambda function: f"{function.__name__} on a GPU")
+    monkeypatch.setattr(answering, "spaces", lent)
+    assert answering.on_gpu(len) == "len on a GPU"
+
+
 def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
     loading = model_loading.ModelLoading()
     loading.start(str(tmp_path / "none"), wait=True)
@@ -312,6 +352,140 @@ def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
     assert "could not be loaded" in caplog.text
     with pytest.raises(RuntimeError, match="failed"):
         _ = loading.loaded
+
+
+# What the page does
+
+
+@pytest.fixture(scope="module")
+def built():
+    return page.Page(LIMITS)
+
+
+@pytest.fixture
+def ready(monkeypatch):
+    monkeypatch.setattr(model_loading.MODEL, "state", "ready")
+
+
+def slow_answer(*pieces: str):
+    """In the place of `write_answer`: the answer grows by these."""
+
+    def write(*_: object):
+        for end in range(1, len(pieces) + 1):
+            yield "".join(pieces[:end]), None
+
+    return write
+
+
+def final(updates):
+    """The last update of each part."""
+    merged = {}
+    for update in updates:
+        merged |= update
+    return merged
+
+
+def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    updates = list(built._ask(talk, "What?"))
+    assert [turn.answer for turn in talk.turns] == ["A tRNA."]
+    assert len([update for update in updates if built.chat in update]) > 3
+    assert [update[built.question] for update in updates if built.question in update] == [""]
+
+
+def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, monkeypatch):
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+
+    def write(*_: object):
+        built._stop(talk)
+        yield "", None
+
+    monkeypatch.setattr(answering, "write_answer", write)
+    assert final(built._ask(talk, "What?"))[built.question] == "What?"
+    assert talk.turns == []
+
+
+def test_an_answer_that_takes_too_long_is_ended(ready, monkeypatch):
+    hasty = page.Page(space_limits.Limits(seconds_per_answer=0))
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    shown = final(hasty._ask(talk, "What?"))[hasty.chat]
+    assert shown[-1]["content"] == "A\n\n(took too long)"
+
+
+@pytest.mark.parametrize("action", ["_compare", "_explain", "_ask"])
+def test_faults_of_ours_are_told_beside_the_question(built, ready, monkeypatch, caplog, action):
+    def break_down(*_: object):
+        raise OSError("no memory")
+
+    for name in ("answer_each", "explain", "write_answer"):
+        monkeypatch.setattr(answering, name, break_down)
+    talk = conversation_of(CleanedRna("a", "ACGU"), CleanedRna("b", "ACGU"))
+    talk.turns = [conversation.Turn("What?", "A.", num_rnas=2)]
+    given = () if action == "_explain" else ("What?",)
+    shown = final(getattr(built, action)(talk, *given))
+    assert "Something went wrong on our side" in shown[built.question_notice]
+    assert shown[built.retry]["interactive"] is True
+    assert shown[built.stop]["interactive"] is False
+    assert "no memory" in caplog.text
+    assert "no memory" not in shown[built.question_notice]
+
+
+def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
+    monkeypatch.setattr(model_loading.MODEL, "state", "failed")
+    assert "could not be loaded" in built._status()
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    shown = final(built._ask(talk, "What?"))
+    assert "could not be loaded" in shown[built.question_notice]
+    assert shown[built.question] == "What?"
+
+
+def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "explain", lambda _: pytest.fail("asked for nothing"))
+    monkeypatch.setattr(answering, "answer_each", lambda *_: iter([]))
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    for action, given in (("_compare", ["What?"]), ("_ask", ["What?"]), ("_fold", [])):
+        talk = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN))
+        updates = getattr(built, action)(talk, *given)
+        next(updates)
+        built._clear(talk)
+        assert list(updates) == [], action
+
+
+def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    first = built._ask(talk, "What?")
+    next(first)
+    (refused,) = built._compare(talk, "Where?")
+    assert "An answer is being written" in refused[built.question_notice]
+    list(first)
+    assert [turn.answer for turn in talk.turns] == ["A tRNA"]
+
+
+def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeypatch, caplog):
+    def break_down(_: str):
+        raise ImportError("no ViennaRNA")
+
+    monkeypatch.setattr(page, "draw_structure", break_down)
+    talk = conversation_of(CleanedRna("a", HAIRPIN))
+    (cards,) = built._fold(talk)
+    assert "could not be drawn" in cards
+    assert "Folding…" not in cards
+    assert "no ViennaRNA" in caplog.text
+
+
+def test_records_of_the_same_name_are_told_apart_by_their_number(built):
+    talk = conversation.Conversation()
+    shown = built._add_text(talk, ">a\nACGU\n>a\nGGCC\n>a\n")
+    labels = [label for label, _ in shown[built.records]["choices"]]
+    assert labels == ["1. a (4 nt)", "2. a (4 nt)", "3. a (0 nt)"]
+    built._add_chosen(talk, [1])
+    assert [rna.rna.sequence for rna in talk.rnas] == ["GGCC"]
+    refused = built._add_chosen(talk, [0, 2])
+    assert "RNA 'a' is empty" in refused[built.rna_notice].replace("&#x27;", "'")
+    assert len(talk.rnas) == 1
 
 
 # The page's server
@@ -343,6 +517,14 @@ def test_no_file_is_taken_and_none_is_given(address):
     for path in ("/etc/hostname", str(SPACE / "app.py")):
         answer = httpx.get(f"{address}gradio_api/file={path}")
         assert answer.status_code in (403, 404)
+
+
+def test_nothing_is_left_on_the_disk(address, temporary):
+    Client(address, verbose=False).predict(
+        rna=make_rna(40, 1), question="What is this RNA?", api_name="/answer"
+    )
+    httpx.post(f"{address}gradio_api/upload", files={"files": b">a\nACGU\n" * 10_000})
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
 
 
 def test_a_request_that_is_too_large_is_refused_unread():
