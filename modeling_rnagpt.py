@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
@@ -15,6 +16,10 @@ from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RnaGptConfig
 
 _RNA_INPUTS = ("rna_input_ids", "rna_attention_mask", "rna_hidden_states")
 _IGNORED_LABEL = -100
+# Most tokens that the encoder reads at once, and the share of them that may be padding. A CPU is
+# busy with few tokens, and padding costs it as much as they do; a GPU is filled by many.
+_CPU_BATCH = (1024, 0.05)
+_ACCELERATOR_BATCH = (65536, 0.15)
 
 
 @dataclass
@@ -106,8 +111,9 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     _skip_keys_device_placement: ClassVar = ["past_key_values"]
-    # Quantisation leaves such modules out too: the projection is small, and it is what is trained.
-    _keep_in_fp32_modules: ClassVar = ["projector"]
+    # Quantisation leaves such modules out too: both are small beside the language model, and an RNA
+    # passes them but once. It compares from the beginning of a name, which `model.` may stand before.
+    _keep_in_fp32_modules: ClassVar = [r"(?:model\.)?rna_encoder", r"(?:model\.)?projector"]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -187,12 +193,30 @@ class RnaGptModel(RnaGptPreTrainedModel):
         cls, eos = self.config.rna_cls_token_id, self.config.rna_eos_token_id
         head, tail = [[] if token is None else [token] for token in (cls, eos)]
         rows = [torch.cat([row.new_tensor(head), row, row.new_tensor(tail)]) for row in pieces]
-        input_ids = nn.utils.rnn.pad_sequence(rows, True, RNA_PAD_TOKEN_ID)
-        attention_mask = input_ids.ne(RNA_PAD_TOKEN_ID).long()
+        batches = self._encoder_batches([len(row) for row in rows])
+        outputs = []
         # Trainers make all embeddings require gradients; a frozen encoder builds no graph for that.
         with torch.set_grad_enabled(torch.is_grad_enabled() and _is_trained(self.rna_encoder)):
-            outputs = self.rna_encoder(input_ids=input_ids, attention_mask=attention_mask)
-        return outputs.last_hidden_state[:, len(head) : len(head) + width]
+            for batch in batches:
+                ids = [rows[window] for window in batch]
+                input_ids = nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID)
+                attention_mask = input_ids.ne(RNA_PAD_TOKEN_ID).long()
+                output = self.rna_encoder(input_ids=input_ids, attention_mask=attention_mask)
+                outputs.append(output.last_hidden_state[:, len(head) :])
+        hidden_states = outputs[0].new_zeros(len(rows), width, outputs[0].shape[-1])
+        for batch, vectors in zip(batches, outputs, strict=True):
+            length = min(width, vectors.shape[1])
+            hidden_states[batch, :length] = vectors[:, :length]
+        return hidden_states
+
+    def _encoder_batches(self, lengths: list[int]) -> list[list[int]]:
+        """Rows that the encoder reads together, by their lengths (tokens)."""
+        if any(isinstance(weight, DTensor) for weight in self.rna_encoder.parameters()):
+            # Sharded layers are gathered at each call, in which all processes have to take part.
+            return [list(range(len(lengths)))]
+        on_cpu = self.device.type == "cpu"
+        most_tokens, most_padding = _CPU_BATCH if on_cpu else _ACCELERATOR_BATCH
+        return _similar_lengths(lengths, most_tokens, most_padding)
 
     def get_rna_vectors(
         self,
@@ -514,6 +538,21 @@ def _window_shares(starts: list[int], length: int, window: int) -> list[tuple[in
     """Start of each window with the nucleotides (begin, end) that it gives: to mid-overlap."""
     middles = [(left + window + right) // 2 for left, right in pairwise(starts)]
     return list(zip(starts, [0, *middles], [*middles, length], strict=True))
+
+
+def _similar_lengths(lengths: list[int], most_tokens: int, most_padding: float) -> list[list[int]]:
+    """Rows in batches, longest first, of at most so many tokens and such a share of padding."""
+    batches: list[list[int]] = []
+    tokens = 0
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        padded = lengths[batches[-1][0]] * (len(batches[-1]) + 1) if batches else 0
+        tokens += lengths[row]
+        if batches and padded <= most_tokens and padded - tokens <= most_padding * padded:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+            tokens = lengths[row]
+    return batches
 
 
 def _select_rows(rna_inputs: dict[str, Any], rows: list[int]) -> dict[str, Any]:

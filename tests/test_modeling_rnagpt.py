@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +17,11 @@ from transformers import (
     GPT2Config,
 )
 from transformers.quantizers.base import HfQuantizer
+from transformers.quantizers.quantizers_utils import should_convert_module
 from transformers.utils import is_bitsandbytes_available
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector, _similar_lengths
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 
@@ -325,6 +327,32 @@ def test_encoder_in_a_padded_batch_equals_each_alone(model: RnaGptForCausalLM) -
             assert not encoded[row, length:].any()
 
 
+def test_encoder_batches_hold_similar_lengths_and_hardly_pad() -> None:
+    random = Random(0)
+    lengths = [random.choice([30, 31, 75, 76, 120, random.randint(1, 1024)]) for _ in range(300)]
+    batches = _similar_lengths(lengths, 1024, 0.05)
+    assert sorted(row for batch in batches for row in batch) == list(range(300))
+    for batch in batches:
+        padded = len(batch) * max(lengths[row] for row in batch)
+        assert padded <= 1024
+        assert padded - sum(lengths[row] for row in batch) <= 0.05 * padded
+    assert len(batches) < 150
+    assert len(_similar_lengths([2000, 2000], 1024, 0.05)) == 2
+
+
+def test_encoder_reads_rnas_of_other_lengths_apart(model: RnaGptForCausalLM) -> None:
+    shapes = []
+    model.model.rna_encoder.register_forward_pre_hook(
+        lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    rnas = torch.ones(5, 30, dtype=torch.long)
+    for row, length in enumerate([9, 30, 9, 30, 9]):
+        rnas[row, :length] = torch.randint(4, 8, (length,))
+    model.encode_rna(rnas)
+    assert sorted(shapes) == [(2, 32), (3, 11)]  # with cls and eos
+
+
 def test_encoder_without_cls_and_eos() -> None:
     model = make_model(make_processor(), rna_cls_token_id=None, rna_eos_token_id=None)
     ids = torch.randint(4, 8, (1, 30))
@@ -417,7 +445,9 @@ def test_gradient_checkpointing(processor: RnaGptProcessor, trained: str) -> Non
     for name, gradient in gradients(model, processor).items():
         torch.testing.assert_close(gradient, expected[name], msg=name)
     assert counts["language_model"] == 2
-    assert counts["rna_encoder"] == (2 if trained == "all" else 0)
+    # Each of two layers, once for each batch of similar lengths.
+    calls, rest = divmod(counts["rna_encoder"], 2)
+    assert (calls > 0, rest) == (trained == "all", 0)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -534,11 +564,19 @@ def test_layers_are_not_split_between_devices(model: RnaGptForCausalLM) -> None:
     assert {"EsmLayer", "LlamaDecoderLayer"} <= set(model._no_split_modules)
 
 
-def test_quantisation_reaches_the_library_and_spares_the_projection(
-    model: RnaGptForCausalLM, tmp_path: Path
+@pytest.mark.parametrize("headless", [False, True])
+def test_quantisation_spares_encoder_and_projection(
+    model: RnaGptForCausalLM, headless: bool
 ) -> None:
-    kept = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
-    assert {"projector", "lm_head"} <= set(kept)
+    quantised = model.model if headless else model
+    kept = HfQuantizer.get_modules_to_not_convert(quantised, None, quantised._keep_in_fp32_modules)
+    linear = {name for name, part in quantised.named_modules() if isinstance(part, nn.Linear)}
+    converted = {name for name in linear if should_convert_module(name, kept)}
+    assert converted == {name for name in linear if "language_model.layers." in name}
+    assert len(converted) == 7 * model.config.text_config.num_hidden_layers
+
+
+def test_quantisation_reaches_the_library(model: RnaGptForCausalLM, tmp_path: Path) -> None:
     if is_bitsandbytes_available():
         pytest.skip("bitsandbytes is installed, so that its own error cannot be seen")
     model.save_pretrained(tmp_path)
