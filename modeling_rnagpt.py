@@ -111,8 +111,8 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     _skip_keys_device_placement: ClassVar = ["past_key_values"]
-    # Quantisation leaves such modules out too: both are small beside the language model, and an RNA
-    # passes them but once. It compares from the beginning of a name, which `model.` may stand before.
+    # Quantisation leaves such modules out too: both are small beside the language model, and what
+    # they lose is lost for the whole answer. It matches names from their beginning.
     _keep_in_fp32_modules: ClassVar = [r"(?:model\.)?rna_encoder", r"(?:model\.)?projector"]
     _supports_flash_attn = True
     _supports_sdpa = True
