@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .fasta import FastaError, FastaRecord, read_fasta
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, RnaSequenceError, clean_rna, tokenize_rna
+    from .rna_encoding import encode
 
 _MODULE_OF = {
     "FastaError": "fasta",
@@ -28,6 +29,7 @@ _MODULE_OF = {
     "RnaSequenceError": "processing_rnagpt",
     "answer_questions": "chat_rnagpt",
     "clean_rna": "processing_rnagpt",
+    "encode": "rna_encoding",
     "read_fasta": "fasta",
     "tokenize_rna": "processing_rnagpt",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "answer_questions",
     "clean_rna",
+    "encode",
     "read_fasta",
     "tokenize_rna",
 ]
