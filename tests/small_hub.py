@@ -77,6 +77,7 @@ class Repository:
     history: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    host: str | None = None  # of a Space: the address where its page is open
 
     def commit(self, branch: str, files: dict[str, StoredFile], message: str) -> str:
         described = [self.branches.get(branch), message, sorted(files.items())]
@@ -337,6 +338,12 @@ def _add_repository_routes(app: FastAPI, hub: SmallHub) -> None:
         found.tags[wanted] = found.resolve(revision)
         return {}
 
+    @app.get("/api/spaces/{org}/{name}/runtime")
+    async def runtime(org: str, name: str, request: Request) -> Any:
+        found = hub.find("space", f"{org}/{name}", request)
+        stage = "RUNNING" if found.host else "STOPPED"
+        return {"stage": stage, "hardware": {"current": "cpu-basic", "requested": "cpu-basic"}}
+
     @app.post("/api/spaces/{org}/{name}/variables")
     async def variable(org: str, name: str, request: Request) -> Any:
         found = hub.find("space", f"{org}/{name}", request, writing=True)
@@ -400,7 +407,7 @@ def describe(found: Repository, revision: str) -> dict[str, Any]:
         "lastModified": DATE,
         "createdAt": DATE,
         "siblings": [{"rfilename": path} for path in found.commits[oid]],
-    }
+    } | ({"host": found.host} if found.host else {})
 
 
 def apply_commit(hub: SmallHub, found: Repository, branch: str, lines: list[dict[str, Any]]) -> str:

@@ -1,20 +1,29 @@
-"""The README's lines for users, run as they are written, on tiny models."""
+"""The README's lines for users, run as they are written, on tiny models and a Hub on loopback."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from small_hub import serve_hub
+from tiny_rna_qa import make_rna_qa
 from tiny_server import make_parts, serve_tiny
 
 import rnagpt
+from rnagpt import cli
+from rnagpt.rna_qa import cli as rna_qa_cli
 from rnagpt.serving.serve_cli import MINI
 
-README = (Path(rnagpt.__file__).parent / "README.md").read_text()
+ROOT = Path(rnagpt.__file__).parent
+README = (ROOT / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
+COMMANDS = {"rnagpt": cli.main, "rna-qa": rna_qa_cli.main}
+DATA_CARD = "---\nlicense: cc0-1.0\ntask_categories: [question-answering]\n"
 
 
 def blocks(language):
@@ -44,15 +53,85 @@ def test_curl(address):
     assert reply.json()["choices"][0]["message"]["content"]
 
 
-def test_auto_classes(tmp_path):
-    """In a process of its own, without this package, as in the Hub's folder."""
-    model, processor = make_parts()
-    model.save_pretrained(tmp_path / MINI)
-    processor.save_pretrained(tmp_path / MINI)
-    script = tmp_path / "script.py"
-    script.write_text(block("python", "AutoModel.from_pretrained"))
-    result = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """What the README's commands publish, made of a tiny model and a tiny RNA-QA.
+
+    Each publication loads itself back in processes of its own, which the tests of publishing do.
+    """
+    folder = tmp_path_factory.mktemp("published")
+    for part in make_parts():
+        part.save_pretrained(folder / "rna-gpt-mini")
+    card = make_rna_qa(folder / "rna-qa") / "README.md"
+    card.write_text(card.read_text().replace("---\n", DATA_CARD, 1))
+    (folder / "rna-qa" / "build.json").write_text("{}")
+    (folder / "checkpoints").symlink_to(ROOT / "checkpoints")
+    with serve_hub(folder / "hub") as hub, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HF_TOKEN", hub.token)
+        patch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        patch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        patch.setattr("rnagpt.publishing.hub_upload._verify", lambda *_: None)
+        for line in block("bash", "publish model").replace("\\\n", "").splitlines():
+            program, *words = shlex.split(line)
+            if "publish" in words:
+                assert COMMANDS[program](words) == 0
+        yield hub
+
+
+def run_alone(script, hub, folder):
+    """Run a block where this package is not installed, with an empty cache; returns its output."""
+    (folder / "script.py").write_text(script)
+    code = "import runpy, sys; sys.modules['rnagpt'] = None; runpy.run_path('script.py')"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder), "HF_TOKEN": ""},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip()
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_is_what_users_write():
+    """Model, data and Space, before anything else that can be run."""
+    first = [text.split("\n")[0] for text in re.findall(r"```\w+\n(.*?)```", README, re.DOTALL)[:3]]
+    assert first == [
+        "from transformers import AutoModel, AutoProcessor",
+        "from datasets import load_dataset",
+        "from gradio_client import Client",
+    ]
+    end = README.index("```", README.index("gradio_client import Client"))
+    shown = README[README.index("# RNA-GPT") : end]
+    assert shown.count("\n") < 50
+
+
+def test_model_by_its_id(hub, tmp_path):
+    assert run_alone(block("python", "AutoModel.from_pretrained"), hub, tmp_path).strip()
+
+
+def test_data_by_its_id(hub, tmp_path):
+    out = run_alone(block("python", "load_dataset("), hub, tmp_path)
+    assert "'question': 'What is this RNA?'" in out
+
+
+def test_space_by_its_id(hub, tmp_path):
+    pytest.importorskip("gradio", reason="the Space's page is Gradio's")
+    import tiny_space
+
+    tiny_space.load_tiny_model(tmp_path / "model")
+    with tiny_space.open_page(tiny_space.space_limits.Limits(max_new_tokens=12)) as address:
+        hub.repository("ORG/rna-gpt", "space").host = address
+        loaded, *answer = run_alone(block("python", "Client("), hub, tmp_path).splitlines()
+    assert address in loaded
+    assert "".join(answer).strip()
+
+
+def test_published_folder_loads_too(hub, tmp_path):
+    """What is said of the folders: they load as the ids do."""
+    (tmp_path / "rna-gpt-mini").symlink_to(Path("rna-gpt-mini").absolute())
+    script = block("python", "AutoModel.from_pretrained").replace("ORG/", "")
+    assert run_alone(script, hub, tmp_path).strip()
