@@ -1,0 +1,235 @@
+"""Encoding many RNAs: `rnagpt.encode` against the official `rna-fm` package and the machine.
+
+    python benchmarks/encoding.py --dataset rna-qa           # writes encoding.md
+    python benchmarks/encoding.py --dataset rna-qa --rnas 32 # quick
+
+RNA-FM's size, with the same random weights on both sides, so that their vectors can be compared.
+The official package reads the RNAs in batches of 16 in the order given, as its users do. The limit
+is what the machine's own matrix products allow: the products of the encoder's linear layers for
+1,024 tokens, run in turn with the others; attention, norms and activations are not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from datasets import load_dataset
+from measured import Figure, keep, machine, ratio, table, take_turns
+from transformers import EsmConfig, EsmModel, LlamaConfig
+
+import rnagpt
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import clean_rna
+from rnagpt.weights.convert_rnafm import convert_rnafm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from test_weights_convert_rnafm import OFFICIAL_SIZES, official_checkpoint
+
+REPORT = Path(__file__).with_suffix(".md")
+LONGEST = 1022
+OFFICIAL, ALONE, OURS, ROUNDED, LIMIT = (
+    "`rna-fm`, batches of 16 in the order given",
+    "`rna-fm`, one at a time",
+    "`rnagpt.encode`, float32",
+    "`rnagpt.encode`, bfloat16",
+    "the limit: matrix products alone, float32",
+)
+SHORT, LONG = 1000, 16_000
+
+
+def main() -> None:
+    args = parse_arguments()
+    rnas = draw_rnas(args.dataset, args.rnas)
+    nucleotides = sum(map(len, rnas))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = official_checkpoint(
+            Path(folder) / "official.pth", OFFICIAL_SIZES, token_dropout=True
+        )
+        official = load_official(checkpoint)
+        encoder = EsmModel.from_pretrained(
+            convert_rnafm(checkpoint, Path(folder) / "esm"), add_pooling_layer=False
+        )
+    ours, rounded = model_of(encoder), model_of(encoder).to(torch.bfloat16)
+    error = difference(official(rnas[:8], 1), rnagpt.encode(rnas[:8], ours))
+    error_rounded = difference(official(rnas[:8], 1), rnagpt.encode(rnas[:8], rounded))
+    products = matrix_products(encoder.config)
+    ways: dict[str, Callable[[], object]] = {
+        OFFICIAL: lambda: official(rnas, 16),
+        ALONE: lambda: official(rnas, 1),
+        OURS: lambda: rnagpt.encode(rnas, ours),
+        ROUNDED: lambda: rnagpt.encode(rnas, rounded),
+        LIMIT: lambda: products(nucleotides),
+    }
+    seconds = take_turns(ways, args.rounds)
+    windows = take_turns(
+        {
+            "short": lambda: rnagpt.encode(make_rnas(SHORT, 4), ours),
+            "long": lambda: rnagpt.encode(make_rnas(LONG, 1), ours),
+        },
+        args.rounds,
+    )
+    dearer = ratio(windows["long"], windows["short"]) * SHORT * 4 / LONG
+    report = [
+        "# Encoding many RNAs",
+        "",
+        "`python benchmarks/encoding.py --dataset rna-qa`",
+        "",
+        f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to {LONGEST} nt from "
+        f"the test split, {nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's size, "
+        f"random weights; medians of {args.rounds} rounds in turn.",
+        "",
+        table(
+            ["how", "nt a second", "over the official batches", "share of the limit"],
+            [
+                [
+                    name,
+                    f"{nucleotides / statistics.median(seconds[name]):.0f}",
+                    f"{ratio(seconds[OFFICIAL], seconds[name]):.2f} x",
+                    f"{ratio(seconds[LIMIT], seconds[name]):.2f}",
+                ]
+                for name in ways
+            ],
+        ),
+        "",
+        f"Largest difference from the official vectors, over their norm: float32 {error:.1e}, "
+        f"bfloat16 {error_rounded:.1e}.",
+        f"A nucleotide of an RNA of {LONG:,} nt (in windows of 1,022 that overlap by 128) takes "
+        f"{dearer:.2f} times the time of one of {SHORT:,} nt.",
+    ]
+    text = "\n".join(report) + "\n"
+    print(text)
+    args.report.write_text(text)
+    keep(figures(seconds, nucleotides, dearer))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser.add_argument("--rnas", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    return parser.parse_args()
+
+
+def draw_rnas(dataset: str, number: int) -> list[str]:
+    """RNAs of the test split that fit one window, cleaned, in random order."""
+    rows = load_dataset(dataset, "annotations", split="test")
+    drawn = random.Random(0).sample(rows["sequence"], len(rows))
+    cleaned = (clean_rna(sequence).sequence for sequence in drawn if len(sequence) <= LONGEST)
+    return [sequence for sequence, _ in zip(cleaned, range(number), strict=False)]
+
+
+def make_rnas(length: int, number: int) -> list[str]:
+    return ["".join(random.Random(seed).choices("ACGU", k=length)) for seed in range(number)]
+
+
+def load_official(checkpoint: Path) -> Callable[[list[str], int], list[torch.Tensor]]:
+    """The official package: RNAs and a batch size to vectors (nucleotides, 640) of each."""
+    import fm
+
+    model, alphabet = fm.pretrained.rna_fm_t12(str(checkpoint))
+    convert = alphabet.get_batch_converter()
+    model.eval()
+
+    @torch.no_grad()
+    def encode(rnas: list[str], batch_size: int) -> list[torch.Tensor]:
+        vectors = []
+        for start in range(0, len(rnas), batch_size):
+            batch = rnas[start : start + batch_size]
+            _, _, tokens = convert([(str(row), rna) for row, rna in enumerate(batch)])
+            output = model(tokens, repr_layers=[12])["representations"][12]
+            vectors += [row[1 : len(rna) + 1] for row, rna in zip(output, batch, strict=True)]
+        return vectors
+
+    return encode
+
+
+def model_of(encoder: EsmModel) -> RnaGptForCausalLM:
+    """An RNA-GPT with this encoder; its language model is tiny, and not run."""
+    config = RnaGptConfig(
+        rna_config=encoder.config,
+        text_config=LlamaConfig(
+            vocab_size=64,
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+        ),
+        rna_token_id=64,
+    )
+    model = RnaGptForCausalLM(config).eval()
+    model.model.rna_encoder.load_state_dict(encoder.state_dict())
+    return model
+
+
+def matrix_products(config: EsmConfig, tokens: int = 1024) -> Callable[[int], None]:
+    """Runs the products of the linear layers for a number of nucleotides, and nothing else."""
+    size, inner = config.hidden_size, config.intermediate_size
+    inputs, wide = torch.randn(tokens, size), torch.randn(tokens, inner)
+    square, up, down = torch.randn(size, size), torch.randn(size, inner), torch.randn(inner, size)
+
+    def run(nucleotides: int) -> None:
+        for _ in range(round(nucleotides / tokens * config.num_hidden_layers)):
+            for _ in range(4):
+                inputs @ square
+            inputs @ up
+            wide @ down
+
+    return run
+
+
+def difference(official: list[torch.Tensor], ours: list[torch.Tensor]) -> float:
+    """The largest distance of two vectors of a nucleotide, over the official one's norm."""
+    return max(
+        float(((a - b.float()).norm(dim=-1) / a.norm(dim=-1)).max())
+        for a, b in zip(official, ours, strict=True)
+    )
+
+
+def figures(seconds: dict[str, list[float]], nucleotides: int, dearer: float) -> list[Figure]:
+    speed = {name: nucleotides / statistics.median(taken) for name, taken in seconds.items()}
+    limit = speed[LIMIT]
+    return [
+        Figure(
+            f"encoding, {kind}",
+            ours=speed[way],
+            other=speed[OFFICIAL],
+            other_name=OFFICIAL,
+            ratio=ratio(seconds[OFFICIAL], seconds[way]),
+            limit=limit,
+            share_of_limit=ratio(seconds[LIMIT], seconds[way]),
+            unit="nt/s",
+            target=target,
+        )
+        for kind, way, target in (
+            ("float32", OURS, "ratio 2.3, share of the limit 0.80"),
+            ("bfloat16", ROUNDED, "where it pays"),
+        )
+    ] + [
+        Figure(
+            f"encoding, a nucleotide of {LONG} nt",
+            ours=dearer,
+            other=1.0,
+            other_name=f"a nucleotide of {SHORT} nt",
+            ratio=1 / dearer,
+            limit=None,
+            share_of_limit=None,
+            unit="times its seconds",
+            target="at most 1",
+        )
+    ]
+
+
+if __name__ == "__main__":
+    main()
