@@ -1,17 +1,25 @@
-"""What is installed: lazy imports, one version, a wheel with what is meant and nothing else."""
+"""What is installed: lazy imports, one version, an sdist and a wheel with what is meant alone."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import make_model, make_processor
 
 import rnagpt
 
 ROOT = Path(rnagpt.__file__).parent
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+PACKAGES = ("evaluation/", "publishing/", "rna_qa/", "serving/", "weights/")
+DATA = ("checkpoints/rna-gpt-mini/", "recipes/", "space/")
 
 
 def test_import_is_fast_and_loads_no_torch():
@@ -69,48 +77,111 @@ def test_model_files_import_nothing_of_the_package_but_each_other():
                 assert not any(alias.name.startswith("rnagpt") for alias in node.names)
 
 
-@pytest.mark.slow
-def test_wheel_holds_the_package_and_works_without_the_clone(tmp_path):
-    """Installed next to this environment's dependencies, from a copy that git would make."""
-    files = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if files.returncode:
-        pytest.skip("needs the git clone: the wheel is built from the tracked files")
-    source = tmp_path / "source"
-    for name in filter(None, files.stdout.split("\0")):
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A copy of the tracked files, as git would make it."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("needs the git clone: what is meant are the tracked files")
+    folder = tmp_path_factory.mktemp("clone") / "source"
+    for name in filter(None, done.stdout.split("\0")):
         if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path, source], check=True)
-    (wheel,) = tmp_path.glob("rna_gpt-*.whl")
-    assert wheel.name == f"rna_gpt-{rnagpt.__version__}-py3-none-any.whl"
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
 
+
+@pytest.fixture(scope="module")
+def sdist(source, tmp_path_factory):
+    """Built as `python -m build --sdist` builds it, with this environment's setuptools."""
+    out = tmp_path_factory.mktemp("sdist")
+    code = f"from setuptools import build_meta; build_meta.build_sdist({str(out)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+    (archive,) = out.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    """Built from the sdist alone, so that what the sdist lacks is lacking here."""
+    out = tmp_path_factory.mktemp("wheel")
+    # Without isolation: an index is not asked for setuptools.
+    options = ["--no-deps", "--no-build-isolation", "-w", out]
+    subprocess.run([*PIP, "wheel", *options, sdist], check=True)
+    (archive,) = out.iterdir()
+    return archive
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def meant_of(source):
+    """The tracked files that an installation is to have."""
+    tracked = files_of(source)
+    code = {name for name in tracked if name.endswith(".py") and name.startswith(PACKAGES)}
+    modules = {name for name in tracked if name.endswith(".py") and "/" not in name}
+    data = {name for name in tracked if name.startswith(DATA) and not name.endswith(".png")}
+    texts = {name for name in tracked if re.fullmatch(r"rna_qa/literature/\w+\.(md|txt)", name)}
+    return modules | code | data | texts | {"dataset_card.md"}
+
+
+@pytest.mark.slow
+def test_sdist_holds_what_the_package_is_built_from_alone(source, sdist):
+    top = f"rna_gpt-{rnagpt.__version__}"
+    assert sdist.name == f"{top}.tar.gz"
+    with tarfile.open(sdist) as archive:
+        files = {member.name.removeprefix(f"{top}/") for member in archive if member.isfile()}
+    held = {name for name in files if not name.startswith("rna_gpt.egg-info/")}
+    about = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md"}
+    build = {"MANIFEST.in", "PKG-INFO", "pyproject.toml", "setup.cfg"}
+    assert held == meant_of(source) | about | build
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_files_that_are_meant(source, wheel):
+    version = rnagpt.__version__
+    assert wheel.name == f"rna_gpt-{version}-py3-none-any.whl"
     names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"rnagpt", f"rna_gpt-{version}.dist-info"}
     held = {name.removeprefix("rnagpt/") for name in names if name.startswith("rnagpt/")}
-    outside = {name.split("/")[0] for name in names} - {"rnagpt"}
-    assert outside == {f"rna_gpt-{rnagpt.__version__}.dist-info"}
-    tracked = [name for name in files.stdout.split("\0") if name]
-    for folder in ("checkpoints/rna-gpt-mini/", "recipes/", "weights/", "rna_qa/", "publishing/"):
-        assert {name for name in tracked if name.startswith(folder)} <= held
-    assert {name for name in tracked if "/" not in name and name.endswith(".py")} <= held
-    assert "dataset_card.md" in held
-    in_space = {name for name in tracked if name.startswith("space/")}
-    assert {name for name in in_space if not name.endswith(".png")} <= held
-    assert not any(name.startswith(("tests/", ".", "examples/", "Makefile")) for name in held)
+    assert held == meant_of(source)
 
-    site = tmp_path / "site"
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
-    # An editable install is a finder of its own, which would come before the path.
-    code = (
-        "import sys; sys.meta_path[:] = [finder for finder in sys.meta_path "
-        "if finder.__module__.startswith(('_frozen', 'importlib'))];"
-        f"sys.path.insert(0, {str(site)!r}); import rnagpt, rnagpt.cli;"
-        "print(rnagpt.__file__); rnagpt.cli.main(['--version'])"
-    )
-    output = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
-    assert output.splitlines() == [
-        str(site / "rnagpt" / "__init__.py"),
-        f"rnagpt {rnagpt.__version__}",
-    ]
+
+SMOKE = """
+import sys
+import rnagpt
+from rnagpt import RnaChat, cli
+from rnagpt.publishing.space import SPACE
+from rnagpt.rna_qa.export import CARD
+from rnagpt.weights.mini import CHECKPOINT
+assert rnagpt.__file__.startswith(sys.prefix), rnagpt.__file__
+assert CHECKPOINT.is_dir() and SPACE.is_dir() and CARD.is_file()
+chat = RnaChat.from_pretrained(sys.argv[1])
+chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGC")
+print("".join(chat.ask("What is this RNA?", max_new_tokens=4)))
+"""
+
+
+@pytest.mark.slow
+def test_wheel_works_in_an_environment_of_its_own(wheel, tmp_path):
+    """An empty environment; the dependencies' folder is lent, without this one's editable install.
+
+    Its finder starts from a .pth file, which Python reads in an environment's own folder alone.
+    """
+    processor = make_processor()
+    for part in (make_model(processor), processor):
+        part.save_pretrained(tmp_path / "model")
+    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
+    programs = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
+    python = [*PIP, "--python", programs / "python"]
+    subprocess.run([*python, "install", "--no-deps", "--no-index", wheel], check=True)
+    environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+
+    def run(*words):
+        return subprocess.check_output(words, cwd=tmp_path, env=environment, text=True)
+
+    version = rnagpt.__version__
+    assert run(programs / "rnagpt", "--version") == f"rnagpt {version}\n"
+    assert "literature" in run(programs / "rna-qa", "--help")
+    assert run(programs / "python", "-c", SMOKE, tmp_path / "model").strip()
