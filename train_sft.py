@@ -160,6 +160,13 @@ class StageArguments(ScriptArguments):
         default=False,
         metadata={"help": "Keep the frozen encoder's outputs in memory (main memory, exact)."},
     )
+    cache_folder: str | None = field(
+        default=None,
+        metadata={
+            "help": "Keep them in files of this folder instead, encoded before the first step; a "
+            "later run with the same encoder finds them."
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -170,10 +177,10 @@ class StageArguments(ScriptArguments):
                 "freeze_projector leaves nothing to train in the alignment stage, and without an "
                 "adapter. Drop it, or train an adapter in the instruction stage."
             )
-        if self.train_encoder and self.cache_encoder:
+        if self.train_encoder and (self.cache_encoder or self.cache_folder):
             raise ValueError(
-                "cache_encoder keeps the outputs of an encoder that does not change, and "
-                "train_encoder changes it. Leave one of them out."
+                "cache_encoder and cache_folder keep the outputs of an encoder that does not "
+                "change, and train_encoder changes it. Leave them out, or it."
             )
         if self.adapter and (self.stage == ALIGNMENT or not self.train_adapter):
             raise ValueError(
@@ -343,6 +350,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
         eval_dataset=eval_rows,
         processing_class=processor,
         cache_encoder=stage.cache_encoder,
+        cache_folder=stage.cache_folder,
         callbacks=[
             SampleAnswers(
                 processor, eval_rows.select(range(min(stage.num_samples, len(eval_rows))))

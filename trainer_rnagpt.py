@@ -22,6 +22,7 @@ from trl import SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from rnagpt.collator_rnagpt import IGNORE, conversation
+from rnagpt.encoder_cache import EncoderCache
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights.projector_folder import (
@@ -44,24 +45,39 @@ class RnaGptTrainer(SFTTrainer):
     Args:
         cache_encoder: keep the frozen encoder's outputs in memory, so that it reads an RNA once
             in a run (see `EncoderCache`).
+        cache_folder: keep them in files of this folder instead; all rows are encoded before the
+            first step, or found there.
         **kwargs: as for `SFTTrainer`; the rows have a column `length` (tokens).
     """
 
     _total_train_tokens: int
 
-    def __init__(self, *, cache_encoder: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, cache_encoder: bool = False, cache_folder: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         # TRL's fused head skips the positions without a label on GPUs alone.
         if self.accelerator.device.type == "cpu":
             add_answer_head(rna_gpt(self.model))
-        if cache_encoder and self.is_fsdp_enabled:
-            raise ValueError(
-                "cache_encoder runs the encoder by itself, and the parts of a model that FSDP "
-                "shards run together. Leave it out, or train with recipes/accelerate/ddp.yaml."
-            )
-        self._encoder_cache = EncoderCache(rna_gpt(self.model)) if cache_encoder else None
+        self._encoder_cache: EncoderCache | None = None
+        if cache_encoder or cache_folder:
+            self._encoder_cache = self._make_encoder_cache(cache_folder)
         has_strangers = "stranger" in (self.train_dataset.column_names or [])
         self._family_hider = FamilyHider(rna_gpt(self.model)) if has_strangers else None
+
+    def _make_encoder_cache(self, folder: str | None) -> EncoderCache:
+        if self.is_fsdp_enabled:
+            raise ValueError(
+                "cache_encoder and cache_folder run the encoder by itself, and the parts of a "
+                "model that FSDP shards run together. Leave them out, or train with "
+                "recipes/accelerate/ddp.yaml."
+            )
+        cache = EncoderCache(rna_gpt(self.model), folder)
+        if folder:
+            with self.accelerator.main_process_first():
+                for rows in filter(None, (self.train_dataset, self.eval_dataset)):
+                    cache.fill(rows["sequence"])
+        return cache
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -183,35 +199,6 @@ class SimilarLengthSampler(Sampler[int]):
         ]
         shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
         return (int(index) for batch in [*shuffled, *short] for index in batch)
-
-
-class EncoderCache:
-    """The frozen encoder's outputs, computed once an RNA and kept in main memory.
-
-    Exact: a frozen encoder in evaluation mode gives an RNA the same vectors every time. Takes
-    `nucleotides * rna hidden` numbers of the encoder's output type.
-    """
-
-    def __init__(self, model: RnaGptForCausalLM) -> None:
-        self.model = model
-        self.vectors: dict[bytes, torch.Tensor] = {}
-
-    @torch.no_grad()
-    def __call__(
-        self, rna_input_ids: torch.Tensor, rna_attention_mask: torch.Tensor
-    ) -> torch.Tensor:
-        """Encoder outputs `(rnas, longest, rna hidden)` of `(rnas, longest)` nucleotides."""
-        mask = rna_attention_mask.bool()
-        keys = [
-            ids[kept].cpu().numpy().tobytes() for ids, kept in zip(rna_input_ids, mask, strict=True)
-        ]
-        new = [row for row, key in enumerate(keys) if key not in self.vectors]
-        if new:
-            encoded = self.model.encode_rna(rna_input_ids[new], rna_attention_mask[new])
-            for row, vectors in zip(new, encoded, strict=True):
-                self.vectors[keys[row]] = vectors[: int(mask[row].sum())].cpu()
-        padded = nn.utils.rnn.pad_sequence([self.vectors[key] for key in keys], batch_first=True)
-        return padded.to(rna_input_ids.device)
 
 
 class FamilyHider:

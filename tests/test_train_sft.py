@@ -21,7 +21,6 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.train_sft import changed_settings, main, make_parser
 from rnagpt.trainer_rnagpt import (
-    EncoderCache,
     FamilyHider,
     SimilarLengthSampler,
     add_answer_head,
@@ -278,20 +277,19 @@ def test_caching_the_encoder_changes_nothing(train, tmp_path):
     assert cached == pytest.approx(plain, abs=1e-6)
 
 
-def test_the_cache_asks_the_encoder_once(processor, model, monkeypatch):
-    asked = []
-    encode = model.encode_rna
-    monkeypatch.setattr(
-        model, "encode_rna", lambda ids, mask: asked.append(len(ids)) or encode(ids, mask)
+def test_a_folder_of_encoder_outputs_changes_nothing_and_is_found_again(train, tmp_path):
+    options = {"max_steps": 6, "cache_folder": tmp_path / "vectors"}
+    plain = curve(train(tmp_path / "plain", "alignment", max_steps=6))
+    assert curve(train(tmp_path / "cached", "alignment", **options)) == pytest.approx(
+        plain, abs=1e-6
     )
-    cache = EncoderCache(model)
-    texts = ["<RNAHere>"] * 3
-    batch = processor(texts, ["ACGUACG", "ACG", "GG"])
-    inputs = batch["rna_input_ids"], batch["rna_attention_mask"]
-    expected = encode(*inputs)
-    for _ in range(2):
-        torch.testing.assert_close(cache(*inputs), expected)
-    assert asked == [3]
+    (written,) = (tmp_path / "vectors").rglob("*.safetensors")
+    before = written.stat()
+    assert curve(train(tmp_path / "again", "alignment", **options)) == pytest.approx(
+        plain, abs=1e-6
+    )
+    assert [written] == list((tmp_path / "vectors").rglob("*.safetensors"))
+    assert written.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_evaluation_logs_answers(train, tmp_path, caplog):
