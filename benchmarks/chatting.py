@@ -1,0 +1,362 @@
+"""Chatting: what a token, a second question and the start cost, and what speeds a CPU up.
+
+    python benchmarks/chatting.py --dataset rna-qa         # on the mini; writes chatting.md
+    python benchmarks/chatting.py --dataset rna-qa --parts tokens turns
+
+- tokens: a token of `model.generate` with an RNA in the prompt, and of `RnaChat`, against the bare
+  language model's own `generate` on a prompt of the same length and the same weights.
+- turns: seconds to the first word of the first and of the second question about the same RNA.
+- start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
+- faster: types and numbers of threads for CPUs, each with the share of answers that it changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import load_dataset
+from measured import Figure, keep, machine, ratio, table, take_turns
+from transformers import AutoModelForCausalLM
+
+from rnagpt.chat_rnagpt import RnaChat, load_model, load_processor, user_message
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.weights.mini import assemble_mini
+
+REPORT = Path(__file__).with_suffix(".md")
+PARTS = ("tokens", "turns", "start", "faster")
+QUESTION, SECOND = "What is known about this RNA?", "Which family does it belong to?"
+FEW, MANY = 8, 72
+LENGTHS = (100, 1000, 3000)
+
+
+def main() -> None:
+    args = parse_arguments()
+    folder = args.model or str(assemble_mini())
+    model, processor = load_model(folder, dtype=torch.float32), load_processor(folder)
+    measure: dict[str, Callable[[], tuple[str, list[Figure]]]] = {
+        "tokens": lambda: tokens(model, processor, args),
+        "turns": lambda: turns(model, processor, args),
+        "start": lambda: start(folder, args),
+        "faster": lambda: faster(folder, model, processor, args),
+    }
+    found = [measure[part]() for part in args.parts]
+    head = [
+        "# Chatting",
+        "",
+        "`python benchmarks/chatting.py --dataset rna-qa`",
+        "",
+        f"{machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn.",
+        "",
+    ]
+    text = "\n".join(head) + "\n".join(part for part, _ in found)
+    print(text)
+    args.report.write_text(text)
+    keep(figure for _, figures in found for figure in figures)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prompts", type=int, default=100, help="whose answers are compared")
+    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    return parser.parse_args()
+
+
+def prompt_of(processor: RnaGptProcessor, sequence: str, question: str = QUESTION) -> Any:
+    return processor.apply_chat_template(
+        [user_message(question, [sequence])], add_generation_prompt=True, tokenize=True
+    )
+
+
+def make_rna(length: int, seed: int = 0) -> str:
+    return "".join(random.Random(seed).choices("ACGU", k=length))
+
+
+@torch.no_grad()
+def write(model: Any, number: int, **inputs: Any) -> torch.Tensor:
+    """Greedy, exactly so many tokens."""
+    return model.generate(
+        **inputs, max_new_tokens=number, min_new_tokens=number, do_sample=False, pad_token_id=0
+    )
+
+
+def tokens(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
+) -> tuple[str, list[Figure]]:
+    """What a token costs: the difference of a long and a short answer."""
+    bare = bare_language_model(model)
+    inputs = prompt_of(processor, make_rna(300))
+    words = torch.randint(1000, 2000, inputs["input_ids"].shape)
+    mask = torch.ones_like(words)
+
+    def chat(number: int) -> None:
+        conversation = RnaChat(model, processor)
+        conversation.add_rna(make_rna(300))
+        for _ in conversation.ask(QUESTION, max_new_tokens=number, min_new_tokens=number):
+            pass
+
+    answers: dict[str, Callable[[int], object]] = {
+        "the bare language model": lambda n: write(bare, n, input_ids=words, attention_mask=mask),
+        "RNA-GPT, `generate`": lambda n: write(model, n, **inputs),
+        "RNA-GPT, `RnaChat`": chat,
+    }
+    ways = {}
+    for name, answer in answers.items():
+        ways[f"{name}, {FEW}"] = partial(answer, FEW)
+        ways[f"{name}, {MANY}"] = partial(answer, MANY)
+    seconds = take_turns(ways, args.rounds)
+    each = {
+        name: [
+            (long - short) / (MANY - FEW)
+            for short, long in zip(
+                seconds[f"{name}, {FEW}"], seconds[f"{name}, {MANY}"], strict=True
+            )
+        ]
+        for name in answers
+    }
+    base, *others = answers
+    lines = [
+        [
+            name,
+            f"{1000 * statistics.median(each[name]):.1f} ms",
+            f"{100 * (ratio(each[name], each[base]) - 1):+.1f} %",
+        ]
+        for name in answers
+    ]
+    text = table(["a token of", "time", "more than bare"], lines)
+    figures = [
+        Figure(
+            f"chatting, a token of {name}",
+            ours=1000 * statistics.median(each[name]),
+            other=1000 * statistics.median(each[base]),
+            other_name=base,
+            ratio=ratio(each[base], each[name]),
+            limit=None,
+            share_of_limit=None,
+            unit="ms/token",
+            target="at most 3 % more",
+        )
+        for name in others
+    ]
+    return f"\n## A token\n\n{text}\n", figures
+
+
+def bare_language_model(model: RnaGptForCausalLM) -> Any:
+    """The language model as a model of its own, on the very same weights."""
+    with torch.device("meta"):
+        bare = AutoModelForCausalLM.from_config(model.config.text_config, dtype=model.dtype)
+    setattr(bare, bare.base_model_prefix, model.model.language_model)
+    bare.lm_head = model.lm_head
+    bare.generation_config = copy.deepcopy(model.generation_config)
+    return bare.eval()
+
+
+def turns(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
+) -> tuple[str, list[Figure]]:
+    """Seconds to the first word of two questions in a row."""
+    lines, figures = [], []
+    for length in LENGTHS:
+        waits = [
+            waits_of_turns(model, processor, make_rna(length, seed)) for seed in range(args.rounds)
+        ]
+        first, second = zip(*waits, strict=True)
+        lines.append(
+            [
+                f"{length:,}",
+                f"{statistics.median(first):.2f} s",
+                f"{statistics.median(second):.2f} s",
+                f"{ratio(second, first):.2f}",
+            ]
+        )
+        figures.append(
+            Figure(
+                f"chatting, second question about {length} nt",
+                ours=statistics.median(second),
+                other=statistics.median(first),
+                other_name="the first question",
+                ratio=ratio(first, second),
+                limit=None,
+                share_of_limit=None,
+                unit="s to the first word",
+                target="ratio 5",
+            )
+        )
+    text = table(["nt", "first question", "second question", "second over first"], lines)
+    return f"\n## To the first word\n\n{text}\n", figures
+
+
+def waits_of_turns(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, sequence: str
+) -> tuple[float, float]:
+    chat = RnaChat(model, processor)
+    chat.add_rna(sequence)
+    return first_word(chat, QUESTION), first_word(chat, SECOND)
+
+
+def first_word(chat: RnaChat, question: str) -> float:
+    """Seconds to the first piece of an answer, which is then read to its end."""
+    begin = time.perf_counter()
+    pieces = chat.ask(question, max_new_tokens=16)
+    next(pieces)
+    seconds = time.perf_counter() - begin
+    for _ in pieces:
+        pass
+    return seconds
+
+
+_IMPORT = "import time; t = time.perf_counter(); import rnagpt; print(time.perf_counter() - t)"
+_NO_TORCH = "import sys, rnagpt; sys.exit('torch' in sys.modules)"
+_FIRST_WORD = """
+import sys
+from rnagpt import RnaChat
+chat = RnaChat.from_pretrained(sys.argv[1])
+chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
+next(chat.ask("What is this RNA?"))
+"""
+
+
+def start(folder: str, args: argparse.Namespace) -> tuple[str, list[Figure]]:
+    """A fresh process each time; the files are in the system's cache after the first."""
+    run(_NO_TORCH)
+    imports = [float(run(_IMPORT)) for _ in range(args.rounds)]
+    words = []
+    for _ in range(args.rounds):
+        begin = time.perf_counter()
+        run(_FIRST_WORD, folder)
+        words.append(time.perf_counter() - begin)
+    lines = [
+        ["`import rnagpt` (torch is not loaded)", f"{statistics.median(imports):.3f} s"],
+        ["a process, from its start to the first word", f"{statistics.median(words):.1f} s"],
+    ]
+    figures = [
+        Figure(name, statistics.median(taken), None, "", None, None, None, "s", target)
+        for name, taken, target in (
+            ("import rnagpt", imports, "under 0.5 s, without torch"),
+            ("start to first word", words, "under 12 s"),
+        )
+    ]
+    return f"\n## The start\n\n{table(['what', 'median'], lines)}\n", figures
+
+
+def run(program: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def faster(
+    folder: str, model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
+) -> tuple[str, list[Figure]]:
+    """Other types of number, and fewer threads, against plain float32."""
+    inputs = prompt_of(processor, make_rna(300))
+    threads = torch.get_num_threads()
+    plain = f"float32, {threads} threads"
+    rounded = load_model(folder, dtype=torch.bfloat16)
+
+    def answer(one: Any, number_of_threads: int) -> None:
+        torch.set_num_threads(number_of_threads)
+        write(one, MANY, **inputs)
+        torch.set_num_threads(threads)
+
+    ways: dict[str, Callable[[], object]] = {
+        plain: lambda: answer(model, threads),
+        "float32, 1 thread": lambda: answer(model, 1),
+        f"bfloat16, {threads} threads": lambda: answer(rounded, threads),
+        "bfloat16, 1 thread": lambda: answer(rounded, 1),
+    }
+    models = {"bfloat16": rounded}
+    for name, quantised in quantised_models(folder).items():
+        models[name] = quantised
+        ways[f"{name}, {threads} threads"] = partial(answer, quantised, threads)
+    seconds = take_turns(ways, args.rounds)
+    sequences = draw_sequences(args)
+    expected = short_answers(model, processor, sequences)
+    changed = {
+        name: statistics.mean(
+            a != b for a, b in zip(expected, short_answers(one, processor, sequences), strict=True)
+        )
+        for name, one in models.items()
+    }
+    lines = [
+        [
+            name,
+            f"{MANY / statistics.median(taken):.1f}",
+            f"{ratio(seconds[plain], taken):.2f} x",
+            f"{changed[kind]:.2f}" if (kind := name.split(",")[0]) in changed else "0",
+        ]
+        for name, taken in seconds.items()
+    ]
+    header = ["how", "tokens a second", "over float32", f"changed of {len(sequences)} answers"]
+    figures = [
+        Figure(
+            f"decoding, {name}",
+            ours=MANY / statistics.median(taken),
+            other=MANY / statistics.median(seconds[plain]),
+            other_name=plain,
+            ratio=ratio(seconds[plain], taken),
+            limit=None,
+            share_of_limit=None,
+            unit="tokens/s",
+            target="ratio 1.8",
+        )
+        for name, taken in seconds.items()
+        if name != plain
+    ]
+    return f"\n## Faster on CPUs\n\n{table(header, lines)}\n", figures
+
+
+def quantised_models(folder: str) -> dict[str, Any]:
+    """With int8 weights in the language model's layers, where torchao is installed."""
+    try:
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+    except ImportError:
+        return {}
+    quantised = {}
+    for name, dtype in (
+        ("int8 weights, float32", torch.float32),
+        ("int8 weights, bfloat16", torch.bfloat16),
+    ):
+        model = load_model(folder, dtype=dtype)
+        quantize_(model.model.language_model, Int8WeightOnlyConfig())
+        quantised[name.replace(", ", " and ")] = model
+    return quantised
+
+
+def draw_sequences(args: argparse.Namespace) -> list[str]:
+    rows = load_dataset(args.dataset, "annotations", split="test")
+    sequences = [sequence for sequence in rows["sequence"] if len(sequence) <= 600]
+    return random.Random(0).sample(sequences, args.prompts)
+
+
+def short_answers(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, sequences: list[str]
+) -> list[str]:
+    """Greedy answers, one prompt at a time, as a chat gives them."""
+    found = []
+    for sequence in sequences:
+        chat = RnaChat(model, processor)
+        chat.add_rna(sequence)
+        found.append("".join(chat.ask(SECOND, max_new_tokens=32)))
+    return found
+
+
+if __name__ == "__main__":
+    main()

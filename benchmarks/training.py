@@ -1,0 +1,319 @@
+"""Training: the RNA encoded once and asked many questions in one sequence, against the plain way.
+
+    python benchmarks/training.py --dataset rna-qa --language_model SmolLM2-135M-Instruct
+    python benchmarks/training.py --dataset rna-qa --language_model SmolLM2-135M-Instruct \\
+        --encoder checkpoints/rna-gpt-mini/encoder --merge_size 8 --summary_size 22
+
+The first is RNA-FM's size, with random weights, before SmolLM2; the second is the mini. Both sides
+train projection and LoRA on the same questions of the same RNAs, with the same step:
+
+- plain: one question a sample, samples in random order, the encoder run for each of them.
+- ours: `--questions` questions of an RNA share a sequence, RNAs of similar length share a batch,
+  and the encoder runs once for each RNA, within the measured time; a second pass finds its outputs.
+
+The losses of both on the same questions, before any step, are compared first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from measured import Figure, keep, machine, ratio, table, take_turns
+from peft import LoraConfig, get_peft_model
+from transformers import EsmConfig, EsmModel
+
+from rnagpt.collator_rnagpt import InstructionCollator, count_template_tokens
+from rnagpt.encoder_cache import EncoderCache
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.trainer_rnagpt import add_answer_head, lora_targets
+from rnagpt.training_data import INSTRUCTION, load_rnas, prepare_rnas
+from rnagpt.weights.compose import compose
+
+REPORT = Path(__file__).with_suffix(".md")
+PLAIN, FIRST, LATER = "plain", "ours, first epoch", "ours, later epochs"
+Row = dict[str, Any]
+
+
+def main() -> None:
+    args = parse_arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        model, processor = make_model(args, Path(folder))
+    rows = draw_rows(args, processor)
+    if args.memory_of:
+        Ways(model, processor, rows, args).all[args.memory_of]()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        return
+    ways = Ways(model, processor, rows, args)
+    apart = abs(ways.loss_plain() - ways.loss_shared())
+    memory = {name: memory_of(name) for name in (PLAIN, FIRST)}
+    seconds = take_turns(ways.all, args.rounds)
+    text = report(args, rows, seconds, apart, memory) + growth(model, processor, rows, args)
+    print(text)
+    args.report.write_text(text)
+    name = Path(args.encoder).parent.name if args.encoder else "RNA-FM-size encoder"
+    keep(
+        Figure(
+            f"training, {name}, {way.split(', ')[1]}",
+            ours=args.rnas * args.questions / statistics.median(seconds[way]),
+            other=args.rnas * args.questions / statistics.median(seconds[PLAIN]),
+            other_name="one question a sample, the encoder run each time",
+            ratio=ratio(seconds[PLAIN], seconds[way]),
+            limit=None,
+            share_of_limit=None,
+            unit="questions/s",
+            target="ratio 2" if args.encoder else "ratio 5",
+        )
+        for way in (FIRST, LATER)
+    )
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser.add_argument("--language_model", required=True, help="folder or Hub id")
+    parser.add_argument("--encoder", help="folder; else RNA-FM's size with random weights")
+    parser.add_argument("--merge_size", type=int, default=1)
+    parser.add_argument("--summary_size", type=int, default=0)
+    parser.add_argument("--rnas", type=int, default=16)
+    parser.add_argument("--questions", type=int, default=8, help="of each RNA")
+    parser.add_argument("--batch", type=int, default=16, help="questions of a step")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", default="float32", help="of the frozen parts")
+    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    parser.add_argument("--memory_of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProcessor]:
+    """The model under LoRA, with its processor."""
+    encoder = args.encoder
+    if encoder is None:
+        encoder = folder / "encoder"
+        torch.manual_seed(0)
+        config = EsmConfig(
+            vocab_size=25,
+            hidden_size=640,
+            num_hidden_layers=12,
+            num_attention_heads=20,
+            intermediate_size=5120,
+            max_position_embeddings=1026,
+            emb_layer_norm_before=True,
+            pad_token_id=1,
+            mask_token_id=24,
+        )
+        EsmModel(config, add_pooling_layer=False).save_pretrained(encoder)
+    composed = compose(
+        encoder,
+        args.language_model,
+        folder / "model",
+        rna_merge_size=args.merge_size,
+        rna_summary_size=args.summary_size,
+    )
+    base = RnaGptForCausalLM.from_pretrained(composed, dtype=args.dtype)
+    processor = RnaGptProcessor.from_pretrained(composed)
+    base.requires_grad_(False)
+    model = get_peft_model(
+        base, LoraConfig(r=8, target_modules=lora_targets(base), task_type="CAUSAL_LM")
+    )
+    base.model.projector.requires_grad_(True).float()
+    add_answer_head(base)
+    return model.train(), processor
+
+
+def draw_rows(args: argparse.Namespace, processor: RnaGptProcessor) -> list[Row]:
+    """RNAs with exactly `--questions` questions each, in random order."""
+    rows, _ = prepare_rnas(
+        load_rnas(args.dataset, None, "test", INSTRUCTION),
+        processor,
+        template_tokens=count_template_tokens(processor),
+        max_sequence_tokens=1024,
+        max_text_tokens=128,
+        max_rnas=20 * args.rnas,
+    )
+    enough = [row for row in rows if len(row["questions"]) >= args.questions][: args.rnas]
+    return [with_questions(row, range(args.questions)) for row in enough]
+
+
+def with_questions(row: Row, indices: Iterable[int]) -> Row:
+    """A row with some of its questions alone."""
+    chosen = list(indices)
+    texts = {name: [row[name][index] for index in chosen] for name in ("questions", "answers")}
+    return {**row, **texts}
+
+
+class Ways:
+    """Both ways to train on the same questions; each call is one pass over them."""
+
+    def __init__(
+        self, model: Any, processor: RnaGptProcessor, rows: list[Row], args: argparse.Namespace
+    ) -> None:
+        self.model, self.args = model, args
+        self.base: RnaGptForCausalLM = model.get_base_model()
+        self.singles = [
+            with_questions(row, [index]) for row in rows for index in range(args.questions)
+        ]
+        random.Random(0).shuffle(self.singles)
+        self.rows = sorted(rows, key=lambda row: row["length"])
+        self.alone = InstructionCollator(processor, 1)
+        self.shared = InstructionCollator(processor, args.questions)
+        self.cache = EncoderCache(self.base)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # A step of no length: every pass meets the same weights.
+        self.optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0)
+        self.all: dict[str, Callable[[], object]] = {
+            PLAIN: self.plain,
+            FIRST: self.first_epoch,
+            LATER: self.later_epoch,
+        }
+
+    def plain(self) -> None:
+        for batch in split(self.singles, self.args.batch):
+            self.step(self.alone(batch))
+
+    def first_epoch(self) -> None:
+        self.cache = EncoderCache(self.base)
+        self.later_epoch()
+
+    def later_epoch(self) -> None:
+        for batch in split(self.rows, max(1, self.args.batch // self.args.questions)):
+            self.step(self.from_cache(self.shared(batch)))
+
+    def from_cache(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        vectors = self.cache(inputs["rna_input_ids"], inputs["rna_attention_mask"])
+        return {**inputs, "rna_hidden_states": vectors}
+
+    def step(self, inputs: dict[str, Any]) -> None:
+        lost, tokens = self.loss(inputs)
+        (lost / tokens).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def loss(self, inputs: dict[str, Any]) -> tuple[torch.Tensor, int]:
+        """The sum over answer tokens, and their number."""
+        inputs = {name: value for name, value in inputs.items() if name != "rna_strangers"}
+        output = self.model(**inputs, fused_lm_head=True)
+        mask = output.label_mask
+        return -output.log_probs[mask].sum(), int(mask.sum())
+
+    @torch.no_grad()
+    def mean_loss(self, batches: Iterable[dict[str, Any]]) -> float:
+        lost, tokens = zip(*map(self.loss, batches), strict=True)
+        return float(torch.stack(lost).double().sum() / sum(tokens))
+
+    def loss_plain(self) -> float:
+        return self.mean_loss(self.alone(batch) for batch in split(self.singles, self.args.batch))
+
+    def loss_shared(self) -> float:
+        return self.mean_loss(self.from_cache(self.shared(batch)) for batch in split(self.rows, 2))
+
+
+def split(rows: list[Row], size: int) -> list[list[Row]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def memory_of(way: str) -> int:
+    """Highest resident memory (MiB) of a process that trains in this way alone."""
+    command = [sys.executable, *sys.argv, "--memory_of", way]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(run.stdout.split()[-1])
+
+
+def report(
+    args: argparse.Namespace,
+    rows: list[Row],
+    seconds: dict[str, list[float]],
+    apart: float,
+    memory: dict[str, int],
+) -> str:
+    lengths = [len(row["sequence"]) for row in rows]
+    questions = args.rnas * args.questions
+    lines = [
+        [
+            name,
+            f"{questions / statistics.median(taken):.2f}",
+            f"{ratio(seconds[PLAIN], taken):.2f} x",
+            f"{memory[name]:,} MiB" if name in memory else "",
+        ]
+        for name, taken in seconds.items()
+    ]
+    return "\n".join(
+        [
+            "# Training with many questions an RNA",
+            "",
+            f"`python benchmarks/training.py {' '.join(command_line())}`",
+            "",
+            f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
+            f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
+            f"{args.questions} questions each; {args.batch} questions a step; medians of "
+            f"{args.rounds} rounds in turn.",
+            "",
+            table(["way", "questions a second", "over plain", "highest memory"], lines),
+            "",
+            f"Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.",
+            "",
+        ]
+    )
+
+
+def command_line() -> list[str]:
+    """The options, without where this machine keeps its folders."""
+    return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+
+
+def growth(
+    model: Any, processor: RnaGptProcessor, rows: list[Row], args: argparse.Namespace
+) -> str:
+    """How the gain grows with the RNA's length and the questions that share it."""
+    lines = []
+    text_tokens = statistics.mean(
+        len(processor.tokenizer(question + answer)["input_ids"])
+        for row in rows
+        for question, answer in zip(row["questions"], row["answers"], strict=True)
+    )
+    prefix = count_template_tokens(processor)
+    for length in (60, 240, 480):
+        for number in (1, 4, args.questions):
+            letters = "".join(random.Random(length).choices("ACGU", k=length))
+            made = [{**with_questions(row, range(number)), "sequence": letters} for row in rows[:1]]
+            options = argparse.Namespace(**{**vars(args), "questions": number, "batch": number})
+            ways = Ways(model, processor, made, options)
+            seconds = take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
+            rna = processor.num_rna_tokens(length)
+            plain = number * (rna + prefix + text_tokens)
+            shared = rna + prefix + number * text_tokens
+            lines.append(
+                [
+                    str(length),
+                    str(number),
+                    f"{plain / shared:.1f} x",
+                    f"{ratio(seconds[PLAIN], seconds[LATER]):.1f} x",
+                ]
+            )
+    return "\n".join(
+        [
+            "",
+            "How the gain of later epochs grows; predicted are the language model's tokens alone, "
+            "so what is measured beyond is the encoder that does not run:",
+            "",
+            table(["nt", "questions an RNA", "predicted", "measured"], lines),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
