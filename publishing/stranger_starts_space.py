@@ -48,9 +48,15 @@ def main(where: str, revision: str | None = None) -> None:
         finally:
             app.terminate()
             app.wait(timeout=30)
-    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
-    found = {"status": status, "title": title and title[1].strip(), "snapshot": folder}
+    found = {"status": status, "title": _title(page), "snapshot": folder}
     print(json.dumps(found))
+
+
+def _title(page: str) -> str | None:
+    """A page of Gradio's has its own in the last of its previews, after Gradio's."""
+    found = re.findall(r"<title>(.*?)</title>", page, re.DOTALL)
+    found += re.findall(r'<meta property="og:title" content="([^"]+)"', page)
+    return found[-1].strip() if found else None
 
 
 def _open(url: str, app: subprocess.Popen) -> tuple[int, str]:

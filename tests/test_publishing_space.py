@@ -13,6 +13,7 @@ from rnagpt.publishing import PublishError
 from rnagpt.publishing.card_checks import check_card
 from rnagpt.publishing.refusals import refuse
 from rnagpt.publishing.space import publish_space, space_manifest
+from rnagpt.publishing.strangers import ask_stranger
 
 SPACE = Path(rnagpt.__file__).parent / "space"
 REPO, MODEL = "laboratory/rna-gpt", "laboratory/rna-gpt-tiny"
@@ -109,3 +110,25 @@ def test_the_packages_own_space_can_be_published() -> None:
     manifest = space_manifest(SPACE, MODEL)
     refuse(manifest)
     check_card(manifest, "space")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SPACE / "app.py").is_file(), reason="installed without the Space")
+def test_the_packages_own_space_starts_with_gradio(
+    hub: SmallHub, publish: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gradio")
+    seen: list[dict[str, Any]] = []
+
+    def noting(*words: Any, **options: Any) -> dict[str, Any]:
+        seen.append(ask_stranger(*words, **options))
+        return seen[-1]
+
+    monkeypatch.setattr("rnagpt.publishing.space.ask_stranger", noting)
+    before = len(hub.requests)
+    commit = publish(folder=SPACE)
+    assert hub.repository(REPO, "space").tags == {"v1": commit}
+    assert [(page["status"], page["title"]) for page in seen] == [(200, "RNA-GPT")]
+    # The page's process has asked for the model that the Space's variable names.
+    asked = hub.requests[before:]
+    assert any(f"/{MODEL}/resolve/" in request for request in asked), asked
