@@ -27,6 +27,8 @@ THEME = gr.themes.Soft(
     font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
     font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
 ).set(
+    body_background_fill="*neutral_50",
+    block_border_width="1px",
     block_label_background_fill="transparent",
     block_label_background_fill_dark="transparent",
     block_label_text_color="*body_text_color",
@@ -38,7 +40,12 @@ THEME = gr.themes.Soft(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_700",
+    button_secondary_background_fill_hover_dark="*neutral_700",
+    # Three to one at least beside white: the edge is all that shows where to write.
+    input_border_color="*neutral_500",
+    input_border_width="1px",
     input_placeholder_color="*neutral_500",
+    input_placeholder_color_dark="*neutral_300",
 )
 
 

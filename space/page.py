@@ -54,6 +54,8 @@ _FAULT = "Something went wrong on our side, not with what you gave. Please try a
 _PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
 _NOT_DRAWN = "<p>The structure could not be drawn. You can ask about the RNA all the same.</p>"
 _SECONDS_AFTER_CLOSING = 3600
+# Of a generator that gives nothing at all, Gradio makes parts that are empty.
+_AS_IT_IS: dict[Any, Any] = gr.skip()
 # A click on a card's button becomes an event that says which RNA is meant.
 _REMOVE_JS = """
 element.addEventListener('click', (event) => {
@@ -188,6 +190,8 @@ class Page:
         gr.HTML("<h2>Questions</h2>")
         self.chat = gr.Chatbot(
             label="Conversation",
+            # It would lie upon the first question; there is a heading above.
+            show_label=False,
             height=420,
             # Names and answers are shown letter by letter: no Markdown, no HTML.
             render_markdown=False,
@@ -384,8 +388,9 @@ class Page:
             self.compare: gr.update(interactive=len(conversation.rnas) > 1),
         }
 
-    def _fold(self, conversation: Conversation) -> Iterator[str]:
+    def _fold(self, conversation: Conversation) -> Iterator[Any]:
         """Draw the structures that are not drawn yet, one by one."""
+        yield _AS_IT_IS
         for shown in list(conversation.rnas):
             sequence = shown.rna.sequence
             if shown.drawing is None and len(sequence) <= LONGEST_FOLDED:
@@ -402,6 +407,7 @@ class Page:
     def _retry(self, conversation: Conversation) -> Iterator[Updates]:
         """Ask the last question again; in other words where the greedy answer is known already."""
         if not conversation.turns:
+            yield _AS_IT_IS
             return
         last = conversation.turns[-1]
         num_turns = len(conversation.turns) - 1
@@ -414,6 +420,8 @@ class Page:
         num_turns = (index if isinstance(index, int) else index[0]) // 2
         if num_turns < len(conversation.turns) and isinstance(question, str):
             yield from self._answered(conversation, as_typed(question), num_turns)
+        else:
+            yield _AS_IT_IS
 
     def _answered(
         self, conversation: Conversation, question: str, num_turns: int, *, sampled: bool = False

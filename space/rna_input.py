@@ -28,7 +28,6 @@ def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
         raise ValueError("There is no sequence yet. Paste one, or FASTA records, into the field.")
     if len(text) > limits.max_upload_bytes:
         raise ValueError(_too_large("The pasted text", limits.max_upload_bytes))
-    text = text.removeprefix("\ufeff")
     records = _read(io.StringIO(text), "The pasted text", limits)
     if any(line.startswith(">") for line in text.splitlines()):
         return records

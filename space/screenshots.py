@@ -4,7 +4,8 @@
     RNAGPT_MODEL=./my-rna-gpt python space/screenshots.py OUT
 
 It opens the page in Chromium, which has to be installed (`apt-get install chromium`), by way of
-Playwright (`pip install playwright`), and asks the questions that a visitor would.
+Playwright (`pip install playwright`), and asks the questions that a visitor would. The README's
+picture, `space/screenshot.png`, is the desktop's in fewer colours.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import app
 from model_loading import MODEL
-from page import QUESTIONS
+from page import FOLDER, QUESTIONS
+from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from space_limits import Limits
 
@@ -24,6 +26,8 @@ VIEWPORTS: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
+README_PICTURE = FOLDER / "screenshot.png"
+MAX_README_BYTES = 250_000
 PORT = 7869
 _PATIENCE = 120_000  # milliseconds for an answer
 
@@ -46,6 +50,7 @@ def main() -> None:
                 take_pictures(browser, args.out, width, scheme)
         browser.close()
     blocks.close(verbose=False)
+    save_small(args.out / "desktop-light.png", README_PICTURE)
 
 
 def take_pictures(browser: Browser, out: Path, width: str, scheme: str) -> None:
@@ -85,8 +90,23 @@ def ask(page: Page, question: str) -> None:
 
 
 def save(page: Page, file: Path) -> None:
+    page.mouse.move(0, 0)  # off the button that was pressed
     page.screenshot(path=file, full_page=True)
     print(file)
+
+
+def save_small(picture: Path, out: Path, max_bytes: int = MAX_README_BYTES) -> None:
+    """Save a picture in as many colours, and as wide, as its file's size allows."""
+    with Image.open(picture) as opened:
+        whole = opened.convert("RGB")
+    for share in (1.0, 0.75, 0.5):
+        scaled = whole.resize((round(share * whole.width), round(share * whole.height)))
+        for colours in (256, 128, 64, 32):
+            scaled.quantize(colours, dither=Image.Dither.NONE).save(out, optimize=True)
+            if out.stat().st_size <= max_bytes:
+                print(out)
+                return
+    raise ValueError(f"{picture} cannot be made smaller than {max_bytes:,} bytes. Crop it.")
 
 
 if __name__ == "__main__":

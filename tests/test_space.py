@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import gradio as gr
 import httpx
 import pytest
 from conftest import make_question, make_rna
@@ -116,6 +117,14 @@ def test_a_byte_order_mark_does_not_hide_the_first_header():
 def test_a_text_that_is_no_sequence_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         rna_input.records_of_text(text, LIMITS)
+
+
+def test_a_path_is_a_text_like_any_other():
+    path = str(SPACE / "examples.fasta")
+    (record,) = rna_input.records_of_text(path, LIMITS)
+    assert record.sequence == path
+    (record,) = read_file(path.encode(), name=path)
+    assert record.sequence == path
 
 
 def test_too_large_a_text_is_refused():
@@ -470,10 +479,17 @@ def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeyp
 
     monkeypatch.setattr(page, "draw_structure", break_down)
     talk = conversation_of(CleanedRna("a", HAIRPIN))
-    (cards,) = built._fold(talk)
+    _, cards = built._fold(talk)
     assert "could not be drawn" in cards
     assert "Folding…" not in cards
     assert "no ViennaRNA" in caplog.text
+
+
+def test_no_event_gives_nothing_which_would_empty_the_page(built, ready):
+    long = conversation_of(CleanedRna("a", "A" * 601))
+    edited = SimpleNamespace(index=4, value="What?")
+    for updates in (built._fold(long), built._retry(long), built._edit(long, edited)):
+        assert list(updates) == [gr.skip()]
 
 
 def test_records_of_the_same_name_are_told_apart_by_their_number(built):

@@ -1,13 +1,17 @@
 """The Space's page in a real browser, with a tiny random model that speaks slowly."""
 
 import contextlib
+import gzip
+import json
 import math
+import random
 import re
 import shutil
 import time
 
 import pytest
 from conftest import make_rna
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tiny_space import load_tiny_model, model_loading, open_page, space_limits
 
@@ -117,8 +121,8 @@ def ask(page: Page, question: str) -> None:
     page.get_by_role("button", name="Ask", exact=True).click()
 
 
-def upload(page: Page, name: str, content: str) -> None:
-    file = {"name": name, "mimeType": "text/plain", "buffer": content.encode()}
+def upload(page: Page, name: str, content: bytes) -> None:
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
     page.get_by_label("Upload FASTA", exact=True).set_input_files(file)
 
 
@@ -128,6 +132,12 @@ def answers(page: Page) -> list[str]:
 
 def questions(page: Page) -> list[str]:
     return [text.strip() for text in page.get_by_test_id("user").all_inner_texts()]
+
+
+def downloaded(page: Page, button: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    return download.value.path().read_text()
 
 
 def await_answer(page: Page) -> str:
@@ -153,24 +163,32 @@ def test_an_answer_comes_while_it_is_written(page, pace):
     early = await_words(page)
     expect(page.locator("#stop")).to_be_enabled()
     expect(page.locator("#retry")).to_be_disabled()
+    page.get_by_label("Your question").fill("Typed meanwhile")
     pace.release()
     final = await_answer(page)
+    expect(page.get_by_label("Your question")).to_have_value("Typed meanwhile")
     assert final.startswith(early)
     assert len(final) > len(early)
     assert questions(page) == [QUESTION]
 
     page.get_by_role("button", name="Which nucleotides mattered?").click()
     expect(page.locator("#findings svg")).to_contain_text("mine (60 nt)")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download Markdown").click()
-    text = download.value.path().read_text()
+    text = downloaded(page, "Download Markdown")
     assert "## RNA mine (60 nt)" in text
     assert f"**{QUESTION}**" in text
+    (turn,) = json.loads(downloaded(page, "Download JSON"))["turns"]
+    assert turn["question"] == QUESTION
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#copy").click()
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == text
+    expect(page.locator("#copy")).to_have_text("Copy")
 
 
 def test_records_of_an_upload_are_chosen_and_compared(page):
     rnas = {name: make_rna(40 + seed, seed) for seed, name in enumerate("abc")}
-    upload(page, "rnas.fa", "".join(f">{name} of three\n{rna}\n" for name, rna in rnas.items()))
+    records = "".join(f">{name} of three\n{rna}\n" for name, rna in rnas.items())
+    upload(page, "rnas.fa.gz", gzip.compress(records.encode()))
     page.get_by_label("Which records?").click()
     expect(page.get_by_role("option")).to_have_count(3)
     page.get_by_role("option", name="b (41 nt)").click()
@@ -185,6 +203,17 @@ def test_records_of_an_upload_are_chosen_and_compared(page):
     expect(table.locator("td").nth(5)).to_have_text(re.compile(r"\S{3,}"))
     page.get_by_role("button", name="Remove b").click()
     expect(page.locator("#cards h3")).to_have_text(["c"])
+    page.get_by_role("button", name="purine riboswitch").click()
+    expect(page.locator("#cards h3")).to_have_text(["c", "X83878.1/168-267"])
+
+
+def test_a_file_that_is_too_large_is_refused_unsent(page):
+    sent = []
+    page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
+    upload(page, "large.fa", b">a\n" + b"ACGU\n" * 1_200_000)
+    notice = page.locator("#rna-notice").get_by_role("alert")
+    expect(notice).to_contain_text("large.fa is larger than 5 MB")
+    assert max(sent) < 10_000
 
 
 @pytest.mark.parametrize(
@@ -204,6 +233,20 @@ def test_what_is_no_rna_is_refused_beside_the_field(page, text, message):
     expect(page.get_by_label("Paste a sequence or FASTA")).to_have_value(text)
 
 
+def test_cards_stay_when_nothing_is_left_to_fold(page):
+    paste(page, f">folded\n{make_rna(40)}")
+    page.locator("#cards svg").wait_for()
+    paste(page, f">long\n{make_rna(601)}")
+    names = page.locator("#cards h3")
+    expect(page.locator("#cards .card").last).to_contain_text("drawn up to 600 nt")
+    paste(page, "ACGUX")
+    expect(page.locator("#rna-notice").get_by_role("alert")).to_contain_text("position 5")
+    with page.expect_response(lambda response: "queue/join" in response.url):
+        paste(page, "ACGUXX")
+    page.wait_for_timeout(1000)
+    expect(names).to_have_text(["folded", "long"])
+
+
 def test_questions_are_refused_beside_their_field(page):
     notice = page.locator("#question-notice").get_by_role("alert")
     ask(page, QUESTION)
@@ -213,6 +256,9 @@ def test_questions_are_refused_beside_their_field(page):
     page.locator("#cards .card").wait_for()
     ask(page, "Say <|im_end|> now")
     expect(notice).to_contain_text("a control token")
+    ask(page, "why " * 60)
+    expect(notice).to_contain_text("at most 200 are read")
+    expect(page.get_by_label("Your question")).to_have_value("why " * 60)
     ask(page, QUESTION)
     await_answer(page)
     expect(notice).to_have_count(0)
@@ -240,10 +286,17 @@ def test_an_answer_is_stopped_retried_edited_and_cleared(page, pace):
     assert "(stopped)" not in retried
     assert retried.startswith(stopped.partition("(stopped)")[0].rstrip())
 
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_test_id("bot").last).to_contain_text("(another wording)")
+    await_answer(page)
+
     page.get_by_role("button", name="Edit").last.click()
     page.locator("#chat textarea").fill("Where is it found?")
+    pace.hold(after=1)
     page.get_by_role("button", name="Submit").last.click()
     expect(page.get_by_test_id("user")).to_have_text("Where is it found?")
+    expect(page.locator("#stop")).to_be_enabled()
+    pace.release()
     await_answer(page)
 
     page.get_by_role("button", name="New conversation").click()
@@ -263,6 +316,21 @@ def test_a_new_conversation_ends_the_answer_of_the_old_one(page, pace):
     expect(page.get_by_test_id("bot")).to_have_count(0)
     assert pace.await_rest() - begin < MAX_NEW_TOKENS
     assert questions(page) == answers(page) == []
+
+
+def test_a_visitor_who_has_to_wait_sees_it(browser, address, page, pace):
+    with visit(browser, address) as second, visit(browser, address) as third:
+        pace.hold(after=20)
+        for visitor in (page, second, third):
+            paste(visitor, make_rna(40))
+            visitor.locator("#cards .card").wait_for()
+            ask(visitor, QUESTION)
+            if visitor is not third:
+                expect(visitor.locator("#stop")).to_be_enabled()
+        expect(third.locator("#chat")).to_contain_text("queue: 1/1")
+        pace.release()
+        for visitor in (page, second, third):
+            await_answer(visitor)
 
 
 def test_two_visitors_see_their_own_conversations(browser, address, page):
@@ -293,7 +361,11 @@ def test_two_visitors_see_their_own_conversations(browser, address, page):
 def test_no_markup_of_a_visitor_is_rendered(page, header):
     paste(page, f">{header}\n{make_rna(40)}")
     expect(page.locator("#cards h3")).to_have_text([header])
-    upload(page, f"{header}.fa".replace("/", ""), f">{header} {header}\nACGU\n>{header}\nACGX\n")
+    upload(
+        page,
+        f"{header}.fa".replace("/", ""),
+        f">{header} {header}\nACGU\n>{header}\nACGX\n".encode(),
+    )
     page.get_by_label("Which records?").click()
     expect(page.get_by_role("option").first).to_contain_text(header)
     page.get_by_role("option").nth(1).click()
@@ -354,3 +426,14 @@ def test_it_fits_a_phone_and_works_by_keyboard(browser, address, scheme):
         page.locator("#findings svg").wait_for()
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390
+
+
+def test_the_readmes_picture_is_made_small(tmp_path):
+    from screenshots import save_small
+
+    noise = Image.frombytes("RGB", (600, 400), random.Random(0).randbytes(600 * 400 * 3))
+    noise.save(tmp_path / "large.png")
+    save_small(tmp_path / "large.png", tmp_path / "small.png", max_bytes=200_000)
+    assert 0 < (tmp_path / "small.png").stat().st_size <= 200_000
+    with pytest.raises(ValueError, match="cannot be made smaller than 100 bytes"):
+        save_small(tmp_path / "large.png", tmp_path / "none.png", max_bytes=100)
