@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -83,10 +84,15 @@ def keep(figures: Iterable[Figure]) -> None:
     RESULTS.write_text(json.dumps(list(kept.values()), indent=2, ensure_ascii=False) + "\n")
 
 
+def read_kept() -> list[dict[str, Any]]:
+    """The figures in `results.json`."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-__all__ = ["RESULTS", "Figure", "keep", "machine", "ratio", "table", "take_turns"]
+__all__ = ["RESULTS", "Figure", "keep", "machine", "ratio", "read_kept", "table", "take_turns"]

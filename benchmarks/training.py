@@ -1,11 +1,12 @@
 """Training: the RNA encoded once and asked many questions in one sequence, against the plain way.
 
-    python benchmarks/training.py --dataset rna-qa --language_model SmolLM2-135M-Instruct
-    python benchmarks/training.py --dataset rna-qa --language_model SmolLM2-135M-Instruct \\
-        --encoder checkpoints/rna-gpt-mini/encoder --merge_size 8 --summary_size 22
+    python benchmarks/training.py --dataset rna-qa             # writes training.md
+    python benchmarks/training.py --dataset rna-qa --mini      # writes training_mini.md
 
-The first is RNA-FM's size, with random weights, before SmolLM2; the second is the mini. Both sides
-train projection and LoRA on the same questions of the same RNAs, with the same step:
+The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, a vector a
+nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides a
+vector. Both sides train projection and LoRA on the same questions of the same RNAs, with the same
+step:
 
 - plain: one question a sample, samples in random order, the encoder run for each of them.
 - ours: `--questions` questions of an RNA share a sequence, RNAs of similar length share a batch,
@@ -39,8 +40,8 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.trainer_rnagpt import add_answer_head, lora_targets
 from rnagpt.training_data import INSTRUCTION, load_rnas, prepare_rnas
 from rnagpt.weights.compose import compose
+from rnagpt.weights.mini import CHECKPOINT, find_language_model
 
-REPORT = Path(__file__).with_suffix(".md")
 PLAIN, FIRST, LATER = "plain", "ours, first epoch", "ours, later epochs"
 Row = dict[str, Any]
 
@@ -58,10 +59,12 @@ def main() -> None:
     apart = abs(ways.loss_plain() - ways.loss_shared())
     memory = {name: memory_of(name) for name in (PLAIN, FIRST)}
     seconds = take_turns(ways.all, args.rounds)
-    text = report(args, rows, seconds, apart, memory) + growth(model, processor, rows, args)
+    text = report(args, rows, seconds, apart, memory)
+    if not args.no_growth:
+        text += growth(model, processor, rows, args)
     print(text)
     args.report.write_text(text)
-    name = Path(args.encoder).parent.name if args.encoder else "RNA-FM-size encoder"
+    name = "the mini" if args.mini else "RNA-FM-size encoder"
     keep(
         Figure(
             f"training, {name}, {way.split(', ')[1]}",
@@ -72,7 +75,7 @@ def main() -> None:
             limit=None,
             share_of_limit=None,
             unit="questions/s",
-            target="ratio 2" if args.encoder else "ratio 5",
+            target="ratio 2" if args.mini else "ratio 5",
         )
         for way in (FIRST, LATER)
     )
@@ -84,24 +87,26 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
-    parser.add_argument("--language_model", required=True, help="folder or Hub id")
-    parser.add_argument("--encoder", help="folder; else RNA-FM's size with random weights")
-    parser.add_argument("--merge_size", type=int, default=1)
-    parser.add_argument("--summary_size", type=int, default=0)
+    parser.add_argument("--language_model", help="folder or Hub id; else rna-gpt-mini's")
+    parser.add_argument("--mini", action="store_true", help="the mini's encoder and vectors")
     parser.add_argument("--rnas", type=int, default=16)
     parser.add_argument("--questions", type=int, default=8, help="of each RNA")
     parser.add_argument("--batch", type=int, default=16, help="questions of a step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32", help="of the frozen parts")
-    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    parser.add_argument("--report", type=Path, help="to write; else training.md beside this file")
+    parser.add_argument("--no_growth", action="store_true", help="leave the last table out")
     parser.add_argument("--memory_of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    folder = Path(__file__).parent
+    args.report = args.report or folder / ("training_mini.md" if args.mini else "training.md")
+    return args
 
 
 def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProcessor]:
     """The model under LoRA, with its processor."""
-    encoder = args.encoder
-    if encoder is None:
+    encoder = CHECKPOINT / "encoder"
+    if not args.mini:
         encoder = folder / "encoder"
         torch.manual_seed(0)
         config = EsmConfig(
@@ -118,10 +123,10 @@ def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProce
         EsmModel(config, add_pooling_layer=False).save_pretrained(encoder)
     composed = compose(
         encoder,
-        args.language_model,
+        args.language_model or find_language_model().source,
         folder / "model",
-        rna_merge_size=args.merge_size,
-        rna_summary_size=args.summary_size,
+        rna_merge_size=8 if args.mini else 1,
+        rna_summary_size=22 if args.mini else 0,
     )
     base = RnaGptForCausalLM.from_pretrained(composed, dtype=args.dtype)
     processor = RnaGptProcessor.from_pretrained(composed)

@@ -93,6 +93,8 @@ class VllmEngine:
         for stream in tuple(self._streams):
             stream.cancel()
         self.llm.shutdown()
+        # Else it would be taken down a second time when Python itself has half ended.
+        self.llm = None
 
     def ended(self, stream: _Stream) -> bool:
         """Note that an answer is at its end; whether this is new."""
@@ -207,7 +209,7 @@ def write_language_model(model: RnaGptForCausalLM, folder: Path) -> Path:
 def _without_layers(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
     """What is left to do here, to embed words and RNAs, on the accelerator if there is one."""
     model.model.language_model.layers = torch.nn.ModuleList()
-    model.lm_head = torch.nn.Linear(0, 0)
+    model.lm_head = torch.nn.Linear(1, 1)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
     return model.eval()
