@@ -18,6 +18,7 @@ from test_rna_qa_rfam import OPTIONS, make_seed
 import rnagpt
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.dataset import compare_configurations, dataset_manifest, publish_dataset
+from rnagpt.publishing.strangers import ask_stranger
 from rnagpt.rna_qa.rfam import build
 from rnagpt.rna_qa.sources import Source
 from rnagpt.weights.compose import compose
@@ -25,6 +26,8 @@ from rnagpt.weights.compose import compose
 ROOT = Path(rnagpt.__file__).parent
 REPO = "laboratory/rna-qa"
 SPLITS = ("train", "validation", "test", "test_families")
+# Lists; all other columns are plain values of their Parquet type.
+FEATURES = {"evidence": "List(Value('string'))"}
 
 
 @pytest.fixture(autouse=True)
@@ -60,19 +63,26 @@ def publish(hub: SmallHub, built: Path) -> Callable[..., str | None]:
 
 
 @pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what comes after: the verification loads everything twice."""
+    monkeypatch.setattr("rnagpt.publishing.hub_upload._verify", lambda *_: None)
+
+
+@pytest.fixture
 def home(tmp_path: Path) -> Path:
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
 
 
-def run_python(*words: str, hub: SmallHub, home: Path) -> "subprocess.CompletedProcess[str]":
-    """A process with the Hub and an empty cache."""
+def run_python(*words: str, hub: SmallHub | None, home: Path) -> "subprocess.CompletedProcess[str]":
+    """A process with the Hub, or without a network, and a cache of its own."""
+    reach = {"HF_ENDPOINT": hub.url} if hub else {"HF_HUB_OFFLINE": "1"}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
         "HF_HOME": str(home),
-        "HF_ENDPOINT": hub.url,
         "HF_HUB_DISABLE_XET": "1",
         "OMP_NUM_THREADS": "1",
+        **reach,
     }
     return subprocess.run(
         [sys.executable, *words],
@@ -116,38 +126,65 @@ def test_what_differs_is_named() -> None:
         compare_configurations({"qa/train": one}, {"qa/train": one, "qa/test": one})
 
 
+# Every configuration and split by the id: as a whole, streamed, and streamed again from the middle.
 LOAD = """
 import json, sys
 sys.modules["rnagpt"] = None
+from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
+where = sys.argv[1]
+found = {}
+for name in get_dataset_config_names(where):
+    for split in get_dataset_split_names(where, name):
+        rows = load_dataset(where, name, split=split, revision="v1")
+        part = found[f"{name}/{split}"] = {"rows": rows.to_list()}
+        part["features"] = {column: str(kind) for column, kind in rows.features.items()}
+        stream = load_dataset(where, name, split=split, streaming=True)
+        part["streamed"], part["skipped"] = list(stream), list(stream.skip(2).take(1))
+found["default"] = load_dataset(where, split="test")[0]
+print(json.dumps(found))
+"""
+# Without a network; the library then wants the configuration's name.
+FROM_THE_CACHE = """
+import json, sys
 from datasets import load_dataset
-rows = load_dataset(sys.argv[1], "qa", split="test", revision="v1")
-stream = load_dataset(sys.argv[1], "annotations", streaming=True)
-print(json.dumps({
-    "rows": rows.to_list(), "default": load_dataset(sys.argv[1], split="test")[0],
-    "features": {name: str(kind) for name, kind in rows.features.items()},
-    "streamed": [row["id"] for row in stream["test_families"]],
-}))
+print(json.dumps(load_dataset(sys.argv[1], "qa", split="test", revision="v1").to_list()))
 """
 
 
 @pytest.mark.slow
-def test_published_loaded_streamed_and_trained_on(
-    hub: SmallHub, publish: Callable[..., str], built: Path, home: Path, tmp_path: Path
+def test_every_configuration_and_split_by_the_id(
+    hub: SmallHub, publish: Callable[..., str], built: Path, home: Path
 ) -> None:
     commit = publish()
     assert hub.repository(REPO, "dataset").tags == {"v1": commit}
-
     done = run_python("-P", "-c", LOAD, REPO, hub=hub, home=home)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    expected = pq.read_table(built / "qa" / "test-00000-of-00001.parquet").to_pylist()
-    assert found["rows"] == expected
-    assert found["default"] == expected[0]
-    assert found["features"]["question"] == "Value('string')"
-    assert found["features"]["evidence"] == "List(Value('string'))"
-    families = pq.read_table(built / "annotations" / "test_families-00000-of-00001.parquet")
-    assert found["streamed"] == families["id"].to_pylist()
+    default = found.pop("default")
+    assert set(found) == {f"{name}/{split}" for name in ("annotations", "qa") for split in SPLITS}
+    for name, part in found.items():
+        table = pq.read_table(built / f"{name}-00000-of-00001.parquet")
+        assert part["rows"] == table.to_pylist()
+        assert part["streamed"] == part["rows"]
+        assert part["skipped"] == part["rows"][2:3]
+        assert set(part["features"]) == set(table.column_names)
+        for column, kind in part["features"].items():
+            value_type = table.schema.field(column).type
+            expected = FEATURES.get(column, f"Value('{value_type}')")
+            assert kind == expected, f"{name}: {column} is {kind}"
+    assert default == found["qa/test"]["rows"][0]
 
+    again = run_python("-P", "-c", FROM_THE_CACHE, REPO, hub=None, home=home)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout.splitlines()[-1]) == found["qa/test"]["rows"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("verified")
+def test_trained_on_by_its_id(
+    hub: SmallHub, publish: Callable[..., str], home: Path, tmp_path: Path
+) -> None:
+    publish()
     parts = (
         tiny_parts.encoder_folder(tmp_path / "encoder"),
         tiny_parts.language_model_folder(tmp_path / "language_model"),
@@ -173,19 +210,97 @@ def test_published_loaded_streamed_and_trained_on(
     assert (out["instruction"] / "adapter_model.safetensors").is_file()
 
 
+# Other people's data sets: a conversation a row, in OpenAI's form and in ShareGPT's; plain columns.
+RNA = "GCGGAUUUAGCUCAGUUGGGAGAGC"
+OTHERS = {
+    "messages": {
+        "rna": RNA,
+        "messages": [
+            {"role": "user", "content": "What is this?"},
+            {"role": "assistant", "content": "A tRNA."},
+        ],
+    },
+    "conversations": {
+        "rna": RNA,
+        "conversations": [
+            {"from": "human", "value": "<RNAHere> What is this?"},
+            {"from": "gpt", "value": "A tRNA."},
+        ],
+    },
+    "plain": {"rna": RNA, "prompt": "What is this?", "response": "A tRNA."},
+}
+COLUMNS = {
+    "messages": {"sequence": "rna", "messages": "messages"},
+    "conversations": {"sequence": "rna", "messages": "conversations"},
+    "plain": {"sequence": "rna", "question": "prompt", "answer": "response"},
+}
+TAKE = """
+import json, sys
+from rnagpt.training_data import load_rnas
+found = {
+    name: load_rnas(f"somebody/{name}", None, "train", "instruction", (), columns).to_list()
+    for name, columns in json.loads(sys.argv[1]).items()
+}
+print(json.dumps(found))
+"""
+
+
 @pytest.mark.slow
-def test_ids_that_are_not_there_and_cut_downloads_are_explained(
-    hub: SmallHub, publish: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_peoples_data_sets_by_their_ids(hub: SmallHub, home: Path) -> None:
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    for name, row in OTHERS.items():
+        hub.create(f"somebody/{name}", "dataset")
+        api.upload_file(
+            path_or_fileobj=(json.dumps(row) + "\n").encode(),
+            path_in_repo="train.jsonl",
+            repo_id=f"somebody/{name}",
+            repo_type="dataset",
+        )
+    done = run_python("-c", TAKE, json.dumps(COLUMNS), hub=hub, home=home)
+    assert done.returncode == 0, done.stderr
+    expected = {
+        "id": RNA,
+        "sequence": RNA,
+        "questions": ["What is this?"],
+        "answers": ["A tRNA."],
+    }
+    assert json.loads(done.stdout.splitlines()[-1]) == {name: [expected] for name in OTHERS}
+
+
+@pytest.mark.slow
+def test_a_tampered_file_leaves_the_tag_unset(
+    hub: SmallHub, publish: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnagpt.publishing.dataset.ask_stranger", _as_expected)
-    monkeypatch.setattr("rnagpt.publishing.dataset.check_files", lambda *_: None)
-    publish(private=True)
-    code = "import sys; from datasets import load_dataset; load_dataset(*sys.argv[1:])"
-    missing = run_python("-P", "-c", code, "laboratory/nothing", hub=hub, home=home)
-    assert "laboratory/nothing" in missing.stderr.splitlines()[-1]
-    private = run_python("-P", "-c", code, REPO, "qa", hub=hub, home=home)
-    assert REPO in private.stderr.splitlines()[-1]
+    def tampering(*words: Any, **options: Any) -> Any:
+        if options.get("api"):
+            hub.tamper(REPO, "qa/test-00000-of-00001.parquet", "dataset")
+        return ask_stranger(*words, **options)
+
+    monkeypatch.setattr("rnagpt.publishing.dataset.ask_stranger", tampering)
+    with pytest.raises(PublishError, match="verification failed") as raised:
+        publish()
+    assert "The tag v1 is not set" in str(raised.value)
+    assert hub.repository(REPO, "dataset").tags == {}
 
 
-def _as_expected(*_: Any, **__: Any) -> dict[str, Any]:
-    return {"snapshot": "", "configurations": {}}
+@pytest.mark.slow
+@pytest.mark.usefixtures("verified")
+def test_what_is_not_there_is_named(hub: SmallHub, publish: Callable[..., str], home: Path) -> None:
+    commit = publish(private=True)
+    first = hub.repository(REPO, "dataset").history[0]
+    assert first != commit
+    code = (
+        "import sys; from datasets import load_dataset;"
+        "load_dataset(sys.argv[1], 'qa', revision=sys.argv[2])"
+    )
+
+    def last_line(*words: str) -> str:
+        done = run_python("-P", "-c", code, *words, hub=hub, home=home)
+        assert done.returncode != 0
+        return done.stderr.splitlines()[-1]
+
+    assert "laboratory/nothing" in last_line("laboratory/nothing", "main")
+    assert REPO in last_line(REPO, "main")  # private, and nobody asks
+    hub.repository(REPO, "dataset").private = False
+    assert "no-such-revision" in last_line(REPO, "no-such-revision")
+    assert REPO in last_line(REPO, first)  # a revision without data
