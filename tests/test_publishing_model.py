@@ -166,6 +166,8 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
         (("POST", "/batch", 403, "Private repository storage limit reached"), "storage limit"),
         (("PUT", "/lfs/", 500, "broken disk"), "broken disk"),
         (("POST", "/commit/", 413, "too large"), "quota"),
+        (("POST", "/batch", 402, "Payment Required"), "asks for payment"),
+        (("PUT", "/lfs/", 507, "disk full"), "has no room"),
     ],
 )
 def test_faults_are_explained_and_nothing_is_committed(
@@ -315,6 +317,36 @@ assert type(model).__module__.startswith("transformers_modules."), type(model)
 again = RnaChat.from_pretrained(sys.argv[1])
 assert type(again.model) is type(chat.model)
 """
+# All that the language model's layers hold is in 4 bits; what the RNA passes is as it was.
+FOUR_BITS = """
+import sys
+sys.modules["rnagpt"] = None
+import torch
+from torch import nn
+from transformers import AutoModel, AutoProcessor, BitsAndBytesConfig
+from bitsandbytes.nn import Linear4bit
+where, bits = sys.argv[1], BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+remote = {"trust_remote_code": True, "device_map": "auto"}
+whole = AutoModel.from_pretrained(where, **remote)
+model = AutoModel.from_pretrained(where, quantization_config=bits, **remote)
+linear = {name for name, part in whole.named_modules() if isinstance(part, nn.Linear)}
+layers = {name for name in linear if name.startswith("model.language_model.layers.")}
+found = {name for name, part in model.named_modules() if isinstance(part, Linear4bit)}
+assert found == layers != set(), found ^ layers
+processor = AutoProcessor.from_pretrained(where, trust_remote_code=True)
+rna = {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGC"}
+question = [rna, {"type": "text", "text": "What is this RNA?"}]
+messages = [{"role": "user", "content": question}]
+inputs = processor.apply_chat_template(messages, tokenize=True, add_generation_prompt=True)
+inputs = inputs.to(model.device)
+with torch.no_grad():
+    full, small = whole(**inputs), model(**inputs)
+assert torch.equal(small.rna_vectors, full.rna_vectors)
+logits = torch.stack([full.logits[0, -1], small.logits[0, -1]]).float()
+assert not torch.equal(*logits)
+assert torch.corrcoef(logits)[0, 1] > 0.9, torch.corrcoef(logits)
+assert model.generate(**inputs, max_new_tokens=4).shape[1] > inputs["input_ids"].shape[1]
+"""
 UNTRUSTED = """
 import sys
 sys.modules["rnagpt"] = None
@@ -365,12 +397,33 @@ def test_loads_by_id_pinned_offline_and_as_the_card_says(
     refused = stranger(UNTRUSTED, REPO, home=home, url=hub.url)
     assert refused.returncode != 0
     assert "trust_remote_code=True" in refused.stderr
+    HfApi(endpoint=hub.url, token=hub.token).delete_file("modeling_rnagpt.py", REPO)
     for words, message in (
         (("laboratory/nothing", "main"), "laboratory/nothing"),
         ((REPO, "no-such-revision"), "no-such-revision"),
-        # A revision that lacks the code and all else: the repository's first commit.
+        # The repository's first commit, which holds nothing; then one that lacks the code alone.
         ((REPO, hub.repository(REPO).history[0]), "config.json"),
+        ((REPO, hub.repository(REPO).branches["main"]), "modeling_rnagpt.py"),
     ):
         failed = stranger(PINNED, *words, home=home, url=hub.url)
         assert failed.returncode != 0
         assert message in failed.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("verified")
+def test_loads_by_id_in_4_bits(hub: SmallHub, publish: Callable[..., str], tmp_path: Path) -> None:
+    """On a CPU, for which bitsandbytes has 4 bits too; its kernels want multiples of 64."""
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes quantises")
+    wide = {"hidden_size": 128, "intermediate_size": 256, "num_key_value_heads": 4}
+    model = compose(
+        tiny_parts.encoder_folder(tmp_path / "encoder"),
+        tiny_parts.language_model_folder(tmp_path / "language_model", **wide),
+        tmp_path / "model",
+        projector=tiny_parts.projector_folder(tmp_path / "projector", text_hidden_size=128),
+    )
+    publish(model)
+    home = tmp_path / "home"
+    home.mkdir()
+    done = stranger(FOUR_BITS, REPO, home=home, url=hub.url)
+    assert done.returncode == 0, done.stderr
