@@ -113,13 +113,17 @@ def publish(
         return None
     api = api or HfApi()
     progress = _Progress(publication)
-    with _explained(progress, api.endpoint):
-        is_private = _open_repository(api, publication)
-        stale = _check_replaceable(api, publication, say)
-        commit = _upload(api, publication, stale, progress, say)
-    _verify(publication, partial(verify, commit, is_private), commit, say)
-    with _explained(progress, api.endpoint):
-        _set_tag(api, publication, commit)
+    try:
+        with _explained(progress, api.endpoint):
+            is_private = _open_repository(api, publication)
+            stale = _check_replaceable(api, publication, say)
+            commit = _upload(api, publication, stale, progress, say)
+        _verify(publication, partial(verify, commit, is_private), commit, say)
+        with _explained(progress, api.endpoint):
+            _set_tag(api, publication, commit)
+    except KeyboardInterrupt:
+        say(f"Stopped. {progress.state} {RESUME}")
+        raise
     say(f"Published {publication.address} at {commit[:7]}, verified, tag {publication.tag}.")
     return commit
 

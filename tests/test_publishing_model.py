@@ -157,6 +157,31 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
     assert hub.repository(REPO).tags == {"v1": commit}
 
 
+@pytest.mark.parametrize(
+    ("at", "state"),
+    [
+        ("model-00001", f"Nothing was committed to {REPO}."),
+        ("Verifying", "the tag is not set"),
+    ],
+)
+def test_whoever_stops_it_reads_how_far_it_came(
+    hub: SmallHub, publish: Callable[..., str], at: str, state: str
+) -> None:
+    class Lines(list[str]):
+        def append(self, line: str) -> None:
+            super().append(line)
+            if at in line and len(self) > 2:  # the table names all files, too
+                raise KeyboardInterrupt
+
+    lines = Lines()
+    with pytest.raises(KeyboardInterrupt):
+        publish(lines=lines)
+    assert lines[-1].startswith("Stopped.")
+    assert state in lines[-1]
+    assert "goes on from here" in lines[-1]
+    assert hub.repository(REPO).tags == {}
+
+
 @pytest.mark.usefixtures("verified")
 @pytest.mark.parametrize(
     ("fault", "message"),
