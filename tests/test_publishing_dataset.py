@@ -14,11 +14,14 @@ import tiny_parts
 from huggingface_hub import DatasetCard, HfApi
 from small_hub import SmallHub, serve_hub
 from test_rna_qa_rfam import OPTIONS, make_seed
+from tiny_literature import write_literature
 
 import rnagpt
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.dataset import compare_configurations, dataset_manifest, publish_dataset
 from rnagpt.publishing.strangers import ask_stranger
+from rnagpt.rna_qa.literature import pipeline as literature_pipeline
+from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.rfam import build
 from rnagpt.rna_qa.sources import Source
 from rnagpt.weights.compose import compose
@@ -208,6 +211,24 @@ def test_trained_on_by_its_id(
         assert record["data"]["name"] == REPO
         assert record["steps"] == 2
     assert (out["instruction"] / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_a_build_from_the_literature_is_published_too(
+    hub: SmallHub, publish: Callable[..., str], tmp_path: Path
+) -> None:
+    """Its rows hold lists of claims; what the build works with stays here."""
+    rnas, papers = map(str, write_literature(tmp_path, rnas=24, per_rna=6))
+    options = LiteratureOptions(rnas=rnas, papers=papers, shard_size=8, clusters="kmers")
+    literature_pipeline.build(tmp_path / "out", options, RunOptions(workers=1))
+    commit = publish(tmp_path / "out")
+    repository = hub.repository(REPO, "dataset")
+    assert repository.tags == {"v1": commit}
+    assert not [path for path in repository.files() if ".work" in path]
+    card = DatasetCard(hub.read(repository.files()["README.md"].sha256).decode())
+    assert f'load_dataset("{REPO}", "annotations", split="train")' in card.text
+    configurations = {config["config_name"] for config in card.data["configs"]}
+    assert {"annotations", "qa"} <= configurations
 
 
 # Other people's data sets: a conversation a row, in OpenAI's form and in ShareGPT's; plain columns.
