@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 from model_loading import MODEL
+from space_limits import Limits
 
 from rnagpt.chat_rnagpt import Answer, RnaChat, answer_questions
 from rnagpt.explain_rnagpt import NucleotideScores, explain_answer
@@ -24,8 +25,13 @@ except ImportError:
 
 
 def on_gpu(function: _Function) -> _Function:
-    """Run a function on ZeroGPU's accelerator where there is one."""
-    return spaces.GPU(function) if spaces else function
+    """Run a function on ZeroGPU's accelerator where there is one, for as long as an answer may take.
+
+    Else it would be lent for 60 s, and taken away in the middle of a longer answer.
+    """
+    if spaces is None:
+        return function
+    return spaces.GPU(duration=Limits.from_environment().seconds_per_answer)(function)
 
 
 @on_gpu

@@ -349,9 +349,10 @@ def test_answers_side_by_side_end_when_their_time_is_over(loaded):
 
 def test_the_accelerator_is_asked_for_where_zero_gpu_lends_one(monkeypatch):
     assert answering.on_gpu(len) is len
-    lent = SimpleNamespace(GPU=lambda function: f"{function.__name__} on a GPU")
+    lent = SimpleNamespace(GPU=lambda duration: lambda one: f"{one.__name__} for {duration} s")
     monkeypatch.setattr(answering, "spaces", lent)
-    assert answering.on_gpu(len) == "len on a GPU"
+    monkeypatch.setenv("RNAGPT_SPACE_SECONDS_PER_ANSWER", "90")
+    assert answering.on_gpu(len) == "len for 90 s"
 
 
 def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
