@@ -25,9 +25,9 @@ except ImportError:
 
 
 def on_gpu(function: _Function) -> _Function:
-    """Run a function on ZeroGPU's accelerator where there is one, for as long as an answer may take.
+    """Run a function on ZeroGPU's accelerator where there is one.
 
-    Else it would be lent for 60 s, and taken away in the middle of a longer answer.
+    For as long as an answer may take: else it is lent for 60 s, and taken away in the middle.
     """
     if spaces is None:
         return function
