@@ -61,10 +61,10 @@ def take_pictures(browser: Browser, out: Path, width: str, scheme: str) -> None:
     )
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{PORT}/")
-    add_example(page, "transfer RNA", 1)
+    add_example(page, "U1 spliceosomal RNA", 1)
     ask(page, QUESTIONS[0])
     if not dark:
-        ask(page, QUESTIONS[3])
+        ask(page, QUESTIONS[-1])
         page.get_by_role("button", name="Which nucleotides mattered?").click()
         expect(page.locator("#findings svg")).to_be_visible()
     save(page, out / f"{width}-{scheme}.png")
