@@ -38,6 +38,8 @@ from serving_clients import (
 )
 from tqdm import tqdm
 
+from rnagpt.weights.mini import assemble_mini
+
 REPORT = Path(__file__).with_suffix(".md")
 VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 ENGINES = ("one_by_one", "transformers", "vllm")
@@ -114,6 +116,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--vllm_python", type=Path, default=VLLM_PYTHON, help="that has vLLM")
     parser.add_argument("--report", type=Path, default=REPORT, help="to write")
     args = parser.parse_args()
+    args.model = args.model or str(assemble_mini())
     if "vllm" in args.engines and not args.vllm_python.exists():
         parser.error(f"{args.vllm_python} is not there: make test-vllm makes it.")
     return args
@@ -124,8 +127,7 @@ def command_of(engine: str, args: argparse.Namespace) -> list[str]:
     python = args.vllm_python if engine == "vllm" else sys.executable
     command = [str(python), "-m", "rnagpt.cli", "serve", "--port", "0", "--dtype", args.dtype]
     command += ["--served-name", "mini", "--max-batch", "1" if engine == "one_by_one" else "32"]
-    if args.model:
-        command += ["--model", args.model]
+    command += ["--model", args.model]
     if engine == "vllm":
         command += ["--engine", "vllm", "--engine-option", "max_model_len=2048"]
     return command
