@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -177,7 +178,7 @@ def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> 
     lines = [
         "# Many clients at once",
         "",
-        "`python benchmarks/serving_load.py`",
+        f"`python benchmarks/serving_load.py {shlex.join(map(portable, sys.argv[1:]))}`",
         "",
         f"{platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
         f"torch {version('torch')}, transformers {version('transformers')}"
@@ -202,6 +203,11 @@ def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> 
             lines += ["", f"Changed ({engine}, {clients} clients), {about}:"]
             lines += [f"- alone: {alone}", f"- here: {answer.text}"]
     return "\n".join(lines) + "\n"
+
+
+def portable(word: str) -> str:
+    """A path by its last name alone: where it lay on this machine tells a reader nothing."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def row(clients: int, engine: str, record: Record, base: Record | None) -> str:
