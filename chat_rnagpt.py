@@ -31,6 +31,7 @@ from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 MAX_NEW_TOKENS = 256
 # Questions are sorted by length among so many batches: enough to pad little, few enough to stream.
 _BATCHES_SORTED_TOGETHER = 4
+_HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 
 # The tokenizer is found by way of the configuration. Unless that is known, transformers asks, on
 # standard input, whether to run the code that lies beside the weights; it is this very code.
@@ -67,10 +68,11 @@ class Answer:
     declines: bool
 
 
-def load_processor(name_or_path: str) -> RnaGptProcessor:
-    """Load a model's processor; arguments and errors as of `load_model`."""
-    _check_model_type(name_or_path)
-    return RnaGptProcessor.from_pretrained(name_or_path)
+def load_processor(name_or_path: str, **kwargs: Any) -> RnaGptProcessor:
+    """Load a model's processor; arguments as of `load_model`, of which others are left aside."""
+    options = _hub_options(kwargs)
+    _check_model_type(name_or_path, options)
+    return RnaGptProcessor.from_pretrained(name_or_path, **options)
 
 
 def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
@@ -87,7 +89,7 @@ def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
         OSError: when there is no such model.
         ValueError: when it is another kind of model.
     """
-    _check_model_type(name_or_path)
+    _check_model_type(name_or_path, _hub_options(kwargs))
     has_accelerator = torch.accelerator.is_available()
     device = torch.accelerator.current_accelerator() if has_accelerator else None
     # Few CPUs have bfloat16 units; without them it is slower than float32.
@@ -98,8 +100,13 @@ def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
     return model
 
 
-def _check_model_type(name_or_path: str) -> None:
-    model_type = RnaGptConfig.get_config_dict(name_or_path)[0].get("model_type")
+def _hub_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those that say where on the Hub a model is found, and for whom."""
+    return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+
+
+def _check_model_type(name_or_path: str, options: dict[str, Any]) -> None:
+    model_type = RnaGptConfig.get_config_dict(name_or_path, **options)[0].get("model_type")
     if model_type != RnaGptConfig.model_type:
         raise ValueError(
             f"{name_or_path} holds a model of type {model_type!r}, not "
@@ -164,7 +171,7 @@ class RnaChat:
     @classmethod
     def from_pretrained(cls, name_or_path: str, **kwargs: Any) -> RnaChat:
         """Load the model and begin a conversation; arguments and errors as of `load_model`."""
-        return cls(load_model(name_or_path, **kwargs), load_processor(name_or_path))
+        return cls(load_model(name_or_path, **kwargs), load_processor(name_or_path, **kwargs))
 
     def add_rna(self, sequence: str | CleanedRna, name: str = "") -> CleanedRna:
         """Add an RNA, at the start or in the middle; the next question brings it to the model.

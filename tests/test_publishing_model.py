@@ -342,6 +342,14 @@ assert type(model).__module__.startswith("transformers_modules."), type(model)
 again = RnaChat.from_pretrained(sys.argv[1])
 assert type(again.model) is type(chat.model)
 """
+OF_A_BRANCH = """
+import sys
+from rnagpt import RnaChat
+chat = RnaChat.from_pretrained(sys.argv[1], revision=sys.argv[2], token=sys.argv[3])
+chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGC")
+for piece in chat.ask("What is this RNA?", max_new_tokens=4):
+    pass
+"""
 # All that the language model's layers hold is in 4 bits; what the RNA passes is as it was.
 FOUR_BITS = """
 import sys
@@ -398,6 +406,17 @@ def stranger(code: str, *words: str, home: Path, url: str | None) -> "subprocess
         text=True,
         timeout=300,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("verified")
+def test_a_chat_with_the_private_model_of_a_branch(
+    hub: SmallHub, publish: Callable[..., str], tmp_path: Path
+) -> None:
+    publish(revision="long-rnas", private=True)  # so that main holds no model
+    words = (REPO, "long-rnas", hub.token)
+    done = stranger(OF_A_BRANCH, *words, home=tmp_path, url=hub.url)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
