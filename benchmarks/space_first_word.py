@@ -1,6 +1,6 @@
 """How long a visitor of the Space waits: from the click to the first word, and for the first paint.
 
-    python benchmarks/space_first_word.py
+    python benchmarks/space_first_word.py                    # writes space_first_word.md
     RNAGPT_MODEL=./my-rna-gpt python benchmarks/space_first_word.py --runs 20
 
 The page runs in a process of its own, as `python space/app.py` does; the times are a real browser's
@@ -22,8 +22,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from measured import machine, table
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+REPORT = Path(__file__).with_suffix(".md")
 SPACE = Path(__file__).parents[1] / "space"
 QUESTION = "What is this RNA?"
 # The clock starts with the click, in the browser, and stops when the answer has a word of its own.
@@ -58,9 +60,22 @@ def main() -> None:
         buttons = itertools.cycle(range(6))
         waits = [first_word(browser, address, next(buttons)) for _ in range(args.runs)]
         browser.close()
-    print(f"first paint while the model loads: {paint:.2f} s (model ready after {loading:.1f} s)")
-    print(f"click to first word, {args.runs} visitors: median {statistics.median(waits):.2f} s, ")
-    print(f"  from {min(waits):.2f} to {max(waits):.2f} s")
+    rows = [
+        ["first paint, while the model loads", f"{paint:.2f} s"],
+        ["the model is ready after", f"{loading:.1f} s"],
+        [
+            f"click to first word, median of {args.runs} visitors",
+            f"{statistics.median(waits):.2f} s",
+        ],
+        ["from the shortest to the longest", f"{min(waits):.2f} to {max(waits):.2f} s"],
+    ]
+    text = (
+        f"# How long a visitor of the Space waits\n\n`python benchmarks/space_first_word.py`\n\n"
+        f"{machine('torch', 'transformers', 'gradio')} In Chromium, on the same machine.\n\n"
+        f"{table(['what', 'time'], rows)}\n"
+    )
+    print(text)
+    REPORT.write_text(text)
 
 
 @contextmanager
