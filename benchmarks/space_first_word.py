@@ -60,6 +60,7 @@ def main() -> None:
         buttons = itertools.cycle(range(6))
         waits = [first_word(browser, address, next(buttons)) for _ in range(args.runs)]
         browser.close()
+    median = statistics.median(waits)
     rows = [
         ["first paint, while the model loads", f"{paint:.2f} s"],
         ["the model is ready after", f"{loading:.1f} s"],
