@@ -66,7 +66,7 @@ def main() -> None:
         ["the model is ready after", f"{loading:.1f} s"],
         [
             f"click to first word, median of {args.runs} visitors",
-            f"{statistics.median(waits):.2f} s",
+            f"{median:.2f} s",
         ],
         ["from the shortest to the longest", f"{min(waits):.2f} to {max(waits):.2f} s"],
     ]
