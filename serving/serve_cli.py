@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from dataclasses import fields
@@ -95,6 +96,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         raise ValueError(f"The server needs {error.name}: pip install 'rna-gpt[serve]'.") from error
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    # Until the server runs: an exit by way of Python ends the processes that vLLM has begun.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Before the model is loaded, which takes a while.
     with _listen(arguments.host, arguments.port) as listener:
         service = make_service(arguments, limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from types import FrameType
 
@@ -33,6 +34,11 @@ class StoppingServer(uvicorn.Server):
         )
         self.service.stopping = True
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what runs, then end the engine, whose processes would live on without it."""
+        await super().shutdown(sockets)
+        await self.service.engine.close()
 
 
 __all__ = ["StoppingServer"]

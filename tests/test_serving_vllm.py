@@ -5,11 +5,15 @@ import contextlib
 import itertools
 import os
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import openai
+import psutil
 import pytest
 import torch
 import uvicorn
@@ -217,6 +221,26 @@ def test_an_unreadable_rna_is_refused_and_the_next_answered(client):
     with pytest.raises(openai.UnprocessableEntityError):
         client.chat.completions.create(model=NAME, messages=ask_about("ACGX"))
     assert client.chat.completions.create(model=NAME, messages=ask_about("ACG"), max_tokens=2)
+
+
+def test_a_server_that_is_told_to_stop_leaves_no_process_behind(parts, tmp_path):
+    model, processor = parts
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    command = [sys.executable, "-m", "rnagpt.cli", "serve", "--engine", "vllm", "--port", "0"]
+    options = ["--engine-option", "enforce_eager=true", "--engine-option", "max_model_len=512"]
+    process = subprocess.Popen(
+        [*command, *options, "--model", str(tmp_path), "--dtype", "float32"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert any(line.startswith("Serving") for line in process.stdout)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert any("EngineCore" in " ".join(child.cmdline()) for child in children)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
 
 
 def test_the_language_model_is_written_as_a_model_of_its_own(parts, tmp_path):
