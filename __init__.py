@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .chat_rnagpt import RnaChat, answer_questions
+    from .answers_rnagpt import answer_questions
+    from .chat_rnagpt import RnaChat
     from .configuration_rnagpt import RnaGptConfig
     from .fasta import FastaError, FastaRecord, read_fasta
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
@@ -27,7 +28,7 @@ _MODULE_OF = {
     "RnaGptModel": "modeling_rnagpt",
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "processing_rnagpt",
-    "answer_questions": "chat_rnagpt",
+    "answer_questions": "answers_rnagpt",
     "clean_rna": "processing_rnagpt",
     "encode": "rna_encoding",
     "read_fasta": "fasta",

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnagpt.chat_rnagpt import Answer, RnaChat
+    from rnagpt.answers_rnagpt import Answer
+    from rnagpt.chat_rnagpt import RnaChat
     from rnagpt.explain_rnagpt import NucleotideScores
     from rnagpt.fasta import FastaRecord
     from rnagpt.modeling_rnagpt import RnaGptForCausalLM
@@ -139,7 +140,9 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
 
     from transformers.utils import logging
 
-    from rnagpt.chat_rnagpt import RnaChat, answer_questions, load_model, load_processor
+    from rnagpt.answers_rnagpt import answer_questions
+    from rnagpt.chat_rnagpt import RnaChat
+    from rnagpt.loading_rnagpt import load_model, load_processor
 
     logging.disable_progress_bar()
     name_or_path = args.model or _mini()
@@ -233,8 +236,8 @@ def _explained(
     folder: Path,
 ) -> Iterator[Answer]:
     """The answers as they come, each drawn before it is passed on."""
-    from rnagpt.chat_rnagpt import user_message
     from rnagpt.explain_rnagpt import explain_answer
+    from rnagpt.generation_rnagpt import user_message
 
     # In the order of `answer_questions`: all questions of the first RNA first.
     numbers = itertools.cycle(range(1, len(questions) + 1))

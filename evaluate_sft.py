@@ -46,7 +46,6 @@ from typing import Any
 import torch
 
 import rnagpt
-from rnagpt.chat_rnagpt import load_model, load_processor
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.evaluation.answers import CALIBRATION, NEVER_SEEN, Answers
 from rnagpt.evaluation.charts import draw_charts
@@ -63,6 +62,7 @@ from rnagpt.evaluation.report import write_report
 from rnagpt.evaluation.samples import choose_samples
 from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS, open_systems
 from rnagpt.evaluation.text_scores import PAIR, WAYS, score_texts
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights import WeightsError
 

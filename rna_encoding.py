@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rnagpt.chat_rnagpt import load_model
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
+from rnagpt.loading_rnagpt import load_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, clean_rna, tokenize_rna
 

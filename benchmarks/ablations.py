@@ -30,7 +30,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from rnagpt.chat_rnagpt import answer_questions, load_model, load_processor
+from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.declining import declines
 from rnagpt.evaluation.figures import Figures
@@ -43,6 +43,7 @@ from rnagpt.evaluation.questions_asked import (
     draw_rnas,
     load_splits,
 )
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaProjector
 from rnagpt.weights.compose import compose
 from rnagpt.weights.projector_folder import (

@@ -29,7 +29,9 @@ from datasets import load_dataset
 from measured import Figure, keep, machine, ratio, table, take_turns
 from transformers import AutoModelForCausalLM
 
-from rnagpt.chat_rnagpt import RnaChat, load_model, load_processor, user_message
+from rnagpt.chat_rnagpt import RnaChat
+from rnagpt.generation_rnagpt import user_message
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights.mini import assemble_mini

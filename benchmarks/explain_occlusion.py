@@ -34,14 +34,10 @@ import torch
 from datasets import load_dataset
 from scipy.stats import bootstrap, spearmanr
 
-from rnagpt.chat_rnagpt import (
-    Answer,
-    answer_questions,
-    load_model,
-    load_processor,
-    user_message,
-)
+from rnagpt.answers_rnagpt import Answer, answer_questions
 from rnagpt.explain_rnagpt import explain_answer
+from rnagpt.generation_rnagpt import user_message
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 

@@ -19,7 +19,7 @@ class Calibration:
 
     Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin
     Classifiers, 61–74, 1999. The two numbers are a model's `confidence_scale` and
-    `confidence_bias`, with which `chat_rnagpt.confidence_of` says how sure an answer is.
+    `confidence_bias`, with which `generation_rnagpt.confidence_of` says how sure an answer is.
     """
 
     scale: float

@@ -19,7 +19,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from rnagpt.chat_rnagpt import Answer, answer_questions, load_model, load_processor
+from rnagpt.answers_rnagpt import Answer, answer_questions
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.evaluation.controls import REAL, SHUFFLED, give
 from rnagpt.evaluation.naming_score import Judge
@@ -31,6 +31,7 @@ from rnagpt.evaluation.questions_asked import (
     draw_rnas,
     load_splits,
 )
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights.memory_scores import MemoryScores

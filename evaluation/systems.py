@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BatchFeature, PreTrainedConfig
 
-from rnagpt.chat_rnagpt import answer_questions
+from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor

@@ -22,7 +22,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from rnagpt import answer_questions, read_fasta
-from rnagpt.chat_rnagpt import load_model, load_processor
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.processing_rnagpt import clean_rna
 from rnagpt.weights.mini import assemble_mini
 

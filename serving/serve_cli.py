@@ -119,7 +119,7 @@ def make_service(arguments: argparse.Namespace, limits: Limits) -> Service:
     Raises:
         OSError, ValueError: as of `load_model`; an option of the engine is not known.
     """
-    from rnagpt.chat_rnagpt import load_model, load_processor
+    from rnagpt.loading_rnagpt import load_model, load_processor
     from rnagpt.serving.app import Service
     from rnagpt.serving.transformers_engine import TransformersEngine
 

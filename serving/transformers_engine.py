@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from rnagpt.chat_rnagpt import end_tokens
+from rnagpt.generation_rnagpt import end_tokens
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engine import (

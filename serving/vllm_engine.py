@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from rnagpt.chat_rnagpt import end_tokens, load_model, load_processor
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.generation_rnagpt import end_tokens
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.serving.engine import (
     EngineClosedError,

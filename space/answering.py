@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from model_loading import MODEL
 from space_limits import Limits
 
-from rnagpt.chat_rnagpt import Answer, RnaChat, answer_questions
+from rnagpt.answers_rnagpt import Answer, answer_questions
+from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.explain_rnagpt import NucleotideScores, explain_answer
 from rnagpt.processing_rnagpt import CleanedRna
 

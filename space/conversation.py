@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnagpt.chat_rnagpt import user_message
 from rnagpt.fasta import FastaRecord
+from rnagpt.generation_rnagpt import user_message
 from rnagpt.processing_rnagpt import CleanedRna
 
 # What Markdown or HTML could read as markup in a name or an answer.

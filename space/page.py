@@ -26,7 +26,7 @@ from rna_input import records_of_file, records_of_text
 from space_limits import Limits
 from structure_drawing import FOLDING, draw_structure
 
-from rnagpt.chat_rnagpt import Answer
+from rnagpt.answers_rnagpt import Answer
 from rnagpt.fasta import FastaRecord, read_fasta
 from rnagpt.processing_rnagpt import CleanedRna, RnaSequenceError, clean_rna
 from rnagpt.rna_drawing import LONGEST_FOLDED, draw_scores
@@ -143,7 +143,7 @@ class Page:
             question: plain text.
 
         Returns:
-            What `rnagpt.chat_rnagpt.Answer` holds: the answer, its confidence, what cleaning
+            What `rnagpt.answers_rnagpt.Answer` holds: the answer, its confidence, what cleaning
             changed in the sequence, and more.
         """
         try:

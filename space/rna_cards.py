@@ -7,7 +7,7 @@ from html import escape
 
 from conversation import Conversation, ShownRna
 
-from rnagpt.chat_rnagpt import Answer
+from rnagpt.answers_rnagpt import Answer
 from rnagpt.processing_rnagpt import CleanedRna
 from rnagpt.rna_drawing import LONGEST_FOLDED
 

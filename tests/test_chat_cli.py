@@ -15,8 +15,10 @@ import pytest
 import torch
 from conftest import make_model, make_processor, make_rna
 
-from rnagpt.chat_rnagpt import RnaChat, answer_questions, load_model, load_processor
+from rnagpt.answers_rnagpt import answer_questions
+from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.cli import main
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 
 COMMAND = [sys.executable, "-m", "rnagpt.cli", "chat"]

@@ -9,14 +9,11 @@ import torch
 from conftest import make_model, make_processor, make_question, make_rna
 from transformers import DynamicCache, MistralConfig
 
-from rnagpt.chat_rnagpt import (
-    RnaChat,
-    answer_questions,
-    confidence_of,
-    load_model,
-    load_processor,
-)
+from rnagpt.answers_rnagpt import answer_questions
+from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.generation_rnagpt import confidence_of
+from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
 
 NEVER_ENDS = {"eos_token_id": -1}

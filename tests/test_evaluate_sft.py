@@ -15,13 +15,13 @@ from tiny_evaluation import FAMILIES, make_rows, write_data
 from transformers import LlamaForCausalLM
 
 from rnagpt import evaluate_sft
-from rnagpt.chat_rnagpt import load_model
 from rnagpt.evaluation import findings, systems
 from rnagpt.evaluation.answers import begins_alike
 from rnagpt.evaluation.calibration import Calibration
 from rnagpt.evaluation.figures import Figures
 from rnagpt.evaluation.questions_asked import QUESTIONS
 from rnagpt.evaluation.systems import Rating, Reply, System
+from rnagpt.loading_rnagpt import load_model
 from rnagpt.processing_rnagpt import CleanedRna
 from rnagpt.weights.projector_folder import save_projector
 

@@ -79,7 +79,7 @@ def test_calibration_stays_finite(scores, right):
 
 def test_calibration_says_what_the_model_will_say():
     """The same numbers in a model's configuration give the same confidence."""
-    from rnagpt.chat_rnagpt import confidence_of
+    from rnagpt.generation_rnagpt import confidence_of
 
     scores = [0.0, -0.5, -3.0, -4000.0]
     calibration = Calibration(scale=0.8, bias=1.5)

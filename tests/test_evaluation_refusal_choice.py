@@ -8,7 +8,7 @@ from conftest import make_model, make_processor
 from datasets import Dataset, DatasetDict
 from tiny_evaluation import FAMILIES, make_rows, write_data
 
-from rnagpt.chat_rnagpt import Answer
+from rnagpt.answers_rnagpt import Answer
 from rnagpt.evaluation import refusal_choice
 from rnagpt.evaluation.naming_score import Judge
 from rnagpt.evaluation.questions_asked import QUESTIONS, TYPE, draw_rnas, load_splits

@@ -8,7 +8,7 @@ import torch
 from conftest import make_model, make_processor, make_question, make_rna
 from transformers import LlamaForCausalLM
 
-from rnagpt.chat_rnagpt import answer_questions
+from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.evaluation.predictions import PredictionFile
 from rnagpt.evaluation.systems import (
     FUSION,

@@ -31,7 +31,7 @@ from tiny_space import (
 )
 
 from rnagpt import RnaChat, read_fasta
-from rnagpt.chat_rnagpt import Answer
+from rnagpt.answers_rnagpt import Answer
 from rnagpt.fasta import FastaError
 from rnagpt.processing_rnagpt import CleanedRna, clean_rna
 from rnagpt.rna_drawing import base_pairs, fold_rna

@@ -1,0 +1,68 @@
+"""A model and its processor, from a folder or from the Hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+
+_HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+
+# The tokenizer is found by way of the configuration. Unless that is known, transformers asks, on
+# standard input, whether to run the code that lies beside the weights; it is this very code.
+AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
+
+
+def load_processor(name_or_path: str, **kwargs: Any) -> RnaGptProcessor:
+    """Load a model's processor; arguments as of `load_model`, of which others are left aside."""
+    options = _hub_options(kwargs)
+    _check_model_type(name_or_path, options)
+    return RnaGptProcessor.from_pretrained(name_or_path, **options)
+
+
+def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
+    """Load a model from a folder or from the Hub, ready to answer.
+
+    Args:
+        name_or_path: a folder that `rnagpt compose`, `rnagpt mini` or `save_pretrained` wrote,
+            or a Hub id.
+        **kwargs: for `RnaGptForCausalLM.from_pretrained`. Without `device_map` the model goes to
+            the accelerator if there is one; without `dtype` it is float32 on a CPU, and on an
+            accelerator what the weights are stored in.
+
+    Raises:
+        OSError: when there is no such model.
+        ValueError: when it is another kind of model.
+    """
+    _check_model_type(name_or_path, _hub_options(kwargs))
+    has_accelerator = torch.accelerator.is_available()
+    device = torch.accelerator.current_accelerator() if has_accelerator else None
+    # Few CPUs have bfloat16 units; without them it is slower than float32.
+    kwargs.setdefault("dtype", torch.float32 if device is None else "auto")
+    model = RnaGptForCausalLM.from_pretrained(name_or_path, **kwargs)
+    if device is not None and "device_map" not in kwargs:
+        model.to(device)
+    return model
+
+
+def _hub_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those that say where on the Hub a model is found, and for whom."""
+    return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+
+
+def _check_model_type(name_or_path: str, options: dict[str, Any]) -> None:
+    model_type = RnaGptConfig.get_config_dict(name_or_path, **options)[0].get("model_type")
+    if model_type != RnaGptConfig.model_type:
+        raise ValueError(
+            f"{name_or_path} holds a model of type {model_type!r}, not "
+            f"{RnaGptConfig.model_type!r}. `rnagpt compose` makes an RNA-GPT of an RNA encoder and "
+            "a language model."
+        )
+
+
+__all__ = ["load_model", "load_processor"]
