@@ -25,12 +25,15 @@ from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
 from rnagpt.evaluation.text_scores import score_texts
 
 TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
-UNSEEN, REFUSALS = "unseen families", "refusals"
+UNSEEN, REFUSALS, FAMILIES = "unseen families", "refusals", "families"
 NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
 RIGHT = {FAMILY: "right family", TYPE: "right type"}
 ONLY = "right family, no other"
 LIKELY = {FAMILY: "log-likelihood, family", TYPE: "log-likelihood, type"}
 ROUGE_L = "ROUGE-L"
+DECLINES = "declines"
+# Fewer RNAs of a family say little of how well it is known.
+LEAST_OF_FAMILY = 10
 
 # Scores of (reference, prediction) pairs, each (pairs,), by their names.
 ScoreTexts = Callable[[Sequence[str], Sequence[str]], Mapping[str, np.ndarray]]
@@ -60,6 +63,7 @@ def find_all(answers: Answers, plan: Plan, score: ScoreTexts, seed: int) -> Figu
     add_controls(figures, answers, evaluated, labels[EVALUATED])
     add_grounding(figures, answers)
     add_refusals(figures, answers)
+    add_families(figures, answers)
     if NEVER_SEEN in plan.groups:
         add_unseen(figures, answers, plan.groups[NEVER_SEEN], labels[NEVER_SEEN])
     return figures
@@ -180,10 +184,25 @@ def add_refusals(figures: Figures, answers: Answers) -> None:
         if asked not in answers:
             continue
         declined = answers.declined(asked)
-        figures.add_mean(REFUSALS, label, "declines", declined)
+        figures.add_mean(REFUSALS, label, DECLINES, declined)
         figures.add_mean(REFUSALS, label, "claims a family", ~declined)
         named = [bool(names) for names in answers.names(asked)]
         figures.add_mean(REFUSALS, label, "names one of the data set", named)
+
+
+def add_families(figures: Figures, answers: Answers) -> None:
+    """How well each family is known that has at least `LEAST_OF_FAMILY` RNAs, the least first."""
+    asked = Asked(RNA_GPT, EVALUATED, REAL, FAMILY)
+    if asked not in answers:
+        return
+    right, declined = answers.right(asked), answers.declined(asked)
+    places: dict[str, list[int]] = {}
+    for place, rna in enumerate(answers.rnas(asked)):
+        places.setdefault(rna.family, []).append(place)
+    of_family = {name: np.array(own) for name, own in places.items() if len(own) >= LEAST_OF_FAMILY}
+    for name, own in sorted(of_family.items(), key=lambda item: (right[item[1]].mean(), item[0])):
+        figures.add_mean(FAMILIES, name, RIGHT[FAMILY], right[own])
+        figures.add_mean(FAMILIES, name, DECLINES, declined[own])
 
 
 def _add_texts(figures: Figures, row: str, scores: Mapping[str, np.ndarray]) -> None:
@@ -219,7 +238,9 @@ def _add_labels(
 
 __all__ = [
     "CONTROLLED",
+    "FAMILIES",
     "GROUNDING",
+    "LEAST_OF_FAMILY",
     "MAJORITY",
     "NEAREST",
     "RATIOS",
@@ -228,6 +249,7 @@ __all__ = [
     "TEXTS",
     "UNSEEN",
     "add_controls",
+    "add_families",
     "add_grounding",
     "add_ratios",
     "add_refusals",

@@ -10,7 +10,16 @@ from rnagpt.evaluation.answers import (
     UNDER_CONTROL,
 )
 from rnagpt.evaluation.confidence import CONFIDENCE
-from rnagpt.evaluation.findings import CONTROLLED, GROUNDING, RATIOS, REFUSALS, TEXTS, UNSEEN
+from rnagpt.evaluation.findings import (
+    CONTROLLED,
+    FAMILIES,
+    GROUNDING,
+    LEAST_OF_FAMILY,
+    RATIOS,
+    REFUSALS,
+    TEXTS,
+    UNSEEN,
+)
 from rnagpt.evaluation.plan import Plan
 
 
@@ -35,6 +44,8 @@ def headings(plan: Plan, min_training_rnas: int) -> dict[str, str]:
         REFUSALS: "Knowing that it does not know: answers to the question of the family",
         UNSEEN: f"RNAs of families never seen in training, split `{unseen}`",
         CONFIDENCE: f"Confidence, calibrated on the split `{fitted}`; answers that do not decline",
+        FAMILIES: f"Families of which at least {LEAST_OF_FAMILY} RNAs were drawn, the least known "
+        "first",
     }
 
 

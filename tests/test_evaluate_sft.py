@@ -230,6 +230,20 @@ def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
     assert refusals["RNAs of families never seen"]["names one of the data set"]["value"] == 1
 
 
+def test_families_are_listed_with_the_least_known_first(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems, "System", Parrot)
+    monkeypatch.setattr(findings, "LEAST_OF_FAMILY", 3)
+    families = run(folder, tmp_path / "all")["figures"]["families"]
+    assert list(families) == ["tRNA", "tRNA-Sec", "U6"]
+    assert [families[name]["right family"]["value"] for name in families] == [0, 0, 1]
+    assert families["U6"]["declines"] == {"value": 0, "interval": [0, 0], "n": 3}
+
+    monkeypatch.setattr(findings, "LEAST_OF_FAMILY", 4)
+    assert "families" not in run(folder, tmp_path / "none")["figures"]
+
+
 def test_a_parrots_confidence_is_how_often_it_is_right(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
