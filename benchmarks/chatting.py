@@ -7,7 +7,8 @@
   language model's own `generate` on a prompt of the same length and the same weights.
 - turns: seconds to the first word of the first and of the second question about the same RNA.
 - start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
-- faster: types and numbers of threads for CPUs, each with the share of answers that it changes.
+- faster: types and numbers of threads for CPUs, each with the share of answers that it changes, and
+  `torch.compile` over a cache of fixed size, as `generate` offers it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 import torch
 from datasets import load_dataset
 from measured import Figure, keep, machine, ratio, table, take_turns
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, CompileConfig
 
 from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.generation_rnagpt import user_message
@@ -273,21 +274,28 @@ def faster(
     plain = f"float32, {threads} threads"
     rounded = load_model(folder, dtype=torch.bfloat16)
 
-    def answer(one: Any, number_of_threads: int) -> None:
+    def answer(one: Any, number_of_threads: int, **options: Any) -> None:
         torch.set_num_threads(number_of_threads)
-        write(one, MANY, **inputs)
+        write(one, MANY, **inputs, **options)
         torch.set_num_threads(threads)
 
     ways: dict[str, Callable[[], object]] = {
         plain: lambda: answer(model, threads),
         "float32, 1 thread": lambda: answer(model, 1),
-        f"bfloat16, {threads} threads": lambda: answer(rounded, threads),
         "bfloat16, 1 thread": lambda: answer(rounded, 1),
     }
-    models = {"bfloat16": rounded}
-    for name, quantised in quantised_models(folder).items():
-        models[name] = quantised
-        ways[f"{name}, {threads} threads"] = partial(answer, quantised, threads)
+    models = {"bfloat16": rounded, **quantised_models(folder)}
+    for name, one in models.items():
+        ways[f"{name}, {threads} threads"] = partial(answer, one, threads)
+    compiling = {}
+    for name, one in {"float32": model, **models}.items():
+        way = partial(
+            answer, one, threads, cache_implementation="static", compile_config=compiled()
+        )
+        begin = time.perf_counter()
+        way()
+        compiling[f"{name}, {threads} threads, compiled"] = time.perf_counter() - begin
+        ways[f"{name}, {threads} threads, compiled"] = way
     seconds = take_turns(ways, args.rounds)
     sequences = draw_sequences(args)
     expected = short_answers(model, processor, sequences)
@@ -303,10 +311,17 @@ def faster(
             f"{MANY / statistics.median(taken):.1f}",
             f"{ratio(seconds[plain], taken):.2f} x",
             f"{changed[kind]:.2f}" if (kind := name.split(",")[0]) in changed else "0",
+            f"{compiling[name]:.0f} s" if name in compiling else "",
         ]
         for name, taken in seconds.items()
     ]
-    header = ["how", "tokens a second", "over float32", f"changed of {len(sequences)} answers"]
+    header = [
+        "how",
+        "tokens a second",
+        "over float32",
+        f"share of {len(sequences)} answers changed, not compiled",
+        "compiling, first answer included",
+    ]
     figures = [
         Figure(
             f"decoding, {name}",
@@ -325,6 +340,13 @@ def faster(
     return f"\n## Faster on CPUs\n\n{table(header, lines)}\n", figures
 
 
+def compiled() -> dict[str, Any]:
+    """Options of `generate` to compile its step, which it does not by itself on a CPU."""
+    config = CompileConfig(mode="default")
+    config._compile_all_devices = True
+    return {"cache_implementation": "static", "compile_config": config}
+
+
 def quantised_models(folder: str) -> dict[str, Any]:
     """With int8 weights in the language model's layers, where torchao is installed."""
     try:
@@ -332,13 +354,13 @@ def quantised_models(folder: str) -> dict[str, Any]:
     except ImportError:
         return {}
     quantised = {}
-    for name, dtype in (
-        ("int8 weights, float32", torch.float32),
-        ("int8 weights, bfloat16", torch.bfloat16),
-    ):
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         model = load_model(folder, dtype=dtype)
-        quantize_(model.model.language_model, Int8WeightOnlyConfig())
-        quantised[name.replace(", ", " and ")] = model
+        # Else the embedding, which shares the head's weights, would become int8 too.
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+        for part in (model.model.language_model, model.lm_head):
+            quantize_(part, Int8WeightOnlyConfig())
+        quantised[f"int8 weights and {name}"] = model
     return quantised
 
 

@@ -138,7 +138,10 @@ def load_official(checkpoint: Path) -> Callable[[list[str], int], list[torch.Ten
     """The official package: RNAs and a batch size to vectors (nucleotides, 640) of each."""
     import fm
 
-    model, alphabet = fm.pretrained.rna_fm_t12(str(checkpoint))
+    # The package's own loader does not tell today's torch that its settings may be unpickled.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        data = torch.load(checkpoint, weights_only=True)
+    model, alphabet = fm.pretrained.load_model_and_alphabet_core("rna-fm", data, theme="rna")
     convert = alphabet.get_batch_converter()
     model.eval()
 

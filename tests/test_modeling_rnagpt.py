@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import (
     BitsAndBytesConfig,
+    EsmModel,
     GPT2Config,
 )
 from transformers.quantizers.base import HfQuantizer
@@ -351,6 +352,18 @@ def test_encoder_reads_rnas_of_other_lengths_apart(model: RnaGptForCausalLM) -> 
         rnas[row, :length] = torch.randint(4, 8, (length,))
     model.encode_rna(rnas)
     assert sorted(shapes) == [(2, 32), (3, 11)]  # with cls and eos
+
+
+def test_encoder_equals_the_one_of_transformers(model: RnaGptForCausalLM) -> None:
+    own = model.model.rna_encoder
+    theirs = EsmModel(model.config.rna_config, add_pooling_layer=False).eval()
+    theirs.load_state_dict(own.state_dict())
+    ids = torch.tensor([[0, 4, 5, 6, 7, 6, 4, 2]])
+    got, expected = own(ids).last_hidden_state, theirs(ids).last_hidden_state
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
+    # It would be equal, too, if the layers were theirs.
+    kinds = {type(layer.intermediate) for layer in theirs.encoder.layer}
+    assert kinds.isdisjoint(type(layer.intermediate) for layer in own.encoder.layer)
 
 
 def test_encoder_without_cls_and_eos() -> None:
