@@ -16,8 +16,9 @@ import shutil
 from pathlib import Path
 
 import app
+from chat_panel import QUESTIONS
 from model_loading import MODEL
-from page import FOLDER, QUESTIONS
+from page import FOLDER
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from space_limits import Limits

@@ -26,6 +26,7 @@ from tiny_space import (
     page,
     rna_cards,
     rna_input,
+    rna_panel,
     space_limits,
     structure_drawing,
 )
@@ -398,21 +399,26 @@ def final(updates):
 def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeypatch):
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
     talk = conversation_of(CleanedRna("a", "ACGU"))
-    updates = list(built._ask(talk, "What?"))
+    chat = built.chat_panel
+    updates = list(chat.ask(talk, "What?"))
     assert [turn.answer for turn in talk.turns] == ["A tRNA."]
-    assert len([update for update in updates if built.chat in update]) > 3
-    assert [update[built.question] for update in updates if built.question in update] == [""]
+    assert len([update for update in updates if built.chat_panel.chat in update]) > 3
+    assert [
+        update[built.chat_panel.question]
+        for update in updates
+        if built.chat_panel.question in update
+    ] == [""]
 
 
 def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, monkeypatch):
     talk = conversation_of(CleanedRna("a", "ACGU"))
 
     def write(*_: object):
-        built._stop(talk)
+        built.chat_panel.stop(talk)
         yield "", None
 
     monkeypatch.setattr(answering, "write_answer", write)
-    assert final(built._ask(talk, "What?"))[built.question] == "What?"
+    assert final(built.chat_panel.ask(talk, "What?"))[built.chat_panel.question] == "What?"
     assert talk.turns == []
 
 
@@ -420,11 +426,11 @@ def test_an_answer_that_takes_too_long_is_ended(ready, monkeypatch):
     hasty = page.Page(space_limits.Limits(seconds_per_answer=0))
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
     talk = conversation_of(CleanedRna("a", "ACGU"))
-    shown = final(hasty._ask(talk, "What?"))[hasty.chat]
+    shown = final(hasty.chat_panel.ask(talk, "What?"))[hasty.chat_panel.chat]
     assert shown[-1]["content"] == "A\n\n(took too long)"
 
 
-@pytest.mark.parametrize("action", ["_compare", "_explain", "_ask"])
+@pytest.mark.parametrize("action", ["compare", "explain", "ask"])
 def test_faults_of_ours_are_told_beside_the_question(built, ready, monkeypatch, caplog, action):
     def break_down(*_: object):
         raise OSError("no memory")
@@ -433,43 +439,44 @@ def test_faults_of_ours_are_told_beside_the_question(built, ready, monkeypatch, 
         monkeypatch.setattr(answering, name, break_down)
     talk = conversation_of(CleanedRna("a", "ACGU"), CleanedRna("b", "ACGU"))
     talk.turns = [conversation.Turn("What?", "A.", num_rnas=2)]
-    given = () if action == "_explain" else ("What?",)
-    shown = final(getattr(built, action)(talk, *given))
-    assert "Something went wrong on our side" in shown[built.question_notice]
-    assert shown[built.retry]["interactive"] is True
-    assert shown[built.stop]["interactive"] is False
+    given = () if action == "explain" else ("What?",)
+    shown = final(getattr(built.chat_panel, action)(talk, *given))
+    assert "Something went wrong on our side" in shown[built.chat_panel.question_notice]
+    assert shown[built.chat_panel.retry_button]["interactive"] is True
+    assert shown[built.chat_panel.stop_button]["interactive"] is False
     assert "no memory" in caplog.text
-    assert "no memory" not in shown[built.question_notice]
+    assert "no memory" not in shown[built.chat_panel.question_notice]
 
 
 def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
     monkeypatch.setattr(model_loading.MODEL, "state", "failed")
-    assert "could not be loaded" in built._status()
+    assert "could not be loaded" in built.model_status()
     talk = conversation_of(CleanedRna("a", "ACGU"))
-    shown = final(built._ask(talk, "What?"))
-    assert "could not be loaded" in shown[built.question_notice]
-    assert shown[built.question] == "What?"
+    shown = final(built.chat_panel.ask(talk, "What?"))
+    assert "could not be loaded" in shown[built.chat_panel.question_notice]
+    assert shown[built.chat_panel.question] == "What?"
 
 
 def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monkeypatch):
     monkeypatch.setattr(answering, "explain", lambda _: pytest.fail("asked for nothing"))
     monkeypatch.setattr(answering, "answer_each", lambda *_: iter([]))
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
-    for action, given in (("_compare", ["What?"]), ("_ask", ["What?"]), ("_fold", [])):
+    chat, rnas = built.chat_panel, built.rna_panel
+    for action, given in ((chat.compare, ["What?"]), (chat.ask, ["What?"]), (rnas.fold, [])):
         talk = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN))
-        updates = getattr(built, action)(talk, *given)
+        updates = action(talk, *given)
         next(updates)
-        built._clear(talk)
+        built.clear(talk)
         assert list(updates) == [], action
 
 
 def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, monkeypatch):
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
     talk = conversation_of(CleanedRna("a", "ACGU"))
-    first = built._ask(talk, "What?")
+    first = built.chat_panel.ask(talk, "What?")
     next(first)
-    (refused,) = built._compare(talk, "Where?")
-    assert "An answer is being written" in refused[built.question_notice]
+    (refused,) = built.chat_panel.compare(talk, "Where?")
+    assert "An answer is being written" in refused[built.chat_panel.question_notice]
     list(first)
     assert [turn.answer for turn in talk.turns] == ["A tRNA"]
 
@@ -478,9 +485,9 @@ def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeyp
     def break_down(_: str):
         raise ImportError("no ViennaRNA")
 
-    monkeypatch.setattr(page, "draw_structure", break_down)
+    monkeypatch.setattr(rna_panel, "draw_structure", break_down)
     talk = conversation_of(CleanedRna("a", HAIRPIN))
-    _, cards = built._fold(talk)
+    _, cards = built.rna_panel.fold(talk)
     assert "could not be drawn" in cards
     assert "Folding…" not in cards
     assert "no ViennaRNA" in caplog.text
@@ -489,19 +496,23 @@ def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeyp
 def test_no_event_gives_nothing_which_would_empty_the_page(built, ready):
     long = conversation_of(CleanedRna("a", "A" * 601))
     edited = SimpleNamespace(index=4, value="What?")
-    for updates in (built._fold(long), built._retry(long), built._edit(long, edited)):
+    for updates in (
+        built.rna_panel.fold(long),
+        built.chat_panel.retry(long),
+        built.chat_panel.edit(long, edited),
+    ):
         assert list(updates) == [gr.skip()]
 
 
 def test_records_of_the_same_name_are_told_apart_by_their_number(built):
     talk = conversation.Conversation()
-    shown = built._add_text(talk, ">a\nACGU\n>a\nGGCC\n>a\n")
-    labels = [label for label, _ in shown[built.records]["choices"]]
+    shown = built.rna_panel.add_text(talk, ">a\nACGU\n>a\nGGCC\n>a\n")
+    labels = [label for label, _ in shown[built.rna_panel.records]["choices"]]
     assert labels == ["1. a (4 nt)", "2. a (4 nt)", "3. a (0 nt)"]
-    built._add_chosen(talk, [1])
+    built.rna_panel.add_chosen(talk, [1])
     assert [rna.rna.sequence for rna in talk.rnas] == ["GGCC"]
-    refused = built._add_chosen(talk, [0, 2])
-    assert "RNA 'a' is empty" in refused[built.rna_notice].replace("&#x27;", "'")
+    refused = built.rna_panel.add_chosen(talk, [0, 2])
+    assert "RNA 'a' is empty" in refused[built.rna_panel.rna_notice].replace("&#x27;", "'")
     assert len(talk.rnas) == 1
 
 

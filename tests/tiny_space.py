@@ -18,6 +18,7 @@ import model_loading  # noqa: E402
 import page  # noqa: E402
 import rna_cards  # noqa: E402
 import rna_input  # noqa: E402
+import rna_panel  # noqa: E402
 import space_limits  # noqa: E402
 import structure_drawing  # noqa: E402
 
@@ -61,6 +62,7 @@ __all__ = [
     "page",
     "rna_cards",
     "rna_input",
+    "rna_panel",
     "space_limits",
     "structure_drawing",
 ]

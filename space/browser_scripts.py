@@ -1,0 +1,64 @@
+"""What the page does in the browser, beyond Gradio's own parts."""
+
+# A click on a card's button becomes an event that says which RNA is meant.
+REMOVE_JS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-remove]');
+  if (button) trigger('select', {index: Number(button.dataset.remove)});
+});
+"""
+# The browser reads the file and sends its bytes with an event: Gradio's own upload would write them
+# to the server's disk. One that is too large is not read at all.
+UPLOAD_HTML = """
+<label for="fasta">Or upload FASTA, plain or gzipped</label>
+<input id="fasta" type="file" aria-label="Upload FASTA">
+"""
+UPLOAD_JS = """
+const input = element.querySelector('input');
+input.addEventListener('change', () => {
+  const file = input.files[0];
+  if (!file) return;
+  const told = {name: file.name, size: file.size, content: ''};
+  const reader = new FileReader();
+  reader.onload = () => {
+    trigger('upload', {...told, content: reader.result.split(',')[1] || ''});
+    input.value = '';
+  };
+  if (file.size > %d) trigger('upload', told); else reader.readAsDataURL(file);
+});
+"""
+# In the browser, so that the server writes no file.
+DOWNLOAD_JS = """
+(text) => {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {type: '%s'}));
+  link.download = 'rna-gpt-conversation.%s';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+"""
+# Browsers have a clipboard for pages that come over HTTPS or from this machine alone.
+COPY_JS = """
+async (text) => {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+  } else {
+    const field = document.body.appendChild(document.createElement('textarea'));
+    field.value = text;
+    field.select();
+    document.execCommand('copy');
+    field.remove();
+  }
+  return 'Copied';
+}
+"""
+COPY_AGAIN_JS = "() => new Promise((resolve) => setTimeout(() => resolve('Copy'), 2000))"
+
+__all__ = [
+    "COPY_AGAIN_JS",
+    "COPY_JS",
+    "DOWNLOAD_JS",
+    "REMOVE_JS",
+    "UPLOAD_HTML",
+    "UPLOAD_JS",
+]

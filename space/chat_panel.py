@@ -1,0 +1,280 @@
+"""The chat's side of the page: questions, answers, and what is made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import answering
+import gradio as gr
+import refusals
+import rna_cards
+from conversation import (
+    Conversation,
+    Turn,
+    as_chat,
+    as_json,
+    as_markdown,
+    as_typed,
+)
+from model_loading import MODEL
+from rna_panel import AS_IT_IS, RnaPanel, Updates
+from space_limits import Limits
+from structure_drawing import FOLDING
+
+from rnagpt.answers_rnagpt import Answer
+from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.rna_drawing import draw_scores
+
+_log = logging.getLogger("rnagpt.space")
+
+QUESTIONS = (
+    "What is this RNA?",
+    "What type of RNA is this?",
+    "Which RNA family does this sequence belong to?",
+    "What is the function of this RNA?",
+    "What is known about this RNA?",
+)
+_FAULT = "Something went wrong on our side, not with what you gave. Please try again."
+_PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
+
+
+class ChatPanel:
+    """The parts, laid out where it is made, and what happens when a visitor acts on them."""
+
+    def __init__(self, limits: Limits, rna_panel: RnaPanel) -> None:
+        self.limits = limits
+        self.rna_panel = rna_panel
+        gr.HTML("<h2>Questions</h2>")
+        self.chat = gr.Chatbot(
+            label="Conversation",
+            # It would lie upon the first question; there is a heading above.
+            show_label=False,
+            height=420,
+            # Names and answers are shown letter by letter: no Markdown, no HTML.
+            render_markdown=False,
+            sanitize_html=True,
+            editable="user",
+            latex_delimiters=[],
+            # Those below copy the texts as they were written, and share them with nobody.
+            buttons=[],
+            placeholder="Add an RNA, then ask about it.",
+            elem_id="chat",
+        )
+        self.question_notice = gr.HTML(elem_id="question-notice")
+        self.question = gr.Textbox(
+            label="Your question",
+            placeholder="What is this RNA?",
+            submit_btn="Ask",
+            lines=1,
+            max_lines=4,
+            elem_id="question",
+        )
+        with gr.Row(elem_id="suggestions"):
+            self.suggestions = [
+                gr.Button(question, size="sm", min_width=140) for question in QUESTIONS
+            ]
+        with gr.Row(elem_id="actions"):
+            small: dict[str, Any] = {"size": "sm", "min_width": 100, "interactive": False}
+            self.stop_button = gr.Button("Stop", variant="stop", elem_id="stop", **small)
+            self.retry_button = gr.Button("Retry", elem_id="retry", **small)
+            self.explain_button = gr.Button(
+                "Which nucleotides mattered?", elem_id="explain", **small
+            )
+            rna_panel.compare.render()
+            self.clear = gr.Button("New conversation", size="sm", min_width=100, elem_id="clear")
+        self.findings = gr.HTML(elem_id="findings")
+        with gr.Row(elem_id="keeping"):
+            self.copy = gr.Button("Copy", elem_id="copy", **small)
+            self.markdown = gr.Button("Download Markdown", elem_id="markdown", **small)
+            self.json = gr.Button("Download JSON", elem_id="json", **small)
+        self.as_markdown = gr.Textbox(visible="hidden")
+        self.as_json = gr.Textbox(visible="hidden")
+
+    @property
+    def parts(self) -> list[Any]:
+        """All parts that the methods update."""
+        return [
+            *(self.chat, self.question, self.question_notice, self.findings),
+            *(self.stop_button, self.retry_button, self.explain_button),
+            *(self.copy, self.markdown, self.json, self.as_markdown, self.as_json),
+            *(self.rna_panel.cards, self.rna_panel.compare),
+        ]
+
+    def ask(self, conversation: Conversation, question: str) -> Iterator[Updates]:
+        """Ask a question after the others."""
+        yield from self._answered(conversation, question, len(conversation.turns))
+
+    def retry(self, conversation: Conversation) -> Iterator[Updates]:
+        """Ask the last question again; in other words where the greedy answer is known already."""
+        if not conversation.turns:
+            yield AS_IT_IS
+            return
+        last = conversation.turns[-1]
+        num_turns = len(conversation.turns) - 1
+        yield from self._answered(conversation, last.question, num_turns, sampled=not last.note)
+
+    def edit(self, conversation: Conversation, event: gr.EditData) -> Iterator[Updates]:
+        """Ask the edited question in place of the old one and of what followed."""
+        index, question = event.index, event.value
+        # Messages alternate: question, answer.
+        num_turns = (index if isinstance(index, int) else index[0]) // 2
+        if num_turns < len(conversation.turns) and isinstance(question, str):
+            yield from self._answered(conversation, as_typed(question), num_turns)
+        else:
+            yield AS_IT_IS
+
+    def _answered(
+        self, conversation: Conversation, question: str, num_turns: int, *, sampled: bool = False
+    ) -> Iterator[Updates]:
+        """Write the answer to a question that follows the first turns, the rest being dropped."""
+
+        def written() -> Iterator[Updates]:
+            refusals.check_question(question, self.limits)
+            if not conversation.rnas:
+                raise ValueError("Give an RNA first: paste one, upload a file or take an example.")
+            # Once: what the visitor types meanwhile is the next question.
+            yield {self.question: "", self.findings: ""}
+            for turn in self._written(conversation, question, num_turns, sampled):
+                yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
+
+        yield from self._at_work(conversation, written(), question)
+
+    def _at_work(
+        self,
+        conversation: Conversation,
+        work: Iterator[Updates],
+        question: str = "",
+        *,
+        stoppable: bool = True,
+    ) -> Iterator[Updates]:
+        """Let the model do one thing at a time for a conversation; then show how that stands.
+
+        Args:
+            work: its updates are shown until the conversation is closed.
+            question: goes back into its field where nothing came of it.
+            stoppable: whether the work heeds `conversation.stopping`.
+        """
+        if conversation.answering:
+            busy = "An answer is being written. Wait for its end, or stop it."
+            yield {self.question_notice: rna_cards.notice(busy, "hint")}
+            return
+        conversation.answering, conversation.stopping = True, False
+        turns, error = list(conversation.turns), ""
+        try:
+            yield {self.question_notice: "", **self._while_at_work(stoppable)}
+            for updates in work:
+                if not conversation.closed:
+                    yield updates
+        except ValueError as refused:
+            error = str(refused)
+        except Exception:
+            _log.exception("The model's work for a conversation failed.")
+            error = _FAULT
+        finally:
+            conversation.answering = False
+        if not conversation.closed:
+            lost = question and conversation.turns == turns
+            yield self.view(conversation, error) | ({self.question: question} if lost else {})
+
+    def _written(
+        self, conversation: Conversation, question: str, num_turns: int, sampled: bool
+    ) -> Iterator[Turn]:
+        """The turn as it grows; it is the conversation's once it ended or was stopped."""
+        num_rnas = len(conversation.rnas)
+        yield Turn(question, "…", num_rnas)
+        while MODEL.state == "loading" and not conversation.stopping:
+            MODEL.wait(0.2)
+        refusals.check_model()
+        turn = Turn(question, "", num_rnas, note="another wording" if sampled else "")
+        end = time.monotonic() + self.limits.seconds_per_answer
+        pieces = answering.write_answer(
+            conversation.messages(num_turns),
+            conversation.new_rnas(num_turns),
+            question,
+            self.limits.max_new_tokens,
+            sampled,
+        )
+        for answer, confidence in pieces:
+            turn = dataclasses.replace(turn, answer=answer, confidence=confidence)
+            late = time.monotonic() > end
+            if conversation.stopping or late:
+                turn = dataclasses.replace(turn, note="took too long" if late else "stopped")
+                break
+            yield turn
+        pieces.close()
+        if turn.answer.strip():
+            conversation.turns[num_turns:] = [turn]
+        elif not conversation.stopping:
+            raise ValueError("The model said nothing. Ask in other words.")
+
+    def stop(self, conversation: Conversation) -> None:
+        """End what the model does at its next word."""
+        conversation.stopping = True
+
+    def explain(self, conversation: Conversation) -> Iterator[Updates]:
+        """Draw which nucleotides the last answer rests on."""
+
+        def drawn() -> Iterator[Updates]:
+            if not conversation.turns:
+                raise ValueError("Ask about an RNA first.")
+            last = conversation.turns[-1]
+            yield {self.findings: _PONDERING}
+            scored = answering.explain(conversation.messages())
+            names = [shown.rna.name for shown in conversation.rnas]
+            with FOLDING:
+                svg = draw_scores(scored, names, f"{last.question}\n{last.answer.strip()}")
+            yield {self.findings: f'<div class="scrolled">{svg}</div>'}
+
+        yield from self._at_work(conversation, drawn(), stoppable=False)
+
+    def compare(self, conversation: Conversation, question: str) -> Iterator[Updates]:
+        """Ask the same question about each RNA, and set the answers side by side."""
+        question = question.strip() or QUESTIONS[0]
+
+        def compared() -> Iterator[Updates]:
+            refusals.check_question(question, self.limits)
+            rnas = [shown.rna for shown in conversation.rnas]
+            answers: list[Answer] = []
+            yield {self.findings: rna_cards.comparison(question, rnas, answers)}
+            refusals.await_model(self.limits)
+            for answer in self.answers_of(rnas, question):
+                answers.append(answer)
+                yield {self.findings: rna_cards.comparison(question, rnas, answers)}
+                if conversation.stopping:
+                    return
+
+        yield from self._at_work(conversation, compared())
+
+    def answers_of(self, rnas: list[CleanedRna], question: str) -> Iterator[Answer]:
+        """The answer to a question about each RNA on its own."""
+        limits = self.limits
+        return answering.answer_each(
+            rnas, question, limits.max_new_tokens, limits.seconds_per_answer
+        )
+
+    def _while_at_work(self, stoppable: bool) -> Updates:
+        off = gr.update(interactive=False)
+        others = (self.retry_button, self.explain_button, self.rna_panel.compare)
+        return {self.stop_button: gr.update(interactive=stoppable), **dict.fromkeys(others, off)}
+
+    def view(self, conversation: Conversation, error: str = "") -> Updates:
+        """The chat as it stands when no answer is being written."""
+        switch = gr.update(interactive=bool(conversation.turns))
+        buttons = (self.retry_button, self.explain_button, self.copy, self.markdown, self.json)
+        return {
+            self.chat: as_chat(conversation.turns),
+            self.rna_panel.cards: rna_cards.cards(conversation),
+            self.question_notice: rna_cards.notice(error),
+            self.stop_button: gr.update(interactive=False),
+            self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1),
+            self.as_markdown: as_markdown(conversation, MODEL.name),
+            self.as_json: as_json(conversation, MODEL.name),
+            **dict.fromkeys(buttons, switch),
+        }
+
+
+__all__ = ["QUESTIONS", "ChatPanel"]

@@ -1,0 +1,76 @@
+"""What a visitor gives, checked: each refusal is a `ValueError` in words for him."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from model_loading import MODEL
+from rna_input import records_of_text
+from space_limits import Limits
+
+from rnagpt.fasta import FastaRecord
+from rnagpt.processing_rnagpt import CleanedRna, clean_rna
+
+_STATES = {
+    "loading": "{name} is loading. You can give your RNA and ask already.",
+    "ready": "{name} is ready.",
+    "failed": "{name} could not be loaded, so nothing can be answered. The server's log says why.",
+}
+
+
+def one_record(text: str, limits: Limits) -> FastaRecord:
+    """The only record of a text."""
+    records = records_of_text(text, limits)
+    if len(records) > 1:
+        raise ValueError(f"Give one RNA at a time; these are {len(records)} records.")
+    return records[0]
+
+
+def cleaned(record: FastaRecord, name: str, limits: Limits) -> CleanedRna:
+    """A record as the model reads it; the name is for one that has none."""
+    rna = clean_rna(record.sequence, name=record.name, max_length=_longest(limits))
+    return rna if rna.name else dataclasses.replace(rna, name=name)
+
+
+def _longest(limits: Limits) -> int:
+    ready = MODEL.state == "ready"
+    known = MODEL.loaded[1].max_rna_length if ready else limits.max_rna_length
+    return min(known, limits.max_rna_length)
+
+
+def check_question(question: str, limits: Limits) -> None:
+    """Refuse a question that is empty or too long."""
+    if not question.strip():
+        raise ValueError("Write a question, or take one of those below.")
+    if len(question) > limits.max_question_letters:
+        raise ValueError(
+            f"The question has {len(question):,} letters; at most "
+            f"{limits.max_question_letters:,} are read. Shorten it."
+        )
+
+
+def state_of_model() -> str:
+    """How the model stands, in a sentence."""
+    return _STATES[MODEL.state].format(name=MODEL.name)
+
+
+def await_model(limits: Limits) -> None:
+    """Wait until the model is loaded, as long as an answer may take."""
+    MODEL.wait(limits.seconds_per_answer)
+    check_model()
+
+
+def check_model() -> None:
+    """Refuse to go on without a model."""
+    if MODEL.state != "ready":
+        raise ValueError(state_of_model())
+
+
+__all__ = [
+    "await_model",
+    "check_model",
+    "check_question",
+    "cleaned",
+    "one_record",
+    "state_of_model",
+]
