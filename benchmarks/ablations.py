@@ -19,7 +19,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -231,8 +230,8 @@ def report(found: dict[str, dict[str, Any]], arguments: argparse.Namespace, draw
         f"`{SPLIT}`, greedy answers, 95 % intervals over RNAs. Differences within the intervals "
         "are none.",
         "",
-        f"| change | {' | '.join(COLUMNS)} | validation loss | training (minutes) |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| change | {' | '.join(COLUMNS)} | validation loss |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for variant in VARIANTS:
         if variant.name not in found:
@@ -244,10 +243,7 @@ def report(found: dict[str, dict[str, Any]], arguments: argparse.Namespace, draw
             figures.add_mean("", variant.name, column, values)
             low, high = figures.all[-1].interval
             cells.append(f"{figures.all[-1].value:.3f} ({low:.3f}–{high:.3f})")
-        cells += [
-            f"{found[variant.name]['loss']:.3f}",
-            f"{found[variant.name]['seconds'] / 60:.0f}",
-        ]
+        cells.append(f"{found[variant.name]['loss']:.3f}")
         lines.append(f"| {variant.change} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -280,9 +276,7 @@ def main() -> None:
     for variant in VARIANTS:
         path = arguments.out / variant.name / "answers.json"
         if variant.name in arguments.variants and not path.is_file():
-            start = time.monotonic()
             model = train(variant, arguments)
-            seconds = time.monotonic() - start
             rnas, _ = draw_rnas(
                 splits,
                 SPLIT,
@@ -296,7 +290,7 @@ def main() -> None:
                 for rna, row in zip(rnas, ask(model, rnas, judge), strict=True)
             ]
             loss = last_loss(arguments.out / variant.name / "instruction")
-            kept = {"seconds": seconds, "loss": loss, "answers": answers}
+            kept = {"loss": loss, "answers": answers}
             path.write_text(json.dumps(kept, indent=1))
         if path.is_file():
             found[variant.name] = json.loads(path.read_text())

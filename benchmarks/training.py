@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from measured import Figure, keep, machine, ratio, table, take_turns
 from peft import LoraConfig, get_peft_model
-from transformers import EsmConfig, EsmModel
+from rna_fm_size import compose_rna_fm_size
 
 from rnagpt.collator_rnagpt import InstructionCollator, count_template_tokens
 from rnagpt.encoder_cache import EncoderCache
@@ -105,29 +105,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProcessor]:
     """The model under LoRA, with its processor."""
-    encoder = CHECKPOINT / "encoder"
-    if not args.mini:
-        encoder = folder / "encoder"
-        torch.manual_seed(0)
-        config = EsmConfig(
-            vocab_size=25,
-            hidden_size=640,
-            num_hidden_layers=12,
-            num_attention_heads=20,
-            intermediate_size=5120,
-            max_position_embeddings=1026,
-            emb_layer_norm_before=True,
-            pad_token_id=1,
-            mask_token_id=24,
+    language_model = args.language_model or find_language_model().source
+    if args.mini:
+        composed = compose(
+            CHECKPOINT / "encoder",
+            language_model,
+            folder / "model",
+            rna_merge_size=8,
+            rna_summary_size=22,
         )
-        EsmModel(config, add_pooling_layer=False).save_pretrained(encoder)
-    composed = compose(
-        encoder,
-        args.language_model or find_language_model().source,
-        folder / "model",
-        rna_merge_size=8 if args.mini else 1,
-        rna_summary_size=22 if args.mini else 0,
-    )
+    else:
+        composed = compose_rna_fm_size(folder, language_model)
     base = RnaGptForCausalLM.from_pretrained(composed, dtype=args.dtype)
     processor = RnaGptProcessor.from_pretrained(composed)
     base.requires_grad_(False)
