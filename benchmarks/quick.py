@@ -19,7 +19,7 @@ from measured import read_kept, table
 HERE = Path(__file__).parent
 QUICK = {
     "encoding.py": ["--rnas", "24", "--rounds", "3"],
-    "training.py": ["--mini", "--rnas", "8", "--rounds", "3", "--no_growth"],
+    "training.py": ["--mini", "--rnas", "4", "--rounds", "2", "--no_growth"],
     "chatting.py": ["--parts", "tokens", "turns", "start", "--rounds", "3"],
 }
 
