@@ -1,12 +1,10 @@
 """The whole of rna-gpt-mini, published on a Hub on loopback and loaded back by its id."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fresh_process import run_fresh
 from huggingface_hub import HfApi, ModelCard
 from small_hub import serve_hub
 
@@ -49,17 +47,10 @@ def ask(where: str, rnas: list[str], home: Path, url: str | None) -> list[str]:
     """Greedy answers of a fresh process, whose cache is empty."""
     home.mkdir()
     reach = {"HF_ENDPOINT": url} if url else {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", ANSWERS, where, json.dumps(rnas), QUESTION],
-        env={**os.environ, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **reach},
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    environment = {"HF_HUB_DISABLE_XET": "1", **reach}
+    arguments = (where, json.dumps(rnas), QUESTION)
+    said = run_fresh(ANSWERS, *arguments, folder=home, timeout=900, **environment)
+    return json.loads(said.splitlines()[-1])
 
 
 @pytest.mark.slow

@@ -1,15 +1,13 @@
 """The README's lines for users, run as they are written, on tiny models and a Hub on loopback."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from fresh_process import run_fresh
 from small_hub import serve_hub
 from tiny_rna_qa import make_rna_qa
 from tiny_server import make_parts, serve_tiny
@@ -83,17 +81,7 @@ def run_alone(script, hub, folder):
     """Run a block where this package is not installed, with an empty cache; returns its output."""
     (folder / "script.py").write_text(script)
     code = "import runpy, sys; sys.modules['rnagpt'] = None; runpy.run_path('script.py')"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code],
-        env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder), "HF_TOKEN": ""},
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_fresh(code, folder=folder, HF_ENDPOINT=hub.url, HF_TOKEN="")
 
 
 def test_the_first_screen_is_what_users_write():
