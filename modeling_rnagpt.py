@@ -188,8 +188,10 @@ class RnaGptModel(RnaGptPreTrainedModel):
         """
         mask = _nucleotide_mask(rna_input_ids, rna_attention_mask)
         window, overlap = self.config.rna_window_length, self.config.rna_window_overlap
+        # Cut where it costs least: an accelerator would be asked several small things for each RNA.
+        ids = rna_input_ids.cpu()
         pieces: list[torch.Tensor] = []
-        index = torch.zeros_like(rna_input_ids)
+        index = torch.zeros_like(ids)
         lengths = mask.sum(1).tolist()
         width = min(window, max(lengths))
         for rna, length in enumerate(lengths):
@@ -198,23 +200,26 @@ class RnaGptModel(RnaGptPreTrainedModel):
                 # Nucleotide i is vector i - start of this window, in the list of all windows.
                 first = len(pieces) * width - start
                 index[rna, begin:end] = torch.arange(first + begin, first + end)
-                pieces.append(rna_input_ids[rna, start : min(start + window, length)])
-        hidden_states = self._encode_windows(pieces, width).flatten(0, 1)
+                pieces.append(ids[rna, start : min(start + window, length)])
+        hidden_states = self._encode_windows(pieces, width, rna_input_ids.device).flatten(0, 1)
         vectors = hidden_states[index.to(hidden_states.device)]
         return vectors.masked_fill(~mask.unsqueeze(-1).to(vectors.device), 0.0)
 
-    def _encode_windows(self, pieces: list[torch.Tensor], width: int) -> torch.Tensor:
+    def _encode_windows(
+        self, pieces: list[torch.Tensor], width: int, device: torch.device
+    ) -> torch.Tensor:
         """Run the encoder over windows of tokens: (windows, width, rna hidden), without cls."""
         cls, eos = self.config.rna_cls_token_id, self.config.rna_eos_token_id
         head, tail = [[] if token is None else [token] for token in (cls, eos)]
-        rows = [torch.cat([row.new_tensor(head), row, row.new_tensor(tail)]) for row in pieces]
+        ends = [torch.tensor(token, dtype=pieces[0].dtype) for token in (head, tail)]
+        rows = [torch.cat([ends[0], row, ends[1]]) for row in pieces]
         batches = self._encoder_batches([len(row) for row in rows])
         outputs = []
         # Trainers make all embeddings require gradients; a frozen encoder builds no graph for that.
         with torch.set_grad_enabled(torch.is_grad_enabled() and _is_trained(self.rna_encoder)):
             for batch in batches:
                 ids = [rows[window] for window in batch]
-                input_ids = nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID)
+                input_ids = nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID).to(device)
                 attention_mask = input_ids.ne(RNA_PAD_TOKEN_ID).long()
                 output = self.rna_encoder(input_ids=input_ids, attention_mask=attention_mask)
                 outputs.append(output.last_hidden_state[:, len(head) :])

@@ -289,9 +289,15 @@ class EncoderTrainer(Trainer):
             shuffle=shuffle,
             seed=self.args.seed,
         )
-        return self.accelerator.prepare(
-            DataLoader(rows, batch_sampler=sampler, collate_fn=collator)
+        workers = self.args.dataloader_num_workers
+        loader = DataLoader(
+            rows,
+            batch_sampler=sampler,
+            collate_fn=collator,
+            num_workers=workers,
+            persistent_workers=workers > 0,
         )
+        return self.accelerator.prepare(loader)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """AdamW with a rate of its own for the table: each row of it is seen rarely."""

@@ -179,6 +179,10 @@ def run_stage(
         "disable_tqdm": True,
         "seed": arguments.seed,
     }
+    if torch.accelerator.is_available():
+        # The recipes are for two cores, where eager attention is the faster one.
+        words |= {"use_cpu": False, "dataloader_num_workers": 1}
+        words |= {} if stage == "alignment" else {"attn_implementation": "sdpa"}
     if stage == "instruction":
         words |= {"max_steps": arguments.steps, "eval_strategy": "steps"}
         words["eval_steps"] = arguments.steps

@@ -1,0 +1,228 @@
+"""Encoding many RNAs on a GPU: `rnagpt.encode` against the official `rna-fm` package.
+
+    python benchmarks/encoding_gpu.py --dataset rna-qa       # writes encoding_gpu.md
+
+As `encoding.py` does it on a CPU: RNA-FM's size, the same random weights on both sides, RNAs of the
+test split. The official package reads batches of 16 in the order given, as its users do, once in
+float32 and once under autocast to bfloat16. All ways bring the vectors to main memory but the last
+two, which leave them on the GPU: there the limit is what the products of the encoder's linear
+layers take in bfloat16, for as many tokens as a batch of ours has; attention, norms and padding are
+not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from encoding import (
+    OFFICIAL,
+    OFFICIAL_SIZES,
+    difference,
+    draw_rnas,
+    model_of,
+    official_checkpoint,
+)
+from measured import Figure, keep, machine, ratio, table, take_turns
+from transformers import EsmConfig, EsmModel
+
+import rnagpt
+from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import tokenize_rna
+from rnagpt.weights.convert_rnafm import convert_rnafm
+
+REPORT = Path(__file__).with_suffix(".md")
+OFFICIAL_ROUNDED = f"{OFFICIAL}, autocast to bfloat16"
+OURS, ROUNDED = "`rnagpt.encode`, float32", "`rnagpt.encode`, bfloat16"
+INSIDE = "the model's own `encode_rna`, bfloat16, vectors left on the GPU"
+LIMIT = "the limit: matrix products alone, bfloat16"
+BATCH_TOKENS = 65536
+
+
+def main() -> None:
+    args = parse_arguments()
+    rnas = draw_rnas(args.dataset, args.rnas)
+    nucleotides = sum(map(len, rnas))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = official_checkpoint(
+            Path(folder) / "official.pth", OFFICIAL_SIZES, token_dropout=True
+        )
+        official = load_official(checkpoint, args.device)
+        encoder = EsmModel.from_pretrained(
+            convert_rnafm(checkpoint, Path(folder) / "esm"), add_pooling_layer=False
+        )
+    ours = model_of(encoder).to(args.device)
+    rounded = model_of(encoder).to(args.device, torch.bfloat16)
+    errors = {
+        name: difference(official(rnas[:64], False), rnagpt.encode(rnas[:64], model))
+        for name, model in ((OURS, ours), (ROUNDED, rounded))
+    }
+    products = matrix_products(encoder.config, args.device)
+    inside = inside_of(rounded, rnas)
+    ways: dict[str, Callable[[], object]] = {
+        OFFICIAL: lambda: official(rnas, False),
+        OFFICIAL_ROUNDED: lambda: official(rnas, True),
+        OURS: lambda: rnagpt.encode(rnas, ours),
+        ROUNDED: lambda: rnagpt.encode(rnas, rounded),
+        INSIDE: lambda: synchronised(inside, args.device),
+        LIMIT: lambda: synchronised(lambda: products(nucleotides), args.device),
+    }
+    take_turns(ways, 1)
+    seconds = take_turns(ways, args.rounds)
+    text = report(args, rnas, seconds, errors)
+    print(text)
+    args.report.write_text(text)
+    keep(figures(seconds, nucleotides))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--rnas", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    return parser.parse_args()
+
+
+def load_official(checkpoint: Path, device: str) -> Callable[[list[str], bool], list[torch.Tensor]]:
+    """The official package: RNAs, and whether to round, to vectors (nucleotides, 640) of each."""
+    import fm
+
+    # The package's own loader does not tell today's torch that its settings may be unpickled.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        data = torch.load(checkpoint, weights_only=True)
+    model, alphabet = fm.pretrained.load_model_and_alphabet_core("rna-fm", data, theme="rna")
+    convert = alphabet.get_batch_converter()
+    model.eval().to(device)
+
+    @torch.no_grad()
+    def encode(rnas: list[str], rounded: bool) -> list[torch.Tensor]:
+        vectors = []
+        autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+        with autocast if rounded else contextlib.nullcontext():
+            for start in range(0, len(rnas), 16):
+                batch = rnas[start : start + 16]
+                _, _, tokens = convert([(str(row), rna) for row, rna in enumerate(batch)])
+                output = model(tokens.to(device), repr_layers=[12])["representations"][12].cpu()
+                vectors += [row[1 : len(rna) + 1] for row, rna in zip(output, batch, strict=True)]
+        return vectors
+
+    return encode
+
+
+def inside_of(model: RnaGptForCausalLM, rnas: list[str]) -> Callable[[], object]:
+    """Encodes all RNAs in batches of similar length, and leaves the vectors where they are."""
+    groups: list[list[torch.Tensor]] = []
+    for rna in sorted(rnas, key=len, reverse=True):
+        ids = torch.from_numpy(tokenize_rna(rna, 1)).long()
+        if not groups or (len(groups[-1]) + 1) * len(groups[-1][0]) > 2 * BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(ids)
+    padded = [
+        torch.nn.utils.rnn.pad_sequence(group, True, RNA_PAD_TOKEN_ID).to(model.device)
+        for group in groups
+    ]
+
+    @torch.no_grad()
+    def encode() -> None:
+        for ids in padded:
+            model.encode_rna(ids)
+
+    return encode
+
+
+def matrix_products(config: EsmConfig, device: str) -> Callable[[int], None]:
+    """Runs the products of the linear layers for a number of nucleotides, and nothing else."""
+    size, inner = config.hidden_size, config.intermediate_size
+
+    def made(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, device=device, dtype=torch.bfloat16)
+
+    inputs, wide = made(BATCH_TOKENS, size), made(BATCH_TOKENS, inner)
+    square, up, down = made(size, size), made(size, inner), made(inner, size)
+
+    def run(nucleotides: int) -> None:
+        for _ in range(round(nucleotides / BATCH_TOKENS * config.num_hidden_layers)):
+            for _ in range(4):
+                inputs @ square
+            inputs @ up
+            wide @ down
+
+    return run
+
+
+def synchronised(way: Callable[[], object], device: str) -> None:
+    way()
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+
+
+def report(
+    args: argparse.Namespace,
+    rnas: list[str],
+    seconds: dict[str, list[float]],
+    errors: dict[str, float],
+) -> str:
+    nucleotides = sum(map(len, rnas))
+    lines = [
+        [
+            name,
+            f"{nucleotides / statistics.median(taken):,.0f}",
+            f"{ratio(seconds[OFFICIAL], taken):.1f} x",
+            f"{ratio(seconds[LIMIT], taken):.3f}",
+        ]
+        for name, taken in seconds.items()
+    ]
+    return "\n".join(
+        [
+            "# Encoding many RNAs on a GPU",
+            "",
+            "`python benchmarks/encoding_gpu.py --dataset rna-qa`",
+            "",
+            f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas:,} RNAs of the test split, "
+            f"{nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's size, random "
+            f"weights; medians of {args.rounds} rounds in turn.",
+            "",
+            table(["how", "nt a second", "over the official batches", "share of the limit"], lines),
+            "",
+            "Largest difference from the official vectors in float32, over their norm: "
+            f"float32 {errors[OURS]:.1e}, bfloat16 {errors[ROUNDED]:.1e}.",
+            "",
+        ]
+    )
+
+
+def figures(seconds: dict[str, list[float]], nucleotides: int) -> list[Figure]:
+    speed = {name: nucleotides / statistics.median(taken) for name, taken in seconds.items()}
+    return [
+        Figure(
+            f"encoding on a GPU, {kind}",
+            ours=speed[way],
+            other=speed[other],
+            other_name=other,
+            ratio=ratio(seconds[other], seconds[way]),
+            limit=speed[LIMIT],
+            share_of_limit=ratio(seconds[LIMIT], seconds[way]),
+            unit="nt/s",
+            target="ratio 4",
+        )
+        for kind, way, other in (
+            ("float32", OURS, OFFICIAL),
+            ("bfloat16", ROUNDED, OFFICIAL_ROUNDED),
+            ("bfloat16, vectors left there", INSIDE, OFFICIAL_ROUNDED),
+        )
+    ]
+
+
+if __name__ == "__main__":
+    main()
