@@ -4,11 +4,13 @@
     python benchmarks/scale.py --dollars_per_gpu_hour 3       # with costs
     python benchmarks/scale.py --utilisation 0.3 --nucleotides 500 --questions 12
 
-Arithmetic, no measurement: operations are counted from the models' shapes (`tests/test_scale.py`
-checks the counts against PyTorch's own), and divided by a GPU's peak times a share of it that is
-reached. That share is assumed: 0.40, as the Llama 3 report has 0.38 to 0.43 for 8,192 and 16,384
-H100s (arXiv 2407.21783, table 4). Frozen weights have no gradients, so that a token costs two
-forward passes (three with recomputed activations) where full training costs three (four).
+Arithmetic: operations are counted from the models' shapes (`tests/test_scale.py` checks the counts
+against PyTorch's own), and divided by a GPU's peak times the share of it that was measured in stage
+1 on one H100, 0.48 (`scale_measured.py`; the Llama 3 report has 0.38 to 0.43 for thousands of them,
+arXiv 2407.21783, table 4). Frozen weights have no gradients, so that a token costs two forward
+passes (three with recomputed activations) where full training costs three (four). An adapter has
+few operations, but reads and writes the activations of every matrix again: that traffic is counted
+apart, against the memory's bandwidth.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ BFLOAT16 = 2
 BYTES_NF4 = 4.127 / 8
 # CUDA's context, the allocator's blocks that do not fit, buffers of the kernels: a guess.
 BYTES_OVERHEAD = 3 * GB
+UTILISATION = 0.48
+# Of the bandwidth that its maker states a GPU's copy reaches about so much.
+BANDWIDTH_REACHED = 0.9
+# TRL's head computes logits in tiles, forwards and again backwards, and keeps none.
+TILE = (4096, 32768)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,21 @@ class LanguageModel:
         attention = 2 * (self.hidden + self.hidden) + 2 * (self.hidden + self.key_size)
         return self.layers * rank * (attention + 3 * (self.hidden + self.feed_forward))
 
+    def adapter_traffic(self, recompute: bool, float32_inputs: bool) -> float:
+        """Bytes a token that LoRA moves in a step, beside those of the matrices that it adapts.
+
+        A forward pass reads a matrix's input, and writes, scales and adds an output; a backward
+        pass reads the output's gradient thrice and the input once, and adds to the input's
+        gradient. With `float32_inputs`, PEFT's way without `disable_input_dtype_casting`, each
+        pass turns the input into float32 and back.
+        """
+        inputs = self.layers * (6 * self.hidden + self.feed_forward)
+        outputs = self.layers * (3 * self.hidden + 2 * self.key_size + 2 * self.feed_forward)
+        cast = 12 * inputs if float32_inputs else 0
+        forward = BFLOAT16 * (inputs + 6 * outputs) + cast
+        backward = BFLOAT16 * (5 * inputs + 4 * outputs) + cast
+        return forward * (2 if recompute else 1) + backward
+
     def forward(self, tokens: int, answered: int) -> float:
         """Operations of a forward pass over one causal sequence, logits of the answer alone."""
         head = 2 * self.hidden * self.vocabulary * answered
@@ -81,8 +103,8 @@ class LanguageModel:
         width = 5 * self.hidden + 2 * self.key_size + 4 * self.feed_forward
         layer = norms + BFLOAT16 * width
         layers = self.layers * ends + layer if recompute else self.layers * layer
-        logits = (BFLOAT16 + 4 + 4) * self.vocabulary * answered
-        return layers * tokens + logits
+        tile = BFLOAT16 * min(answered, TILE[0]) * min(self.vocabulary, TILE[1])
+        return layers * tokens + tile + (BFLOAT16 + 4) * self.hidden * answered
 
 
 @dataclass(frozen=True)
@@ -117,6 +139,7 @@ class Gpu:
     """What its maker states: memory, bfloat16 operations without sparsity, links in one direction.
 
     Attributes:
+        bandwidth: bytes a second between the GPU and its memory.
         link: bytes a second between GPUs of one machine.
         network: bytes a second and GPU between machines.
     """
@@ -124,13 +147,14 @@ class Gpu:
     name: str
     memory: float
     peak: float
+    bandwidth: float
     link: float
     network: float
     in_machine: int
 
 
-H100 = Gpu("H100 80 GB (SXM)", 80 * GB, 989e12, 450e9, 50e9, 8)
-RTX_4090 = Gpu("RTX 4090 24 GB", 24 * GB, 165e12, 32e9, 12.5e9, 1)
+H100 = Gpu("H100 80 GB (SXM)", 80 * GB, 989e12, 3.35e12, 450e9, 50e9, 8)
+RTX_4090 = Gpu("RTX 4090 24 GB", 24 * GB, 165e12, 1.008e12, 32e9, 12.5e9, 1)
 
 
 @dataclass(frozen=True)
@@ -165,6 +189,8 @@ class Run:
         sharded: FSDP; else every GPU holds all weights.
         quantised: the language model's matrices in NF4.
         cached: the encoder reads an RNA once, else in every sequence.
+        float32_inputs: see `LanguageModel.adapter_traffic`; `train_sft.py` does without.
+        utilisation: share of the peak that matrix products reach.
     """
 
     name: str
@@ -180,7 +206,8 @@ class Run:
     sharded: bool = False
     quantised: bool = False
     cached: bool = True
-    utilisation: float = 0.40
+    float32_inputs: bool = False
+    utilisation: float = UTILISATION
 
 
 @dataclass(frozen=True)
@@ -233,8 +260,11 @@ def plan(
     reading = encoder.forward(data.nucleotides)
     total = run.epochs * sequences * operations
     total += reading * (data.rnas if run.cached else run.epochs * sequences)
-    seconds = total / (run.gpus * run.gpu.peak * run.utilisation)
     all_tokens = run.epochs * sequences * tokens
+    traffic = 0.0 if run.alignment else model.adapter_traffic(run.recompute, run.float32_inputs)
+    seconds = total / (run.gpu.peak * run.utilisation)
+    seconds += all_tokens * traffic / (run.gpu.bandwidth * BANDWIDTH_REACHED)
+    seconds /= run.gpus
     return Plan(
         _memory(run, model, encoder, projection + adapter, answered / tokens),
         all_tokens / seconds,
@@ -298,7 +328,7 @@ def report(arguments: argparse.Namespace, data: Data) -> str:
         "",
         f"`{shlex.join(['python', 'benchmarks/scale.py', *sys.argv[1:]])}`",
         "",
-        "Nothing here was measured. Counted: Llama-3-8B "
+        "Measured is the utilisation alone (`scale_measured.md`). Counted: Llama-3-8B "
         f"({model.parameters / 1e9:.2f} billion weights), RNA-FM ({encoder.parameters / 1e6:.1f} "
         f"million), {data.rnas:,} RNAs. Assumed: {data.nucleotides} nt and {data.questions} "
         f"questions an RNA, {data.asked} tokens a question with its template, {data.answered} an "
@@ -337,7 +367,9 @@ def main() -> None:
     defaults = Data()
     for name, value in vars(defaults).items():
         parser.add_argument(f"--{name}", type=int, default=value, help="default: %(default)s")
-    parser.add_argument("--utilisation", type=float, default=0.40, help="default: %(default)s")
+    parser.add_argument(
+        "--utilisation", type=float, default=UTILISATION, help="default: %(default)s"
+    )
     parser.add_argument("--dollars_per_gpu_hour", type=float, help="adds a column of costs")
     arguments = parser.parse_args()
     data = Data(**{name: getattr(arguments, name) for name in vars(defaults)})

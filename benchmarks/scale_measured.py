@@ -1,30 +1,32 @@
 """Training steps of RNA-GPT in its true size on a GPU, against what `scale.py` says of them.
 
     python benchmarks/scale_measured.py                       # writes scale_measured.md
+    python benchmarks/scale_measured.py --kept                # compares what was measured last
     python benchmarks/scale_measured.py --layers 2 --hidden 256 --device cpu --steps 2   # tries it
 
 RNA-FM's and Llama-3-8B's shapes with random weights in bfloat16, the projection in float32 and
 LoRA of rank 16 on every matrix of the language model, activations recomputed, AdamW: the stages as
 `train_sft.py` runs them, each on made-up batches of about `--tokens` tokens. `scale.py` is asked
-for the same batches. Its utilisation of the GPU is an assumption, so that it is taken from the
-first run for all of them: what is compared is then whether it tells the runs from each other.
+for the same batches. The utilisation of the GPU is taken from stage 1, which has no adapter: what
+is compared is then whether `scale.py` tells the runs from each other. PEFT's layers turn their
+inputs into float32 here, as they do by themselves; `train_sft.py` spares them that.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from measured import Figure, keep, machine, table
 from peft import LoraConfig, PeftModel, get_peft_model
-from scale import GB, H100, Data, Encoder, Gpu, LanguageModel, Run, plan
-from torch import nn
+from scale import GB, H100, Data, LanguageModel, Plan, Run, plan
 from transformers import EsmConfig, LlamaConfig
 from trl.trainer.utils import add_fused_lm_head
 
@@ -34,42 +36,41 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.trainer_rnagpt import lora_targets
 
 REPORT = Path(__file__).with_suffix(".md")
+STAGE_1, STAGE_2 = "stage 1", "stage 2, 8 questions a sequence"
+SINGLE = "stage 2, 1 question a sequence, encoder each time"
 DATA = Data(questions=8)
 RANK = 16
 LEARNING_RATE = 1e-4
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What a step reads, and how `scale.py` describes it."""
+class Measured:
+    """A run's step.
 
-    run: Run
+    Attributes:
+        run: by its name in `runs`.
+        sequences, tokens: of the step, and of all its sequences together.
+        seconds: median.
+        memory: bytes of the GPU, at most; CUDA's own included. None: on a CPU.
+    """
+
+    run: str
     sequences: int
-    inputs: dict[str, torch.Tensor]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the language model in a step."""
-        return self.inputs["input_ids"].numel()
+    tokens: int
+    seconds: float
+    memory: float | None
 
 
 def main() -> None:
     args = parse_arguments()
-    model_shape = LanguageModel()
-    if args.layers or args.hidden:
-        model_shape = replace(
-            model_shape,
-            layers=args.layers or model_shape.layers,
-            hidden=args.hidden or model_shape.hidden,
-        )
-    gpu = gpu_of(args.device)
-    model = make_model(model_shape, args.device)
-    found = []
-    for run in runs(args.tokens, gpu):
-        batch = make_batch(run, model.config, args.device)
-        found.append((batch, *measure(model, batch, args)))
-    utilisation = measured_utilisation(found[0][0], found[0][1], model_shape)
-    text, figures = report(found, utilisation, model_shape, args)
+    if not args.kept:
+        found = measure_all(args)
+        measured_on = machine("torch", "transformers", "peft", "trl")
+        measured_on += f" Medians of {args.steps} steps."
+        kept = {"machine": measured_on, "runs": [asdict(one) for one in found]}
+        args.report.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
+    kept = json.loads(args.report.with_suffix(".json").read_text())
+    text, figures = report([Measured(**one) for one in kept["runs"]], kept["machine"])
     print(text)
     args.report.write_text(text)
     keep(figures)
@@ -85,31 +86,27 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="that are timed, after two others")
     parser.add_argument("--layers", type=int, help="of the language model, to try the program")
     parser.add_argument("--hidden", type=int, help="likewise")
-    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    parser.add_argument("--report", type=Path, default=REPORT, help="to write, beside a JSON")
+    parser.add_argument("--kept", action="store_true", help="compare what that JSON holds")
     return parser.parse_args()
 
 
-def gpu_of(device: str) -> Gpu:
-    """The GPU at hand, with an H100's peak; its links are not used here."""
-    if device == "cpu":
-        return replace(H100, name="CPU")
-    properties = torch.cuda.get_device_properties(device)
-    return replace(H100, name=properties.name, memory=float(properties.total_memory))
-
-
-def runs(tokens: int, gpu: Gpu) -> list[Run]:
-    """The runs that are measured, one epoch of each."""
-    together = Run("stage 2, 8 questions a sequence", gpu=gpu, tokens=tokens, rank=RANK, epochs=1)
+def measure_all(args: argparse.Namespace) -> list[Measured]:
+    shape = LanguageModel()
+    shape = replace(shape, layers=args.layers or shape.layers, hidden=args.hidden or shape.hidden)
+    model = make_model(shape, args.device)
     return [
-        together,
-        replace(together, name="stage 1", alignment=True),
-        replace(
-            together,
-            name="stage 2, 1 question a sequence, encoder each time",
-            questions_together=1,
-            cached=False,
-        ),
+        measure(model, run, make_inputs(run, args.tokens, model.config, args.device), args)
+        for run in runs().values()
     ]
+
+
+def runs() -> dict[str, Run]:
+    """The runs that are measured, one epoch of each, by their names."""
+    together = Run(STAGE_2, rank=RANK, epochs=1, float32_inputs=True)
+    single = replace(together, name=SINGLE, questions_together=1, cached=False)
+    all_runs = [replace(together, name=STAGE_1, alignment=True), together, single]
+    return {run.name: run for run in all_runs}
 
 
 def make_model(shape: LanguageModel, device: str) -> PeftModel:
@@ -149,8 +146,10 @@ def default_type(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def make_batch(run: Run, config: RnaGptConfig, device: str) -> Batch:
-    """Sequences of a stage, all alike, to about `run.tokens` tokens."""
+def make_inputs(
+    run: Run, tokens: int, config: RnaGptConfig, device: str
+) -> dict[str, torch.Tensor]:
+    """Sequences of a stage, all alike, of about so many tokens."""
     generator = torch.Generator().manual_seed(0)
     rna = torch.full((DATA.nucleotides,), int(config.rna_token_id or 0))
     if run.alignment:
@@ -160,7 +159,7 @@ def make_batch(run: Run, config: RnaGptConfig, device: str) -> Batch:
         one = {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
     else:
         one = questions(run, rna, generator)
-    number = max(1, round(run.tokens / len(one["input_ids"])))
+    number = max(1, round(tokens / len(one["input_ids"])))
     inputs = {name: value.expand(number, *value.shape).to(device) for name, value in one.items()}
     letters = torch.randint(4, 8, (number, DATA.nucleotides), generator=generator)
     inputs["rna_input_ids"] = letters.to(device)
@@ -168,7 +167,7 @@ def make_batch(run: Run, config: RnaGptConfig, device: str) -> Batch:
     if run.cached:
         kept = torch.randn(number, DATA.nucleotides, config.rna_config.hidden_size)
         inputs["rna_hidden_states"] = kept.to(device, torch.bfloat16)
-    return Batch(run, number, inputs)
+    return inputs
 
 
 def questions(run: Run, rna: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -195,29 +194,34 @@ def questions(run: Run, rna: torch.Tensor, generator: torch.Generator) -> dict[s
     }
 
 
-def measure(model: PeftModel, batch: Batch, args: argparse.Namespace) -> tuple[float, float]:
-    """Median seconds of a step, and the most bytes of the GPU's memory that it took."""
+def measure(
+    model: PeftModel, run: Run, inputs: dict[str, torch.Tensor], args: argparse.Namespace
+) -> Measured:
+    """Time a run's steps, two more than are counted."""
     on_gpu = args.device != "cpu"
     # Stage 1 has no adapter yet: its layers are passed by, and the projection alone learns.
     for name, parameter in model.named_parameters():
         if "lora_" in name:
-            parameter.requires_grad_(not batch.run.alignment)
+            parameter.requires_grad_(not run.alignment)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, fused=on_gpu)
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    with model.disable_adapter() if batch.run.alignment else nullcontext():
+    with model.disable_adapter() if run.alignment else nullcontext():
         seconds = [
-            timed(lambda: step(model, optimizer, batch), on_gpu) for _ in range(2 + args.steps)
+            timed(lambda: step(model, optimizer, inputs), on_gpu) for _ in range(2 + args.steps)
         ]
-    return statistics.median(seconds[2:]), taken_memory() if on_gpu else float("nan")
+    sequences, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
+    memory = taken_memory() if on_gpu else None
+    return Measured(run.name, sequences, tokens, statistics.median(seconds[2:]), memory)
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
-    device = batch.inputs["input_ids"].device.type
-    with torch.autocast(device, dtype=torch.bfloat16):
-        loss = model(**batch.inputs, fused_lm_head=True).loss
+def step(
+    model: PeftModel, optimizer: torch.optim.Optimizer, inputs: dict[str, torch.Tensor]
+) -> None:
+    with torch.autocast(inputs["input_ids"].device.type, dtype=torch.bfloat16):
+        loss = model(**inputs, fused_lm_head=True).loss
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -238,82 +242,64 @@ def taken_memory() -> float:
     return float(torch.cuda.max_memory_reserved() + beside)
 
 
-def asked_of(batch: Batch) -> tuple[Run, Data]:
-    """The batch in the calculator's words."""
-    return replace(batch.run, tokens=batch.tokens), replace(DATA, rnas=batch.sequences)
+def calculated(one: Measured, utilisation: float) -> Plan:
+    """What the calculator says of the very step."""
+    run = replace(runs()[one.run], tokens=one.tokens, utilisation=utilisation)
+    return plan(run, replace(DATA, rnas=one.sequences))
 
 
-def measured_utilisation(batch: Batch, seconds: float, shape: LanguageModel) -> float:
-    """The share of the peak with which the calculator would say what was measured."""
-    run, data = asked_of(batch)
-    expected = plan(replace(run, utilisation=1.0), data, shape, Encoder())
-    return expected.hours * 3600 / per_epoch(batch, seconds)
+def utilisation_of(stage_1: Measured) -> float:
+    """The share of the peak with which the calculator says what was measured."""
+    expected = calculated(stage_1, 1.0)
+    return stage_1.tokens / stage_1.seconds / expected.tokens_per_second
 
 
-def per_epoch(batch: Batch, seconds: float) -> float:
-    """Seconds for all questions of the batch's RNAs once."""
-    together = 1 if batch.run.alignment else DATA.questions // batch.run.questions_together
-    return seconds * together
-
-
-def report(
-    found: list[tuple[Batch, float, float]],
-    utilisation: float,
-    shape: LanguageModel,
-    args: argparse.Namespace,
-) -> tuple[str, list[Figure]]:
+def report(found: list[Measured], measured_on: str) -> tuple[str, list[Figure]]:
+    """The table and its figures."""
+    utilisation = utilisation_of(next(one for one in found if one.run == STAGE_1))
     lines, figures = [], []
-    for batch, seconds, memory in found:
-        run, data = asked_of(batch)
-        expected = plan(replace(run, utilisation=utilisation), data, shape, Encoder())
-        speed = batch.tokens / seconds
-        lines.append(
-            [
-                run.name,
-                f"{batch.sequences} × {batch.tokens // batch.sequences}",
-                f"{seconds:.2f} s",
-                f"{speed:,.0f}",
-                f"{expected.tokens_per_second:,.0f}",
-                f"{100 * (expected.tokens_per_second / speed - 1):+.0f} %",
-                f"{memory / GB:.1f}",
-                f"{expected.memory / GB:.1f}",
-                f"{100 * (expected.memory / memory - 1):+.0f} %",
-            ]
-        )
-        figures += [
-            Figure(
-                f"true size, {run.name}, {what}",
-                ours=ours,
-                other=other,
-                other_name="the calculator",
-                ratio=ours / other,
-                limit=None,
-                share_of_limit=None,
-                unit=unit,
-                target="within 15 %",
+    for one in found:
+        expected = calculated(one, utilisation)
+        speed = one.tokens / one.seconds
+        pairs = [("speed", speed, expected.tokens_per_second, "tokens/s")]
+        if one.memory is not None:
+            pairs.append(("memory", one.memory / GB, expected.memory / GB, "GB"))
+        lines.append([one.run, f"{one.sequences} × {one.tokens // one.sequences}"])
+        lines[-1] += [f"{one.seconds:.2f} s"]
+        for what, ours, other, unit in pairs:
+            digits = ",.0f" if what == "speed" else ".1f"
+            off = f"{100 * (other / ours - 1):+.0f} %"
+            lines[-1] += [f"{ours:{digits}}", f"{other:{digits}}", off]
+            figures.append(
+                Figure(
+                    f"true size, {one.run}, {what}",
+                    ours=ours,
+                    other=other,
+                    other_name="the calculator",
+                    ratio=ours / other,
+                    limit=None,
+                    share_of_limit=None,
+                    unit=unit,
+                    target="within 15 %",
+                )
             )
-            for what, ours, other, unit in (
-                ("speed", speed, expected.tokens_per_second, "tokens/s"),
-                ("memory", memory / GB, expected.memory / GB, "GB"),
-            )
-        ]
     header = ["run", "a step", "measured", "tokens a second", "calculated", "off"]
     header += ["memory (GB)", "calculated", "off"]
-    gpu = found[0][0].run.gpu
     text = "\n".join(
         [
             "# Training RNA-GPT in its true size: measured",
             "",
             "`python benchmarks/scale_measured.py`",
             "",
-            f"{gpu.name}; {machine('torch', 'transformers', 'peft', 'trl')} Random weights; "
-            f"{DATA.nucleotides} nt, {DATA.asked} tokens a question, {DATA.answered} an answer, "
-            f"{DATA.annotation} an annotation; medians of {args.steps} steps.",
+            f"{measured_on} Random weights; {DATA.nucleotides} nt, {DATA.asked} tokens a "
+            f"question, {DATA.answered} an answer, {DATA.annotation} an annotation.",
             "",
             table(header, lines),
             "",
-            f"The calculator's utilisation is the first run's: {utilisation:.2f} of "
-            f"{gpu.peak / 1e12:.0f} TFLOP/s. Memory is all that the GPU held, CUDA's own included.",
+            f"The calculator's utilisation is taken from stage 1: {utilisation:.2f} of "
+            f"{H100.peak / 1e12:.0f} TFLOP/s. Stage 2 is with PEFT's turning of every input into "
+            "float32 and back, which `train_sft.py` leaves out. Memory is all that the GPU held, "
+            "CUDA's own included.",
         ]
     )
     return text + "\n", figures

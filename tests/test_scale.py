@@ -1,6 +1,8 @@
 """The calculator of `benchmarks/scale.py` against PyTorch's own counts."""
 
+import importlib
 import importlib.util
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -156,3 +158,30 @@ def test_four_bits_take_a_quarter_of_the_matrices():
         scale.plan(scale.Run("x", quantised=quantised), data).memory for quantised in (False, True)
     )
     assert full - quantised == pytest.approx(model.linear * (2 - 4.127 / 8))
+
+
+def test_an_adapter_reads_and_writes_each_matrix_once_in_each_pass():
+    """Counted by hand for one layer of one matrix's worth of inputs and outputs."""
+    model = scale.LanguageModel(hidden=1, layers=1, feed_forward=0, heads=1, key_heads=1)
+    # q, k, v, o, gate, up: six inputs of one number; q, k, v, o, down: five outputs of one number.
+    forward = 2 * (6 + 6 * 5)
+    backward = 2 * (5 * 6 + 4 * 5)
+    assert model.adapter_traffic(recompute=False, float32_inputs=False) == forward + backward
+    assert model.adapter_traffic(recompute=True, float32_inputs=False) == 2 * forward + backward
+    # There and back: 2 + 4 and 4 + 2 bytes for each input, in each pass.
+    cast = model.adapter_traffic(True, True) - model.adapter_traffic(True, False)
+    assert cast == 3 * 12 * 6
+
+
+def test_what_was_measured_on_a_gpu_is_calculated_within_15_percent(monkeypatch):
+    monkeypatch.syspath_prepend(str(PATH.parent))
+    measured = importlib.import_module("scale_measured")
+    kept = json.loads(PATH.with_name("scale_measured.json").read_text())
+    found = [measured.Measured(**one) for one in kept["runs"]]
+    assert len(found) == 3
+    utilisation = measured.utilisation_of(found[0])
+    assert utilisation == pytest.approx(scale.UTILISATION, abs=0.005)
+    for one in found:
+        expected = measured.calculated(one, utilisation)
+        assert expected.tokens_per_second * one.seconds / one.tokens == pytest.approx(1, abs=0.15)
+        assert expected.memory / one.memory == pytest.approx(1, abs=0.15)

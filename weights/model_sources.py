@@ -138,7 +138,14 @@ def _open_gguf(file: Path) -> LanguageModel:
         raise WeightsError(f"{file} could not be read as a GGUF model: {error}") from error
     # The tensors are no longer quantised, whatever the configuration remembers.
     del model.config.quantization_config
+    _take_end_token(tokenizer, model.config.eos_token_id)
     return LanguageModel(model.config, model.generation_config, tokenizer, _without_tied(model))
+
+
+def _take_end_token(tokenizer: PreTrainedTokenizerBase, token: int | None) -> None:
+    """Let the file say which token ends a text: transformers 5.17 takes another for SmolLM2's."""
+    if token is not None and tokenizer.eos_token_id != token:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(token)
 
 
 def _read_config(folder: Path) -> PreTrainedConfig:
