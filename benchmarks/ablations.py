@@ -227,8 +227,7 @@ def report(found: dict[str, dict[str, Any]], arguments: argparse.Namespace, draw
         "",
         f"`{shlex.join(['python', 'benchmarks/ablations.py', *map(_portable, sys.argv[1:])])}`",
         "",
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads; torch "
-        f"{version('torch')}, transformers {version('transformers')}, trl {version('trl')}.",
+        next(iter(found.values()))["machine"],
         "",
         f"Single runs of {arguments.steps} instruction steps: about {drawn} RNAs of the split "
         f"`{SPLIT}`, greedy answers, 95 % intervals over RNAs. Differences within the intervals "
@@ -252,6 +251,15 @@ def report(found: dict[str, dict[str, Any]], arguments: argparse.Namespace, draw
     return "\n".join(lines) + "\n"
 
 
+def machine() -> str:
+    """Where the trainings run."""
+    where = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        where = torch.cuda.get_device_name()
+    versions = [f"{package} {version(package)}" for package in ("torch", "transformers", "trl")]
+    return f"{where}; {', '.join(versions)}."
+
+
 def _portable(word: str) -> str:
     """A path by its last name alone: where it lay on this machine tells a reader nothing."""
     return Path(word).name if Path(word).is_absolute() else word
@@ -264,7 +272,12 @@ def main() -> None:
     add = parser.add_argument
     add("out", type=Path, help="folder of the trainings")
     add("--dataset_name", required=True, help="RNA-QA's Rfam build")
-    add("--encoder", type=Path, required=True, help="output of pretrain_encoder.py")
+    add(
+        "--encoder",
+        type=Path,
+        required=True,
+        help="output of pretrain_encoder.py, or what is shipped of it: encoder and projection",
+    )
     add("--language_model", required=True, help="folder of the language model")
     add("--steps", type=int, default=100, help="of the instruction stage (default: %(default)s)")
     add("--limit", type=int, default=200, help="RNAs to ask about (default: %(default)s)")
@@ -294,7 +307,7 @@ def main() -> None:
                 for rna, row in zip(rnas, ask(model, rnas, judge), strict=True)
             ]
             loss = last_loss(arguments.out / variant.name / "instruction")
-            kept = {"loss": loss, "answers": answers}
+            kept = {"loss": loss, "machine": machine(), "answers": answers}
             path.write_text(json.dumps(kept, indent=1))
         if path.is_file():
             found[variant.name] = json.loads(path.read_text())
