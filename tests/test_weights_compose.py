@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.weights import WeightsError
+from rnagpt.weights import WeightsError, model_sources
 from rnagpt.weights.compose import compose
 
 RNA = "GGGCCGGGCGCGGUGGCGCGCGCC"
@@ -273,6 +273,17 @@ def test_leftover_of_a_gguf_conversion_is_dropped(encoder, tmp_path):
     _change_json(language / "config.json", quantization_config={"quant_method": "gguf"})
     out = compose(encoder, language, tmp_path / "out")
     assert "quantization_config" not in json.loads((out / "config.json").read_text())["text_config"]
+
+
+def test_a_gguf_file_says_which_token_ends_a_text(language_model, tmp_path):
+    """Some releases of transformers take SmolLM2's <|im_start|> for it; its configuration is right."""
+    tokenizer = AutoTokenizer.from_pretrained(language_model)
+    right, wrong = tokenizer.eos_token_id, tokenizer.convert_ids_to_tokens(5)
+    assert right != 5
+    tokenizer.eos_token = wrong
+    model_sources._take_end_token(tokenizer, right)
+    tokenizer.save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path).eos_token_id == right
 
 
 def test_missing_tensors_are_named(encoder, language_model, tmp_path):

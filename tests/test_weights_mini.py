@@ -261,5 +261,6 @@ def test_from_the_language_model_package(tmp_path, cache):
         return_dict=True,
         return_tensors="pt",
     )
+    assert processor.tokenizer.eos_token == "<|im_end|>"
     tokens = model.generate(**inputs, max_new_tokens=10, do_sample=False)
     assert "Paris" in processor.decode(tokens[0, inputs["input_ids"].shape[1] :])
