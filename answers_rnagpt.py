@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -37,7 +37,8 @@ class Answer:
         length: the RNA's length in nt.
         changes: what cleaning changed in the sequence, such as "12 T read as U".
         question: the question as given.
-        answer: the model's words.
+        answer: the model's words, without white space around them.
+        written: the same as the model wrote it, which is what `explain_answer` explains.
         complete: False where `max_new_tokens` or the context's end cut the answer short.
         log_probability: the natural logarithm of the answer's probability: the sum over its
             tokens, the one that ends it included.
@@ -51,10 +52,15 @@ class Answer:
     changes: tuple[str, ...]
     question: str
     answer: str
+    written: str
     complete: bool
     log_probability: float
     confidence: float | None
     declines: bool
+
+    def as_row(self) -> dict[str, Any]:
+        """What is shown of an answer: all but `written`."""
+        return {name: value for name, value in asdict(self).items() if name != "written"}
 
 
 def answer_questions(
@@ -132,6 +138,7 @@ class _Prompt:
             changes=self.rna.changes,
             question=self.question,
             answer=answer.strip(),
+            written=answer,
             complete=complete,
             log_probability=log_probability,
             confidence=confidence_of(config, answer, log_probability, complete),

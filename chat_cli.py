@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import functools
 import io
 import itertools
@@ -244,7 +243,7 @@ def _explained(
     for answer, number in zip(answers, numbers, strict=False):
         rna = rnas[answer.record - 1]
         asked = user_message(answer.question, [rna.sequence])
-        told = {"role": "assistant", "content": answer.answer}
+        told = {"role": "assistant", "content": answer.written}
         scored = explain_answer(model, processor, [asked, told])
         caption = f"{answer.question}\n{answer.answer}{_surely(answer.confidence)}"
         _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
@@ -266,7 +265,7 @@ def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
     record = 0
     for answer in answers:
         if as_json:
-            print(json.dumps(dataclasses.asdict(answer), ensure_ascii=False), flush=True)
+            print(json.dumps(answer.as_row(), ensure_ascii=False), flush=True)
             continue
         if answer.record != record:
             print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))

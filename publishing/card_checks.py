@@ -11,6 +11,7 @@ from huggingface_hub import DatasetCard, ModelCard, RepoCard, SpaceCard
 
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.manifest import CARD, Manifest
+from rnagpt.publishing.model_card import known_license
 
 NEEDED = {
     "model": ("license", "library_name", "pipeline_tag", "base_model", "tags"),
@@ -63,6 +64,7 @@ def find_card_problems(text: str, repo_type: str) -> Iterator[str]:
     if missing:
         yield f"the front matter lacks {', '.join(missing)}"
     yield from _bad_ids(data)
+    yield from _broken_license(data)
     prose = _FENCED.sub("", card.text)
     for pattern in UNFINISHED:
         found = pattern.search(prose)
@@ -77,6 +79,15 @@ def _bad_ids(data: dict[str, Any]) -> Iterator[str]:
         for one in [value] if isinstance(value, str) else value:
             if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(one)):
                 yield f"{name} must be a Hub id such as ORG/NAME, got {one!r}"
+
+
+def _broken_license(data: dict[str, Any]) -> Iterator[str]:
+    """A licence that is not the base model's, which goes with its weights."""
+    base_models, license_id = data.get("base_model") or [], data.get("license")
+    for base_model in [base_models] if isinstance(base_models, str) else base_models:
+        known = known_license(str(base_model))
+        if known and license_id and license_id != known:
+            yield f"license must be {known}, as that of {base_model}; got {license_id}"
 
 
 __all__ = ["NEEDED", "check_card", "find_card_problems"]

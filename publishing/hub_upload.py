@@ -17,6 +17,7 @@ from huggingface_hub import (
     constants,
 )
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.card_checks import check_card
@@ -77,6 +78,11 @@ class _Progress:
         self.publication = publication
         self.state = f"Nothing was committed to {publication.address}."
 
+    def made(self) -> None:
+        self.state = (
+            f"{self.publication.address} was made and is empty: nothing was committed to it."
+        )
+
     def reached(self, what: str) -> None:
         self.state = f"{self.publication.address} now holds {what}; the tag is not set."
 
@@ -104,6 +110,7 @@ def publish(
     Raises:
         PublishError: what is refused, or what failed; says what the Hub holds now.
     """
+    _check_id(publication.repo_id)
     refuse(publication.manifest)
     check_card(publication.manifest, publication.repo_type)
     say(f"To {publication.address}, branch {publication.revision}, tag {publication.tag}:")
@@ -115,7 +122,7 @@ def publish(
     progress = _Progress(publication)
     try:
         with _explained(progress, api.endpoint):
-            is_private = _open_repository(api, publication)
+            is_private = _open_repository(api, publication, progress)
             stale = _check_replaceable(api, publication, say)
             commit = _upload(api, publication, stale, progress, say)
         _verify(publication, partial(verify, commit, is_private), commit, say)
@@ -128,9 +135,23 @@ def publish(
     return commit
 
 
-def _open_repository(api: HfApi, publication: Publication) -> bool:
+def _check_id(repo_id: str) -> None:
+    """An id without an owner would be made for whoever holds the token, and not be found by it."""
+    try:
+        validate_repo_id(repo_id)
+    except ValueError as error:
+        raise PublishError(f"{_one_line(error)} Give an id such as ORG/NAME.") from error
+    if "/" not in repo_id:
+        raise PublishError(
+            f"{repo_id} names no owner; give an id such as ORG/{repo_id}, where ORG is your "
+            "account's name or your organisation's."
+        )
+
+
+def _open_repository(api: HfApi, publication: Publication, progress: _Progress) -> bool:
     """Make the repository where it is not there yet; returns whether it is private."""
     options: dict[str, Any] = {"space_sdk": "gradio"} if publication.repo_type == "space" else {}
+    is_new = not api.repo_exists(publication.repo_id, repo_type=publication.repo_type)
     api.create_repo(
         publication.repo_id,
         repo_type=publication.repo_type,
@@ -139,6 +160,8 @@ def _open_repository(api: HfApi, publication: Publication) -> bool:
         exist_ok=True,
         **options,
     )
+    if is_new:
+        progress.made()
     info = api.repo_info(publication.repo_id, repo_type=publication.repo_type)
     if publication.private and not info.private:
         raise PublishError(
@@ -269,8 +292,9 @@ def _verify(publication: Publication, verify: Callable[[], None], commit: str, s
         raise PublishError(
             f"The verification failed: {error}\n{publication.address} holds the files and the card "
             f"of commit {commit[:7]} all the same. The tag {publication.tag} is not set: nobody "
-            "who asks for it gets them. Mend the folder and publish again with --overwrite, or "
-            "delete the repository."
+            "who asks for it gets them. If the network, the Hub or this machine is to blame, the "
+            "same command verifies again and sends nothing twice; else mend the folder and publish "
+            "again with --overwrite, or delete the repository."
         ) from error
 
 
@@ -324,8 +348,8 @@ def _explain_status(error: HfHubHTTPError) -> str:
     if isinstance(error, RepositoryNotFoundError) and status == 404:
         return f"The Hub knows no such repository ({said})."
     remedies = {
-        401: "The Hub refuses the token: log in with `hf auth login`, or set HF_TOKEN to a token "
-        "that may write.",
+        401: "The Hub wants a token that may write, and got none or another: log in with "
+        "`hf auth login`, or set HF_TOKEN.",
         402: "The Hub asks for payment: the account's quota does not allow this.",
         403: "The Hub forbids it: the token may not write there, or the account's quota is used "
         "up.",

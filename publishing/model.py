@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
+import yaml
+from huggingface_hub import HfApi, ModelCard
 
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.adapter_parts import PARTS, PARTS_FILE, describe_parts, put_together
-from rnagpt.publishing.hub_upload import Publication, Say, Verify, publish
+from rnagpt.publishing.hub_upload import Publication, Say, Verify, explain, publish
 from rnagpt.publishing.manifest import CARD, Manifest, make_manifest, plan_folder
 from rnagpt.publishing.model_card import (
     RECORD,
@@ -28,6 +29,12 @@ CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
 NEEDED = ("config.json", "generation_config.json", "processor_config.json", *CODE)
 # Where a README without front matter goes when a card takes its name.
 NOTES = "NOTES.md"
+# What a licence wants beside the weights in its own words.
+NOTICE = "NOTICE"
+NOTICES = {
+    "llama3": "Meta Llama 3 is licensed under the Meta Llama 3 Community License, Copyright © Meta "
+    "Platforms, Inc. All Rights Reserved.\n",
+}
 # What the logits of two loads may differ by: nothing, but for a library's other order of sums.
 TOLERANCE = 1e-4
 
@@ -71,6 +78,8 @@ def publish_model(
     manifest = adapter_manifest(folder, facts) if adapter_only else model_manifest(folder)
     manifest = _with_records(manifest, record, results)
     manifest = _with_card(manifest, facts, say)
+    if not adapter_only:
+        manifest = _with_terms(manifest)
     publication = Publication(
         repo_id, "model", manifest, tag, revision=revision, private=private, overwrite=overwrite
     )
@@ -79,7 +88,21 @@ def publish_model(
         if adapter_only
         else _model_verification(publication, folder, api)
     )
+    if adapter_only and facts and language_model is None and not dry_run:
+        _check_base_model(facts.base_model, api or HfApi())
     return publish(publication, verify, api=api, dry_run=dry_run, say=say)
+
+
+def _check_base_model(base_model: str, api: HfApi) -> None:
+    """Whether the Hub has what parts are put together with; else nobody could load them."""
+    try:
+        api.model_info(base_model)
+    except Exception as error:
+        raise PublishError(
+            f"The language model {base_model} cannot be read: {explain(error, api.endpoint)} "
+            "Nothing was uploaded. Give --base-model an id that the Hub has, or "
+            "--language-model a folder or GGUF file to verify with."
+        ) from error
 
 
 def model_manifest(folder: Path) -> Manifest:
@@ -176,6 +199,29 @@ def _with_card(manifest: Manifest, facts: CardFacts | None, say: Say) -> Manifes
     }
     card = write_model_card(facts, found[RECORD], found[RESULTS])
     return manifest.with_file(CARD, card.encode())
+
+
+def _with_terms(manifest: Manifest) -> Manifest:
+    """What the licence of the card wants beside the weights.
+
+    Raises:
+        PublishError: if it wants its own text there, and the folder does not have it.
+    """
+    try:
+        license_id = ModelCard(manifest.get(CARD).text()).data.to_dict().get("license")
+    except (ValueError, TypeError, yaml.YAMLError):
+        return manifest  # the check of the card says what is wrong with it
+    if license_id not in NOTICES:
+        return manifest
+    if not any(path.startswith(("LICENSE", "LICENCE")) for path in manifest.paths):
+        raise PublishError(
+            f"The folder has no LICENSE, and {license_id} asks that its text goes with the "
+            "weights: put the LICENSE file of the base model's repository into the folder, and its "
+            "USE_POLICY.md. (`rnagpt compose` copies them where they lie beside its weights.)"
+        )
+    if NOTICE in manifest:
+        return manifest
+    return manifest.with_file(NOTICE, NOTICES[license_id].encode())
 
 
 def _json(content: dict[str, Any]) -> bytes:

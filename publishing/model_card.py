@@ -108,6 +108,14 @@ def write_model_card(
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
 
 
+def known_license(base_model: str) -> str | None:
+    """The licence's id that goes with a base model's weights, where it is known here."""
+    for beginning, (license_id, *_) in BASE_LICENSES.items():
+        if base_model.startswith(beginning):
+            return license_id
+    return None
+
+
 def license_of(facts: CardFacts) -> tuple[str, str | None, str]:
     """The licence's id, its address, and what it says to readers.
 
@@ -312,6 +320,8 @@ def _limits(results: Mapping[str, Any] | None) -> str:
 def _license(facts: CardFacts) -> str:
     license_id, link, terms = license_of(facts)
     name = f"[{license_id}]({link})" if link else license_id
+    if facts.adapter_only:
+        terms = terms.replace("The weights contain weights of", "The weights were made with")
     return f"## Licence\n\n{name}. {terms} The code is under the Apache License 2.0."
 
 

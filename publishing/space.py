@@ -69,8 +69,11 @@ def publish_space(
             )
             check_files(Path(got["snapshot"]), manifest)
 
-    if not dry_run:
-        _check_model(model, api or HfApi())
+    if not dry_run and _is_private(model, api or HfApi()):
+        say(
+            f"Note: {model} is private; give the Space a token that may read it, as the secret "
+            "HF_TOKEN in its settings."
+        )
     return publish(publication, verify, api=api, dry_run=dry_run, say=say)
 
 
@@ -92,9 +95,10 @@ def space_manifest(folder: Path, model: str) -> Manifest:
     return manifest.with_file(CARD, str(card).encode())
 
 
-def _check_model(model: str, api: HfApi) -> None:
+def _is_private(model: str, api: HfApi) -> bool:
+    """Whether a model, which must be there, is kept from those without a token."""
     try:
-        api.model_info(model)
+        return bool(api.model_info(model).private)
     except Exception as error:
         raise PublishError(
             f"The model {model} cannot be read: {explain(error, api.endpoint)} A Space needs a "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,7 @@ class Page:
             cleaned = refusals.cleaned(record, "RNA 1", self.limits)
             refusals.check_question(question, self.limits)
             refusals.await_model(self.limits)
-            return dataclasses.asdict(next(self.chat_panel.answers_of([cleaned], question)))
+            return next(self.chat_panel.answers_of([cleaned], question)).as_row()
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
             raise gr.Error(str(error), print_exception=False) from error

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import os
+import re
 import select
 import signal
 import subprocess
@@ -341,15 +342,21 @@ def test_confidence_in_text_and_json(calibrated, fasta, monkeypatch, capsys):
     for row in rows:
         logit = 0.5 * row["log_probability"] + 1.0
         assert row["confidence"] == pytest.approx(1 / (1 + math.exp(-logit)))
-    shown = [f"(confidence {row['confidence']:.2f})\n" for row in rows]
+    expected = pytest.approx([row["confidence"] for row in rows], abs=0.006)  # to two places
     assert main(arguments) == 0
     texts = capsys.readouterr().out.split("\n\nsecond")
-    assert [text.count("confidence") for text in texts] == [1, 1]
-    assert f"{texts[0]}\n".endswith(shown[0])
-    assert texts[1].endswith(shown[1])
+    assert [confidence for text in texts for confidence in told_confidences(text)] == expected
+    assert told_confidences(texts[0])[0] != pytest.approx(rows[1]["confidence"], abs=0.006)
     lines = [WHAT, "/next", WHAT]
     out = converse(monkeypatch, capsys, [fasta, "--model", calibrated], lines)
-    assert out.index(shown[0]) < out.index("second (30 nt)") < out.rindex(shown[1])
+    texts = out.split("second (30 nt)")
+    assert [confidence for text in texts for confidence in told_confidences(text)] == expected
+
+
+def told_confidences(text):
+    """The confidences that end lines of a text."""
+    found = re.findall(r"\(confidence (0\.\d\d|1\.00)\)$", text, re.MULTILINE)
+    return [float(told) for told in found]
 
 
 def test_without_calibration_nothing_is_said_of_confidence(folder, capsys):
@@ -358,26 +365,57 @@ def test_without_calibration_nothing_is_said_of_confidence(folder, capsys):
     assert "confidence" not in capsys.readouterr().out
 
 
-def test_drawings_of_one_shot_answers(calibrated, fasta, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def spaced(calibrated, tmp_path_factory):
+    """The same, with " so" as its only answer: white space that is written and not shown."""
+    path = tmp_path_factory.mktemp("models") / "spaced"
+    model, processor = load_model(calibrated), load_processor(calibrated)
+    (only,) = processor.tokenizer(" so")["input_ids"]
+    model.generation_config.eos_token_id = only
+    model.generation_config.suppress_tokens = [
+        token for token in range(len(processor.tokenizer)) if token != only
+    ]
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
+    return str(path)
+
+
+def drawn_scores(drawing, length):
+    """What the strip, which comes first, tells of each nucleotide: its letter and its score."""
+    titles = re.findall(r"<title>([ACGU])(\d+): (\S+)</title>", drawing)[:length]
+    assert [int(position) for _, position, _ in titles] == list(range(1, length + 1))
+    sequence = "".join(letter for letter, _, _ in titles)
+    return sequence, np.array([float(score.replace("−", "-")) for _, _, score in titles])
+
+
+def near(drawn, scores):
+    """Whether scores are those that are drawn with two digits."""
+    return np.allclose(drawn, scores, rtol=0.06, atol=1e-3 * np.abs(scores).max())
+
+
+def test_drawings_of_one_shot_answers(spaced, fasta, tmp_path, capsys):
+    """Each shows what a conversation of its own finds, for the answer as it was written."""
     pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
     drawings = tmp_path / "new" / "drawings"
-    arguments = ["chat", fasta, "--model", calibrated, "--ask", WHAT, "--ask", WHERE, "--json"]
+    arguments = ["chat", fasta, "--model", spaced, "--ask", WHAT, "--ask", WHERE, "--json"]
     assert main([*arguments, "--explain", str(drawings)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     names = ["1-1.svg", "1-2.svg", "2-1.svg", "2-2.svg"]
     assert sorted(path.name for path in drawings.iterdir()) == names
-    chat = RnaChat.from_pretrained(calibrated)
+    chat = RnaChat.from_pretrained(spaced)
     for row, name in zip(rows, names, strict=True):
         drawing = (drawings / name).read_text(encoding="utf-8")
         assert f">{row['question']}</text>" in drawing
         assert f"{row['name']} ({row['length']} nt)" in drawing
         chat.reset()
         chat.add_rna([make_rna(20), make_rna(30, 1)][row["record"] - 1])
-        "".join(chat.ask(row["question"]))
+        assert ("".join(chat.ask(row["question"])), row["answer"]) == (" so", "so")
         (scored,) = chat.explain()
-        strongest = int(np.abs(scored.scores).argmax())
-        told = f"{scored.sequence[strongest]}{strongest + 1}: {scored.scores[strongest]:+.2g}"
-        assert told.replace("-", "−") in drawing
+        sequence, drawn = drawn_scores(drawing, row["length"])
+        assert sequence == scored.sequence
+        assert near(drawn, scored.scores)
+        for other in ("so", "tRNA"):
+            assert not near(drawn, chat.explain(other)[0].scores)
 
 
 def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):

@@ -185,6 +185,7 @@ def test_licences_go_with_the_base_model() -> None:
     [
         (("license: apache-2.0\n", ""), "lacks license"),
         ((SMOLLM2, "/models/base"), "base_model must be a Hub id"),
+        ((f"base_model: {SMOLLM2}", f"base_model: {LLAMA_3}"), "license must be llama3, as that"),
         (("# tiny", "# TODO"), "not finished: 'TODO'"),
         (("---\n", "---\n{", 1), "cannot be read"),
     ],

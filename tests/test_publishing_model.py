@@ -118,6 +118,7 @@ def test_a_tampered_file_leaves_the_tag_unset(
         publish()
     assert "model-00001-of-00003.safetensors came back with the SHA-256" in str(raised.value)
     assert "The tag v1 is not set" in str(raised.value)
+    assert "the same command verifies again" in str(raised.value)
     assert hub.repository(REPO).tags == {}
 
 
@@ -145,7 +146,7 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
     with pytest.raises(PublishError, match="goes on from here") as raised:
         publish(lines=Lines())
     assert "model-00002-of-00003.safetensors" in str(raised.value)
-    assert f"Nothing was committed to {REPO}" in str(raised.value)
+    assert f"{REPO} was made and is empty" in str(raised.value)
     assert sent
     assert hub.repository(REPO).messages == ["initial"]
     first = list(hub.uploaded)
@@ -160,7 +161,7 @@ def test_a_cut_upload_resumes_without_sending_finished_files(
 @pytest.mark.parametrize(
     ("at", "state"),
     [
-        ("model-00001", f"Nothing was committed to {REPO}."),
+        ("model-00001", f"{REPO} was made and is empty"),
         ("Verifying", "the tag is not set"),
     ],
 )
@@ -186,7 +187,7 @@ def test_whoever_stops_it_reads_how_far_it_came(
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (("POST", "/api/repos/create", 401, "Invalid credentials"), "refuses the token"),
+        (("POST", "/api/repos/create", 401, "Invalid credentials"), "wants a token"),
         (("POST", "/batch", 429, "slow down"), "rate limit"),
         (("POST", "/batch", 403, "Private repository storage limit reached"), "storage limit"),
         (("PUT", "/lfs/", 500, "broken disk"), "broken disk"),
@@ -201,10 +202,16 @@ def test_faults_are_explained_and_nothing_is_committed(
     hub.fault(*fault)
     with pytest.raises(PublishError, match=message) as raised:
         publish()
-    assert f"Nothing was committed to {REPO}" in str(raised.value)
-    if ("model", REPO) in hub.repositories:
-        assert hub.repository(REPO).messages == ["initial"]
-        assert hub.repository(REPO).tags == {}
+    if fault[1] == "/api/repos/create":
+        assert hub.repositories == {}
+        assert f"Nothing was committed to {REPO}." in str(raised.value)
+        return
+    assert hub.repository(REPO).messages == ["initial"]
+    assert hub.repository(REPO).tags == {}
+    # What it left behind is said: once as new, then as what was there.
+    assert f"{REPO} was made and is empty" in str(raised.value)
+    with pytest.raises(PublishError, match=f"Nothing was committed to {REPO}"):
+        publish()
 
 
 @pytest.mark.usefixtures("verified")
@@ -243,6 +250,53 @@ def test_wrong_token_and_no_network(hub: SmallHub, publish: Callable[..., str]) 
     assert hub.repositories == {}
     with pytest.raises(PublishError, match="cannot be reached"):
         publish(api=HfApi(endpoint="http://127.0.0.1:9", token="any"))
+
+
+@pytest.mark.parametrize("repo_id", ["rna-gpt-tiny", "laboratory/rna gpt", "a/b/c", "/models/tiny"])
+def test_what_is_no_id_is_refused_before_anything_is_asked(
+    hub: SmallHub, model: Path, repo_id: str
+) -> None:
+    """An id without its owner would be made for whoever has the token, and not be found again."""
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    with pytest.raises(PublishError, match="ORG/"):
+        publish_model(model, FACTS, repo_id, tag="v1", api=api, dry_run=True)
+    assert hub.requests == []
+
+
+def test_parts_need_a_language_model_that_is_there(
+    hub: SmallHub, publish: Callable[..., str], parts: Path
+) -> None:
+    """Else nobody could put them together: the check comes before anything is uploaded."""
+    facts = CardFacts(REPO, BASE, adapter_only=True)
+    with pytest.raises(PublishError, match=f"language model {BASE} cannot be read") as raised:
+        publish(parts, facts, adapter_only=True)
+    assert "--language-model" in str(raised.value)
+    assert hub.repositories == {}
+
+
+LLAMA_3 = "meta-llama/Meta-Llama-3-8B-Instruct"
+
+
+@pytest.mark.usefixtures("verified")
+def test_llama_3_goes_with_its_licence_and_its_notice(
+    hub: SmallHub, publish: Callable[..., str], parts: Path, tmp_path: Path
+) -> None:
+    language_model = tiny_parts.language_model_folder(tmp_path / "language_model")
+    for number, terms in enumerate(([], ["LICENSE", "USE_POLICY.md"])):
+        for name in terms:
+            (language_model / name).write_text(f"The text of {name}.\n")
+        model = compose(
+            parts / "encoder", language_model, tmp_path / f"model{number}", projector=parts
+        )
+        if not terms:
+            with pytest.raises(PublishError, match="has no LICENSE, and llama3 asks"):
+                publish(model, CardFacts(REPO, LLAMA_3), dry_run=True)
+    publish(model, CardFacts(REPO, LLAMA_3))
+    files = hub.repository(REPO).files()
+    text = {name: hub.read(files[name].sha256).decode() for name in (*terms, "NOTICE")}
+    assert text["LICENSE"] == "The text of LICENSE.\n"
+    assert text["USE_POLICY.md"] == "The text of USE_POLICY.md.\n"
+    assert "licensed under the Meta Llama 3 Community License" in text["NOTICE"]
 
 
 @pytest.mark.usefixtures("verified")

@@ -86,6 +86,18 @@ def test_published_opened_tagged(hub: SmallHub, publish: Callable[..., str]) -> 
     assert card.data.sdk == "gradio"
 
 
+def test_a_space_of_a_private_model_is_told_what_it_needs(
+    hub: SmallHub, publish: Callable[..., str]
+) -> None:
+    lines: list[str] = []
+    publish(say=lines.append)
+    assert not [line for line in lines if "HF_TOKEN" in line]
+    hub.repository(MODEL).private = True
+    publish(say=lines.append)
+    (note,) = [line for line in lines if "HF_TOKEN" in line]
+    assert f"{MODEL} is private" in note
+
+
 def test_a_space_that_does_not_start_is_not_tagged(
     hub: SmallHub, publish: Callable[..., str], folder: Path
 ) -> None:

@@ -219,7 +219,7 @@ def test_only_what_was_not_asked_about_can_be_removed():
 
 def test_names_and_answers_are_escaped_everywhere():
     rna = CleanedRna(SCRIPT + '" onload="alert(1)', "ACGU")
-    answer = Answer(1, rna.name, 4, (), SCRIPT, SCRIPT, True, -1.0, 0.5, False)
+    answer = Answer(1, rna.name, 4, (), SCRIPT, SCRIPT, SCRIPT, True, -1.0, 0.5, False)
     html = rna_cards.cards(conversation_of(rna)) + rna_cards.comparison(SCRIPT, [rna], [answer])
     html += rna_cards.notice(SCRIPT)
     tags, attributes = read_tags(html)

@@ -55,6 +55,8 @@ def compose(
 ) -> Path:
     """Write a folder that every Auto class of transformers loads with `trust_remote_code=True`.
 
+    The language model's licence files go with its weights.
+
     Weights go from the sources' safetensors to the shards one shard at a time. Where transformers
     has to load the language model itself (GGUF; models whose tensors it renames), it is in memory
     once.
@@ -298,6 +300,8 @@ def _write_settings(
     # The code that trust_remote_code runs: the folder works without this package.
     for module in (configuration_rnagpt, modeling_rnagpt, processing_rnagpt):
         shutil.copy(str(module.__file__), folder)
+    for terms in language.terms:
+        shutil.copy(terms, folder)
 
 
 __all__ = ["compose"]

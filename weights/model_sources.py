@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +24,22 @@ from rnagpt.weights import WeightsError, listed
 from rnagpt.weights.stored_tensors import StoredTensors
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# What goes with weights wherever they go.
+_TERMS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 
 
 @dataclass
 class LanguageModel:
-    """A causal language model in parts, its tensors under transformers' names for them."""
+    """A causal language model in parts, its tensors under transformers' names for them.
+
+    `terms` are the files of its licence; a GGUF file stands alone, and has none.
+    """
 
     config: PreTrainedConfig
     generation_config: GenerationConfig
     tokenizer: PreTrainedTokenizerBase
     tensors: Mapping[str, torch.Tensor]
+    terms: Sequence[Path] = ()
 
 
 def open_language_model(source: str | Path) -> LanguageModel:
@@ -54,7 +60,11 @@ def open_language_model(source: str | Path) -> LanguageModel:
         # Some models rename or join their tensors when they load; then transformers has to do it.
         tensors = _load_tensors(folder, config)
     return LanguageModel(
-        config, _generation_config(folder, config), AutoTokenizer.from_pretrained(folder), tensors
+        config,
+        _generation_config(folder, config),
+        AutoTokenizer.from_pretrained(folder),
+        tensors,
+        _terms_of(folder),
     )
 
 
@@ -97,7 +107,7 @@ def model_folder(source: str | Path) -> Path:
         return Path(
             snapshot_download(
                 str(source),
-                allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"],
+                allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", *_TERMS],
                 ignore_patterns=["original/*", "onnx/*", "runs/*"],
             )
         )
@@ -107,6 +117,11 @@ def model_folder(source: str | Path) -> Path:
             f"{source} is no local folder and could not be fetched from the Hugging Face Hub: "
             f"{reason}\n(For a gated model, accept its terms on its page and run `hf auth login`.)"
         ) from error
+
+
+def _terms_of(folder: Path) -> list[Path]:
+    found = {path for pattern in _TERMS for path in folder.glob(pattern) if path.is_file()}
+    return sorted(found)
 
 
 def causal_tensor_names(config: PreTrainedConfig) -> set[str]:
