@@ -112,10 +112,15 @@ class _OnePassIntermediate(EsmIntermediate):
 
     transformers writes the formula out, as the first ESM did, in five passes over the widest tensor
     of a layer: a fifth of the encoder's time on a CPU. The values differ in their last digits.
+    Without gradients it is done in place: a second such tensor is handed back to the system and
+    fetched from it anew in each layer, which costs more than the GELU itself.
     """
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return nn.functional.gelu(self.dense(hidden_states))
+        hidden_states = self.dense(hidden_states)
+        if torch.is_grad_enabled():
+            return nn.functional.gelu(hidden_states)
+        return torch.ops.aten.gelu_(hidden_states)
 
 
 class RnaGptPreTrainedModel(PreTrainedModel):
