@@ -386,34 +386,49 @@ def test_batches_hold_rows_of_similar_length():
     assert order != list(sampler)
 
 
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+DATA_PARALLEL = [
+    *LAUNCH,
+    str(ROOT / "recipes/accelerate/ddp_cpu2.yaml"),
+    str(ROOT / "train_sft.py"),
+]
+SHARDED = [
+    *LAUNCH,
+    str(ROOT / "recipes/accelerate/fsdp2.yaml"),
+    *("--num_processes", "2", "--mixed_precision", "no"),
+    str(ROOT / "tests/train_sharded.py"),
+]
+
+
 @pytest.mark.slow
-def test_two_processes_are_one(composed, rna_qa, tmp_path):
-    paths = {"model_name_or_path": composed, "dataset_name": rna_qa}
-    options = {"stage": "instruction", "max_steps": 4, "lora_r": 4, "lora_dropout": 0}
-    # Adam would turn the rounding of a gradient near zero into a whole step.
-    options |= {"optim": "sgd", "learning_rate": 1}
+@pytest.mark.parametrize("launch", [DATA_PARALLEL, SHARDED], ids=["ddp", "fsdp2"])
+def test_two_processes_are_one(composed, rna_qa, tmp_path, launch):
+    options = {"model_name_or_path": composed, "dataset_name": rna_qa, "stage": "instruction"}
+    options |= {"max_steps": 4, "save_steps": 2, "lora_r": 4, "lora_dropout": 0}
+    # With a small epsilon Adam would turn the rounding of a gradient near zero into a whole step.
+    options |= {"optim": "adamw_torch", "adam_epsilon": 1, "learning_rate": 1}
+    two = {"per_device_train_batch_size": 2}
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "HF_DATASETS_CACHE": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": "1",
     }
-    script = str(ROOT / "train_sft.py")
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
-    for name, launcher, size in (
-        ("one", [sys.executable], 4),
-        ("two", [*accelerate, str(ROOT / "recipes/accelerate/ddp_cpu2.yaml")], 2),
+    for name, command, settings in (
+        ("one", [sys.executable, str(ROOT / "train_sft.py")], {"per_device_train_batch_size": 4}),
+        ("two", launch, two),
+        ("resumed", launch, two | {"resume_from_checkpoint": tmp_path / "two" / "checkpoint-2"}),
     ):
-        settings = {"per_device_train_batch_size": size, "output_dir": tmp_path / name}
-        words = arguments(**paths, **options, **settings)
+        words = arguments(**options, **settings, output_dir=tmp_path / name)
         done = subprocess.run(
-            [*launcher, script, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            [*command, *words], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads((tmp_path / "two/training_record.json").read_text())["processes"] == 2
-    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
-    for name, tensor in weights(tmp_path / "one").items():
-        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, atol=1e-4, rtol=1e-3)
+    if launch == SHARDED:
+        # Else accelerate has left FSDP out, and both processes have held the whole model.
+        assert (tmp_path / "two/checkpoint-2/pytorch_model_fsdp.bin").is_file()
+    for name in ("two", "resumed"):
+        assert json.loads((tmp_path / name / "training_record.json").read_text())["processes"] == 2
+        assert curve(tmp_path / name) == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+        trained = weights(tmp_path / name)
+        for key, tensor in weights(tmp_path / "one").items():
+            torch.testing.assert_close(trained[key], tensor, atol=1e-4, rtol=1e-3)
