@@ -5,14 +5,18 @@
 
 The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, a vector a
 nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides a
-vector. Both sides train projection and LoRA on the same questions of the same RNAs, with the same
+vector. All ways train projection and LoRA on the same questions of the same RNAs, with the same
 step:
 
-- plain: one question a sample, samples in random order, the encoder run for each of them.
+- plain: what a trainer does that is given one question a sample: samples in random order, padded
+  to the longest; transformers' own `EsmModel` over the batch as it is, without gradients; TRL's own
+  head, which on a CPU computes the logits of every position.
+- our parts: the same batches, but with our encoder's batches, and our head, which computes the
+  logits of answers alone. So what these win is told from what sharing a sequence wins.
 - ours: `--questions` questions of an RNA share a sequence, RNAs of similar length share a batch,
   and the encoder runs once for each RNA, within the measured time; a second pass finds its outputs.
 
-The losses of both on the same questions, before any step, are compared first.
+The losses of plain and ours on the same questions, before any step, are compared first.
 """
 
 from __future__ import annotations
@@ -26,14 +30,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import torch
 from measured import Figure, keep, machine, ratio, table, take_turns
 from peft import LoraConfig, get_peft_model
 from rna_fm_size import compose_rna_fm_size
+from torch import nn
+from transformers import EsmModel
+from trl.trainer.utils import add_fused_lm_head
 
-from rnagpt.collator_rnagpt import InstructionCollator, count_template_tokens
+from rnagpt.collator_rnagpt import IGNORE, InstructionCollator, count_template_tokens
+from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
 from rnagpt.encoder_cache import EncoderCache
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -42,7 +51,7 @@ from rnagpt.training_data import INSTRUCTION, load_rnas, prepare_rnas
 from rnagpt.weights.compose import compose
 from rnagpt.weights.mini import CHECKPOINT, find_language_model
 
-PLAIN, FIRST, LATER = "plain", "ours, first epoch", "ours, later epochs"
+PLAIN, PARTS, FIRST, LATER = "plain", "our parts", "ours, first epoch", "ours, later epochs"
 Row = dict[str, Any]
 
 
@@ -70,7 +79,7 @@ def main() -> None:
             f"training, {name}, {way.split(', ')[1]}",
             ours=args.rnas * args.questions / statistics.median(seconds[way]),
             other=args.rnas * args.questions / statistics.median(seconds[PLAIN]),
-            other_name="one question a sample, the encoder run each time",
+            other_name="one question a sample, transformers' encoder each time, TRL's head",
             ratio=ratio(seconds[PLAIN], seconds[way]),
             limit=None,
             share_of_limit=None,
@@ -164,16 +173,26 @@ class Ways:
         self.alone = InstructionCollator(processor, 1)
         self.shared = InstructionCollator(processor, args.questions)
         self.cache = EncoderCache(self.base)
+        self.plain_encoder = plain_encoder_of(self.base)
+        self.our_head = self.base.forward
+        self.trl_head = trl_head_of(self.base)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # A step of no length: every pass meets the same weights.
         self.optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0)
         self.all: dict[str, Callable[[], object]] = {
             PLAIN: self.plain,
+            PARTS: self.our_parts,
             FIRST: self.first_epoch,
             LATER: self.later_epoch,
         }
 
     def plain(self) -> None:
+        self.base.forward = self.trl_head
+        for batch in split(self.singles, self.args.batch):
+            self.step(self.encoded_plainly(self.alone(batch)))
+        self.base.forward = self.our_head
+
+    def our_parts(self) -> None:
         for batch in split(self.singles, self.args.batch):
             self.step(self.alone(batch))
 
@@ -188,6 +207,17 @@ class Ways:
     def from_cache(self, inputs: dict[str, Any]) -> dict[str, Any]:
         vectors = self.cache(inputs["rna_input_ids"], inputs["rna_attention_mask"])
         return {**inputs, "rna_hidden_states": vectors}
+
+    @torch.no_grad()
+    def encoded_plainly(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The batch's RNAs through `EsmModel` as they are, padded to the longest."""
+        config, mask = self.base.config, inputs["rna_attention_mask"]
+        cls, eos = config.rna_cls_token_id, config.rna_eos_token_id
+        ids = nn.functional.pad(inputs["rna_input_ids"], (1, 1), value=RNA_PAD_TOKEN_ID)
+        ids[:, 0] = cls
+        ids[torch.arange(len(ids)), mask.sum(1) + 1] = eos
+        output = self.plain_encoder(input_ids=ids, attention_mask=ids.ne(RNA_PAD_TOKEN_ID).long())
+        return {**inputs, "rna_hidden_states": output.last_hidden_state[:, 1:-1]}
 
     def step(self, inputs: dict[str, Any]) -> None:
         lost, tokens = self.loss(inputs)
@@ -208,10 +238,31 @@ class Ways:
         return float(torch.stack(lost).double().sum() / sum(tokens))
 
     def loss_plain(self) -> float:
-        return self.mean_loss(self.alone(batch) for batch in split(self.singles, self.args.batch))
+        self.base.forward = self.trl_head
+        batches = split(self.singles, self.args.batch)
+        loss = self.mean_loss(self.encoded_plainly(self.alone(batch)) for batch in batches)
+        self.base.forward = self.our_head
+        return loss
 
     def loss_shared(self) -> float:
         return self.mean_loss(self.from_cache(self.shared(batch)) for batch in split(self.rows, 2))
+
+
+def plain_encoder_of(model: RnaGptForCausalLM) -> EsmModel:
+    """The encoder's weights in `EsmModel` as transformers has it."""
+    ours = model.model.rna_encoder
+    encoder = EsmModel(ours.config, add_pooling_layer=False).to(ours.dtype).eval()
+    encoder.load_state_dict(ours.state_dict(), assign=True)
+    return encoder.requires_grad_(False)
+
+
+def trl_head_of(model: RnaGptForCausalLM) -> MethodType:
+    """The forward pass with the head of `SFTTrainer`, and the model as it was."""
+    ours = model.forward
+    model.forward = MethodType(type(model).forward, model)  # type: ignore[method-assign]
+    add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+    plain, model.forward = model.forward, ours  # type: ignore[method-assign]
+    return plain
 
 
 def split(rows: list[Row], size: int) -> list[list[Row]]:
@@ -272,22 +323,18 @@ def growth(
 ) -> str:
     """How the gain grows with the RNA's length and the questions that share it."""
     lines = []
-    text_tokens = statistics.mean(
-        len(processor.tokenizer(question + answer)["input_ids"])
-        for row in rows
-        for question, answer in zip(row["questions"], row["answers"], strict=True)
-    )
-    prefix = count_template_tokens(processor)
-    for length in (60, 240, 480):
+    for length in (60, 480):
         for number in (1, 4, args.questions):
             letters = "".join(random.Random(length).choices("ACGU", k=length))
             made = [{**with_questions(row, range(number)), "sequence": letters} for row in rows[:1]]
             options = argparse.Namespace(**{**vars(args), "questions": number, "batch": number})
             ways = Ways(model, processor, made, options)
+            ways.later_epoch()  # the encoder's outputs are kept from here on
             seconds = take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
-            rna = processor.num_rna_tokens(length)
-            plain = number * (rna + prefix + text_tokens)
-            shared = rna + prefix + number * text_tokens
+            plain, shared = (
+                products(ways.base, ways.alone(ways.singles)),
+                products(ways.base, ways.shared(made), encoded=False),
+            )
             lines.append(
                 [
                     str(length),
@@ -299,12 +346,41 @@ def growth(
     return "\n".join(
         [
             "",
-            "How the gain of later epochs grows; predicted are the language model's tokens alone, "
-            "so what is measured beyond is the encoder that does not run:",
+            "How the gain of later epochs grows, for one RNA at a time, so that RNAs are not "
+            "padded. Predicted is the ratio of the operations of all matrix products but "
+            "attention's: the language model's forward and backward for each token, the head for "
+            "each position that has logits, the encoder's forward for each nucleotide.",
             "",
             table(["nt", "questions an RNA", "predicted", "measured"], lines),
             "",
         ]
+    )
+
+
+def products(model: RnaGptForCausalLM, inputs: dict[str, Any], encoded: bool = True) -> float:
+    """Operations of a step's matrix products but attention's.
+
+    Args:
+        model: RNA-GPT.
+        inputs: of the step.
+        encoded: the plain way: the encoder runs, and every position has logits.
+    """
+    # Two operations a weight forward, and two backward for the gradient of what comes in: the
+    # weights themselves are frozen, and LoRA's are few.
+    body = 4 * linear_weights(model.model.language_model) * inputs["input_ids"].numel()
+    answers = int((inputs["labels"] != IGNORE).sum())
+    positions = inputs["labels"][:, 1:].numel() if encoded else answers
+    head = 4 * model.lm_head.weight.numel() * positions
+    nucleotides = inputs["rna_input_ids"].numel() if encoded else 0
+    return body + head + 2 * linear_weights(model.model.rna_encoder) * nucleotides
+
+
+def linear_weights(part: nn.Module) -> int:
+    """Weights of a part's linear layers, without LoRA's and what `EsmModel` does not run."""
+    return sum(
+        module.weight.numel()
+        for name, module in part.named_modules()
+        if isinstance(module, nn.Linear) and "lora_" not in name and "contact_head" not in name
     )
 
 
