@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 from datasets import load_dataset
-from measured import Figure, keep, machine, ratio, table, take_turns
+from measured import Figure, command_line, keep, machine, ratio, table, take_turns
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from transformers import EsmConfig, EsmModel, LlamaConfig
@@ -102,7 +102,7 @@ def main() -> None:
     report = [
         "# Encoding many RNAs",
         "",
-        "`python benchmarks/encoding.py --dataset rna-qa`",
+        f"`python benchmarks/encoding.py {command_line()}`",
         "",
         f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to {LONGEST} nt from "
         f"the test split, {nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's size, "

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -75,6 +76,11 @@ def machine(*packages: str) -> str:
     )
 
 
+def command_line() -> str:
+    """The options of this run, without where this machine keeps its folders."""
+    return " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
+
+
 def keep(figures: Iterable[Figure]) -> None:
     """Put figures into `results.json`, in the place of earlier ones of the same name."""
     kept = (
@@ -95,4 +101,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-__all__ = ["RESULTS", "Figure", "keep", "machine", "ratio", "read_kept", "table", "take_turns"]
+__all__ = [
+    "RESULTS",
+    "Figure",
+    "command_line",
+    "keep",
+    "machine",
+    "ratio",
+    "read_kept",
+    "table",
+    "take_turns",
+]

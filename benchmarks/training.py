@@ -34,7 +34,7 @@ from types import MethodType
 from typing import Any
 
 import torch
-from measured import Figure, keep, machine, ratio, table, take_turns
+from measured import Figure, command_line, keep, machine, ratio, table, take_turns
 from peft import LoraConfig, get_peft_model
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
@@ -69,8 +69,6 @@ def main() -> None:
     memory = {name: memory_of(name) for name in (PLAIN, FIRST)}
     seconds = take_turns(ways.all, args.rounds)
     text = report(args, rows, seconds, apart, memory)
-    if not args.no_growth:
-        text += growth(model, processor, rows, args)
     print(text)
     args.report.write_text(text)
     name = "the mini" if args.mini else "RNA-FM-size encoder"
@@ -88,6 +86,11 @@ def main() -> None:
         )
         for way in (FIRST, LATER)
     )
+    if not args.no_growth:
+        text = growth(model, processor, rows, args)
+        print(text)
+        with args.report.open("a") as file:
+            file.write(text)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -298,7 +301,7 @@ def report(
         [
             "# Training with many questions an RNA",
             "",
-            f"`python benchmarks/training.py {' '.join(command_line())}`",
+            f"`python benchmarks/training.py {command_line()}`",
             "",
             f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
             f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
@@ -313,18 +316,13 @@ def report(
     )
 
 
-def command_line() -> list[str]:
-    """The options, without where this machine keeps its folders."""
-    return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-
-
 def growth(
     model: Any, processor: RnaGptProcessor, rows: list[Row], args: argparse.Namespace
 ) -> str:
     """How the gain grows with the RNA's length and the questions that share it."""
     lines = []
     for length in (60, 480):
-        for number in (1, 4, args.questions):
+        for number in (1, args.questions):
             letters = "".join(random.Random(length).choices("ACGU", k=length))
             made = [{**with_questions(row, range(number)), "sequence": letters} for row in rows[:1]]
             options = argparse.Namespace(**{**vars(args), "questions": number, "batch": number})

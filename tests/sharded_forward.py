@@ -1,7 +1,7 @@
 """Run by `torchrun` in two processes: loss and gradients of a model under FSDP2, on the CPU.
 
-accelerate leaves FSDP out on CPUs, so that its recipe cannot be started here; this shards with
-PyTorch's own `fully_shard` the layers that `recipes/accelerate/fsdp2.yaml` names.
+With PyTorch's own `fully_shard`, the layers that `recipes/accelerate/fsdp2.yaml` names. A training
+under the recipe itself is `train_sharded.py`.
 """
 
 import sys

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from conftest import make_model, make_processor
 
 import rnagpt
 
@@ -40,3 +42,29 @@ def test_a_figure_takes_the_place_of_its_last(tmp_path, monkeypatch):
         *("figure", "ours", "other", "other_name", "ratio"),
         *("limit", "share_of_limit", "unit", "target"),
     }
+
+
+@pytest.mark.parametrize("length", [1, 32, 33, 100])
+def test_tokens_of_windows_are_those_that_the_encoder_reads(length):
+    encoding = pytest.importorskip("encoding")
+    model = make_model(make_processor())
+    read = []
+    model.model.rna_encoder.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    model.encode_rna(torch.full((1, length), 4))
+    assert encoding.tokens_read(length, model.config) == sum(read)
+
+
+def test_products_are_those_of_the_layers_that_run():
+    training = pytest.importorskip("training")
+    model = make_model(make_processor())
+    encoder, body = model.model.rna_encoder.config, model.model.language_model.config
+    size, inner = encoder.hidden_size, encoder.intermediate_size
+    per_layer = 4 * size * size + 2 * size * inner
+    assert training.linear_weights(model.model.rna_encoder) == encoder.num_hidden_layers * per_layer
+    labels = torch.tensor([[-100, -100, 5, 6]])
+    inputs = {"input_ids": torch.ones(1, 4), "labels": labels, "rna_input_ids": torch.ones(1, 7)}
+    plain, ours = training.products(model, inputs), training.products(model, inputs, encoded=False)
+    head = 4 * body.vocab_size * body.hidden_size
+    assert plain - ours == head + 2 * 7 * encoder.num_hidden_layers * per_layer
