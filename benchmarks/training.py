@@ -216,6 +216,7 @@ class Ways:
         """The batch's RNAs through `EsmModel` as they are, padded to the longest."""
         config, mask = self.base.config, inputs["rna_attention_mask"]
         cls, eos = config.rna_cls_token_id, config.rna_eos_token_id
+        assert cls is not None and eos is not None
         ids = nn.functional.pad(inputs["rna_input_ids"], (1, 1), value=RNA_PAD_TOKEN_ID)
         ids[:, 0] = cls
         ids[torch.arange(len(ids)), mask.sum(1) + 1] = eos
@@ -262,9 +263,9 @@ def plain_encoder_of(model: RnaGptForCausalLM) -> EsmModel:
 def trl_head_of(model: RnaGptForCausalLM) -> MethodType:
     """The forward pass with the head of `SFTTrainer`, and the model as it was."""
     ours = model.forward
-    model.forward = MethodType(type(model).forward, model)  # type: ignore[method-assign]
+    model.forward = MethodType(type(model).forward, model)
     add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
-    plain, model.forward = model.forward, ours  # type: ignore[method-assign]
+    plain, model.forward = model.forward, ours
     return plain
 
 
