@@ -216,7 +216,8 @@ class Ways:
         """The batch's RNAs through `EsmModel` as they are, padded to the longest."""
         config, mask = self.base.config, inputs["rna_attention_mask"]
         cls, eos = config.rna_cls_token_id, config.rna_eos_token_id
-        assert cls is not None and eos is not None
+        assert cls is not None
+        assert eos is not None
         ids = nn.functional.pad(inputs["rna_input_ids"], (1, 1), value=RNA_PAD_TOKEN_ID)
         ids[:, 0] = cls
         ids[torch.arange(len(ids)), mask.sum(1) + 1] = eos
