@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from transformers import (
-    BatchFeature,
-    Cache,
-    DynamicCache,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TextIteratorStreamer,
-)
+from transformers import BatchFeature, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from rnagpt.explain_rnagpt import NucleotideScores, explain_answer, rnas_of
 from rnagpt.generation_rnagpt import (
     MAX_NEW_TOKENS,
+    TokenByToken,
     TokenProbabilities,
     clean_once,
     confidence_of,
@@ -31,6 +26,22 @@ from rnagpt.generation_rnagpt import (
 from rnagpt.loading_rnagpt import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+from rnagpt.text_of_tokens import TextOfTokens
+
+
+@dataclass(eq=False)
+class _Answer:
+    """An answer from the question to its last token; `tokens` is None before the first."""
+
+    turn: dict[str, Any]
+    inputs: BatchFeature
+    options: dict[str, Any]
+    text: TextOfTokens
+    probabilities: TokenProbabilities = field(default_factory=TokenProbabilities)
+    tokens: TokenByToken | None = None
+    stopped: bool = False
+    # Of a function that gives the iterator, None once that is gone.
+    reader: Callable[[], object] = lambda: None
 
 
 class RnaChat:
@@ -62,8 +73,9 @@ class RnaChat:
         self._cache: Cache | None = None
         self._cached_ids: list[int] = []
         self._cached_rnas: list[str] = []
-        self._stopped = threading.Event()
-        self._worker: threading.Thread | None = None
+        self._answer: _Answer | None = None
+        # Held while a token is written, and while what was written is put away.
+        self._lock = threading.RLock()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str, **kwargs: Any) -> RnaChat:
@@ -92,8 +104,8 @@ class RnaChat:
     ) -> Iterator[str]:
         """Ask a question; the answer comes in pieces while the model writes it.
 
-        The model begins at once, in a thread of its own, and what goes wrong there is raised by the
-        iterator. Closing the iterator stops the answer.
+        The model writes while the iterator is read, and in the thread that reads it. Closing the
+        iterator stops the answer, as does letting go of it.
 
         Args:
             question: plain text, without control tokens of the language model.
@@ -105,29 +117,22 @@ class RnaChat:
                 token or is empty; the conversation is as before.
             RuntimeError: while another answer is being written.
         """
-        if self._worker is not None and self._worker.is_alive():
-            raise RuntimeError(
-                "The last answer is still being written. Read it to its end or stop()."
-            )
-        if not question.strip():
-            raise ValueError("The question is empty.")
-        turn = user_message(question, [rna.sequence for rna in self._new_rnas])
-        inputs = encode_prompts(self.processor, [[*self.messages, turn]])
-        options = {
-            **generation_options(self.model, self.processor, generation),
-            "max_new_tokens": min(max_new_tokens, room_for_answer(self.model, inputs)),
-        }
-        streamer = TextIteratorStreamer(
-            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
-        )
-        errors: list[BaseException] = []
-        self.confidence = None
-        self._stopped.clear()
-        self._worker = threading.Thread(
-            target=self._answer, args=(turn, inputs, options, streamer, errors), daemon=True
-        )
-        self._worker.start()
-        return self._read(streamer, self._worker, errors)
+        with self._lock:
+            self._end_stopped()
+            if not question.strip():
+                raise ValueError("The question is empty.")
+            turn = user_message(question, [rna.sequence for rna in self._new_rnas])
+            inputs = encode_prompts(self.processor, [[*self.messages, turn]])
+            options = {
+                **generation_options(self.model, self.processor, generation),
+                "max_new_tokens": min(max_new_tokens, room_for_answer(self.model, inputs)),
+            }
+            answer = _Answer(turn, inputs, options, TextOfTokens(self.processor.tokenizer))
+            pieces = self._read(answer)
+            answer.reader = weakref.ref(pieces)
+            self._answer = answer
+            self.confidence = None
+        return pieces
 
     def explain(self, answer: str | None = None) -> list[NucleotideScores]:
         """Say which nucleotides the last answer rests on.
@@ -152,65 +157,91 @@ class RnaChat:
 
     def stop(self) -> None:
         """End the answer that is being written, if there is one, at its next token."""
-        self._stopped.set()
+        answer = self._answer
+        if answer is not None:
+            answer.stopped = True
 
     def reset(self) -> None:
         """Forget the conversation and its RNAs; an answer that is being written is stopped."""
         self.stop()
-        if self._worker is not None:
-            self._worker.join()
-        self.messages = []
-        self.confidence = None
-        self._new_rnas = []
-        self._forget_cache()
-
-    def _read(
-        self, streamer: TextIteratorStreamer, worker: threading.Thread, errors: list[BaseException]
-    ) -> Iterator[str]:
-        try:
-            yield from filter(None, streamer)
-        finally:
-            # Reached early where the reader goes away; else the worker is about to end by itself.
-            self.stop()
-            worker.join()
-        if errors:
-            raise errors[0]
-
-    def _answer(
-        self,
-        turn: dict[str, Any],
-        inputs: BatchFeature,
-        options: dict[str, Any],
-        streamer: TextIteratorStreamer,
-        errors: list[BaseException],
-    ) -> None:
-        """Write the answer to the streamer and the turn to the conversation; errors to the list."""
-        prompt_length = inputs["input_ids"].shape[1]
-        stop = StoppingCriteriaList([_StopWhenSet(self._stopped)])
-        tokens = TokenProbabilities()
-        try:
-            outputs = self.model.generate(
-                **self._without_cached(inputs, rnas_of([*self.messages, turn])),
-                **tokens.noted_in(options),
-                streamer=streamer,
-                stopping_criteria=stop,
-                return_dict_in_generate=True,
-            )
-            ids = outputs.sequences[0].tolist()
-            answer = self.processor.tokenizer.decode(ids[prompt_length:], skip_special_tokens=True)
-            self.messages += [turn, {"role": "assistant", "content": answer}]
-            written = tokens.read(outputs.sequences[:, prompt_length:], options["eos_token_id"])
-            self.confidence = confidence_of(self.model.config, answer, *written[0])
-            # Not all: one may have been added while this answer was written.
-            del self._new_rnas[: len(rnas_of([turn]))]
-            self._cache = outputs.past_key_values
-            # The last token was never an input, so it is not in the cache.
-            self._cached_ids = [] if self._cache is None else ids[:-1]
-            self._cached_rnas = rnas_of(self.messages)
-        except BaseException as error:
+        with self._lock:
+            self._answer = None
+            self.messages = []
+            self.confidence = None
+            self._new_rnas = []
             self._forget_cache()
-            errors.append(error)
-            streamer.text_queue.put(streamer.stop_signal)
+
+    def _end_stopped(self) -> None:
+        """Put away an answer that nobody reads on.
+
+        Raises:
+            RuntimeError: where somebody does.
+        """
+        if self._answer is None:
+            return
+        if not self._answer.stopped and self._answer.reader() is not None:
+            raise RuntimeError(
+                "The last answer is still being written. Read it to its end or stop()."
+            )
+        self._end(self._answer)
+
+    def _read(self, answer: _Answer) -> Generator[str, None, None]:
+        try:
+            while (piece := self._next_piece(answer)) is not None:
+                if piece:
+                    yield piece
+        finally:
+            # Reached early where the reader goes away.
+            self._end(answer)
+
+    def _next_piece(self, answer: _Answer) -> str | None:
+        """Write a token; the text that it makes certain, and None after the last."""
+        with self._lock:
+            if self._answer is not answer:
+                return None  # reset, or another question was asked after stop()
+            try:
+                if answer.tokens is None:
+                    answer.tokens = self._begin(answer)
+                token = None if answer.stopped else next(iter(answer.tokens), None)
+            except BaseException:
+                # Some layers' cache may be longer than others'.
+                self._answer = None
+                self._forget_cache()
+                raise
+            if token is not None:
+                return answer.text.add([token])
+            rest = answer.text.finish()
+            self._end(answer)
+            return rest or None
+
+    def _begin(self, answer: _Answer) -> TokenByToken:
+        rnas = rnas_of([*self.messages, answer.turn])
+        arguments = self._without_cached(answer.inputs, rnas)
+        return TokenByToken(
+            self.model, {**arguments, **answer.probabilities.noted_in(answer.options)}
+        )
+
+    def _end(self, answer: _Answer) -> None:
+        """Put an answer into the conversation, as far as it came, unless that is done."""
+        with self._lock:
+            if self._answer is not answer:
+                return
+            self._answer = None
+            prompt_length = answer.inputs["input_ids"].shape[1]
+            if answer.tokens is None or answer.tokens.ids.shape[1] == prompt_length:
+                return  # not a token was written
+            ids = answer.tokens.ids
+            new_ids = ids[:, prompt_length:]
+            words = self.processor.tokenizer.decode(new_ids[0].tolist(), skip_special_tokens=True)
+            self.messages += [answer.turn, {"role": "assistant", "content": words}]
+            written = answer.probabilities.read(new_ids, answer.options["eos_token_id"])
+            self.confidence = confidence_of(self.model.config, words, *written[0])
+            # Not all: one may have been added while this answer was written.
+            del self._new_rnas[: len(rnas_of([answer.turn]))]
+            self._cache = answer.tokens.cache
+            # The last token was never an input, so it is not in the cache.
+            self._cached_ids = [] if self._cache is None else ids[0, :-1].tolist()
+            self._cached_rnas = rnas_of(self.messages)
 
     def _without_cached(self, inputs: BatchFeature, rnas: list[str]) -> dict[str, Any]:
         """The inputs for `generate`, without the RNAs that lie in the cache, and with the cache."""
@@ -263,18 +294,6 @@ class RnaChat:
         self._cache = None
         self._cached_ids = []
         self._cached_rnas = []
-
-
-class _StopWhenSet(StoppingCriteria):
-    """Ends generation when an event is set."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self.event = event
-
-    def __call__(
-        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any
-    ) -> torch.Tensor:
-        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 
 
 def _is_plain(cache: Cache | None) -> bool:

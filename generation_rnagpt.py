@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList
+from transformers import (
+    BatchFeature,
+    Cache,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+)
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.declining import declines
@@ -88,6 +96,70 @@ def end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int
     return sorted({end for end in [*ends, processor.tokenizer.eos_token_id] if end is not None})
 
 
+class TokenByToken:
+    """One answer, of which each token is computed when it is asked for, in the asking thread.
+
+    `generate` prepares everything, the logits processors and stopping criteria among it, and this
+    takes the place of its loop. A streamer would need a second thread. In that one torch starts
+    helpers of its own, beside those that the first has, and where they are more than the cores,
+    OpenMP lets all of them sleep between two operations: a token takes a fifth longer.
+
+    Args:
+        model: an RNA-GPT.
+        arguments: of `generate`, for one prompt: inputs and options. Greedy or sampled.
+
+    Attributes:
+        ids: (1, tokens): the prompt and what is written of the answer.
+        cache: the keys and values of all of `ids` but the last token; None without a cache.
+    """
+
+    def __init__(self, model: RnaGptForCausalLM, arguments: dict[str, Any]) -> None:
+        self.ids: torch.Tensor = arguments["input_ids"]
+        self.cache: Cache | None = None
+        self._tokens: Iterator[int] = model.generate(**arguments, custom_generate=self._write)
+
+    def __iter__(self) -> Iterator[int]:
+        return self._tokens
+
+    def _write(
+        self,
+        model: RnaGptForCausalLM,
+        input_ids: torch.Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: StoppingCriteriaList,
+        generation_config: GenerationConfig,
+        **arguments: Any,
+    ) -> Iterator[int]:
+        """What `generate` calls in place of its loop, with all that it prepared."""
+        cache = arguments.get("past_key_values")
+        num_cached = 0 if cache is None else int(cache.get_seq_length())
+        num_read, first, ended = input_ids.shape[1] - num_cached, True, False
+        while not ended:
+            # A generator is left at each token, and no mode of torch's may be left open there.
+            with torch.no_grad():
+                inputs = model.prepare_inputs_for_generation(
+                    input_ids,
+                    next_sequence_length=num_read,
+                    is_first_iteration=first,
+                    **arguments,
+                )
+                outputs = model(**inputs, return_dict=True)
+                arguments = model._update_model_kwargs_for_generation(outputs, arguments)
+                scores = outputs.logits[:, -1].to(copy=True, dtype=torch.float32)
+                del outputs  # the first one's logits may be large
+                scores = logits_processor(input_ids, scores)
+                if generation_config.do_sample:
+                    token = torch.multinomial(scores.softmax(-1), num_samples=1)
+                else:
+                    token = scores.argmax(-1, keepdim=True)
+                input_ids = torch.cat([input_ids, token], dim=1)
+                ended = bool(stopping_criteria(input_ids, None).all())
+                num_read = 1 if arguments["use_cache"] else input_ids.shape[1]
+                first = False
+            self.ids, self.cache = input_ids, arguments.get("past_key_values")
+            yield int(token)
+
+
 class TokenProbabilities(LogitsProcessor):
     """Notes how likely each token of the answers is, and changes nothing.
 
@@ -149,6 +221,7 @@ def confidence_of(
 
 __all__ = [
     "MAX_NEW_TOKENS",
+    "TokenByToken",
     "TokenProbabilities",
     "clean_once",
     "confidence_of",

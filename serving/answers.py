@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rnagpt.serving.engine import Engine, Prompt, Sampling, TokenStream
 from rnagpt.serving.metrics import Metrics
-from rnagpt.serving.text_of_tokens import TextOfTokens
+from rnagpt.text_of_tokens import TextOfTokens
 
 
 @dataclass(frozen=True)

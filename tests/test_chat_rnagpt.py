@@ -9,6 +9,7 @@ import torch
 from conftest import make_model, make_processor, make_question, make_rna
 from transformers import DynamicCache, MistralConfig
 
+from rnagpt import chat_rnagpt
 from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.configuration_rnagpt import RnaGptConfig
@@ -62,13 +63,13 @@ def record(monkeypatch, owner, name):
 @pytest.mark.parametrize("style", ["chatml", "llama-3"])
 def test_turns_on_the_kept_cache_equal_full_runs(tiny, style, monkeypatch):
     chat = RnaChat(*tiny[style])
-    outputs = record(monkeypatch, chat.model, "generate")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
     chat.add_rna(make_rna(20))
     first = ask(chat, "What is this RNA?")
     chat.add_rna(make_rna(45, seed=1))  # more than one window
     ask(chat, "Where is it found?")
     ask(chat, "And so on?")
-    turns = [output.sequences[0].tolist() for output in outputs]
+    turns = [output.ids[0].tolist() for output in outputs]
     monkeypatch.undo()
     assert [message["role"] for message in chat.messages] == 3 * ["user", "assistant"]
     assert chat.messages[1]["content"] == first
@@ -106,10 +107,10 @@ def test_an_answer_that_tokenises_in_another_way_shortens_the_cache(chat, monkey
     crops = []
     crop = DynamicCache.crop
     monkeypatch.setattr(DynamicCache, "crop", lambda cache, n: (crops.append(n), crop(cache, n))[1])
-    outputs = record(monkeypatch, chat.model, "generate")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
     ask(chat, "What is this RNA?", max_new_tokens=30, **NEVER_ENDS)
     ask(chat, "Where?", **NEVER_ENDS)
-    second = outputs[1].sequences[0].tolist()
+    second = outputs[1].ids[0].tolist()
     monkeypatch.undo()
     assert crops
     assert all(number < 0 for number in crops)
@@ -174,6 +175,70 @@ def test_a_reader_that_goes_away_stops_the_answer(chat):
     assert len(chat.messages) == 4
 
 
+def test_an_answer_that_was_stopped_and_not_read_on_is_kept_as_far_as_it_came(chat):
+    pieces = chat.ask("What is an RNA?", max_new_tokens=400, **NEVER_ENDS)
+    begun = next(pieces)
+    chat.stop()
+    ask(chat, "Where is it found?")
+    assert len(chat.messages) == 4
+    assert chat.messages[1]["content"].startswith(begun)
+    assert list(pieces) == []  # of the earlier question
+    assert len(chat.messages) == 4
+
+
+def test_an_answer_that_nobody_begins_to_read_changes_nothing(chat):
+    unread = chat.ask("What is an RNA?")
+    with pytest.raises(RuntimeError, match="still being written"):
+        chat.ask("Where is it found?")
+    del unread
+    answer = ask(chat, "Where is it found?")
+    assert [message["role"] for message in chat.messages] == ["user", "assistant"]
+    stopped = chat.ask("What is an RNA?")
+    chat.stop()
+    assert list(stopped) == []
+    assert len(chat.messages) == 2
+    chat.reset()
+    assert ask(chat, "Where is it found?") == answer
+
+
+def test_another_thread_resets_while_an_answer_is_read(chat):
+    chat.add_rna(make_rna(20))
+    pieces = chat.ask("What is this RNA?", max_new_tokens=400, **NEVER_ENDS)
+    next(pieces)
+    resetting = threading.Thread(target=chat.reset)
+    resetting.start()
+    list(pieces)
+    resetting.join()
+    assert chat.messages == []
+    ask(chat, "What is an RNA?")
+    assert len(chat.messages[0]["content"]) == 1  # the RNA is gone
+
+
+def test_an_answer_is_written_by_the_thread_that_reads_it(chat, monkeypatch):
+    threads = set()
+    forward = chat.model.lm_head.forward
+
+    def noted(hidden_states):
+        threads.add(threading.current_thread())
+        return forward(hidden_states)
+
+    monkeypatch.setattr(chat.model.lm_head, "forward", noted)
+    ask(chat, "What is an RNA?")
+    assert threads == {threading.current_thread()}
+
+
+def test_each_token_is_handed_out_before_the_next_is_computed(chat, monkeypatch):
+    steps = record(monkeypatch, chat.model.lm_head, "forward")
+    pieces = chat.ask("What is an RNA?", max_new_tokens=40, **NEVER_ENDS)
+    first = next(pieces)
+    decode = chat.processor.tokenizer.decode
+    told = [int(logits[0, -1].argmax()) for logits in steps]
+    assert first == decode(told, skip_special_tokens=True)
+    for number in range(len(told)):  # all before it made no character that is certain
+        assert decode(told[:number], skip_special_tokens=True).strip("\ufffd") == ""
+    assert torch.is_grad_enabled()  # nothing of `generate` is left open between two tokens
+
+
 def test_one_answer_at_a_time_and_reset_in_the_middle(chat):
     chat.add_rna(make_rna(20))
     pieces = chat.ask("What is this RNA?", max_new_tokens=400, **NEVER_ENDS)
@@ -233,10 +298,10 @@ def test_a_question_that_does_not_fit_changes_nothing(chat, monkeypatch):
 
 
 def test_an_answer_ends_where_the_context_ends(chat, monkeypatch):
-    outputs = record(monkeypatch, chat.model, "generate")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
     chat.add_rna(make_rna(420))
     ask(chat, "What?", max_new_tokens=100, **NEVER_ENDS)
-    assert outputs[0].sequences.shape[1] == 512
+    assert outputs[0].ids.shape[1] == 512
 
 
 def test_a_prompt_that_leaves_no_room_for_an_answer(chat):
@@ -283,14 +348,14 @@ def test_add_rna_cleans_and_refuses(chat):
 
 
 def test_generation_options_pass_through(chat, monkeypatch):
-    outputs = record(monkeypatch, chat.model, "generate")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
     texts = set()
     for seed in range(3):
         chat.reset()
         torch.manual_seed(seed)
         texts.add(ask(chat, "What?", do_sample=True, temperature=5.0, use_cache=False))
     assert len(texts) == 3
-    assert outputs[-1].past_key_values is None
+    assert outputs[-1].cache is None
     ask(chat, "And without a cache in the turn before?")
 
 
