@@ -30,6 +30,7 @@ import torch
 from datasets import load_dataset
 from measured import Figure, keep, machine, ratio, table, take_turns
 from rna_fm_size import compose_rna_fm_size
+from torch import nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
 from rnagpt.answers_rnagpt import answer_questions
@@ -44,6 +45,7 @@ REPORT = Path(__file__).with_suffix(".md")
 PARTS = ("tokens", "turns", "start", "faster")
 QUESTION, SECOND = "What is known about this RNA?", "Which family does it belong to?"
 FEW, MANY = 8, 72
+DYNAMIC = "int8 weights and products"
 LENGTHS = (100, 1000, 2000)
 
 
@@ -234,7 +236,8 @@ def waits_of_turns(
 def first_word(chat: RnaChat, question: str) -> float:
     """Seconds to the first piece of an answer, which is then read to its end."""
     begin = time.perf_counter()
-    pieces = chat.ask(question, max_new_tokens=16)
+    # With random weights the first token might end the answer.
+    pieces = chat.ask(question, max_new_tokens=16, min_new_tokens=16)
     next(pieces)
     seconds = time.perf_counter() - begin
     for _ in pieces:
@@ -305,6 +308,8 @@ def faster(
         ways[f"{name}, {threads} threads"] = partial(answer, one, threads)
     compiling = {}
     for name, one in {"float32": model, **models}.items():
+        if name == DYNAMIC:
+            continue
         way = partial(answer, one, threads, **compiled())
         begin = time.perf_counter()
         way()
@@ -362,17 +367,30 @@ def compiled() -> dict[str, Any]:
 
 
 def quantised_models(folder: str) -> dict[str, Any]:
-    """With int8 weights in the language model's layers, where torchao is installed."""
+    """With int8 weights in the language model's layers and head, in two ways.
+
+    torch's own quantises what comes into a layer too, for each token anew, and multiplies in int8;
+    it has no compiled form, and a warning that it will go. torchao's, where that is installed,
+    turns the weights into bfloat16 as it multiplies.
+    """
+    dynamic = with_head_of_its_own(load_model(folder, dtype=torch.float32))
+    for part, layers in ((dynamic.model.language_model, {nn.Linear}), (dynamic, {"lm_head"})):
+        torch.ao.quantization.quantize_dynamic(part, layers, dtype=torch.qint8, inplace=True)
+    models = {DYNAMIC: dynamic}
     try:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError:
-        return {}
-    model = load_model(folder, dtype=torch.bfloat16)
-    # Else the embedding, which shares the head's weights, would become int8 too.
-    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+        return models
+    model = with_head_of_its_own(load_model(folder, dtype=torch.bfloat16))
     for part in (model.model.language_model, model.lm_head):
         quantize_(part, Int8WeightOnlyConfig())
-    return {"int8 weights and bfloat16": model}
+    return models | {"int8 weights and bfloat16": model}
+
+
+def with_head_of_its_own(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
+    """Else the embedding, which shares the head's weights, would become int8 too."""
+    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone(), requires_grad=False)
+    return model
 
 
 def draw_sequences(args: argparse.Namespace) -> list[str]:
