@@ -1,5 +1,6 @@
 """RNA-GPT: projected vectors of an RNA encoder take the place of tokens in a language model."""
 
+import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -148,7 +149,10 @@ class RnaGptModel(RnaGptPreTrainedModel):
         super().__init__(config)
         # A pooler would be a layer of random weights that nothing uses.
         pooler = {"add_pooling_layer": False} if config.rna_config.model_type == "esm" else {}
-        self.rna_encoder = AutoModel.from_config(config.rna_config, **pooler)
+        with warnings.catch_warnings():
+            # ESM's predictor of contacts, never run, has no weights where there are no layers.
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+            self.rna_encoder = AutoModel.from_config(config.rna_config, **pooler)
         for layer in self.rna_encoder.modules():
             if isinstance(layer, EsmLayer):
                 layer.intermediate = _OnePassIntermediate(config.rna_config)

@@ -599,3 +599,12 @@ def test_quantisation_reaches_the_library(model: RnaGptForCausalLM, tmp_path: Pa
         RnaGptForCausalLM.from_pretrained(
             tmp_path, quantization_config=BitsAndBytesConfig(load_in_4bit=True)
         )
+
+
+def test_an_encoder_without_layers_is_built_and_loaded_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    config = make_config(make_processor(), rna={"num_hidden_layers": 0})
+    RnaGptForCausalLM(config).save_pretrained(tmp_path)
+    RnaGptForCausalLM.from_pretrained(tmp_path)
+    assert not [w for w in recwarn if "zero-element" in str(w.message)]
