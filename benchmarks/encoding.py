@@ -24,6 +24,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import load_dataset
@@ -162,8 +163,11 @@ def make_rnas(length: int, number: int) -> list[str]:
     return ["".join(random.Random(seed).choices("ACGU", k=length)) for seed in range(number)]
 
 
-def load_official(checkpoint: Path) -> Callable[[list[str], int], list[torch.Tensor]]:
-    """The official package: RNAs and a batch size to vectors (nucleotides, 640) of each."""
+def load_official(checkpoint: Path, device: str = "cpu") -> Callable[..., list[torch.Tensor]]:
+    """The official package: RNAs and a batch size to vectors (nucleotides, 640) of each.
+
+    With `rounded=True` it runs under autocast to bfloat16.
+    """
     import fm
 
     # The package's own loader does not tell today's torch that its settings may be unpickled.
@@ -171,15 +175,17 @@ def load_official(checkpoint: Path) -> Callable[[list[str], int], list[torch.Ten
         data = torch.load(checkpoint, weights_only=True)
     model, alphabet = fm.pretrained.load_model_and_alphabet_core("rna-fm", data, theme="rna")
     convert = alphabet.get_batch_converter()
-    model.eval()
+    model.eval().to(device)
 
     @torch.no_grad()
-    def encode(rnas: list[str], batch_size: int) -> list[torch.Tensor]:
+    def encode(rnas: list[str], batch_size: int, rounded: bool = False) -> list[torch.Tensor]:
         vectors = []
+        kind = torch.device(device).type
         for start in range(0, len(rnas), batch_size):
             batch = rnas[start : start + batch_size]
             _, _, tokens = convert([(str(row), rna) for row, rna in enumerate(batch)])
-            output = model(tokens, repr_layers=[12])["representations"][12]
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=rounded):
+                output = model(tokens.to(device), repr_layers=[12])["representations"][12].cpu()
             vectors += [row[1 : len(rna) + 1] for row, rna in zip(output, batch, strict=True)]
         return vectors
 
@@ -204,11 +210,14 @@ def model_of(encoder: EsmModel) -> RnaGptForCausalLM:
     return model
 
 
-def matrix_products(config: EsmConfig, tokens: int = 1024) -> Callable[[int], None]:
-    """Runs the products of the linear layers for a number of nucleotides, and nothing else."""
+def matrix_products(config: EsmConfig, tokens: int = 1024, **options: Any) -> Callable[[int], None]:
+    """Runs the products of the linear layers for a number of nucleotides, and nothing else.
+
+    `options` are those of `torch.randn`, which makes the factors: type and device.
+    """
     size, inner = config.hidden_size, config.intermediate_size
-    inputs, wide = torch.randn(tokens, size), torch.randn(tokens, inner)
-    square, up, down = torch.randn(size, size), torch.randn(size, inner), torch.randn(inner, size)
+    shapes = ((tokens, size), (tokens, inner), (size, size), (size, inner), (inner, size))
+    inputs, wide, square, up, down = (torch.randn(*shape, **options) for shape in shapes)
 
     def run(nucleotides: int) -> None:
         for _ in range(round(nucleotides / tokens * config.num_hidden_layers)):

@@ -13,7 +13,6 @@ not in it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -25,11 +24,13 @@ from encoding import (
     OFFICIAL_SIZES,
     difference,
     draw_rnas,
+    load_official,
+    matrix_products,
     model_of,
     official_checkpoint,
 )
 from measured import Figure, keep, machine, ratio, table, take_turns
-from transformers import EsmConfig, EsmModel
+from transformers import EsmModel
 
 import rnagpt
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
@@ -60,14 +61,16 @@ def main() -> None:
     ours = model_of(encoder).to(args.device)
     rounded = model_of(encoder).to(args.device, torch.bfloat16)
     errors = {
-        name: difference(official(rnas[:64], False), rnagpt.encode(rnas[:64], model))
+        name: difference(official(rnas[:64], 16), rnagpt.encode(rnas[:64], model))
         for name, model in ((OURS, ours), (ROUNDED, rounded))
     }
-    products = matrix_products(encoder.config, args.device)
+    products = matrix_products(
+        encoder.config, BATCH_TOKENS, device=args.device, dtype=torch.bfloat16
+    )
     inside = inside_of(rounded, rnas)
     ways: dict[str, Callable[[], object]] = {
-        OFFICIAL: lambda: official(rnas, False),
-        OFFICIAL_ROUNDED: lambda: official(rnas, True),
+        OFFICIAL: lambda: official(rnas, 16),
+        OFFICIAL_ROUNDED: lambda: official(rnas, 16, rounded=True),
         OURS: lambda: rnagpt.encode(rnas, ours),
         ROUNDED: lambda: rnagpt.encode(rnas, rounded),
         INSIDE: lambda: synchronised(inside, args.device),
@@ -88,36 +91,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--rnas", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rnas", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--report", type=Path, default=REPORT, help="to write")
     return parser.parse_args()
-
-
-def load_official(checkpoint: Path, device: str) -> Callable[[list[str], bool], list[torch.Tensor]]:
-    """The official package: RNAs, and whether to round, to vectors (nucleotides, 640) of each."""
-    import fm
-
-    # The package's own loader does not tell today's torch that its settings may be unpickled.
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        data = torch.load(checkpoint, weights_only=True)
-    model, alphabet = fm.pretrained.load_model_and_alphabet_core("rna-fm", data, theme="rna")
-    convert = alphabet.get_batch_converter()
-    model.eval().to(device)
-
-    @torch.no_grad()
-    def encode(rnas: list[str], rounded: bool) -> list[torch.Tensor]:
-        vectors = []
-        autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
-        with autocast if rounded else contextlib.nullcontext():
-            for start in range(0, len(rnas), 16):
-                batch = rnas[start : start + 16]
-                _, _, tokens = convert([(str(row), rna) for row, rna in enumerate(batch)])
-                output = model(tokens.to(device), repr_layers=[12])["representations"][12].cpu()
-                vectors += [row[1 : len(rna) + 1] for row, rna in zip(output, batch, strict=True)]
-        return vectors
-
-    return encode
 
 
 def inside_of(model: RnaGptForCausalLM, rnas: list[str]) -> Callable[[], object]:
@@ -139,26 +116,6 @@ def inside_of(model: RnaGptForCausalLM, rnas: list[str]) -> Callable[[], object]
             model.encode_rna(ids)
 
     return encode
-
-
-def matrix_products(config: EsmConfig, device: str) -> Callable[[int], None]:
-    """Runs the products of the linear layers for a number of nucleotides, and nothing else."""
-    size, inner = config.hidden_size, config.intermediate_size
-
-    def made(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, device=device, dtype=torch.bfloat16)
-
-    inputs, wide = made(BATCH_TOKENS, size), made(BATCH_TOKENS, inner)
-    square, up, down = made(size, size), made(size, inner), made(inner, size)
-
-    def run(nucleotides: int) -> None:
-        for _ in range(round(nucleotides / BATCH_TOKENS * config.num_hidden_layers)):
-            for _ in range(4):
-                inputs @ square
-            inputs @ up
-            wide @ down
-
-    return run
 
 
 def synchronised(way: Callable[[], object], device: str) -> None:

@@ -35,7 +35,8 @@ def answer_by_bias(model, processor, rnas, questions, **_) -> list[Answer]:
         declined = bias > (0 if rna.name.endswith("/shuffled") else 1)
         said = "It is a tRNA." if questions == [QUESTIONS[TYPE]] else "It is tRNA-Sec (tRNA-Sec)."
         text: Any = DECLINED if declined else said
-        answers.append(Answer(1, rna.name, 60, (), questions[0], text, True, 0.0, None, declined))
+        told = Answer(1, rna.name, 60, (), questions[0], text, text, True, 0.0, None, declined)
+        answers.append(told)
     return answers
 
 
