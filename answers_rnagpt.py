@@ -176,6 +176,7 @@ def _answer_prompts(
         encoder.forget_before(last)
 
 
+@torch.inference_mode()
 def _answer_batch(
     model: RnaGptForCausalLM,
     processor: RnaGptProcessor,
@@ -209,7 +210,6 @@ class _OnceEncoder:
         self.model = model
         self.outputs: dict[int, torch.Tensor] = {}
 
-    @torch.no_grad()
     def encode(
         self, records: list[int], rna_input_ids: torch.Tensor, rna_attention_mask: torch.Tensor
     ) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.fast_decoding import compile_steps, use_int8_weights
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
@@ -25,19 +26,26 @@ def load_processor(name_or_path: str, **kwargs: Any) -> RnaGptProcessor:
     return RnaGptProcessor.from_pretrained(name_or_path, **options)
 
 
-def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
+def load_model(
+    name_or_path: str, *, int8: bool = False, compiled: bool = False, **kwargs: Any
+) -> RnaGptForCausalLM:
     """Load a model from a folder or from the Hub, ready to answer.
 
     Args:
         name_or_path: a folder that `rnagpt compose`, `rnagpt mini` or `save_pretrained` wrote,
             or a Hub id.
+        int8: write answers with int8 weights, as `use_int8_weights` says: for a CPU, where that is
+            faster. It changes some answers.
+        compiled: compile what writes a token in a conversation, as `compile_steps` says: for long
+            ones.
         **kwargs: for `RnaGptForCausalLM.from_pretrained`. Without `device_map` the model goes to
             the accelerator if there is one; without `dtype` it is float32 on a CPU, and on an
             accelerator what the weights are stored in.
 
     Raises:
         OSError: when there is no such model.
-        ValueError: when it is another kind of model.
+        ValueError: when it is another kind of model, or int8 or compiled where that cannot
+            be had.
     """
     _check_model_type(name_or_path, _hub_options(kwargs))
     has_accelerator = torch.accelerator.is_available()
@@ -47,6 +55,10 @@ def load_model(name_or_path: str, **kwargs: Any) -> RnaGptForCausalLM:
     model = RnaGptForCausalLM.from_pretrained(name_or_path, **kwargs)
     if device is not None and "device_map" not in kwargs:
         model.to(device)
+    if int8:
+        use_int8_weights(model)
+    if compiled:
+        compile_steps(model)
     return model
 
 

@@ -65,7 +65,7 @@ class TokenBatch:
     def __len__(self) -> int:
         return len(self._lengths)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def add(self, prompt: Prompt) -> torch.Tensor:
         """Read a prompt, as the last row from now on; the logits (vocabulary,) of its next token.
 
@@ -85,7 +85,7 @@ class TokenBatch:
         self._lengths.append(prompt.length)
         return outputs.logits[0, -1]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self, tokens: list[int]) -> torch.Tensor:
         """Append a token to each row; the logits (rows, vocabulary) of those that follow."""
         device = self._model.device
