@@ -7,8 +7,8 @@
   language model's own `generate` on a prompt of the same length and the same weights.
 - turns: seconds to the first word of the first and of the second question about the same RNA.
 - start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
-- faster: types and numbers of threads for CPUs, each with the share of answers that it changes, and
-  `torch.compile` over a cache of fixed size, as `generate` offers it.
+- faster: what `load_model` offers for CPUs (`int8`, `compiled`), against `generate` in float32, and
+  the share of answers that it changes; with other ways: bfloat16, one thread, torchao.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
-from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.generation_rnagpt import user_message
 from rnagpt.loading_rnagpt import load_model, load_processor
@@ -45,7 +44,8 @@ REPORT = Path(__file__).with_suffix(".md")
 PARTS = ("tokens", "turns", "start", "faster")
 QUESTION, SECOND = "What is known about this RNA?", "Which family does it belong to?"
 FEW, MANY = 8, 72
-DYNAMIC = "int8 weights and products"
+FLOAT = "float32"
+GENERATE = "`generate`, float32"
 LENGTHS = (100, 1000, 2000)
 
 
@@ -117,32 +117,12 @@ def tokens(
     words = torch.randint(1000, 2000, inputs["input_ids"].shape)
     mask = torch.ones_like(words)
 
-    def chat(number: int) -> None:
-        conversation = RnaChat(model, processor)
-        conversation.add_rna(make_rna(300))
-        for _ in conversation.ask(QUESTION, max_new_tokens=number, min_new_tokens=number):
-            pass
-
     answers: dict[str, Callable[[int], object]] = {
         "the bare language model": lambda n: write(bare, n, input_ids=words, attention_mask=mask),
         "RNA-GPT, `generate`": lambda n: write(model, n, **inputs),
-        "RNA-GPT, `RnaChat`": chat,
+        "RNA-GPT, `RnaChat`": partial(chat_once, model, processor),
     }
-    ways = {}
-    for name, answer in answers.items():
-        ways[f"{name}, {FEW}"] = partial(answer, FEW)
-        ways[f"{name}, {MANY}"] = partial(answer, MANY)
-    # A token's few milliseconds drown in a shared machine's noise unless they are taken often.
-    seconds = take_turns(ways, 4 * args.rounds)
-    each = {
-        name: [
-            (long - short) / (MANY - FEW)
-            for short, long in zip(
-                seconds[f"{name}, {FEW}"], seconds[f"{name}, {MANY}"], strict=True
-            )
-        ]
-        for name in answers
-    }
+    each = seconds_a_token(answers, args.rounds)
     base, *others = answers
     lines = [
         [
@@ -168,6 +148,41 @@ def tokens(
         for name in others
     ]
     return f"\n## A token\n\n{text}\n", figures
+
+
+def chat_once(
+    model: RnaGptForCausalLM,
+    processor: RnaGptProcessor,
+    number: int,
+    question: str = QUESTION,
+    sequence: str = "",
+) -> str:
+    """The answer to one question: to its end about a given sequence, else of so many tokens."""
+    chat = RnaChat(model, processor)
+    chat.add_rna(sequence or make_rna(300))
+    least = 0 if sequence else number
+    return "".join(chat.ask(question, max_new_tokens=number, min_new_tokens=least))
+
+
+def seconds_a_token(
+    answers: dict[str, Callable[[int], object]], rounds: int
+) -> dict[str, list[float]]:
+    """Of each way that writes so many tokens: the difference of a long and a short answer."""
+    ways = {}
+    for name, answer in answers.items():
+        ways[f"{name}, {FEW}"] = partial(answer, FEW)
+        ways[f"{name}, {MANY}"] = partial(answer, MANY)
+    # A token's few milliseconds drown in a shared machine's noise unless they are taken often.
+    seconds = take_turns(ways, 4 * rounds)
+    return {
+        name: [
+            (long - short) / (MANY - FEW)
+            for short, long in zip(
+                seconds[f"{name}, {FEW}"], seconds[f"{name}, {MANY}"], strict=True
+            )
+        ]
+        for name in answers
+    }
 
 
 def bare_language_model(model: RnaGptForCausalLM) -> Any:
@@ -287,104 +302,106 @@ def run(program: str, *arguments: str) -> str:
 def faster(
     folder: str, model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
 ) -> tuple[str, list[Figure]]:
-    """Other types of number, and fewer threads, against plain float32."""
+    """Ways to write a token on a CPU, against `generate` in float32."""
+    chats = {
+        FLOAT: model,
+        f"{FLOAT}, compiled": load_model(folder, compiled=True),
+        "int8": load_model(folder, int8=True),
+        "int8, compiled": load_model(folder, int8=True, compiled=True),
+        "bfloat16": load_model(folder, dtype=torch.bfloat16),
+    }
     inputs = prompt_of(processor, make_rna(300))
-    threads = torch.get_num_threads()
-    plain = f"float32, {threads} threads"
-    rounded = load_model(folder, dtype=torch.bfloat16)
-
-    def answer(one: Any, number_of_threads: int, **options: Any) -> None:
-        torch.set_num_threads(number_of_threads)
-        write(one, MANY, **inputs, **options)
-        torch.set_num_threads(threads)
-
-    ways: dict[str, Callable[[], object]] = {
-        plain: lambda: answer(model, threads),
-        "float32, 1 thread": lambda: answer(model, 1),
-        "bfloat16, 1 thread": lambda: answer(rounded, 1),
+    answers: dict[str, Callable[[int], object]] = {
+        GENERATE: lambda n: write(model, n, **inputs),
+        f"{GENERATE}, 1 thread": lambda n: alone(lambda: write(model, n, **inputs)),
     }
-    models = {"bfloat16": rounded, **quantised_models(folder)}
-    for name, one in models.items():
-        ways[f"{name}, {threads} threads"] = partial(answer, one, threads)
-    compiling = {}
-    for name, one in {"float32": model, **models}.items():
-        if name == DYNAMIC:
-            continue
-        way = partial(answer, one, threads, **compiled())
-        begin = time.perf_counter()
-        way()
-        compiling[f"{name}, {threads} threads, compiled"] = time.perf_counter() - begin
-        ways[f"{name}, {threads} threads, compiled"] = way
-    seconds = take_turns(ways, args.rounds)
-    sequences = draw_sequences(args)
-    expected = short_answers(model, processor, sequences)
-    changed = {
-        name: statistics.mean(
-            a != b for a, b in zip(expected, short_answers(one, processor, sequences), strict=True)
-        )
-        for name, one in models.items()
-    }
+    for name, one in chats.items():
+        answers[f"`RnaChat`, {name}"] = partial(chat_once, one, processor)
+    int8 = chats["int8"]
+    answers["`RnaChat`, int8, 1 thread"] = lambda n: alone(lambda: chat_once(int8, processor, n))
+    answers |= torchao_ways(folder, inputs)
+    first = {name: seconds_of(partial(answer, FEW)) for name, answer in answers.items()}
+    each = seconds_a_token(answers, args.rounds)
+    changed = shares_changed(chats, processor, draw_sequences(args))
     lines = [
         [
             name,
-            f"{MANY / statistics.median(taken):.1f}",
-            f"{ratio(seconds[plain], taken):.2f} x",
-            f"{changed[kind]:.2f}" if (kind := name.split(",")[0]) in changed else "0",
-            f"{compiling[name]:.0f} s" if name in compiling else "",
+            f"{1 / statistics.median(taken):.1f}",
+            f"{ratio(each[GENERATE], taken):.2f} x",
+            f"{changed[kind]:.2f}" if (kind := name.removeprefix("`RnaChat`, ")) in changed else "",
+            f"{first[name]:.0f} s" if "compiled" in name else "",
         ]
-        for name, taken in seconds.items()
+        for name, taken in each.items()
     ]
     header = [
         "how",
         "tokens a second",
-        "over float32",
-        f"share of {len(sequences)} answers changed, not compiled",
-        "compiling, first answer included",
+        "over `generate`",
+        f"share of {args.prompts} answers changed",
+        "first answer, with compiling",
     ]
     figures = [
         Figure(
             f"decoding, {name}",
-            ours=MANY / statistics.median(taken),
-            other=MANY / statistics.median(seconds[plain]),
-            other_name=plain,
-            ratio=ratio(seconds[plain], taken),
+            ours=1 / statistics.median(taken),
+            other=1 / statistics.median(each[GENERATE]),
+            other_name=GENERATE,
+            ratio=ratio(each[GENERATE], taken),
             limit=None,
             share_of_limit=None,
             unit="tokens/s",
             target="ratio 1.8",
         )
-        for name, taken in seconds.items()
-        if name != plain
+        for name, taken in each.items()
+        if name != GENERATE
     ]
     return f"\n## Faster on CPUs\n\n{table(header, lines)}\n", figures
 
 
-def compiled() -> dict[str, Any]:
-    """Options of `generate` to compile its step, which it does not by itself on a CPU."""
-    config = CompileConfig(mode="default")
-    config._compile_all_devices = True
-    return {"cache_implementation": "static", "compile_config": config}
+def seconds_of(way: Callable[[], object]) -> float:
+    return take_turns({"": way}, 1)[""][0]
 
 
-def quantised_models(folder: str) -> dict[str, Any]:
-    """With int8 weights in the language model's layers and head, in two ways.
+def alone(way: Callable[[], object]) -> None:
+    """With one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    way()
+    torch.set_num_threads(threads)
 
-    torch's own quantises what comes into a layer too, for each token anew, and multiplies in int8;
-    it has no compiled form, and a warning that it will go. torchao's, where that is installed,
-    turns the weights into bfloat16 as it multiplies.
-    """
-    dynamic = with_head_of_its_own(load_model(folder, dtype=torch.float32))
-    for part, layers in ((dynamic.model.language_model, {nn.Linear}), (dynamic, {"lm_head"})):
-        torch.ao.quantization.quantize_dynamic(part, layers, dtype=torch.qint8, inplace=True)
-    models = {DYNAMIC: dynamic}
+
+def torchao_ways(folder: str, inputs: Any) -> dict[str, Callable[[int], object]]:
+    """torchao's int8 weights, where it is installed, with `generate`'s own way to compile."""
     try:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError:
-        return models
+        return {}
     model = with_head_of_its_own(load_model(folder, dtype=torch.bfloat16))
     for part in (model.model.language_model, model.lm_head):
         quantize_(part, Int8WeightOnlyConfig())
-    return models | {"int8 weights and bfloat16": model}
+    config = CompileConfig(mode="default")
+    config._compile_all_devices = True  # a CPU is left out else
+    options = {"cache_implementation": "static", "compile_config": config}
+    return {
+        "`generate`, torchao's int8 weights, bfloat16, compiled": lambda n: write(
+            model, n, **inputs, **options
+        )
+    }
+
+
+def shares_changed(
+    models: dict[str, RnaGptForCausalLM], processor: RnaGptProcessor, sequences: list[str]
+) -> dict[str, float]:
+    """The share of answers in which each differs from the first."""
+    answers = {
+        name: [chat_once(one, processor, 32, SECOND, sequence) for sequence in sequences]
+        for name, one in models.items()
+    }
+    expected = next(iter(answers.values()))
+    return {
+        name: statistics.mean(a != b for a, b in zip(expected, given, strict=True))
+        for name, given in answers.items()
+    }
 
 
 def with_head_of_its_own(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
@@ -397,16 +414,6 @@ def draw_sequences(args: argparse.Namespace) -> list[str]:
     rows = load_dataset(args.dataset, "annotations", split="test")
     sequences = [sequence for sequence in rows["sequence"] if len(sequence) <= 600]
     return random.Random(0).sample(sequences, args.prompts)
-
-
-def short_answers(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor, sequences: list[str]
-) -> list[str]:
-    """Greedy answers; in batches, since int8 weights are unpacked anew for every token."""
-    answers = answer_questions(
-        model, processor, sequences, [SECOND], batch_size=10, max_new_tokens=32
-    )
-    return [one.answer for one in answers]
 
 
 if __name__ == "__main__":

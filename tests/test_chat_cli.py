@@ -218,6 +218,8 @@ def test_several_rnas_on_the_command_line(folder, capsys):
         ([os.devnull, "--ask", WHAT], "is empty"),
         (["--rna", "ACGU", "--json"], "--json needs"),
         (["--rna", "ACGU", "--explain", "drawings"], "--explain needs"),
+        (["--rna", "ACGU", "--ask", WHAT, "--int8"], "--int8 is for conversations"),
+        (["--rna", "ACGU", "--ask", WHAT, "--compiled"], "--compiled is for conversations"),
         (["-"], "questions must come with --ask"),
         (["--ask", WHAT], "--ask needs an RNA"),
         (["--rna", "", "--ask", WHAT], "empty"),
@@ -270,6 +272,16 @@ def test_a_conversation(folder, fasta, monkeypatch, capsys):
     chat.add_rna(make_rna(30, 1))
     second = "".join(chat.ask(WHERE, max_new_tokens=8))
     assert out == f"rna_1 (20 nt)\n{first}\nRNA (30 nt)\n{second}\n"
+
+
+def test_a_conversation_with_int8_weights(folder, monkeypatch, capsys):
+    out = converse(
+        monkeypatch, capsys, ["--model", folder, "--rna", make_rna(20), "--int8"], [WHAT]
+    )
+    chat = RnaChat.from_pretrained(folder, int8=True)
+    chat.add_rna(make_rna(20))
+    answer = "".join(chat.ask(WHAT, max_new_tokens=8))
+    assert out == f"rna_1 (20 nt)\n{answer}\n"
 
 
 def test_each_record_is_a_conversation_of_its_own(folder, fasta, monkeypatch, capsys):
