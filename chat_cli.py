@@ -105,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="in a conversation on a CPU: write with int8 weights; faster, and changes some answers",
+        help="in a conversation on a CPU: write with int8 weights, faster; some answers change",
     )
     parser.add_argument(
         "--compiled",

@@ -23,12 +23,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import load_dataset
-from measured import Figure, keep, machine, ratio, table, take_turns
+from measured import Figure, command_line, keep, machine, ratio, table, take_turns
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import AutoModelForCausalLM, CompileConfig
@@ -66,7 +67,7 @@ def main() -> None:
     head = [
         "# Chatting",
         "",
-        "`python benchmarks/chatting.py --dataset rna-qa`",
+        f"`python benchmarks/chatting.py {command_line()}`",
         "",
         f"{machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn.",
         "",
@@ -237,7 +238,11 @@ def turns(
                 )
             )
     text = table(["model", "nt", "first question", "second question", "second over first"], lines)
-    return f"\n## To the first word\n\n{text}\n", figures
+    held = (
+        "The RNA is neither encoded nor read again. What is left is one pass over the second "
+        "question's own tokens, which takes as long whatever the RNA is."
+    )
+    return f"\n## To the first word\n\n{text}\n\n{held}\n", figures
 
 
 def waits_of_turns(
@@ -383,8 +388,8 @@ def torchao_ways(folder: str, inputs: Any) -> dict[str, Callable[[int], object]]
     config._compile_all_devices = True  # a CPU is left out else
     options = {"cache_implementation": "static", "compile_config": config}
     return {
-        "`generate`, torchao's int8 weights, bfloat16, compiled": lambda n: write(
-            model, n, **inputs, **options
+        f"`generate`, torchao {version('torchao')}'s int8 weights, bfloat16, compiled": (
+            lambda n: write(model, n, **inputs, **options)
         )
     }
 
