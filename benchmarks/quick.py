@@ -18,9 +18,9 @@ from measured import read_kept, table
 
 HERE = Path(__file__).parent
 QUICK = {
-    "encoding.py": ["--rnas", "24", "--rounds", "3"],
-    "training.py": ["--mini", "--rnas", "4", "--rounds", "2", "--no_growth"],
-    "chatting.py": ["--parts", "tokens", "turns", "start", "--rounds", "3"],
+    "encoding.py": ["--rnas", "24", "--rounds", "2"],
+    "training.py": ["--mini", "--rnas", "4", "--rounds", "1", "--no_growth"],
+    "chatting.py": ["--parts", "tokens", "turns", "start", "--rounds", "2"],
 }
 
 
