@@ -105,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="in a conversation on a CPU: write with int8 weights, faster; some answers change",
+        help="in a conversation on a CPU: faster, with int8 weights; long answers often change",
     )
     parser.add_argument(
         "--compiled",

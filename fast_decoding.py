@@ -2,14 +2,15 @@
 
 To write one more token, every weight is read from memory for a single product. That sets the pace,
 and int8 is a quarter of float32. What comes into a layer is quantised too, all of it by one scale.
-One token can bear that. Several cannot: the first of a prompt has values a hundred times the
-others'. So a prompt is read with the weights as they are.
+One token can bear that, though not for nothing: rna-gpt-mini's short answers seldom change, long
+ones often (`benchmarks/chatting.md`). Several cannot: the first of a prompt has values a hundred
+times the others'. So a prompt is read with the weights as they are.
 
 The scheme is torch's dynamic quantisation, with a scale for each row of weights. This calls its
 operators, since the modules above them, `torch.ao.quantization`, are to be removed soon.
 
-Between the products lie some hundred calls of Python and small operations a layer, which take as
-long as int8 products do; compiled, they take a third of that.
+Between the products lie many calls of Python and small operations, which take as long as the int8
+products of a small language model do; compiled, they take far less.
 """
 
 from __future__ import annotations

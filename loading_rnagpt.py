@@ -35,7 +35,7 @@ def load_model(
         name_or_path: a folder that `rnagpt compose`, `rnagpt mini` or `save_pretrained` wrote,
             or a Hub id.
         int8: write answers with int8 weights, as `use_int8_weights` says: for a CPU, where that is
-            faster. It changes some answers.
+            faster. It changes answers: short ones seldom, long ones often.
         compiled: compile what writes a token in a conversation, as `compile_steps` says: for long
             ones.
         **kwargs: for `RnaGptForCausalLM.from_pretrained`. Without `device_map` the model goes to

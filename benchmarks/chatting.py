@@ -8,7 +8,8 @@
 - turns: seconds to the first word of the first and of the second question about the same RNA.
 - start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
 - faster: what `load_model` offers for CPUs (`int8`, `compiled`), against `generate` in float32, and
-  the share of answers that it changes; with other ways: bfloat16, one thread, torchao.
+  the share of short answers that it changes; with other ways: bfloat16, one thread, torchao.
+- changed: how often int8 weights change an answer, a short and a long one, and its first words.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights.mini import assemble_mini, find_language_model
 
 REPORT = Path(__file__).with_suffix(".md")
-PARTS = ("tokens", "turns", "start", "faster")
+PARTS = ("tokens", "turns", "start", "faster", "changed")
 QUESTION, SECOND = "What is known about this RNA?", "Which family does it belong to?"
+LONG = "What is the function of this RNA?"
 FEW, MANY = 8, 72
 FLOAT = "float32"
 GENERATE = "`generate`, float32"
@@ -59,6 +61,7 @@ def main() -> None:
         "turns": lambda: turns(model, processor, args),
         "start": lambda: start(folder, args),
         "faster": lambda: faster(folder, model, processor, args),
+        "changed": lambda: changed(folder, model, processor, args),
     }
     found = []
     for part in args.parts:
@@ -342,7 +345,7 @@ def faster(
         "how",
         "tokens a second",
         "over `generate`",
-        f"share of {args.prompts} answers changed",
+        f"share of {args.prompts} answers about the family changed",
         "first answer, with compiling",
     ]
     figures = [
@@ -407,6 +410,28 @@ def shares_changed(
         name: statistics.mean(a != b for a, b in zip(expected, given, strict=True))
         for name, given in answers.items()
     }
+
+
+def changed(
+    folder: str, model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
+) -> tuple[str, list[Figure]]:
+    """How often int8 weights change answers; a long one has more tokens that may turn."""
+    int8, sequences = load_model(folder, int8=True), draw_sequences(args)
+    lines = []
+    for question in (SECOND, LONG):
+        pairs = [
+            [chat_once(one, processor, 32, question, sequence) for one in (model, int8)]
+            for sequence in sequences
+        ]
+        shares = [
+            statistics.mean(part(a) != part(b) for a, b in pairs)
+            for part in (str, lambda answer: answer.split()[:6])
+        ]
+        words = statistics.mean(len(answer.split()) for answer, _ in pairs)
+        lines.append([question, f"{words:.0f}", *(f"{share:.2f}" for share in shares)])
+    header = ["question", "words, up to 32 tokens", "share changed", "in the first six words"]
+    head = f"Answers about {len(sequences)} RNAs, with int8 weights and without."
+    return f"\n## Answers that int8 changes\n\n{head}\n\n{table(header, lines)}\n", []
 
 
 def with_head_of_its_own(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
