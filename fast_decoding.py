@@ -38,9 +38,10 @@ _COMPILERS = ("g++", "clang++", "cl")
 def use_int8_weights(model: RnaGptForCausalLM) -> None:
     """Write answers with int8 weights: those of the language model's linear layers and its head.
 
-    Encoder, projection, embeddings and the reading of prompts stay as they are. So do answers that
-    are written together, in a batch, and passes with gradients. The int8 weights take a quarter of
-    the memory of those that they are made of, in addition.
+    Encoder, projection and embeddings stay as they are. So do the reading of a prompt, but for the
+    head at its last token, answers of which several are written at once, and passes with gradients.
+    An answer that `answer_questions` writes alone, the last of its batches for one, is written in
+    int8. The int8 weights take a quarter of the memory of the others, in addition.
 
     Raises:
         ValueError: where the model is not in float32 on a CPU, or torch has no int8 for this CPU.
@@ -67,10 +68,11 @@ def use_int8_weights(model: RnaGptForCausalLM) -> None:
 
 
 def compile_steps(model: RnaGptForCausalLM) -> None:
-    """Compile the language model's pass over one token, when a conversation comes to the first.
+    """Compile the language model's pass over one token of one answer, when it comes to the first.
 
     That takes a minute or so, and less where PyTorch finds its result of an earlier time.
-    Everything else, such as reading prompts or answering in batches, runs as ever.
+    Everything else, such as reading prompts or writing several answers at once, runs as ever. So
+    does `model.generate` outside of torch's inference mode.
 
     Raises:
         ValueError: where a CPU is to run it and there is no C++ compiler.

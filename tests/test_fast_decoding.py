@@ -44,6 +44,16 @@ def by_hand(linear, row):
     return weight @ row + linear.bias.detach().double().numpy()
 
 
+def forget_compiled():
+    """Other models of this process do not count."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+
+
+def num_compiled():
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
 @needs_int8
 def test_one_row_is_multiplied_in_int8(pair):
     torch.manual_seed(0)
@@ -155,7 +165,7 @@ def test_compiled_steps_write_what_plain_ones_do(tmp_path, int8):
         for switched in (False, True)
     )
     written = {}
-    torch._dynamo.reset()  # other models of this process do not count
+    forget_compiled()
     # Compiled once for all lengths of the cache, and of prompts.
     with torch._dynamo.config.patch(error_on_recompile=True):
         for model in (plain, compiled):
@@ -164,12 +174,14 @@ def test_compiled_steps_write_what_plain_ones_do(tmp_path, int8):
             for question in ("What is this RNA?", "Which family does it belong to?"):
                 pieces = chat.ask(question, max_new_tokens=12, eos_token_id=-1)
                 written.setdefault(question, []).append("".join(pieces))
+    assert num_compiled() > 0
     for question, (one, other) in written.items():
         assert one == other, question
 
 
 @needs_compiler
 def test_a_compiled_pass_is_the_plain_one_to_rounding(processor):
+    forget_compiled()
     model = make_model(processor)
     ids = torch.randint(1, 200, (1, 30))
     found = []
@@ -184,9 +196,9 @@ def test_a_compiled_pass_is_the_plain_one_to_rounding(processor):
                     past_key_values=outputs.past_key_values,
                 )
             found.append(outputs.logits)
+        assert (num_compiled() > 0) == (len(found) == 2)
         compile_steps(model)
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
 
 
 def test_without_a_compiler_it_is_said_at_once(processor, monkeypatch):
