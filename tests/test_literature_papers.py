@@ -10,10 +10,11 @@ from fake_ebi import FakeEbi, FakePaper, serve, small_ebi
 from rnagpt.rna_qa.literature import europe_pmc as europe_pmc_module
 from rnagpt.rna_qa.literature import papers as papers_module
 from rnagpt.rna_qa.literature.corpus import Corpus
-from rnagpt.rna_qa.literature.europe_pmc import EuropePmc, complete_from, plain_text, read_row
+from rnagpt.rna_qa.literature.europe_pmc import EuropePmc, complete_from, read_row
 from rnagpt.rna_qa.literature.http_client import HttpClient, ServiceError
 from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.papers import complete, judge, mark_retractions
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 
 
@@ -53,7 +54,7 @@ def by_id(corpus: Corpus) -> dict[str, Paper]:
     [
         ("plain", "plain"),
         ("<h4>Background</h4>We did. <h4>Methods:</h4> So.", "Background: We did. Methods: So."),
-        ("H<sub>2</sub>O and 10<sup>-3</sup> of <i>E. coli</i>", "H2O and 10-3 of E. coli"),
+        ("H<sub>2</sub>O and 10<sup>-3</sup> of <i>E. coli</i>", "H2O and 10^-3 of E. coli"),
         ("p<0.05, n>3 and a<5", "p<0.05, n>3 and a<5"),
         ("p &lt; 0.05 &amp; q &gt; 1", "p < 0.05 & q > 1"),
         ("&lt;i&gt;let-7&lt;/i&gt;", "let-7"),

@@ -24,10 +24,11 @@ from rnagpt.rna_qa.literature.language_model import (
     RequestFailed,
     TooLong,
 )
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
 
 # Rises when the same answers may give other annotations.
-VERSION = 1
+VERSION = 2
 MODES = ("dnc", "ais")
 TOKEN_BUDGET = 12_000
 CLAIMS_PER_TOPIC = 4
@@ -229,7 +230,7 @@ def _read_claim(written: Mapping[str, Any], piece: Piece) -> Claim:
     """A claim of an answer; a number that no paper has stays a number, to be refused."""
     ids = {number: paper.id for number, paper in enumerate(piece.papers, start=1)}
     papers = tuple(ids.get(number, str(number)) for number in dict.fromkeys(written["papers"]))
-    return Claim(tidy(written["text"]), papers, written["quote"])
+    return Claim(tidy(plain_text(written["text"])), papers, plain_text(written["quote"]))
 
 
 def _find_fault(claim: Claim, rna: Rna, piece: Piece) -> Fault | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 
 from rnagpt.rna_qa.literature.mentions import NameIndex
+from rnagpt.rna_qa.literature.plain_text import fold_scripts, pieces
 from rnagpt.rna_qa.literature.records import Claim, Paper, Rna
 
 # Rises when a claim may be judged differently.
-VERSION = 1
+VERSION = 2
 SHORTEST_QUOTE = 4  # words
 SHORTEST_TEXT, LONGEST_TEXT = 3, 60  # words
 # Shares of the text's content words that must be the papers', and the quote's.
@@ -32,7 +33,11 @@ _GENERAL_TERMS = (
     "lincrna cerna cdna utr orf pcr qpcr rtpcr rtqpcr qrtpcr snp"
 )
 _GENERAL = frozenset(_GENERAL_TERMS.split())
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+# With its exponent: 10^6 is neither 10 nor 106, and the 2 of m^2 counts nothing.
+_NUMBER = re.compile(r"(?:\d+(?:[.,]\d+)*)?\^[+-]?\d+(?:\.\d+)?|\d+(?:[.,]\d+)*")
+# Other ways to write 10^6: 10^{6}, 10 ^ 6, 10**6, and PubMed's 10(6) of the years before markup.
+_EXPONENT = re.compile(r"(?:\s?(?:\^|\*\*)\s?|(?<=\b10)(?=\())[({]?([+-]?\d+)[)}]?")
+_DECIMAL = re.compile(r"\d[.,]\d")
 _NUMBER_NAMES = (
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty"
@@ -247,8 +252,6 @@ def find_quote(quote: str, paper: Paper) -> str | None:
 
     White space, case, kinds of dashes and quotation marks, and punctuation at its ends may differ.
     """
-    if quote.strip() and quote in paper.abstract:
-        return quote
     wanted, _ = _normalise(quote)
     wanted = wanted.strip(" .;,…")
     if wanted[:1] == wanted[-1:] == '"':
@@ -258,14 +261,22 @@ def find_quote(quote: str, paper: Paper) -> str | None:
     for text in (paper.abstract, paper.title):
         plain, places = _normalise(text)
         for found in re.finditer(re.escape(wanted), plain):
-            # Not from the middle of one word to the middle of another.
+            # Not from the middle of one word, or number, to the middle of another.
             if not _splits_word(plain, found.start()) and not _splits_word(plain, found.end()):
                 return text[places[found.start()] : places[found.end() - 1] + 1]
     return None
 
 
 def _splits_word(text: str, place: int) -> bool:
-    return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
+    """Whether a cut at this place is within a word or a number: 10|^6, 2|.5."""
+    if not 0 < place < len(text):
+        return False
+    before, after = text[place - 1], text[place]
+    if "^" in (before, after):
+        return True
+    joint = _DECIMAL.match(text, place - 2) if place > 1 else None
+    joint = joint or _DECIMAL.match(text, place - 1)
+    return (before.isalnum() and after.isalnum()) or joint is not None
 
 
 @lru_cache(maxsize=256)
@@ -273,7 +284,7 @@ def _normalise(text: str) -> tuple[str, tuple[int, ...]]:
     """The text with one kind of space, case, dash and quotation mark, and where each was."""
     characters: list[str] = []
     places: list[int] = []
-    for place, character in enumerate(text):
+    for place, character in _folded(text):
         for plain in unicodedata.normalize("NFKC", character).translate(_TYPOGRAPHY).casefold():
             if plain.isspace():
                 if not characters or characters[-1] == " ":
@@ -282,6 +293,14 @@ def _normalise(text: str) -> tuple[str, tuple[int, ...]]:
             characters.append(plain)
             places.append(place)
     return "".join(characters), tuple(places)
+
+
+def _folded(text: str) -> Iterator[tuple[int, str]]:
+    """The characters with superscripts as `plain_text` writes them, each with where it was."""
+    for start, end, piece in pieces(text):
+        for number, character in enumerate(piece):
+            is_last = number == len(piece) - 1
+            yield end - 1 if is_last else min(start + number, end - 1), character
 
 
 def names_rna(text: str, names: Sequence[str]) -> bool:
@@ -368,7 +387,7 @@ def _compact(term: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
+    return unicodedata.normalize("NFKC", fold_scripts(text)).translate(_TYPOGRAPHY)
 
 
 def _new_species(text: str, source: str) -> list[str]:
@@ -381,7 +400,7 @@ def _new_species(text: str, source: str) -> list[str]:
 
 def _numbers(text: str, names: Sequence[str]) -> frozenset[str]:
     """The numbers of a text, those inside names (p53, HCT-116) left out; "two" is 2."""
-    plain = _plain(mask_names(text, names))
+    plain = _EXPONENT.sub(r"^\1", _plain(mask_names(text, names)))
     plain = _TERM.sub(lambda match: "" if re.search(r"\d", match[0]) else match[0], plain)
     digits = (_read_number(number) for number in _NUMBER.findall(plain))
     words = (_NUMBER_WORDS.get(word.lower()) for word in re.findall(r"[A-Za-z]+", plain))
@@ -389,6 +408,9 @@ def _numbers(text: str, names: Sequence[str]) -> frozenset[str]:
 
 
 def _read_number(text: str) -> str:
+    text, raised, exponent = text.partition("^")
+    if raised:
+        return f"{_read_number(text) if text else ''}^{exponent.removeprefix('+')}"
     text = re.sub(r",(?=\d{3}(?!\d))", "", text).replace(",", ".")
     if text.count(".") > 1:
         return text

@@ -6,37 +6,17 @@ Its RESTful web service is described at https://europepmc.org/RestfulWebService.
 from __future__ import annotations
 
 import dataclasses
-import html
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rnagpt.rna_qa.literature.http_client import HttpClient
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Paper, paper_id
 
 REQUESTS_PER_SECOND = 8.0  # it takes 10, and 500 a minute
 PAPERS_PER_SEARCH = 100  # their ids have to fit into an address
 ROWS_PER_PAGE = 1000
 PAPERS_PER_STATUS_SEARCH = 1000
-
-_NAMES_OF_TAGS = (
-    "a|abbr|abstract|alternatives|b|blockquote|bold|br|center|code|def|disp-formula|div|em|email|"
-    "ext-link|fn|font|h[1-6]|hr|i|inline-formula|inline-graphic|italic|label|li|list|list-item|"
-    "monospace|named-content|ol|p|pre|related-article|roman|sans-serif|sc|sec|small|span|strike|"
-    "strong|styled-content|sub|sup|sup|table|tbody|td|tex-math|th|title|tr|tt|u|ul|underline|uri|"
-    "xref|(?:jats|mml|xhtml):[a-z-]+"
-)
-_TAG = re.compile(rf"</?(?P<name>{_NAMES_OF_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
-# "p < 0.05" and "a<b" are no tags; these end a word, the others (H<sub>2</sub>O) do not.
-_BLOCK = re.compile(
-    r"(?:jats:|xhtml:)?(?:abstract|blockquote|br|center|disp-formula|div|h[1-6]|hr|label|li|list|"
-    r"list-item|ol|p|sec|table|tbody|td|th|title|tr|ul)",
-    re.IGNORECASE,
-)
-_HEADING = re.compile(
-    r"<(?P<tag>h[1-6]|(?:jats:)?title)(?:\s[^<>]*)?>(?P<words>[^<]*)</(?P=tag)>", re.IGNORECASE
-)
-_COMMENT = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>", re.DOTALL)
 
 
 class EuropePmc:
@@ -145,18 +125,6 @@ def read_row(row: Mapping[str, Any]) -> Paper | None:
     )
 
 
-def plain_text(text: str) -> str:
-    """Text without HTML and JATS tags and entities, on one line.
-
-    A heading becomes a label: ``<h4>Methods</h4>We`` is "Methods: We". Signs that open no tag
-    (``p<0.05``) stay.
-    """
-    if "<" in text or "&" in text:
-        # Twice, because some abstracts have their tags escaped.
-        text = _strip_tags(html.unescape(_strip_tags(text)))
-    return " ".join(text.split())
-
-
 def complete_from(paper: Paper, found: Paper | None) -> Paper:
     """A paper with what it lacks filled from another record of it.
 
@@ -178,19 +146,6 @@ def complete_from(paper: Paper, found: Paper | None) -> Paper:
         retracted=paper.retracted or found.retracted,
         types=tuple(dict.fromkeys((*found.types, *paper.types))),
     )
-
-
-def _strip_tags(text: str) -> str:
-    text = _COMMENT.sub("", text)
-    text = _HEADING.sub(_label, text)
-    return _TAG.sub(lambda tag: " " if _BLOCK.fullmatch(tag["name"]) else "", text)
-
-
-def _label(heading: re.Match[str]) -> str:
-    words = heading["words"].strip()
-    if not words:
-        return " "
-    return f" {words} " if words[-1] in ":.?!" else f" {words}: "
 
 
 def _query(paper: Paper) -> str:
@@ -234,4 +189,4 @@ def _within(fields: Any, *keys: str) -> Any:
     return fields
 
 
-__all__ = ["REQUESTS_PER_SECOND", "EuropePmc", "complete_from", "plain_text", "read_row"]
+__all__ = ["REQUESTS_PER_SECOND", "EuropePmc", "complete_from", "read_row"]

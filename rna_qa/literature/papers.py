@@ -9,9 +9,10 @@ from itertools import islice
 from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.corpus import Corpus
-from rnagpt.rna_qa.literature.europe_pmc import EuropePmc, complete_from, plain_text
+from rnagpt.rna_qa.literature.europe_pmc import EuropePmc, complete_from
 from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.paper_filters import reason_to_leave_out
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Mention, Paper
 
 # Asked for, and written, together: a kill loses the answers about one page. The most that one

@@ -46,6 +46,10 @@ REQUESTS = "requests.sqlite"  # the language model's answers, and the ledger
 # Europe PMC takes some 500 a minute, EBI Search and RNAcentral more.
 REQUESTS_PER_SECOND = 8.0
 POLL_SECONDS = 60.0  # between looks at batches
+OTHER_RELEASE = (
+    "this build was begun by a release that read papers in another way: RNAs and papers are read "
+    "anew; the language model's answers are kept, and used wherever its request is still the same"
+)
 FILES_OF_A_BUILD = {
     WORK,
     "README.md",
@@ -174,7 +178,10 @@ def _begin(
     retrieved = None if options.source == "files" else today
     checked = None
     if before is not None:
-        if "select" not in changed_options(before["options"], values):
+        is_current = before.get("select_version", 1) == STAGE_VERSIONS["select"]
+        if not is_current:
+            print(OTHER_RELEASE, file=sys.stderr)
+        if is_current and "select" not in changed_options(before["options"], values):
             retrieved, checked = before["retrieved"], before["retractions_checked"]
         for line in describe_changes(before["options"], values):
             print(line, file=sys.stderr)
@@ -182,7 +189,12 @@ def _begin(
         if options.source == "files":
             raise ValueError("--check-retractions: the papers are files; mark them there")
         checked = today
-    state = {"options": values, "retrieved": retrieved, "retractions_checked": checked}
+    state = {
+        "options": values,
+        "retrieved": retrieved,
+        "retractions_checked": checked,
+        "select_version": STAGE_VERSIONS["select"],
+    }
     replace_file(work / "run.json", (json.dumps(state, indent=2) + "\n").encode())
     return state
 

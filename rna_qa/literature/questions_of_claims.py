@@ -23,11 +23,12 @@ from rnagpt.rna_qa.literature.language_model import (
     RequestFailed,
     TooLong,
 )
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Annotation, Claim, QaPair, Rna
 from rnagpt.rna_qa.splits import fraction
 
 # Rises when the same claims may give other questions.
-VERSION = 1
+VERSION = 2
 FEWEST_WORDS, MOST_WORDS = 5, 40  # of an answer
 # Two answers say the same where they share so much of the shorter one's words.
 SAME = 0.75
@@ -321,8 +322,8 @@ def _questions_of(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> li
 
 def _read_question(written: Mapping[str, Any], claim: Claim, rna: Rna) -> QaPair | None:
     """A question and its answer, None where one of them says what the claim does not."""
-    question = _unname(" ".join(written["question"].split()), rna.names)
-    answer = " ".join(written["answer"].split())
+    question = _unname(plain_text(written["question"]), rna.names)
+    answer = plain_text(written["answer"])
     if not question.endswith("?") or not re.search(r"\bthis RNA\b", question):
         return None
     if not answer or len(question.split()) > MOST_WORDS or len(answer.split()) > MOST_WORDS:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.mentions import NameIndex
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 from rnagpt.rna_qa.literature.sequences import keep_usable
 
@@ -191,8 +192,8 @@ class _Fields:
         doi = doi and re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", doi, flags=re.IGNORECASE)
         return Paper(
             id=paper_id(pmid, pmcid, doi),
-            title=self._text("title") or "",
-            abstract=self._text("abstract") or "",
+            title=plain_text(self._text("title") or ""),
+            abstract=plain_text(self._text("abstract") or ""),
             pmid=pmid,
             pmcid=pmcid,
             doi=doi,

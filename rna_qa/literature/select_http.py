@@ -20,6 +20,7 @@ from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.http_client import HttpClient, ServiceError
 from rnagpt.rna_qa.literature.mentions import NameIndex, is_ambiguous
 from rnagpt.rna_qa.literature.names import spell, without_ids
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 from rnagpt.rna_qa.literature.sequences import keep_usable
 
@@ -170,8 +171,8 @@ def _paper(entry: Entry) -> Paper | None:
     year = _first(entry, "year")
     return Paper(
         id=paper_id(pmid, pmcid, doi),
-        title=_first(entry, "title") or "",
-        abstract=_first(entry, "abstract") or "",
+        title=plain_text(_first(entry, "title") or ""),
+        abstract=plain_text(_first(entry, "abstract") or ""),
         pmid=pmid,
         pmcid=pmcid,
         doi=doi,

@@ -20,6 +20,7 @@ from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.http_client import ServiceError
 from rnagpt.rna_qa.literature.mentions import is_ambiguous
 from rnagpt.rna_qa.literature.names import without_ids
+from rnagpt.rna_qa.literature.plain_text import plain_text
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 from rnagpt.rna_qa.literature.sequences import keep_usable
 
@@ -240,8 +241,8 @@ def _id_of(row: Row) -> str:
 def _paper(row: Row) -> Paper:
     return Paper(
         id=_id_of(row),
-        title=row["title"] or "",
-        abstract=row["abstract"] or "",
+        title=plain_text(row["title"] or ""),
+        abstract=plain_text(row["abstract"] or ""),
         pmid=row["pmid"] or None,
         pmcid=row["pmcid"],
         doi=row["doi"] or None,

@@ -12,7 +12,8 @@ from typing import Any
 
 STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
 # Of the code of a stage: a higher number has all its shards made anew.
-STAGE_VERSIONS = dict.fromkeys(STAGES, 1)
+# select 2: papers are read with their exponents (10^6), duplicates among them are found.
+STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2}
 SOURCES = ("postgres", "http", "files")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
