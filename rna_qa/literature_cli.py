@@ -168,7 +168,8 @@ def _add_model(group: Any) -> None:
         type=_json_object,
         metavar="JSON",
         help="sent with every request, null leaves one out: "
-        """'{"temperature": null, "reasoning_effort": "low"}' (default: temperature 0, seed 0)""",
+        """'{"temperature": null, "reasoning_effort": "low"}' (default: temperature 0, seed 0); """
+        "a number for max_tokens or max_completion_tokens bounds every answer, thoughts included",
     )
     group.add_argument(
         "--budget", type=float, metavar="USD", help="stop before more than this is spent"
@@ -183,6 +184,14 @@ def _add_model(group: Any) -> None:
     group.add_argument("--tokens-per-minute", type=int, metavar="N", help="at most")
     group.add_argument(
         "--concurrency", type=int, default=8, metavar="N", help="open requests (default: 8)"
+    )
+    group.add_argument(
+        "--stop-after-failures",
+        type=int,
+        default=20,
+        metavar="N",
+        help="stop where so many answers in a row are of no use, for one reason (default: 20; 0: "
+        "never)",
     )
     group.add_argument(
         "--batch-api", action="store_true", help="ask in batches: half the price, up to a day"
@@ -341,7 +350,7 @@ def _run_options(arguments: argparse.Namespace) -> RunOptions:
             raise ValueError(f"{arguments.engine_config}: not JSON ({error})") from error
     same = (
         "concurrency engine base_url budget requests_per_minute tokens_per_minute prices batch_api "
-        "queue_tokens"
+        "queue_tokens stop_after_failures"
     )
     return RunOptions(
         workers=arguments.workers or os.cpu_count() or 1,

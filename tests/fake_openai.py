@@ -29,7 +29,60 @@ BAD_ANSWERS = {
     "length": ('{"claims": [{"text": "It is', "length", None),
     "refusal": (None, "stop", "I cannot help with that."),
     "filter": ("", "content_filter", None),
+    "empty": ("", "length", None),
+    "thoughts alone": ("<think>\nThe user wants", "length", None),
+    "prose cut": ("Okay, let me read these abstracts first.", "length", None),
+    "deep": ('{"claims": ' + "[" * 100_000 + "]" * 100_000 + "}", "stop", None),
+    "half a character": ('{"claims": [{"text": "\ud83d", "paper": 1}]}', "stop", None),
+    "half, escaped": ('{"claims": [{"text": "\\ud83d", "paper": 1}]}', "stop", None),
 }
+# What some services and models put around an answer.
+WRAPPINGS: dict[str, Callable[[str], Any]] = {
+    "parts": lambda text: [{"type": "text", "text": part} for part in (text[:9], text[9:])],
+    "thought parts": lambda text: [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Well {"}]},
+        {"type": "text", "text": text},
+    ],
+    "fence": lambda text: f"```json\n{text}\n```",
+    "fence and words": lambda text: f"Here is the JSON:\n\n```\n{text}\n```\nAnything else?",
+    "think": lambda text: f"<think>\nThey want {{claims}}.\n</think>\n\n{text}",
+    "end of think": lambda text: f"They want claims.\n</think>\n```json\n{text}\n```",
+    "object": json.loads,
+    "number": lambda text: 7,
+    "image parts": lambda text: [{"type": "image_url", "image_url": {"url": "data:,"}}],
+}
+# How services say that they do not take a field, by the kind of service.
+REFUSALS: dict[str, Callable[[str], tuple[int, Any]]] = {
+    "openai": lambda name: (400, _unsupported(name)),
+    "gateway": lambda name: (400, {"error": {"message": f"Unrecognized request argument: {name}"}}),
+    "pydantic": lambda name: (
+        422,
+        {
+            "detail": [
+                {
+                    "type": "extra_forbidden",
+                    "loc": ["body", name],
+                    "msg": "Extra inputs are not permitted",
+                }
+            ]
+        },
+    ),
+}
+
+
+def _unsupported(name: str) -> Any:
+    """OpenAI's and Azure's words for their models that think."""
+    said, code = f"Unsupported parameter: '{name}' is not supported with this model.", "parameter"
+    if name == "max_tokens":
+        said += " Use 'max_completion_tokens' instead."
+    if name == "temperature":
+        said = (
+            "Unsupported value: 'temperature' does not support 0.0 with this model. Only the "
+            "default (1) value is supported."
+        )
+        code = "value"
+    problem = {"message": said, "type": "invalid_request_error", "param": name}
+    return {"error": {**problem, "code": f"unsupported_{code}"}}
 
 
 def fill(schema: Body, seed: str) -> Any:
@@ -50,7 +103,12 @@ def fill(schema: Body, seed: str) -> Any:
 
 def answer_by_schema(body: Body) -> Any:
     """An answer of the request's schema that depends on the user's message."""
-    return fill(body["response_format"]["json_schema"]["schema"], body["messages"][-1]["content"])
+    form = body.get("response_format", {})
+    if "json_schema" in form:
+        schema = form["json_schema"]["schema"]
+    else:  # then the prompt has to say it
+        schema = json.loads(body["messages"][0]["content"].splitlines()[-1])
+    return fill(schema, body["messages"][-1]["content"])
 
 
 class KeyCheck:
@@ -74,9 +132,11 @@ class FakeOpenAi:
 
     `answer` makes the JSON of an answer from the request's body; ``faults`` are those of the next
     requests, one each ("" for none): "429", "429 after 0.2", "500", "html", "html 200", "cut",
-    "cut 200", "slow", "truncated", "context", "quota", or one of BAD_ANSWERS; ``fault_of`` says
-    one by the body. `completed` counts the answers that were sent by the request's name in the
-    cache (header X-Client-Request-Id), `received` all requests likewise.
+    "slow", "truncated", "context", "quota", "402", "region", "451", "error" (within a completion),
+    "error 200" (in its place), "odd usage", "deep envelope", or one of BAD_ANSWERS or WRAPPINGS;
+    ``fault_of`` says one by the body. Fields that the service does not take are in ``refuses``, the
+    words for it are those of ``refusal`` in REFUSALS. `completed` counts the answers that were sent
+    by the request's name in the cache (header X-Client-Request-Id), `received` all requests.
 
     Batches take one look (`GET /batches/…`) a status; ``batch_ends`` are the ends of the next
     batches: "completed", "expired" (a half answered), "half failed", "errors only", "failed",
@@ -89,6 +149,8 @@ class FakeOpenAi:
         self.delay = 0.0  # seconds an answer takes
         self.faults: deque[str] = deque()
         self.fault_of: Callable[[Body], str] = lambda body: ""
+        self.refuses: set[str] = set()
+        self.refusal = "openai"
         self.received: Counter[str] = Counter()
         self.completed: Counter[str] = Counter()
         self.starts: list[float] = []  # of requests, in seconds
@@ -128,16 +190,26 @@ class FakeOpenAi:
         if body["model"] != MODEL:
             said = f"The model `{body['model']}` does not exist or you do not have access to it."
             return error(404, said, "model_not_found")
-        if response := _fault(fault):
+        if response := self._refuse(body) or _fault(fault):
             return response
         with self._lock:
             completion = self._complete(body, fault)
             if fault != "truncated":
                 self.completed[name] += 1
         text = json.dumps(completion)
+        if fault == "deep envelope":
+            text = "[" * 100_000 + text + "]" * 100_000
         if fault == "truncated":  # a gateway that gave up, and said so nowhere
             return PlainTextResponse(text[: len(text) // 2], media_type="application/json")
         return PlainTextResponse(text, media_type="application/json")
+
+    def _refuse(self, body: Body) -> JSONResponse | None:
+        """A refusal of the first field that the service does not take."""
+        for name in body:
+            if name in self.refuses:
+                status, said = REFUSALS[self.refusal](name)
+                return JSONResponse(said, status)
+        return None
 
     def _complete(self, body: Body, fault: str = "") -> dict[str, Any]:
         text: str | None
@@ -146,8 +218,15 @@ class FakeOpenAi:
             text = json.dumps(self.answer(body), ensure_ascii=False)
         usage = {
             "prompt_tokens": len(json.dumps(body)) // 4,
-            "completion_tokens": min(-(-len(text or "") // 4), body["max_tokens"]),
+            "completion_tokens": min(
+                -(-len(text or "") // 4), body.get("max_tokens") or body["max_completion_tokens"]
+            ),
         }
+        if fault in ("empty", "thoughts alone"):
+            usage["completion_tokens"] = body.get("max_tokens") or body["max_completion_tokens"]
+        content = WRAPPINGS[fault](text) if fault in WRAPPINGS else text
+        if fault == "error":
+            finish_reason = "error"
         self.billed.update(tokens_in=usage["prompt_tokens"], tokens_out=usage["completion_tokens"])
         return {
             "id": "chatcmpl-1",
@@ -157,11 +236,13 @@ class FakeOpenAi:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": refusal},
+                    "message": {"role": "assistant", "content": content, "refusal": refusal},
                     "finish_reason": finish_reason,
                 }
             ],
-            "usage": {**usage, "total_tokens": sum(usage.values())},
+            "usage": "many"
+            if fault == "odd usage"
+            else {**usage, "total_tokens": sum(usage.values())},
         }
 
     # Files and batches
@@ -255,6 +336,10 @@ class FakeOpenAi:
         fault = self.fault_of(line["body"])
         name = line["custom_id"]
         self.received[name] += 1
+        if refused := next((field for field in line["body"] if field in self.refuses), None):
+            status, said = REFUSALS[self.refusal](refused)
+            response = {"status_code": status, "request_id": "r", "body": said}
+            return {"id": "b", "custom_id": name, "response": response, "error": None}
         if fault == "context":
             body = {"error": {"code": "context_length_exceeded", "message": "too long"}}
             response = {"status_code": 400, "request_id": "r", "body": body}
@@ -305,6 +390,16 @@ def _fault(fault: str) -> Any:
             return error(400, said, "context_length_exceeded")
         case ["quota"]:
             return error(429, "You exceeded your current quota", "insufficient_quota")
+        case ["402"]:
+            return JSONResponse({"error": {"message": "Insufficient credits", "code": 402}}, 402)
+        case ["region"]:
+            said = "Country, region, or territory not supported"
+            return error(403, said, "unsupported_country_region_territory")
+        case ["451"]:
+            return HTMLResponse("<html><body>Unavailable</body></html>", 451)
+        case ["error", "200"]:
+            problem = {"message": "Provider returned error", "code": 502}
+            return JSONResponse({"error": problem})
     return None
 
 

@@ -447,5 +447,14 @@ def test_request_options_that_cannot_be_are_told(
     with pytest.raises(SystemExit):
         main([*command, "temperature=1"])
     assert "expected JSON" in capsys.readouterr().err
-    assert main([*command, '{"max_tokens": 9}']) == 1
-    assert "may not set max_tokens" in capsys.readouterr().err
+    assert main([*command, '{"stream": true}']) == 1
+    assert "may not set stream" in capsys.readouterr().err
+    for wrong in (
+        '{"max_tokens": 0}',
+        '{"max_tokens": 9, "max_completion_tokens": 9}',
+        '{"max_tokens": null, "max_completion_tokens": null}',
+    ):
+        assert main([*command, wrong]) == 1
+        assert "bound" in capsys.readouterr().err
+    assert main([*command, '{"response_format": {"type": "text"}}']) == 1
+    assert "the build sets the schema" in capsys.readouterr().err

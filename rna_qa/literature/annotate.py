@@ -20,6 +20,7 @@ from rnagpt.rna_qa.literature.claims import (
 from rnagpt.rna_qa.literature.extractive import tidy
 from rnagpt.rna_qa.literature.language_model import (
     LanguageModel,
+    NoRoom,
     Postponed,
     RequestFailed,
     TooLong,
@@ -207,8 +208,12 @@ def _extract(rna: Rna, piece: Piece, model: LanguageModel) -> list[_Sifted]:
             return list(chain.from_iterable(halves))
         return [_unanswered(piece, "too long")]
     except RequestFailed as failure:
-        return [_unanswered(piece, type(failure).__name__.lower())]
+        return [_unanswered(piece, "no room" if isinstance(failure, NoRoom) else _name(failure))]
     return [_sift(rna, piece, answer["claims"][: piece.most_claims])]
+
+
+def _name(failure: RequestFailed) -> str:
+    return type(failure).__name__.lower()
 
 
 def _unanswered(piece: Piece, why: str) -> _Sifted:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from tempfile import TemporaryFile
@@ -14,6 +15,7 @@ from typing import Any
 from openai.types import Batch
 
 from rnagpt.rna_qa.literature.language_model import (
+    FieldRefused,
     Postponed,
     Refused,
     Request,
@@ -26,9 +28,11 @@ from rnagpt.rna_qa.literature.openai_model import (
     OpenAiModel,
     PassingFaultError,
     answer_of,
+    too_deep,
     turned_away,
 )
 from rnagpt.rna_qa.literature.request_cache import Answer
+from rnagpt.rna_qa.literature.request_form import BOUNDS, bound_of
 
 # https://platform.openai.com/docs/guides/batch
 MAX_REQUESTS = 50_000  # a file
@@ -88,6 +92,7 @@ class BatchModel:
         self._queue_tokens = queue_tokens
         self._poll_seconds = poll_seconds
         self._sleep = sleep
+        self._came: set[str] = set()  # in this run, and not looked at yet
         # What an earlier run would have asked, this one may not: it asks anew for what it needs.
         with self._cache.transaction() as database:
             database.execute("DELETE FROM waiting WHERE batch IS NULL")
@@ -105,10 +110,15 @@ class BatchModel:
         """
         body = self._model.body(request)
         key = self._model.key(request, body)
-        if answer := self._cache.get(key):
-            return self._model.read(key, answer, request)
+        answer = self._cache.get(key)
+        if answer and not self._model.is_wanted(answer, request):
+            self._cache.set_aside([key], is_systematic=False)
+        elif answer:
+            is_new = key in self._came
+            self._came.discard(key)
+            return self._model.read(key, answer, request, is_new=is_new)
         with self._cache.transaction() as database:
-            text = json.dumps(body, ensure_ascii=False)
+            text = json.dumps(body, ensure_ascii=False)  # as it is sent: `_as_sent`
             database.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", (key, text))
         raise Postponed("the request waits for a batch")
 
@@ -179,6 +189,7 @@ class BatchModel:
         keys: list[str] = []
         tokens = size = 0
         for key, text in self._waiting():
+            text = self._as_sent(text)
             size += len(_line(key, text))
             tokens_of_one = self.count_tokens(text)
             if len(keys) == self._max_requests or size > self._max_bytes:
@@ -199,6 +210,10 @@ class BatchModel:
             yield from database.execute(
                 "SELECT key, body FROM waiting WHERE batch IS ? ORDER BY key", (batch,)
             )
+
+    def _as_sent(self, text: str) -> str:
+        """The body of a waiting request in the form that the service takes."""
+        return json.dumps(self._model.form.fit(json.loads(text)), ensure_ascii=False)
 
     def _queue_room(self) -> int | None:
         if self._queue_tokens is None:
@@ -232,7 +247,7 @@ class BatchModel:
     def _upload(self, intent: _Intent) -> str:
         with TemporaryFile(dir=self._cache.path.parent) as file:
             for key, text in self._waiting(intent.id):
-                file.write(_line(key, text))
+                file.write(_line(key, self._as_sent(text)))
 
             def upload() -> str:
                 file.seek(0)
@@ -276,8 +291,18 @@ class BatchModel:
             problems += self._model.call(partial(self._read, intent, file))
         came = before - self._count_open(intent)
         stop = self._stop(intent, batch)
-        self._release(intent, batch.status, tried=stop is None and batch.status != "failed")
+        form = self._model.form
+        refused = {
+            form.bound_name if problem.name in BOUNDS else problem.name
+            for problem in problems
+            if isinstance(problem, FieldRefused)
+        }
+        learned = not [name for name in sorted(refused) if not form.learn(name)]
+        tried = stop is None and batch.status != "failed" and not (refused and learned)
+        self._release(intent, batch.status, tried=tried)
         for problem in (stop, *problems):
+            if isinstance(problem, FieldRefused) and learned:
+                continue
             if isinstance(problem, RunStopped):
                 raise problem
         self._check_tries(problems)
@@ -310,6 +335,9 @@ class BatchModel:
             try:
                 line = json.loads(text)
                 key = line["custom_id"]
+            except RecursionError:
+                self._keep_unreadable(intent, text)
+                continue
             except (ValueError, LookupError, TypeError) as error:
                 raise PassingFaultError("a batch's file ends within a line") from error
             answer = self._answer_of(intent, key, line)
@@ -319,6 +347,13 @@ class BatchModel:
                 self._keep(intent, key, answer)
         return problems
 
+    def _keep_unreadable(self, intent: _Intent, line: bytes) -> None:
+        """Keep what came for a request in a line that nobody can read but for its beginning."""
+        if name := re.search(rb'"custom_id":\s*"(\w+)"', line):
+            key = name[1].decode()
+            answer = too_deep(line.decode("utf-8", "replace"))
+            self._keep(intent, key, self._model.count_usage(answer, self._sent(key)))
+
     def _answer_of(self, intent: _Intent, key: str, line: Mapping[str, Any]) -> Answer | Exception:
         """The answer of a line of a batch's output or error file, or what is there instead."""
         response = line.get("response") or {}
@@ -326,19 +361,22 @@ class BatchModel:
         if response.get("status_code") == 200:
             try:
                 return self._model.count_usage(answer_of(body), self._sent(key))
+            except PassingFaultError as fault:
+                return fault
             except (LookupError, TypeError) as error:
                 return PassingFaultError(f"no completion in a batch's line ({error!r})")
         problem = line.get("error") or body.get("error") or {}
         code, message = str(problem.get("code") or ""), str(problem.get("message") or "")
         if not response:  # never asked: expired, or cancelled
             return PassingFaultError(message or code or "neither an answer nor an error")
-        meaning = self._model.explain(int(response.get("status_code") or 500), code, message)
+        status, param = int(response.get("status_code") or 500), str(problem.get("param") or "")
+        meaning = self._model.explain(status, code, message, param=param)
         return turned_away(meaning) if isinstance(meaning, (TooLong, Refused)) else meaning
 
     def _sent(self, key: str) -> str:
         with self._cache.transaction() as database:
             row = database.execute("SELECT body FROM waiting WHERE key = ?", (key,)).fetchone()
-        return str(row[0]) if row else ""
+        return self._as_sent(str(row[0])) if row else ""
 
     def _keep(self, intent: _Intent, key: str, answer: Answer) -> None:
         with self._cache.transaction() as database:
@@ -346,6 +384,9 @@ class BatchModel:
                 "SELECT id FROM attempts WHERE batch = ? AND key = ?", (intent.id, key)
             ).fetchone()
             if row:
+                if sent := self._sent(key):
+                    answer = replace(answer, most_tokens=bound_of(json.loads(sent)))
+                self._came.add(key)
                 self._model.spending.settle_in_batch(row[0], answer)
                 database.execute("DELETE FROM waiting WHERE key = ?", (key,))
 

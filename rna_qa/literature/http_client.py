@@ -157,10 +157,18 @@ def _read_json(url: str, response: httpx2.Response) -> Any:
     if status != 200:
         raise ServiceError(url, said, "check the address and the query", status)
     try:
-        return json.loads(response.content)
-    except ValueError as error:
+        return _whole_characters(json.loads(response.content), response.content)
+    except (ValueError, RecursionError) as error:
         # Gateways put up pages of their own with status 200.
         raise _PassingFaultError(f"{said} in place of JSON", status) from error
+
+
+def _whole_characters(answer: Any, content: bytes) -> Any:
+    """The answer with U+FFFD for halves of characters: no file can hold them."""
+    if b"\\ud" not in content.lower():
+        return answer
+    text = json.dumps(answer, ensure_ascii=False).encode("utf-16", "surrogatepass")
+    return json.loads(text.decode("utf-16", "replace"))
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

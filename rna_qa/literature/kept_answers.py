@@ -61,6 +61,8 @@ class KeptAnswers:
         """
         key = self._model.key(request, self._model.body(request))
         answer = self._model.cache.get(key)
+        if answer and not self._model.is_wanted(answer, request):
+            answer = None
         size = request_size(request, self.count_tokens)
         one = self._replayed.get(request.schema_name, Replayed())
         one = replace(one, asked=one.asked.plus(Requests(1, size)))

@@ -64,6 +64,10 @@ class Unparsable(RequestFailed):
     """The answer is not JSON of the schema; it lies in quarantine."""
 
 
+class NoRoom(Unparsable):
+    """The answer's bound was reached before its JSON began: less input would not help."""
+
+
 class Postponed(LanguageModelError):  # noqa: N818
     """The request waits for a batch."""
 
@@ -84,6 +88,14 @@ class WrongKey(RunStopped):
     """The service does not accept the API key."""
 
 
+class RegionBlocked(RunStopped):
+    """The service is not offered where the request comes from."""
+
+
+class NothingUsable(RunStopped):
+    """Answer after answer is of no use: what is wrong will not pass."""
+
+
 class UnknownModel(RunStopped):
     """The service has no model of this name."""
 
@@ -92,12 +104,24 @@ class RequestRejected(RunStopped):
     """The service does not take requests of this form."""
 
 
+class FieldRefused(RequestRejected):
+    """It does not take this field of a request, which can do without it."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 __all__ = [
     "BudgetSpent",
+    "FieldRefused",
     "LanguageModel",
     "LanguageModelError",
+    "NoRoom",
+    "NothingUsable",
     "Postponed",
     "Refused",
+    "RegionBlocked",
     "Request",
     "RequestFailed",
     "RequestRejected",

@@ -8,17 +8,30 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx2
 import openai
 import tenacity
 
+from rnagpt.rna_qa.literature.answer_text import (
+    begins_json,
+    parse_json,
+    refusal_of,
+    text_of_content,
+)
+from rnagpt.rna_qa.literature.failures import STOP_AFTER, Failures
 from rnagpt.rna_qa.literature.http_client import read_retry_after
 from rnagpt.rna_qa.literature.language_model import (
     BudgetSpent,
+    FieldRefused,
+    NoRoom,
+    NothingUsable,
     Refused,
+    RegionBlocked,
     Request,
+    RequestFailed,
     RequestRejected,
     RunStopped,
     ServiceDown,
@@ -28,6 +41,7 @@ from rnagpt.rna_qa.literature.language_model import (
     WrongKey,
 )
 from rnagpt.rna_qa.literature.request_cache import Answer, RequestCache, request_key
+from rnagpt.rna_qa.literature.request_form import BOUNDS, RequestForm, bound_of
 from rnagpt.rna_qa.literature.spending import Spending
 
 TIMEOUT = 600.0  # seconds; a long answer of a small machine
@@ -47,6 +61,16 @@ STATUSES_THAT_PASS = frozenset({408, 409, 425, 429})
 _TOO_LONG = re.compile(
     r"context.length|maximum context|context.size|longer than the maximum", re.IGNORECASE
 )
+# OpenAI's code; Google and gateways say it in words, and 451 is HTTP's own status for it.
+_BLOCKED = re.compile(
+    r"unsupported_country|(?:country|region|territory|location)\b.{0,40}\bnot (?:be )?supported"
+    r"|not (?:available|supported) in your (?:country|region|location)",
+    re.IGNORECASE | re.DOTALL,
+)
+_TEMPERATURE = re.compile(r"\btemperature\b", re.IGNORECASE)
+_BOUND_TOO_LARGE = re.compile(r"\bmax_(?:completion_)?tokens\b", re.IGNORECASE)
+# More tokens than any answer has: a service that says so has not counted.
+MOST_TOKENS = 10**9
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
 # Models that are forced into a grammar and have nothing to say go on with spaces or line breaks.
 _WHITESPACE_LOOP = re.compile(r"\s{40,}\Z")
@@ -81,8 +105,10 @@ class OpenAiModel:
         base_url: The service's address, up to ``/v1``.
         api_key: None where the service asks for none.
         count_tokens: The tokens of a text; a quarter of its characters where it is not given.
-        parameters: Sent along, over PARAMETERS; null leaves one out, for models that take no
-            `temperature` or no `seed`.
+        parameters: Sent along, over PARAMETERS; null leaves one out. What a service takes no
+            requests with (`temperature`, `seed`, `response_format`, the name of the answer's bound)
+            is learned from its errors as well, see `request_form.RequestForm`.
+        stop_after: Answers of no use in a row, for one reason, that stop the run; 0 for never.
         timeout: Seconds that an answer may take.
         sleep: Waits for so many seconds; tests give another.
     """
@@ -99,6 +125,7 @@ class OpenAiModel:
         parameters: Mapping[str, Any] | None = None,
         timeout: float = TIMEOUT,
         attempts: int = ATTEMPTS,
+        stop_after: int = STOP_AFTER,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
@@ -108,10 +135,14 @@ class OpenAiModel:
         self._api_key = api_key
         self._count_tokens = count_tokens
         sent_along = {**PARAMETERS, **(parameters or {})}
-        self._parameters = {name: value for name, value in sent_along.items() if value is not None}
-        # OpenAI's newer models know the new name alone, and other services often the old one.
-        is_openai = self.base_url == OPENAI
-        self._bound = "max_completion_tokens" if is_openai else "max_tokens"
+        self._parameters = {
+            name: value
+            for name, value in sent_along.items()
+            if value is not None and name not in (*BOUNDS, "response_format")
+        }
+        self._bound = BOUNDS[self.base_url == OPENAI]
+        self.form = RequestForm(cache, self.base_url, name, self._bound, parameters or {})
+        self.failures = Failures(cache, stop_after)
         self._attempts = attempts
         self._sleep = sleep
         self.client = openai.OpenAI(
@@ -139,10 +170,35 @@ class OpenAiModel:
         """
         body = self.body(request)
         key = self.key(request, body)
-        return self.read(key, self.cache.once(key, lambda: self._send(key, body)), request)
+        sent: list[str] = []
+
+        def send() -> Answer:
+            sent.append(key)
+            return self._send(key, body)
+
+        with self.failures.turn():
+            answer = self.cache.once(key, send, lambda kept: self.is_wanted(kept, request))
+            return self.read(key, answer, request, is_new=bool(sent))
+
+    def is_wanted(self, answer: Answer, request: Request) -> bool:
+        """Whether a kept answer stands.
+
+        Not where the service broke off with an error of its own, nor where the answer was cut at a
+        smaller bound than is given now.
+        """
+        if answer.finish_reason == "error":
+            return False
+        before = answer.most_tokens or request.max_tokens
+        if answer.finish_reason != "length" or (self.form.most_tokens or 0) <= before:
+            return True
+        try:
+            read_answer(answer, request.schema)
+        except RequestFailed:
+            return False
+        return True
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as it is sent."""
+        """The request as it is named in the cache; `form` writes it as the service takes it."""
         return {
             "model": self.name,
             "messages": [
@@ -165,13 +221,46 @@ class OpenAiModel:
         """The name of the request in the cache."""
         return request_key(self.base_url, body, request.prompt_version)
 
-    def read(self, key: str, answer: Answer, request: Request) -> Any:
-        """An answer's JSON; what cannot be parsed goes to quarantine."""
+    def read(self, key: str, answer: Answer, request: Request, *, is_new: bool = False) -> Any:
+        """An answer's JSON; what cannot be parsed goes to quarantine.
+
+        Args:
+            is_new: It came in this run; too many of no use in a row stop it.
+
+        Raises:
+            RequestFailed: if it cannot be used.
+            NothingUsable: if those before it could not either.
+        """
         try:
-            return read_answer(answer, request.schema)
-        except Unparsable as error:
-            self.cache.quarantine(key, str(error))
+            value = read_answer(answer, request.schema)
+        except TooLong:
             raise
+        except RequestFailed as failure:
+            if isinstance(failure, Unparsable):
+                self.cache.quarantine(key, str(failure))
+            if is_new and answer.tokens_in:
+                self._count_failure(key, failure)
+            raise
+        if is_new:
+            self.failures.succeed()
+        self.cache.release(key)
+        return value
+
+    def _count_failure(self, key: str, failure: RequestFailed) -> None:
+        try:
+            self.failures.fail(key, failure)
+        except NothingUsable as stop:
+            advice = (
+                """give thoughts more room, --request-options '{"max_completion_tokens": 8000}', """
+                """or let them be fewer, '{"reasoning_effort": "low"}'"""
+                if isinstance(failure, NoRoom)
+                else "see .work/quarantine.jsonl for what came, and mend the service or choose "
+                "another model; --stop-after-failures lets more of them pass, or with 0 all"
+            )
+            raise NothingUsable(
+                f"{self.base_url}: {stop}: {advice}. All else stands: the same command goes on "
+                "from here, and asks for these again"
+            ) from failure
 
     def call(self, ask_service: Callable[[], Result]) -> Result:
         """Ask the service for anything, again where a fault passes.
@@ -205,7 +294,8 @@ class OpenAiModel:
         except openai.APIStatusError as error:
             retry_after = read_retry_after(error.response.headers.get("Retry-After"))
             message = _message_of(error)
-            raise self.explain(error.status_code, error.code or "", message, retry_after) from error
+            code, param = str(error.code or ""), str(error.param or "")
+            raise self.explain(error.status_code, code, message, retry_after, param) from error
         except (json.JSONDecodeError, openai.APIResponseValidationError) as error:
             raise PassingFaultError(f"not the JSON of an answer ({error})", billed=True) from error
         except openai.APITimeoutError as error:
@@ -219,14 +309,24 @@ class OpenAiModel:
     def bounds(self, body: Mapping[str, Any], sent: str) -> tuple[int, int]:
         """The most tokens that a request can read and write."""
         # A token is one byte at least, of what is sent or of the template around it.
-        return len(sent.encode()) + TOKENS_OF_TEMPLATE, body[self._bound]
+        return len(sent.encode()) + TOKENS_OF_TEMPLATE, bound_of(body)
 
     def _send(self, key: str, body: dict[str, Any]) -> Answer:
-        sent = json.dumps(body, ensure_ascii=False)
-        return self._retry(lambda: self._send_once(key, body, sent))
+        while True:
+            fitting = self.form.fit(body)
+            text = json.dumps(fitting, ensure_ascii=False)
+            try:
+                return self._retry(partial(self._send_once, key, fitting, text))
+            except FieldRefused as refusal:
+                # Each turn is one field fewer, or the other name of one.
+                name = next((b for b in BOUNDS if b in fitting), "")
+                if refusal.name not in BOUNDS:
+                    name = refusal.name
+                if name not in fitting or not self.form.learn(name):
+                    raise
 
     def _send_once(self, key: str, body: dict[str, Any], sent: str) -> Answer:
-        self.spending.await_turn(self.count_tokens(sent) + body[self._bound])
+        self.spending.await_turn(self.count_tokens(sent) + bound_of(body))
         attempt = self.spending.begin(key, *self.bounds(body, sent))
         try:
             answer = self.call_once(lambda: self._complete(key, body, sent))
@@ -240,6 +340,7 @@ class OpenAiModel:
         except BaseException as error:
             self.spending.fail(attempt, repr(error), billed=not isinstance(error, RunStopped))
             raise
+        answer = replace(answer, most_tokens=bound_of(body))
         self.spending.settle(attempt, answer)
         return answer
 
@@ -253,10 +354,24 @@ class OpenAiModel:
             extra_headers={"X-Client-Request-Id": key},
         )
         try:
-            return self.count_usage(answer_of(json.loads(response.text)), sent)
+            completion = json.loads(response.text)
+            self._raise_error_in_place_of_answer(completion)
+            return self.count_usage(answer_of(completion), sent)
+        except RecursionError:
+            # It is the same however often it is asked for.
+            return self.count_usage(too_deep(response.text), sent)
         except (ValueError, LookupError, TypeError) as error:
             said = _first_words(response.text)
             raise PassingFaultError(f"{said!r} in place of a completion", billed=True) from error
+
+    def _raise_error_in_place_of_answer(self, completion: Any) -> None:
+        """Gateways answer with status 200 and the error of the service behind them."""
+        if not isinstance(completion, Mapping) or completion.get("choices"):
+            return
+        error = completion.get("error")
+        if isinstance(error, Mapping) and isinstance(status := error.get("code"), int):
+            message = _first_words(str(error.get("message") or ""))
+            raise self.explain(status, "", message)
 
     def count_usage(self, answer: Answer, sent: str) -> Answer:
         """The answer, with its tokens counted here where the service does not say them."""
@@ -266,12 +381,26 @@ class OpenAiModel:
         return replace(answer, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def explain(
-        self, status: int, code: str, message: str, retry_after: float | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        retry_after: float | None = None,
+        param: str = "",
     ) -> Exception:
         """What a status other than 200 means, with the code and the words of its body."""
         said = f"status {status}, {self._hide_key(message)!r}"
-        if code == "insufficient_quota":
-            return BudgetSpent(f"{self.base_url}: the account has no credit left ({said})")
+        if code == "insufficient_quota" or status == 402:
+            return BudgetSpent(
+                f"{self.base_url}: the account has no credit left ({said}); top it up there, or "
+                "raise the limit of this key, and run again to go on from here"
+            )
+        if status == 451 or (400 <= status < 500 and _BLOCKED.search(f"{code} {message}")):
+            return RegionBlocked(
+                f"{self.base_url} is not offered where this machine is ({said}): no key and no "
+                "option changes that; run from a place that it serves, or name another service "
+                "with --base-url. What is answered stands"
+            )
         if status in (401, 403):
             return WrongKey(
                 f"{self.base_url} does not accept the API key ({said}); set OPENAI_API_KEY to one "
@@ -289,9 +418,31 @@ class OpenAiModel:
             return TooLong(said)
         if status == 400 and code in _FILTERED:
             return Refused(said)
+        return self._explain_rejection(status, code, message, param, said)
+
+    def _explain_rejection(
+        self, status: int, code: str, message: str, param: str, said: str
+    ) -> RequestRejected:
+        words = f"{self.base_url} does not take the request ({said}); "
+        name = self.form.refused_field(code, param, message) if status in (400, 422) else None
+        if name in BOUNDS or param in BOUNDS or _BOUND_TOO_LARGE.search(message):
+            words = (
+                f"{words}give the most tokens of an answer that it takes, by the name that it has "
+                """there: --request-options '{"max_tokens": 4000}' or '{"max_completion_tokens": """
+                "4000}'"
+            )
+            return FieldRefused(words, str(name)) if name in BOUNDS else RequestRejected(words)
+        if name is not None and self.form.can_do_without(name):
+            return FieldRefused(f"{words}it takes no {name}", name)
+        if name or param == "temperature" or _TEMPERATURE.search(message):
+            one = name or "temperature"
+            return RequestRejected(
+                f"{words}leave {one} out: --request-options '{{\"{one}\": null}}', or give a value "
+                "that the model takes"
+            )
         return RequestRejected(
-            f"{self.base_url} does not take the request ({said}); check --base-url, and that the "
-            "service knows structured outputs"
+            f"{words}check --base-url, and that the service knows structured outputs "
+            """(--request-options '{"response_format": null}' asks without them)"""
         )
 
     def _explain_passing(self, said: str, retry_after: float | None) -> Exception:
@@ -307,21 +458,45 @@ class OpenAiModel:
 
 
 def answer_of(completion: Mapping[str, Any]) -> Answer:
-    """What a chat completion says.
+    """What a chat completion says; text that comes in parts is joined.
 
     Raises:
         LookupError, TypeError: if it has not the form of one.
+        PassingFaultError: if the service broke off with an error of its own.
     """
-    choice = completion["choices"][0]
-    message = choice["message"]
-    usage = completion.get("usage") or {}
+    choice = _mapping(completion["choices"][0])
+    if choice.get("finish_reason") == "error" or choice.get("error"):
+        said = _first_words(json.dumps(choice.get("error")))
+        raise PassingFaultError(f"the service broke off with an error ({said})", billed=True)
+    message = _mapping(choice["message"])
+    usage = completion.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    text = text_of_content(content := message.get("content"))
+    malformed = text is None and f"content is {_first_words(json.dumps(content))}, not text"
     return Answer(
-        text=message.get("content") or "",
-        finish_reason=choice.get("finish_reason") or "stop",
-        refusal=message.get("refusal"),
-        tokens_in=int(usage.get("prompt_tokens") or 0),
-        tokens_out=int(usage.get("completion_tokens") or 0),
+        text=malformed or text or "",
+        finish_reason="malformed" if malformed else str(choice.get("finish_reason") or "stop"),
+        refusal=refusal_of(message),
+        tokens_in=_tokens(usage.get("prompt_tokens")),
+        tokens_out=_tokens(usage.get("completion_tokens")),
     )
+
+
+def too_deep(text: str) -> Answer:
+    """What is kept of a completion that nobody can read."""
+    return Answer(f"nested too deeply: {_first_words(text)}", "malformed")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{type(value).__name__} in place of an object")
+    return value
+
+
+def _tokens(count: Any) -> int:
+    """A number of tokens; 0, for not counted, where it is none."""
+    is_number = isinstance(count, (int, float)) and 0 <= count <= MOST_TOKENS
+    return int(count) if is_number else 0
 
 
 def turned_away(error: TooLong | Refused) -> Answer:
@@ -334,24 +509,37 @@ def read_answer(answer: Answer, schema: Mapping[str, Any]) -> Any:
 
     Raises:
         Refused: if the model, or a filter, declined.
-        TooLong: if the input did not fit, or the answer ends before its JSON does.
+        TooLong: if the input did not fit, or the answer ends within its JSON.
+        NoRoom: if it ends before its JSON begins: less input would not help.
         Unparsable: if it is a loop of white space, not JSON, or not of the schema.
     """
     if answer.refusal or answer.finish_reason == "content_filter":
         raise Refused(answer.refusal or answer.text or "the service's filter stopped the answer")
     if answer.finish_reason == "input_too_long":
         raise TooLong(answer.text)
-    if _WHITESPACE_LOOP.search(answer.text):
-        raise Unparsable("a loop of white space")
-    if answer.finish_reason == "length":
-        raise TooLong(f"the answer was cut after {answer.tokens_out} tokens")
+    if answer.finish_reason == "malformed":
+        raise Unparsable(f"no text: {answer.text}")
     try:
-        value = json.loads(answer.text)
+        value = parse_json(answer.text)
+        problem = find_problem(value, schema)
+    except RecursionError as error:
+        raise Unparsable("not JSON: nested too deeply") from error
     except ValueError as error:
-        raise Unparsable(f"not JSON: {error}") from error
-    if problem := find_problem(value, schema):
+        raise _why_not_json(answer, error) from error
+    if problem:
         raise Unparsable(f"not of the schema: {problem}")
     return value
+
+
+def _why_not_json(answer: Answer, error: ValueError) -> RequestFailed:
+    if _WHITESPACE_LOOP.search(answer.text):
+        return Unparsable("a loop of white space")
+    if answer.finish_reason == "length":
+        if begins_json(answer.text):
+            return TooLong(f"the answer was cut after {answer.tokens_out} tokens")
+        what = "with thoughts alone" if answer.text.strip() else "empty"
+        return NoRoom(f"cut before its JSON began: {what}, after {answer.tokens_out} tokens")
+    return Unparsable(f"not JSON: {error}" if answer.text.strip() else "empty")
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -424,5 +612,6 @@ __all__ = [
     "answer_of",
     "find_problem",
     "read_answer",
+    "too_deep",
     "turned_away",
 ]

@@ -28,7 +28,7 @@ from rnagpt.rna_qa.literature.settings import (
     flag,
     stage_values,
 )
-from rnagpt.rna_qa.literature.shards import read_sidecar, remove_remains, replace_file
+from rnagpt.rna_qa.literature.shards import discard, read_sidecar, remove_remains, replace_file
 from rnagpt.rna_qa.literature.stages import (
     Build,
     is_current,
@@ -302,10 +302,19 @@ def _make_here(
     one: Build, pending: Mapping[str, Sequence[int]], task: Task, *, may_be_postponed: bool = False
 ) -> None:
     from rnagpt.rna_qa.literature.engine import run_shards
+    from rnagpt.rna_qa.literature.language_model import NothingUsable
 
     here = replace(one.run, engine="local", workers=1)
-    for name, shards in pending.items():
-        run_shards(task, one.work, name, shards, here, may_lack=may_be_postponed)
+    try:
+        for name, shards in pending.items():
+            run_shards(task, one.work, name, shards, here, may_lack=may_be_postponed)
+    except NothingUsable:
+        # The answers that are asked for again may lie in shards that were finished before the last
+        # of them came; what else is in those is kept, so that they cost nothing.
+        for name, shards in pending.items():
+            for shard in shards:
+                discard(one.shard(name, shard))
+        raise
 
 
 def num_shards(one: Build) -> int:

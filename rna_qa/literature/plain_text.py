@@ -1,8 +1,8 @@
 """Abstracts and claims as plain text: tags and entities gone, exponents and formulae still read.
 
 Superscripts are written so that no number becomes another one: ``10<sup>6</sup>`` and ``10⁶`` are
-``10^6``, ``10<sup>−3</sup>`` is ``10^-3``. What everybody writes on the line stays there: CO2, IC50,
-Ca2+, CD8+. Papers and claims go through the same function, so that they can be compared.
+``10^6``, ``10<sup>−3</sup>`` is ``10^-3``. What everybody writes on the line stays there: CO2,
+IC50, Ca2+, CD8+. Papers and claims go through the same function, so that they can be compared.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from rnagpt.rna_qa.literature.answer_text import text_of_content
 
 VERSION = 1  # of the tables
 BUSY_TIMEOUT = 60  # seconds that one process waits for another's transaction
@@ -45,6 +47,20 @@ CREATE TABLE IF NOT EXISTS waiting (
 );
 CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch)
 """
+# Answers that are to be asked for again, and what a service was found to refuse; files of older
+# releases get them when they are opened.
+LATER_TABLES = """
+CREATE TABLE IF NOT EXISTS set_aside (
+    key TEXT PRIMARY KEY, is_systematic INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS learned (
+    service TEXT, field TEXT, PRIMARY KEY (service, field)
+) WITHOUT ROWID
+"""
+_KEEP = """
+INSERT INTO answers VALUES (?, ?) ON CONFLICT DO UPDATE SET answer = excluded.answer
+WHERE key IN (SELECT key FROM set_aside)
+"""
 _TOTALS = """
 SELECT
     count(*) FILTER (WHERE outcome = 'answered'),
@@ -55,7 +71,8 @@ SELECT
     (SELECT spent / 1e9 FROM account),
     (SELECT hits FROM account),
     (SELECT hit_tokens_in FROM account),
-    (SELECT hit_tokens_out FROM account)
+    (SELECT hit_tokens_out FROM account),
+    (SELECT count(*) FROM quarantine)
 FROM attempts
 """
 
@@ -65,7 +82,9 @@ class Answer:
     """What a service said to a request, usable or not.
 
     `finish_reason` is OpenAI's (``stop``, ``length``, ``content_filter``), or ``input_too_long``
-    where the service turned the input away; tokens are as the service counted them.
+    where the service turned the input away, or ``malformed`` where it sent no text at all (`text`
+    then says what); tokens are as the service counted them. `most_tokens` is the bound that the
+    answer had, 0 where it is not known.
     """
 
     text: str
@@ -73,6 +92,7 @@ class Answer:
     refusal: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+    most_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +102,8 @@ class Totals:
     `answered`, `failed` and `open` count requests that were sent: with an answer, without one,
     and with an unknown outcome as yet (on their way, in a batch, or lost with their process).
     `spent_usd` is what the answers cost and, for requests of unknown outcome, the most that they
-    can have cost; `answers_usd` the former alone. Hits are requests that needed no sending.
+    can have cost; `answers_usd` the former alone. Hits are requests that needed no sending, and
+    `rejected` answers that could not be used.
     """
 
     answered: int
@@ -95,9 +116,20 @@ class Totals:
     hits: int
     hit_tokens_in: int
     hit_tokens_out: int
+    rejected: int = 0
 
 
 _FIELDS_OF_TOTALS = [field.name for field in fields(Totals)]
+
+
+def _read_kept(text: str) -> Answer:
+    """A kept answer; older releases kept contents that are no text, and took them for some."""
+    fields = json.loads(text)
+    words = text_of_content(fields["text"])
+    if words is None:
+        fields["finish_reason"] = "malformed"
+    kept = words if words is not None else json.dumps(fields["text"])
+    return Answer(**{**fields, "text": kept})
 
 
 def request_key(endpoint: str, body: Mapping[str, Any], prompt_version: str = "") -> str:
@@ -158,6 +190,8 @@ class RequestCache:
                 run = uuid.uuid4().hex
                 database.execute("INSERT INTO account VALUES (?, 0, 0, 0, 0)", (run,))
                 database.execute(f"PRAGMA user_version = {VERSION}")
+            for statement in LATER_TABLES.split(";"):
+                database.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -193,20 +227,30 @@ class RequestCache:
     # Answers
 
     def get(self, key: str) -> Answer | None:
-        """The answer to a request, None where it was not answered yet."""
+        """The answer to a request, None where it was not answered yet, or was set aside."""
         with self._lock:
             row = self._database.execute(
-                "SELECT answer FROM answers WHERE key = ?", (key,)
+                "SELECT answer FROM answers WHERE key = ?"
+                " AND key NOT IN (SELECT key FROM set_aside)",
+                (key,),
             ).fetchone()
-        return Answer(**json.loads(row[0])) if row else None
+        return _read_kept(row[0]) if row else None
 
-    def once(self, key: str, send: Callable[[], Answer]) -> Answer:
-        """The answer that is there, else the one of `send`, which has to `settle` it.
+    def once(
+        self,
+        key: str,
+        send: Callable[[], Answer],
+        is_wanted: Callable[[Answer], bool] = lambda answer: True,
+    ) -> Answer:
+        """The answer that is there and wanted, else that of `send`, which has to `settle` it.
 
         Threads that ask for the same key at the same time wait for one request.
         """
         with self._turn(key):
             answer = self.get(key)
+            if answer is not None and not is_wanted(answer):
+                self.set_aside([key], is_systematic=False)
+                answer = None
             if answer is None:
                 return send()
         self.count_hit(answer)
@@ -235,12 +279,53 @@ class RequestCache:
                 else:
                     self._asked[key] = (turn, waiting - 1)
 
+    # What is to be asked for again, and how
+
+    def set_aside(self, keys: Iterable[str], *, is_systematic: bool = True) -> None:
+        """Have answers asked for again, when they are next needed; until then they stay kept.
+
+        Args:
+            is_systematic: They failed in a row, all of them for one reason.
+        """
+        with self.transaction() as database:
+            database.executemany(
+                "INSERT OR IGNORE INTO set_aside VALUES (?, ?)",
+                [(key, is_systematic) for key in keys],
+            )
+
+    def has_set_aside(self) -> bool:
+        """Whether answers wait to be asked for again that failed in a row."""
+        with self._lock:
+            statement = "SELECT EXISTS (SELECT 1 FROM set_aside WHERE is_systematic)"
+            return bool(self._database.execute(statement).fetchone()[0])
+
+    def learn(self, service: str, field: str) -> None:
+        """Note that a service does not take a field of requests."""
+        with self.transaction() as database:
+            database.execute("INSERT OR IGNORE INTO learned VALUES (?, ?)", (service, field))
+
+    def learned(self, service: str) -> list[str]:
+        """The fields that a service does not take."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT field FROM learned WHERE service = ? ORDER BY field", (service,)
+            ).fetchall()
+        return [str(field) for (field,) in rows]
+
     # Quarantine
 
     def quarantine(self, key: str, reason: str) -> None:
         """Say why an answer cannot be used; it stays, so that it is not asked for again."""
         with self.transaction() as database:
             database.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", (key, reason))
+
+    def release(self, key: str) -> None:
+        """Take an answer out of quarantine, if it is there: it can be used after all."""
+        with self._lock:
+            row = self._database.execute("SELECT 1 FROM quarantine WHERE key = ?", (key,))
+            if row.fetchone():
+                with self.transaction() as database:
+                    database.execute("DELETE FROM quarantine WHERE key = ?", (key,))
 
     def write_quarantine(self, path: Path) -> int:
         """Write the answers that cannot be used, with their reasons, as JSON lines; how many."""
@@ -292,10 +377,10 @@ class RequestCache:
         with self.transaction() as database:
             key = self._close(attempt, "answered", cost, answer.tokens_in, answer.tokens_out)
             if key is not None:
-                database.execute(
-                    "INSERT OR IGNORE INTO answers VALUES (?, ?)",
-                    (key, json.dumps(asdict(answer), ensure_ascii=False)),
-                )
+                text = json.dumps(asdict(answer), ensure_ascii=False)
+                database.execute(_KEEP, (key, text))
+                if database.execute("DELETE FROM set_aside WHERE key = ?", (key,)).rowcount:
+                    database.execute("DELETE FROM quarantine WHERE key = ?", (key,))
 
     def fail(self, attempt: int, outcome: str, *, billed: bool) -> None:
         """Note that a request got no answer.

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
+from rnagpt.rna_qa.literature.answer_text import text_around
 from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.plain_text import plain_text
@@ -115,11 +116,24 @@ class Records(Generic[Value]):
             fields = json.loads(line)
             if not isinstance(fields, dict):
                 raise ValueError(f"it holds a {type(fields).__name__}")
+            _check_characters(fields)
             return self.read(_Fields(fields))
-        except ValueError as error:  # JSON's errors are among them
+        except (ValueError, RecursionError) as error:  # JSON's errors are among them
             raise ValueError(
                 f"{self.path}, line {number}: {error}; expected one JSON object a line with "
                 f"{self.keys}; got {line.strip()[:80]!r}"
+            ) from error
+
+
+def _check_characters(fields: Mapping[str, Any]) -> None:
+    """Refuse halves of characters, which JSON can write (``\\ud83d``) and nothing else can hold."""
+    for key, value in fields.items():
+        try:
+            json.dumps({key: value}, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{key!a} holds half a character (a lone surrogate), {text_around(error)}: "
+                "write the whole character, or leave it out"
             ) from error
 
 

@@ -49,6 +49,7 @@ def open_model(path: Path, options: LiteratureOptions, run: RunOptions) -> Itera
             cache,
             spending,
             parameters=options.request_options,
+            stop_after=run.stop_after_failures,
         )
         try:
             yield model

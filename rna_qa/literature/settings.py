@@ -20,15 +20,8 @@ MENTIONS = ("abstract", "any")
 CLUSTERS = ("auto", "cd-hit", "kmers")
 ENGINES = ("local", "slurm", "ray")
 # Of a request to a language model, what the build itself has to set.
-RESERVED_OPTIONS = {
-    "max_completion_tokens",
-    "max_tokens",
-    "messages",
-    "model",
-    "n",
-    "response_format",
-    "stream",
-}
+RESERVED_OPTIONS = {"messages", "model", "n", "stream"}
+ANSWER_BOUNDS = ("max_tokens", "max_completion_tokens")
 
 EBI_SEARCH = "https://www.ebi.ac.uk/ebisearch/ws/rest"
 EUROPE_PMC = "https://www.ebi.ac.uk/europepmc/webservices/rest"
@@ -50,8 +43,9 @@ class LiteratureOptions:
     part of a description (source "postgres"). `licences` are Europe PMC's terms ("cc0", "cc-by");
     none means papers of any licence. `token_budget` is the most tokens of abstracts in one request
     to a language model. `request_options` go with every request to it, over the usual ones; null
-    leaves one out. `test` and `validation` are shares of the RNAs; papers that more than
-    `hub_papers` RNAs rest on do not tie those RNAs to one split.
+    leaves one out. A number for `max_tokens` or `max_completion_tokens` is the bound of every
+    answer, by the name that the service knows. `test` and `validation` are shares of the RNAs;
+    papers that more than `hub_papers` RNAs rest on do not tie those RNAs to one split.
 
     Raises:
         ValueError: for values that cannot be, naming the option of the command line.
@@ -108,9 +102,27 @@ class LiteratureOptions:
             raise ValueError(f"--mode {self.mode} needs --language-model NAME (and --base-url URL)")
         if self.mode == "extractive" and self.request_options:
             raise ValueError("--request-options are a language model's; extractive mode uses none")
-        if reserved := RESERVED_OPTIONS & (self.request_options or {}).keys():
+        options = self.request_options or {}
+        if reserved := RESERVED_OPTIONS & options.keys():
             raise ValueError(
                 f"--request-options may not set {', '.join(sorted(reserved))}: the build does"
+            )
+        bounds = [options[name] for name in ANSWER_BOUNDS if name in options]
+        given = [bound for bound in bounds if bound is not None]
+        if len(given) > 1 or (len(bounds) > 1 and not given):
+            raise ValueError(
+                "--request-options: an answer has one bound, max_tokens or max_completion_tokens; "
+                "give a number for one of them, or null for the one that the service does not know"
+            )
+        if given and (type(given[0]) is not int or given[0] < 1):
+            raise ValueError(
+                f"--request-options: the bound of an answer is {given[0]!r}; expected a number of "
+                "tokens, 1 at least"
+            )
+        if (form := options.get("response_format")) not in (None, {"type": "json_object"}):
+            raise ValueError(
+                f"--request-options: response_format is {form!r}; the build sets the schema: give "
+                'null (none is sent) or {"type": "json_object"}'
             )
 
     def _check_numbers(self) -> None:
@@ -187,7 +199,8 @@ class RunOptions:
     `workers` processes share the shards; `concurrency` requests are open at a time at the language
     model's service. `budget` is in US dollars, `prices` in dollars per million tokens read and
     written. `queue_tokens` is the most that an account may have in open batches. `engine_config`
-    holds arguments of datatrove's executor.
+    holds arguments of datatrove's executor. `stop_after_failures` answers of no use in a row, for
+    one reason, stop the build (0: none do).
     """
 
     workers: int = 2
@@ -201,6 +214,7 @@ class RunOptions:
     prices: tuple[float, float] | None = None
     batch_api: bool = False
     queue_tokens: int | None = None
+    stop_after_failures: int = 20
 
     def __post_init__(self) -> None:
         _require(self.engine in ENGINES, "--engine", self.engine, f"one of {', '.join(ENGINES)}")
@@ -214,6 +228,8 @@ class RunOptions:
             value = getattr(self, option)
             if value is not None:
                 _require(value >= 1, flag(option), value, "1 at least")
+        failures = self.stop_after_failures
+        _require(failures >= 0, "--stop-after-failures", failures, "0 at least")
         if self.budget is not None:
             _require(self.budget >= 0, "--budget", self.budget, "dollars, 0 at least")
         if self.engine == "slurm":

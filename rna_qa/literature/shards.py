@@ -63,6 +63,11 @@ def read_sidecar(path: Path) -> Sidecar | None:
     return Sidecar(**json.loads(text)) if path.exists() else None
 
 
+def discard(path: Path) -> None:
+    """Have a shard made again, should it be finished."""
+    _sidecar_path(path).unlink(missing_ok=True)
+
+
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
     replace_file(_sidecar_path(path), (json.dumps(asdict(sidecar)) + "\n").encode())
 
@@ -144,6 +149,7 @@ def _sync_folder(folder: Path) -> None:
 __all__ = [
     "DiskFullError",
     "Sidecar",
+    "discard",
     "full_disk_explained",
     "read_lines",
     "read_sidecar",

@@ -185,6 +185,8 @@ def describe_spent(spent: Mapping[str, Any] | None) -> Iterator[str]:
         f"requests    {spent['answered']:,} answered, {spent['failed']:,} failed, "
         f"{spent['hits']:,} answers used again"
     )
+    if rejected := spent.get("rejected"):
+        yield f"            {rejected:,} answers could not be used: see .work/quarantine.jsonl"
     yield (
         f"tokens      {spent['tokens_in']:,} read, {spent['tokens_out']:,} written, "
         f"{spent['hit_tokens_in'] + spent['hit_tokens_out']:,} spared by answers used again"
