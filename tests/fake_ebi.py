@@ -68,6 +68,8 @@ class FakePaper:
     language: str = "eng"
     retracted: bool = False
     jobs: Mapping[str, str] = field(default_factory=dict)
+    ppr: str | None = None  # Europe PMC's id of a preprint
+    links: tuple[Mapping[str, str], ...] = ()
 
 
 class FakeEbi:
@@ -331,8 +333,8 @@ def _paper_document(paper: FakePaper) -> Document:
 def _paper_result(paper: FakePaper) -> dict[str, Any]:
     """A row of resultType=core; like there, what is not known is left out."""
     row = {
-        "id": paper.pmid or paper.pmcid,
-        "source": "MED" if paper.pmid else "PMC",
+        "id": paper.pmid or paper.ppr or paper.pmcid,
+        "source": "MED" if paper.pmid else "PPR" if paper.ppr else "PMC",
         "pmid": paper.pmid,
         "pmcid": paper.pmcid,
         "doi": paper.doi,
@@ -344,6 +346,7 @@ def _paper_result(paper: FakePaper) -> dict[str, Any]:
         "license": paper.license,
         "isOpenAccess": "Y" if paper.license else "N",
         "pubTypeList": {"pubType": list(paper.types)},
+        "commentCorrectionList": {"commentCorrection": list(paper.links)} if paper.links else None,
     }
     return {key: value for key, value in row.items() if value is not None}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,13 @@ CREATE TABLE IF NOT EXISTS skipped (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tallies (what TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 """
+# Papers that are one work with another one; files of older releases get it when they are opened.
+LATER_TABLES = """
+CREATE TABLE IF NOT EXISTS merged (
+    id TEXT PRIMARY KEY, into_id TEXT NOT NULL, same_abstract INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS merged_into ON merged (into_id)
+"""
 _ADD_MENTION = """
 INSERT INTO mentions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     in_title = in_title | excluded.in_title,
@@ -42,10 +51,22 @@ _ADD_TALLY = (
     "INSERT INTO tallies VALUES (?, ?) ON CONFLICT DO UPDATE SET times = times + excluded.times"
 )
 _KEPT = "NOT EXISTS (SELECT 1 FROM skipped WHERE kind = 'paper' AND skipped.id = papers.id)"
+# Of a merged paper, the abstract counts where the paper that is kept has the same; all else that it
+# names counts as named in the body.
 _PAPERS_OF_RNA = f"""
-SELECT papers.json, in_title, in_abstract, in_body
-FROM mentions JOIN papers ON papers.id = paper_id
-WHERE rna_id = ? AND {_KEPT} ORDER BY paper_id
+SELECT papers.json,
+    max(in_title AND merged.id IS NULL),
+    max(in_abstract AND coalesce(same_abstract, 1)),
+    max(in_body OR (merged.id IS NOT NULL AND (in_title OR in_abstract)))
+FROM mentions LEFT JOIN merged ON merged.id = paper_id
+JOIN papers ON papers.id = coalesce(into_id, paper_id)
+WHERE rna_id = ? AND {_KEPT} GROUP BY papers.id ORDER BY papers.id
+"""
+_KEYS_OF_PAPERS = f"""
+SELECT id, json FROM papers WHERE id > ? AND ({_KEPT} OR EXISTS (
+    SELECT 1 FROM skipped
+    WHERE kind = 'paper' AND skipped.id = papers.id AND reason = 'retracted'
+)) ORDER BY id LIMIT {ROWS_PER_PAGE}
 """
 
 
@@ -79,11 +100,13 @@ class Corpus:
     def _open(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version == VERSION:
+            for statement in LATER_TABLES.split(";"):
+                self._database.execute(statement)
             return
         if version:
             raise sqlite3.DatabaseError(f"tables of version {version}, expected {VERSION}")
         with self.transaction():
-            for statement in TABLES.split(";"):
+            for statement in (*TABLES.split(";"), *LATER_TABLES.split(";")):
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -184,6 +207,17 @@ class Corpus:
         with self.transaction():
             self._database.execute("DELETE FROM skipped WHERE kind = ?", (kind,))
 
+    def merge_paper(self, id: str, into_id: str, *, same_abstract: bool) -> None:
+        """Say that a paper is one work with another one, which then has its mentions."""
+        with self.transaction():
+            row = (id, into_id, same_abstract)
+            self._database.execute("INSERT OR REPLACE INTO merged VALUES (?, ?, ?)", row)
+
+    def clear_merged(self) -> None:
+        """Take back what `merge_paper` said."""
+        with self.transaction():
+            self._database.execute("DELETE FROM merged")
+
     def tally(self, what: str, times: int = 1) -> None:
         """Add to a number of the summary."""
         if times:
@@ -213,6 +247,30 @@ class Corpus:
     def has_paper(self, id: str) -> bool:
         return self._count("papers WHERE id = ?", id) > 0
 
+    def read_paper(self, id: str) -> Paper | None:
+        row = self._database.execute("SELECT json FROM papers WHERE id = ?", (id,)).fetchone()
+        return row and Paper.from_json(row[0])
+
+    def group_papers(self, keys_of: Callable[[Paper], Iterable[str]]) -> list[list[str]]:
+        """The ids of papers that share a key, directly or by others, in groups of two or more.
+
+        Papers that were skipped take no part, but for the retracted. On disk: keys may be many.
+        """
+        self._database.execute("CREATE TEMP TABLE keys (key TEXT, id TEXT)")
+        try:
+            last = ""
+            while page := self._database.execute(_KEYS_OF_PAPERS, (last,)).fetchall():
+                rows = ((key, id) for id, text in page for key in keys_of(Paper.from_json(text)))
+                self._database.executemany("INSERT INTO keys VALUES (?, ?)", rows)
+                last = page[-1][0]
+            shared = self._database.execute(
+                "SELECT json_group_array(DISTINCT id) FROM keys GROUP BY key"
+                " HAVING count(DISTINCT id) > 1"
+            )
+            return _join(json.loads(ids) for (ids,) in shared)
+        finally:
+            self._database.execute("DROP TABLE keys")
+
     def has_skipped(self, kind: str, id: str) -> bool:
         return self._count("skipped WHERE kind = ? AND id = ?", kind, id) > 0
 
@@ -238,13 +296,18 @@ class Corpus:
         statement = "SELECT id FROM rnas ORDER BY id LIMIT ? OFFSET ?"
         ids = self._database.execute(statement, (shard_size, shard * shard_size)).fetchall()
         for (id,) in ids:
-            (json,) = self._database.execute("SELECT json FROM rnas WHERE id = ?", (id,)).fetchone()
-            yield Rna.from_json(json), self._papers_of(id)
+            (text,) = self._database.execute("SELECT json FROM rnas WHERE id = ?", (id,)).fetchone()
+            yield Rna.from_json(text), self._papers_of(id)
 
     def _papers_of(self, rna_id: str) -> list[tuple[Paper, Mention]]:
         rows = self._database.execute(_PAPERS_OF_RNA, (rna_id,))
-        papers = ((Paper.from_json(json), flags) for json, *flags in rows)
+        papers = ((self._with_other_ids(Paper.from_json(text)), flags) for text, *flags in rows)
         return [(paper, Mention(rna_id, paper.id, *map(bool, flags))) for paper, flags in papers]
+
+    def _with_other_ids(self, paper: Paper) -> Paper:
+        statement = "SELECT id FROM merged WHERE into_id = ? ORDER BY id"
+        ids = self._database.execute(statement, (paper.id,)).fetchall()
+        return replace(paper, also_known_as=tuple(id for (id,) in ids)) if ids else paper
 
     def iter_rnas(self) -> Iterator[Rna]:
         """All RNAs by id; the corpus may be written to meanwhile."""
@@ -254,11 +317,13 @@ class Corpus:
         """Papers by id; the corpus may be written to meanwhile.
 
         Args:
-            kept: Pass over the skipped ones.
+            kept: Pass over the skipped ones; the others have the ids of those merged into them.
             incomplete: Pass over those that `add_papers` or `replace_papers` called complete.
         """
         conditions = [_KEPT] * kept + ["NOT complete"] * incomplete
-        return map(Paper.from_json, self._iter_json("papers", " AND ".join(conditions) or "TRUE"))
+        found = self._iter_json("papers", " AND ".join(conditions) or "TRUE")
+        papers = map(Paper.from_json, found)
+        return map(self._with_other_ids, papers) if kept else papers
 
     def _iter_json(self, table: str, condition: str) -> Iterator[str]:
         # Page by page: a cursor that stays open may see rows twice that are written meanwhile.
@@ -268,7 +333,7 @@ class Corpus:
         )
         last = ""
         while page := self._database.execute(statement, (last,)).fetchall():
-            yield from (json for _, json in page)
+            yield from (text for _, text in page)
             last = page[-1][0]
 
     def counts(self) -> dict[str, Any]:
@@ -293,6 +358,17 @@ class Corpus:
     def _count(self, rows: str, *values: str) -> int:
         statement = f"SELECT COUNT(*) FROM {rows}"
         return int(self._database.execute(statement, values).fetchone()[0])
+
+
+def _join(pairs: Iterable[list[str]]) -> list[list[str]]:
+    """Sets that share a member, joined; sorted."""
+    group_of: dict[str, set[str]] = {}
+    for ids in pairs:
+        together = set(ids).union(*(group_of.get(id_, ()) for id_ in ids))
+        for id_ in together:
+            group_of[id_] = together
+    unique = {id(group): group for group in group_of.values()}
+    return sorted(sorted(group) for group in unique.values())
 
 
 __all__ = ["Corpus"]

@@ -17,6 +17,8 @@ REQUESTS_PER_SECOND = 8.0  # it takes 10, and 500 a minute
 PAPERS_PER_SEARCH = 100  # their ids have to fit into an address
 ROWS_PER_PAGE = 1000
 PAPERS_PER_STATUS_SEARCH = 1000
+PREPRINTS = "PPR"  # as a source
+_PREFIX_OF_SOURCE = {"MED": "PMID", "PMC": "PMCID", PREPRINTS: "PPR"}
 
 
 class EuropePmc:
@@ -107,7 +109,6 @@ def read_row(row: Mapping[str, Any]) -> Paper | None:
     pmid, pmcid, doi = (row.get(key) or None for key in ("pmid", "pmcid", "doi"))
     if not (pmid or pmcid or doi):
         return None
-    types = _within(row, "pubTypeList", "pubType")
     year = str(row.get("pubYear") or "")
     journal = _within(row, "journalInfo", "journal", "title") or row.get("journalTitle")
     licence = row.get("license")
@@ -121,8 +122,26 @@ def read_row(row: Mapping[str, Any]) -> Paper | None:
         year=int(year) if year.isdigit() else None,
         journal=journal or None,
         licence=licence or None,
-        types=(types,) if isinstance(types, str) else tuple(types or ()),
+        types=_types(row),
+        links=tuple(_links(row)),
     )
+
+
+def _types(row: Mapping[str, Any]) -> tuple[str, ...]:
+    types = _within(row, "pubTypeList", "pubType")
+    named = (types,) if isinstance(types, str) else tuple(types or ())
+    return named if row.get("source") != PREPRINTS else tuple(dict.fromkeys((*named, "Preprint")))
+
+
+def _links(row: Mapping[str, Any]) -> Iterator[str]:
+    """The ids of a preprint's paper, or of a paper's preprints; a preprint's own id as well."""
+    if row.get("source") == PREPRINTS and row.get("id"):
+        yield f"PPR:{row['id']}"
+    for link in _rows(row, "commentCorrectionList", "commentCorrection"):
+        kind = str(link.get("type") or "").lower()
+        prefix = _PREFIX_OF_SOURCE.get(str(link.get("source")))
+        if kind in ("preprint of", "preprint in") and prefix and link.get("id"):
+            yield f"{prefix}:{link['id']}"
 
 
 def complete_from(paper: Paper, found: Paper | None) -> Paper:
@@ -145,6 +164,7 @@ def complete_from(paper: Paper, found: Paper | None) -> Paper:
         licence=found.licence or paper.licence,
         retracted=paper.retracted or found.retracted,
         types=tuple(dict.fromkeys((*found.types, *paper.types))),
+        links=tuple(dict.fromkeys((*found.links, *paper.links))),
     )
 
 

@@ -61,6 +61,7 @@ PAPERS = pa.schema(
         "doi": pa.string(),
         "year": pa.int32(),
         "licence": pa.string(),
+        "also_known_as": pa.list_(pa.string()),
     }
 )
 FOLDERS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")

@@ -9,6 +9,7 @@ from itertools import islice
 from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.corpus import Corpus
+from rnagpt.rna_qa.literature.duplicates import merge_duplicates
 from rnagpt.rna_qa.literature.europe_pmc import EuropePmc, complete_from
 from rnagpt.rna_qa.literature.mentions import NameIndex
 from rnagpt.rna_qa.literature.paper_filters import reason_to_leave_out
@@ -48,12 +49,16 @@ def complete(
 
 
 def judge(corpus: Corpus, licences: Collection[str] = ()) -> None:
-    """Skip the papers that are to be left out, with the reason; what was skipped before is not."""
+    """Skip the papers that are to be left out, with the reason; what was skipped before is not.
+
+    Of those that stay, papers that are one work are merged (`duplicates.merge_duplicates`).
+    """
     with corpus.transaction():
         corpus.clear_skipped("paper")
         for paper in corpus.iter_papers():
             if reason := reason_to_leave_out(paper, licences):
                 corpus.skip("paper", paper.id, reason)
+        merge_duplicates(corpus)
 
 
 def mark_retractions(corpus: Corpus, europe_pmc: EuropePmc) -> int:

@@ -58,7 +58,8 @@ class Paper(_Record):
 
     `id` is ``PMID:…``, else ``PMCID:…``, else ``DOI:…`` (`paper_id`); `licence` is as Europe PMC
     says it (``cc by``), None where it is unknown; `types` are publication types (``Journal
-    Article``, ``Review``).
+    Article``, ``Review``). `links` are ids of the same work, as a preprint or as the paper that it
+    became (``PMID:…``, ``PPR:…``); `also_known_as` those of papers that were merged into this one.
     """
 
     id: str
@@ -72,6 +73,8 @@ class Paper(_Record):
     licence: str | None = None
     retracted: bool = False
     types: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    also_known_as: tuple[str, ...] = ()
 
 
 def paper_id(pmid: str | None, pmcid: str | None, doi: str | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
 # Of the code of a stage: a higher number has all its shards made anew.
 # select 2: papers are read with their exponents (10^6), duplicates among them are found.
-STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2}
+STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "export": 2}
 SOURCES = ("postgres", "http", "files")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
