@@ -6,6 +6,7 @@ The service is the one in OpenAI's shapes on loopback; what it was asked is coun
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,24 @@ def test_answers_of_no_use_stop_the_run_and_a_later_one_goes_on(
     assert fake.received.total() == 2 + 5 + 3 + 98
     ask_all(make_model(stop_after=5))
     assert fake.received.total() == 2 + 5 + 3 + 98
+
+
+def test_a_stop_is_one_for_all_threads(fake: FakeOpenAi, make_model: Make) -> None:
+    fake.fault_of, fake.delay = lambda body: "invalid", 0.02
+    model = make_model(stop_after=5)
+
+    def ask(number: int) -> str:
+        try:
+            return str(model.ask(make_request(str(number))))
+        except (Unparsable, NothingUsable) as error:
+            return type(error).__name__
+
+    with ThreadPoolExecutor(8) as pool:
+        came = list(pool.map(ask, range(100)))
+    assert came.count("Unparsable") == 4
+    assert came.count("NothingUsable") == 96
+    # Those on their way when the fifth came back, and no others.
+    assert 5 <= fake.received.total() <= 5 + 8
 
 
 def test_some_answers_of_no_use_stop_nothing(fake: FakeOpenAi, make_model: Make) -> None:

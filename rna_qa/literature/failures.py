@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -24,10 +24,17 @@ class Failures:
 
     Args:
         stop_after: 0 for never.
+        explain: Says of a reason to stop what to do about it.
     """
 
-    def __init__(self, cache: RequestCache, stop_after: int = STOP_AFTER) -> None:
+    def __init__(
+        self,
+        cache: RequestCache,
+        stop_after: int = STOP_AFTER,
+        explain: Callable[[str, RequestFailed], str] = lambda reason, failure: reason,
+    ) -> None:
         self._cache = cache
+        self._explain = explain
         self._stop_after = stop_after
         self._lock = threading.RLock()
         self._keys: list[str] = []
@@ -43,6 +50,15 @@ class Failures:
     def _one_at_a_time(self) -> Iterator[None]:
         with self._lock:
             yield
+
+    def check(self) -> None:
+        """To be called before a request is sent.
+
+        Raises:
+            NothingUsable: if the run has stopped, in another thread.
+        """
+        if self._stopped is not None:
+            raise NothingUsable(self._stopped)
 
     def succeed(self) -> None:
         """Note an answer that can be used."""
@@ -66,7 +82,8 @@ class Failures:
             self._keys.append(key)
             most = min(PROBES, self._stop_after) if self._is_probing else self._stop_after
             if self._stopped is None and len(self._keys) >= most:
-                self._stopped = f"{len(self._keys)} answers in a row are of no use ({failure})"
+                reason = f"{len(self._keys)} answers in a row are of no use ({failure})"
+                self._stopped = self._explain(reason, failure)
             if self._stopped is not None:
                 self._cache.set_aside(self._keys)
                 raise NothingUsable(self._stopped)

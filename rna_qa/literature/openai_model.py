@@ -27,7 +27,6 @@ from rnagpt.rna_qa.literature.language_model import (
     BudgetSpent,
     FieldRefused,
     NoRoom,
-    NothingUsable,
     Refused,
     RegionBlocked,
     Request,
@@ -142,7 +141,7 @@ class OpenAiModel:
         }
         self._bound = BOUNDS[self.base_url == OPENAI]
         self.form = RequestForm(cache, self.base_url, name, self._bound, parameters or {})
-        self.failures = Failures(cache, stop_after)
+        self.failures = Failures(cache, stop_after, self._explain_stop)
         self._attempts = attempts
         self._sleep = sleep
         self.client = openai.OpenAI(
@@ -239,28 +238,25 @@ class OpenAiModel:
             if isinstance(failure, Unparsable):
                 self.cache.quarantine(key, str(failure))
             if is_new and answer.tokens_in:
-                self._count_failure(key, failure)
+                self.failures.fail(key, failure)
             raise
         if is_new:
             self.failures.succeed()
         self.cache.release(key)
         return value
 
-    def _count_failure(self, key: str, failure: RequestFailed) -> None:
-        try:
-            self.failures.fail(key, failure)
-        except NothingUsable as stop:
-            advice = (
-                """give thoughts more room, --request-options '{"max_completion_tokens": 8000}', """
-                """or let them be fewer, '{"reasoning_effort": "low"}'"""
-                if isinstance(failure, NoRoom)
-                else "see .work/quarantine.jsonl for what came, and mend the service or choose "
-                "another model; --stop-after-failures lets more of them pass, or with 0 all"
-            )
-            raise NothingUsable(
-                f"{self.base_url}: {stop}: {advice}. All else stands: the same command goes on "
-                "from here, and asks for these again"
-            ) from failure
+    def _explain_stop(self, reason: str, failure: RequestFailed) -> str:
+        advice = (
+            """give thoughts more room, --request-options '{"max_completion_tokens": 8000}', """
+            """or let them be fewer, '{"reasoning_effort": "low"}'"""
+            if isinstance(failure, NoRoom)
+            else "see .work/quarantine.jsonl for what came, and mend the service or choose another "
+            "model; --stop-after-failures lets more of them pass, or with 0 all"
+        )
+        return (
+            f"{self.base_url}: {reason}: {advice}. All else stands: the same command goes on from "
+            "here, and asks for these again"
+        )
 
     def call(self, ask_service: Callable[[], Result]) -> Result:
         """Ask the service for anything, again where a fault passes.
@@ -312,6 +308,7 @@ class OpenAiModel:
         return len(sent.encode()) + TOKENS_OF_TEMPLATE, bound_of(body)
 
     def _send(self, key: str, body: dict[str, Any]) -> Answer:
+        self.failures.check()
         while True:
             fitting = self.form.fit(body)
             text = json.dumps(fitting, ensure_ascii=False)
