@@ -495,3 +495,24 @@ def test_half_a_character_in_a_file_names_file_and_line(
     deep.write_text('{"pmid": "1", "title": ' + "[" * 100_000 + "\n")
     assert main([*command, str(deep)]) == 1
     assert f"{deep}, line 1: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said", "error"),
+    [
+        (404, "DeploymentNotFound", "The API deployment for this resource does not exist.", "Un"),
+        (400, "", "User location is not supported for the API use.", "Region"),
+        (403, "", "Country, region, or territory not supported", "Region"),
+        (403, "", "You do not have access to this project.", "WrongKey"),
+        (404, "", "Not Found", "RequestRejected"),
+        (400, "", "max_tokens is too large: 9000. It supports at most 4096.", "RequestRejected"),
+    ],
+)
+def test_words_of_other_services_are_understood(
+    status: int, code: str, said: str, error: str, make_model: Make
+) -> None:
+    """As Azure, Google, OpenAI and vLLM write them."""
+    explained = make_model().explain(status, code, said)
+    assert type(explained).__name__.startswith(error)
+    assert said in str(explained)
+    assert ("check --base-url" in str(explained)) == (said == "Not Found")

@@ -135,6 +135,11 @@ def test_a_quote_is_given_back_with_the_characters_of_its_paper() -> None:
     assert find_quote("gave 10^-3 M to CD4+ cells", paper) == "gave 10⁻³ M to CD4⁺ cells"
 
 
+def test_a_quote_that_stands_so_is_left_as_it_is() -> None:
+    paper = Paper("PMID:1", "", "It was 2.5 in cells. It was seen in cells.")
+    assert find_quote("It was seen in cells.", paper) == "It was seen in cells."
+
+
 def test_names_are_sought_in_plain_text(tmp_path: Path) -> None:
     """Glued to its arm, miR-17<sub>5p</sub> would be miR-175p."""
     marked = {"pmid": 1, "title": "On miR-17<sub>5p</sub>", "abstract": "In mi<i>R-21</i> cells."}

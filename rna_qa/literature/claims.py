@@ -252,6 +252,8 @@ def find_quote(quote: str, paper: Paper) -> str | None:
 
     White space, case, kinds of dashes and quotation marks, and punctuation at its ends may differ.
     """
+    if quote.strip() and any(_whole_words(quote, paper.abstract)):
+        return quote
     wanted, _ = _normalise(quote)
     wanted = wanted.strip(" .;,…")
     if wanted[:1] == wanted[-1:] == '"':
@@ -260,11 +262,16 @@ def find_quote(quote: str, paper: Paper) -> str | None:
         return None
     for text in (paper.abstract, paper.title):
         plain, places = _normalise(text)
-        for found in re.finditer(re.escape(wanted), plain):
-            # Not from the middle of one word, or number, to the middle of another.
-            if not _splits_word(plain, found.start()) and not _splits_word(plain, found.end()):
-                return text[places[found.start()] : places[found.end() - 1] + 1]
+        for found in _whole_words(wanted, plain):
+            return text[places[found.start()] : places[found.end() - 1] + 1]
     return None
+
+
+def _whole_words(words: str, text: str) -> Iterator[re.Match[str]]:
+    """Where words stand in a text, not from the middle of a word or number to that of another."""
+    for found in re.finditer(re.escape(words), text):
+        if not _splits_word(text, found.start()) and not _splits_word(text, found.end()):
+            yield found
 
 
 def _splits_word(text: str, place: int) -> bool:

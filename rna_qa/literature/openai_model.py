@@ -405,7 +405,8 @@ class OpenAiModel:
             )
         if status in STATUSES_THAT_PASS or status >= 500:
             return self._explain_passing(said, retry_after)
-        if status == 404 and (code == "model_not_found" or "model" in message.lower()):
+        # Azure calls a model that is served a deployment.
+        if status == 404 and re.search(r"model|deployment", f"{code} {message}", re.IGNORECASE):
             return UnknownModel(
                 f"{self.base_url} has no model {self.name!r} ({said}); see its /models for names"
             )
