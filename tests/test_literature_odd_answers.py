@@ -337,6 +337,10 @@ def test_what_the_user_asks_for_is_not_left_out_in_silence(
         make_model(parameters={"temperature": 0.5}).ask(make_request())
     assert "--base-url" not in str(raised.value)
     make_model(parameters={"temperature": None}).ask(make_request())
+    # Nor where an earlier run has learned to do without it.
+    make_model().ask(make_request("another"))
+    with pytest.raises(RequestRejected, match=advice):
+        make_model(parameters={"temperature": 0.5}).ask(make_request())
 
 
 @pytest.mark.parametrize(

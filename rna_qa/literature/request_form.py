@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,7 @@ class RequestForm:
         self._service, self._model = service, model
         self._usual_bound = usual_bound
         self._options = options
+        self._lock = threading.Lock()
         given = [name for name in BOUNDS if options.get(name) is not None]
         unwanted = [name for name in BOUNDS if name in options and options[name] is None]
         self._named = given[0] if given else _other(unwanted[0]) if unwanted else usual_bound
@@ -78,7 +80,8 @@ class RequestForm:
     def _is_sent(self, name: str) -> bool:
         if name == "response_format" and self._options.get(name, self) is None:
             return False
-        return name not in self._left_out and name not in BOUNDS
+        is_given = self._options.get(name) is not None
+        return name not in BOUNDS and (is_given or name not in self._left_out)
 
     def refused_field(self, code: str, param: str, message: str) -> str | None:
         """The field of a request that a service's error refuses, if that is what it is about."""
@@ -102,11 +105,12 @@ class RequestForm:
 
         Of the answer's bound, the name that was sent; the other one is sent instead.
         """
-        if name in self._left_out:
-            return True
-        if not self.can_do_without(name):
-            return False
-        self._left_out.add(name)
+        with self._lock:
+            if name in self._left_out:
+                return True
+            if not self.can_do_without(name):
+                return False
+            self._left_out.add(name)
         self._cache.learn(f"{self._service} {self._model}", name)
         instead = {
             **{bound: f"the bound of an answer is called {_other(bound)}" for bound in BOUNDS},
