@@ -35,6 +35,7 @@ from rnagpt.rna_qa.literature.pipeline import build
 from rnagpt.rna_qa.literature.request_cache import RequestCache
 from rnagpt.rna_qa.literature.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.spending import Prices, Spending
+from rnagpt.rna_qa.literature.status import read_status
 
 Make = Callable[..., OpenAiModel]
 ODD = ["deep", "half a character", "half, escaped", "object", "number", "image parts"]
@@ -441,6 +442,7 @@ def test_a_build_goes_on_with_an_odd_answer_for_every_kind(
         counts = record["counts"]["annotate-ais"]
         assert counts["refused: no answer: unparsable"] == len(ODD)
         assert counts["rnas with claims"] == len(names) - len(ODD)
+        assert f"{len(ODD)} answers could not be used" in read_status(out).describe()
         asked, before = fake.received.total(), read_bytes(out)
         # All made anew, from what was kept.
         for folder in ("annotate-ais", "questions-ais"):
