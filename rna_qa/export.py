@@ -21,6 +21,7 @@ CONFIGURATIONS = ("qa", "annotations")  # the first that a build has is loaded b
 
 _SHARD = re.compile(r"(?P<configuration>\w+)/(?P<split>\w+)-\d{5}-of-\d{5}\.parquet")
 _CONFIGS = re.compile(r"^configs:\n(?:[ ].*\n)*", re.MULTILINE)
+_SIZE = re.compile(r"^size_categories: \[.*\]$", re.MULTILINE)
 _EXAMPLE = re.compile(r'load_dataset\("OUT", "(?P<configuration>\w+)", split="(?P<split>\w+)"\)')
 
 ANNOTATIONS = pa.schema(
@@ -128,6 +129,12 @@ def hash_configuration(files: Mapping[str, str], configuration: str) -> str:
     return digest.hexdigest()
 
 
+def size_category(rows: int) -> str:
+    """The Hub's word for a number of rows."""
+    bounds = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6))
+    return next((name for name, bound in bounds if rows < bound), "1M<n<10M")
+
+
 def fit_examples(card: str, files: Iterable[str]) -> str:
     """The card with examples of code that work: of configurations and splits that are there."""
     files = list(files)
@@ -157,6 +164,8 @@ def write_card(path: Path, record: dict[str, Any]) -> None:
     text, replaced = _CONFIGS.subn(lambda _: configs, before + figures + after, count=1)
     if not replaced:
         raise ValueError(f"{CARD}: expected the configurations, 'configs:', in the front matter")
+    rows = sum(figures["rows"] for figures in record["counts"]["qa"].values())
+    text = _SIZE.sub(f"size_categories: [{size_category(rows)}]", text, count=1)
     path.write_text(fit_examples(text, files), encoding="utf-8")
 
 

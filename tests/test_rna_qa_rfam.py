@@ -129,8 +129,11 @@ def test_the_record_counts_what_is_there(built: Path) -> None:
     added = [line for line in card.splitlines() if line not in template]
     hashes = [line for line in added if line.startswith('    description: "SHA-256 of its files: ')]
     assert len(set(hashes)) == 2
+    # Some 4,000 questions, and not what all of Rfam gives.
+    assert "size_categories: [1K<n<10K]" in added
     assert set(template) - set(card.splitlines()) == {
-        "The build writes its figures here: RNAs, families, clusters and questions of each split."
+        "size_categories: [100K<n<1M]",
+        "The build writes its figures here: RNAs, families, clusters and questions of each split.",
     }
     assert record["files"] == {
         path: hashlib.sha256(content).hexdigest()

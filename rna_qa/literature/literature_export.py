@@ -17,6 +17,7 @@ from rnagpt.rna_qa.export import (
     describe_configurations,
     fit_examples,
     hash_shards,
+    size_category,
     write_split,
 )
 from rnagpt.rna_qa.literature.corpus import Corpus
@@ -276,7 +277,7 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
     rows = sum(figures["rows"] for s in suffixes for figures in counts[f"qa{s}"].values())
     return {
         "licence": "cc-by-4.0" if options["licences"] else "other",
-        "size": _size_category(rows),
+        "size": size_category(rows),
         "configurations": "\n".join(describe_configurations(record["files"], FOLDERS, SPLITS)),
         "how": _describe_annotation(record),
         "figures": "\n".join(_figures(counts, suffixes)),
@@ -285,11 +286,6 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
         "models": _describe_models(record),
         "options": json.dumps(options, ensure_ascii=False),
     }
-
-
-def _size_category(rows: int) -> str:
-    bounds = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6))
-    return next((name for name, bound in bounds if rows < bound), "1M<n<10M")
 
 
 def _figures(counts: Mapping[str, Any], suffixes: list[str]) -> Iterator[str]:
