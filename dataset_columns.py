@@ -90,19 +90,23 @@ def check_texts(rows: Dataset, columns: Sequence[str], name: str) -> None:
         ValueError: naming the column, what it holds, or the rows that lack it.
     """
     for column in columns:
-        kind = rows.features[column]
-        is_number = isinstance(kind, Value) and "int" in kind.dtype
-        if not _holds_text(kind) and not (column == "id" and is_number):
-            raise ValueError(
-                f"The column {column!r} of {name!r} must hold one text a row; it holds {kind}. "
-                "Turn it into text, or choose another column."
-            )
+        _check_type(rows, column, name)
         if len(missing := _without_text(rows, column)):
             named = ", ".join(map(str, missing[:_NAMED])) + ", …" * (len(missing) > _NAMED)
             raise ValueError(
-                f"{len(missing):,} of {len(rows):,} rows of {name!r} have an empty {column}, or "
+                f"{len(missing):,} of {len(rows):,} rows of {name} have an empty {column}, or "
                 f"none: {named} (counted from 0). Fill them, or leave these rows out."
             )
+
+
+def _check_type(rows: Dataset, column: str, name: str) -> None:
+    kind = rows.features[column]
+    is_number = isinstance(kind, Value) and "int" in kind.dtype
+    if not _holds_text(kind) and not (column == "id" and is_number):
+        raise ValueError(
+            f"The column {column!r} of {name} must hold one text a row; it holds {kind}. "
+            "Turn it into text, or choose another column."
+        )
 
 
 def _holds_text(kind: Any) -> bool:
@@ -119,6 +123,11 @@ def _without_text(rows: Dataset, column: str) -> np.ndarray:
 
 def _split_conversations(rows: Dataset) -> Dataset:
     """One row a question, with its answer and its RNA, the other columns repeated."""
+    # Here, where rows are still counted as the data set has them.
+    if "sequence" in rows.column_names:
+        _check_type(rows, "sequence", "the data set")
+    if "id" in rows.column_names:
+        check_texts(rows, ["id"], "the data set")
     own = (MESSAGES, "question", "answer", "sequence")
     others = [name for name in rows.column_names if name not in own]
 
@@ -163,6 +172,11 @@ def questions_and_answers(
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise ValueError(
             f"Row {place}: a conversation must be a list of messages, got {messages!r}."
+        )
+    if others := [message for message in messages if not isinstance(message, Mapping)]:
+        raise ValueError(
+            f"Row {place}: a message must have role and content, or from and value; got "
+            f"{others[0]!r}."
         )
     turns = [_role_and_text(message, place) for message in messages]
     spoken = [(role, text) for role, text in turns if role != "system"]

@@ -52,7 +52,7 @@ def annotated_rows(dataset_name: str, split: str) -> list[RnaRow]:
             f"The columns {', '.join(ANNOTATED)} are needed; {dataset_name!r} lacks "
             f"{', '.join(missing)} and has {', '.join(data.column_names)}."
         )
-    check_texts(data, ("sequence", "annotation"), dataset_name)
+    check_texts(data, ("sequence", "annotation"), repr(dataset_name))
     columns = (data[name] for name in ANNOTATED)
     return [
         RnaRow(sequence, annotation.partition(". ")[0].rstrip(".") + ".", family, rna_type)

@@ -84,7 +84,7 @@ def load_rnas(
             f"has {', '.join(rows.column_names)}. Choose another configuration with "
             "--dataset_config, or say with --columns what it calls them."
         )
-    check_texts(rows, COLUMNS[stage], name)
+    check_texts(rows, COLUMNS[stage], repr(name))
     if skip_categories:
         rows = without_categories(rows, skip_categories)
     return group_by_rna(rows, stage)

@@ -111,7 +111,7 @@ def _check_split(splits: DatasetDict, needed: str, name: str) -> None:
             f"The columns {', '.join(COLUMNS)} are needed; the split {needed!r} of {name!r} "
             f"lacks {', '.join(missing)} and has {', '.join(rows.column_names)}."
         )
-    check_texts(rows, ("id", "sequence"), name)
+    check_texts(rows, ("id", "sequence"), repr(name))
 
 
 def draw_rnas(

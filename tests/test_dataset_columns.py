@@ -83,6 +83,7 @@ def test_conversations_become_questions(messages, tmp_path):
         ([ASKED, {"role": "assistant", "content": [RNA_PART]}], "not of assistant"),
         ("What is this?", "must be a list of messages, got 'What"),
         (None, "must be a list of messages, got None"),
+        (["What?"], r"a message must have role and content, or from and value; got 'What\?'"),
     ],
 )
 def test_other_conversations_are_refused(messages, reason):
@@ -148,6 +149,29 @@ def test_a_conversation_without_its_one_rna_is_refused(row, reason, tmp_path):
     folder = write(tmp_path / "data", [row])
     with pytest.raises(ValueError, match=f"Row 0: .*{reason}"):
         load_rnas(folder, None, "train", "instruction", (), {"messages": "chat"})
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "reason"),
+    [
+        ("id", ["a", None], "1 of 2 rows .* an empty id, or none: 1 "),
+        ("sequence", [["ACGU"], ["GGGG"]], "column 'sequence' of .* must hold one text a row"),
+    ],
+)
+def test_rows_of_conversations_are_counted_as_they_came(column, values, reason, tmp_path):
+    rows = [{"sequence": "ACGU", "chat": [ASKED, SAID, ASKED, SAID]} for _ in values]
+    rows = [row | {column: value} for row, value in zip(rows, values, strict=True)]
+    folder = write(tmp_path / "data", rows)
+    with pytest.raises(ValueError, match=reason):
+        load_rnas(folder, None, "train", "instruction", (), {"messages": "chat"})
+
+
+def test_a_text_among_parts(tmp_path):
+    """The user's content as parts, the answer as a plain text, as people often write them."""
+    chat = [*parts_of(TURNS[0]), {"role": "assistant", "content": "A tRNA."}]
+    folder = write(tmp_path / "data", [{"chat": chat}])
+    (row,) = load_rnas(folder, None, "train", "instruction", (), {"messages": "chat"})
+    assert (row["sequence"], row["answers"]) == ("GCGGAUUUA", ["A tRNA."])
 
 
 def test_messages_of_both_forms_in_one_data_set(tmp_path):
