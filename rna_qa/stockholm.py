@@ -190,7 +190,7 @@ def _add_line(block: _Block, line: str, number: int, problems: list[Problem]) ->
                 block.consensus += words[2]
     elif not line.startswith("#"):
         if len(words) == 2:
-            _add_row(block, *words, number, problems)
+            _add_row(block, words[0], words[1], number, problems)
         else:
             reason = f"expected a name and a row of the alignment, found {line[:40]!r}"
             problems.append(Problem(block.label, reason, number))
