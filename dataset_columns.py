@@ -3,7 +3,8 @@
 A mapping names RNA-QA's column first: `{"sequence": "rna", "question": "prompt"}`. Conversations
 are taken too: `{"messages": "conversations"}` names a column with lists of messages, in OpenAI's
 form (`role`, `content`) or in ShareGPT's (`from`, `value`); each question with its answer becomes a
-row of its own. Rows without an `id` go by their sequence.
+row of its own. A content may be a list of parts, as the processor takes them, and the RNA one of
+them: `{"type": "rna", "rna": "ACGU"}`. Rows without an `id` go by their sequence.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import Dataset
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Value
 
 MESSAGES = "messages"
 TAKEN = ("id", "sequence", "annotation", "question", "answer", "category", "family", MESSAGES)
+_TEXTS = ("string", "large_string", "string_view")
+_NAMED = 5  # rows that an error names
 _ASKS, _ANSWERS = ("user", "human"), ("assistant", "gpt")
 # Where others mark the RNA's place in a question; ours is in the chat template.
 _PLACEHOLDER = re.compile(r"\s*<(?:RNAHere|rna|RNA)>\s*")
@@ -72,14 +78,67 @@ def take_columns(rows: Dataset, mapping: Mapping[str, str]) -> Dataset:
     return rows
 
 
+def check_texts(rows: Dataset, columns: Sequence[str], name: str) -> None:
+    """Check that columns hold text, and that no row is without.
+
+    Args:
+        rows: of one split.
+        columns: to check; `id` may hold whole numbers.
+        name: of the data set, for the error.
+
+    Raises:
+        ValueError: naming the column, what it holds, or the rows that lack it.
+    """
+    for column in columns:
+        _check_type(rows, column, name)
+        if len(missing := _without_text(rows, column)):
+            named = ", ".join(map(str, missing[:_NAMED])) + ", …" * (len(missing) > _NAMED)
+            raise ValueError(
+                f"{len(missing):,} of {len(rows):,} rows of {name} have an empty {column}, or "
+                f"none: {named} (counted from 0). Fill them, or leave these rows out."
+            )
+
+
+def _check_type(rows: Dataset, column: str, name: str) -> None:
+    kind = rows.features[column]
+    is_number = isinstance(kind, Value) and "int" in kind.dtype
+    if not _holds_text(kind) and not (column == "id" and is_number):
+        raise ValueError(
+            f"The column {column!r} of {name} must hold one text a row; it holds {kind}. "
+            "Turn it into text, or choose another column."
+        )
+
+
+def _holds_text(kind: Any) -> bool:
+    # A column that is null in every row has no type of its own.
+    return isinstance(kind, Value) and kind.dtype in (*_TEXTS, "null")
+
+
+def _without_text(rows: Dataset, column: str) -> np.ndarray:
+    """Numbers of the rows where a column is null or blank."""
+    values = rows.select_columns([column]).with_format("arrow")[:][column]
+    texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    return np.flatnonzero(pc.fill_null(pc.equal(texts, ""), True).to_numpy())
+
+
 def _split_conversations(rows: Dataset) -> Dataset:
-    """One row a question, with its answer, the other columns repeated."""
-    others = [name for name in rows.column_names if name not in (MESSAGES, "question", "answer")]
+    """One row a question, with its answer and its RNA, the other columns repeated."""
+    # Here, where rows are still counted as the data set has them.
+    if "sequence" in rows.column_names:
+        _check_type(rows, "sequence", "the data set")
+    if "id" in rows.column_names:
+        check_texts(rows, ["id"], "the data set")
+    own = (MESSAGES, "question", "answer", "sequence")
+    others = [name for name in rows.column_names if name not in own]
 
     def split(batch: dict[str, list[Any]], places: list[int]) -> dict[str, list[Any]]:
-        out: dict[str, list[Any]] = {name: [] for name in [*others, "question", "answer"]}
+        out: dict[str, list[Any]] = {name: [] for name in [*others, *own[1:]]}
+        sequences = batch.get("sequence") or [None] * len(places)
         for row, (place, messages) in enumerate(zip(places, batch[MESSAGES], strict=True)):
-            for question, answer in questions_and_answers(messages, place):
+            pairs = questions_and_answers(messages, place)
+            sequence = _sequence_of(messages, sequences[row], place)
+            for question, answer in pairs:
+                out["sequence"].append(sequence)
                 out["question"].append(question)
                 out["answer"].append(answer)
                 for name in others:
@@ -110,6 +169,15 @@ def questions_and_answers(
     Raises:
         ValueError: for messages of another form, or that do not alternate.
     """
+    if not isinstance(messages, Sequence) or isinstance(messages, str):
+        raise ValueError(
+            f"Row {place}: a conversation must be a list of messages, got {messages!r}."
+        )
+    if others := [message for message in messages if not isinstance(message, Mapping)]:
+        raise ValueError(
+            f"Row {place}: a message must have role and content, or from and value; got "
+            f"{others[0]!r}."
+        )
     turns = [_role_and_text(message, place) for message in messages]
     spoken = [(role, text) for role, text in turns if role != "system"]
     asked, answered = spoken[::2], spoken[1::2]
@@ -119,21 +187,80 @@ def questions_and_answers(
             f"Row {place}: a conversation must alternate between user and assistant and end with "
             f"an answer; it has {', '.join(roles) or 'no message'}."
         )
-    return [
+    pairs = [
         (_PLACEHOLDER.sub(" ", question).strip(), answer.strip())
         for (_, question), (_, answer) in zip(asked, answered, strict=True)
     ]
+    if not all(map(all, pairs)):
+        raise ValueError(
+            f"Row {place}: a question or an answer is empty. Fill it, or leave it out."
+        )
+    return pairs
+
+
+def _sequence_of(messages: Sequence[Mapping[str, Any]], given: Any, place: int) -> str:
+    """The RNA that a conversation is about: of its parts, or of the row's column."""
+    parts = {
+        str(part["rna"]).strip()
+        for message in messages
+        for part in _parts_of(message)
+        if part.get("type") == "rna" and part.get("rna")
+    }
+    if len(parts) > 1:
+        raise ValueError(
+            f"Row {place}: a conversation must be about one RNA; its parts hold {len(parts)}. "
+            "Make a row of each."
+        )
+    inside = next(iter(parts), None)
+    if inside and given and _spelt_alike(inside) != _spelt_alike(given):
+        raise ValueError(
+            f"Row {place}: the column sequence and the part of type rna differ. Leave one out."
+        )
+    if not (found := inside or given):
+        raise ValueError(
+            f"Row {place}: no RNA is given, neither in a column (--columns sequence=NAME) nor as a "
+            'part {"type": "rna", "rna": "ACGU"} of a message.'
+        )
+    return found
+
+
+def _spelt_alike(sequence: str) -> str:
+    return sequence.strip().upper().replace("T", "U")
+
+
+def _first(message: Mapping[str, Any], *keys: str) -> Any:
+    """Rows of a data set carry all keys in every message: the first that says something counts."""
+    return next((message[key] for key in keys if message.get(key) is not None), None)
+
+
+def _parts_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    content = _first(message, "content", "value")
+    return list(content) if isinstance(content, list) else []
+
+
+def _text_of(message: Mapping[str, Any], place: int) -> str | None:
+    """The text of a message, its parts joined as the processor joins them; None: it has none."""
+    content = _first(message, "content", "value")
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else None
+    pieces = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, Mapping) else part
+        if kind not in ("text", "rna"):
+            raise ValueError(f"Row {place}: a part is of type 'text' or 'rna', got {kind!r}.")
+        if kind == "text" and not isinstance(part.get("text"), str):
+            raise ValueError(f"Row {place}: a part of type text lacks its text.")
+        pieces.append(part["text"] if kind == "text" else "")
+    return "".join(pieces)
 
 
 def _role_and_text(message: Mapping[str, Any], place: int) -> tuple[str, str]:
-    role, text = (
-        message.get("role", message.get("from")),
-        message.get("content", message.get("value")),
-    )
-    if not isinstance(role, str) or not isinstance(text, str):
+    role, text = _first(message, "role", "from"), _text_of(message, place)
+    if not isinstance(role, str) or text is None:
+        given = ", ".join(key for key, value in message.items() if value is not None)
         raise ValueError(
-            f"Row {place}: a message must have role and content, or from and value, as text; "
-            f"given {', '.join(message)}."
+            f"Row {place}: a message must have role and content, or from and value, as text or "
+            f"parts; given {given or 'nothing'}."
         )
     role = "user" if role in _ASKS else "assistant" if role in _ANSWERS else role
     if role not in ("user", "assistant", "system"):
@@ -141,7 +268,16 @@ def _role_and_text(message: Mapping[str, Any], place: int) -> tuple[str, str]:
             f"Row {place}: a message is of the role {role!r}; expected system, "
             f"{', '.join(_ASKS + _ANSWERS)}."
         )
+    if role != "user" and any(part.get("type") == "rna" for part in _parts_of(message)):
+        raise ValueError(f"Row {place}: an RNA belongs to a message of the user, not of {role}.")
     return role, text
 
 
-__all__ = ["MESSAGES", "TAKEN", "parse_mapping", "questions_and_answers", "take_columns"]
+__all__ = [
+    "MESSAGES",
+    "TAKEN",
+    "check_texts",
+    "parse_mapping",
+    "questions_and_answers",
+    "take_columns",
+]

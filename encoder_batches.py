@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import load_dataset
 from torch.utils.data import Sampler
 
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
+from rnagpt.dataset_columns import check_texts
+from rnagpt.dataset_loading import choose_split, load_splits
 from rnagpt.dinucleotide_shuffle import shuffle_dinucleotides
 from rnagpt.encoder_objectives import (
     IGNORE,
@@ -23,6 +24,7 @@ from rnagpt.encoder_objectives import (
 from rnagpt.processing_rnagpt import tokenize_rna
 
 CLS, PAD, EOS, MASK = (RNA_VOCABULARY.index(word) for word in ("<cls>", "<pad>", "<eos>", "<mask>"))
+ANNOTATED = ("sequence", "annotation", "family", "rna_type")  # columns that words are learnt from
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,22 @@ class RnaRow:
 
 
 def annotated_rows(dataset_name: str, split: str) -> list[RnaRow]:
-    """RNAs of a split of RNA-QA, each with the first sentence of its annotation."""
-    data = load_dataset(dataset_name, "annotations", split=split)
-    columns = (data[name] for name in ("sequence", "annotation", "family", "rna_type"))
+    """RNAs of a split of RNA-QA, each with the first sentence of its annotation.
+
+    Raises:
+        ValueError: the split is missing or empty, a column is missing, or a row lacks something.
+    """
+    advice = f"The words of annotations are learnt from train and validation; {split} is needed."
+    splits = load_splits(dataset_name, usual="annotations")
+    data = choose_split(splits, split, dataset_name, advice)
+    missing = [column for column in ANNOTATED if column not in data.column_names]
+    if missing:
+        raise ValueError(
+            f"The columns {', '.join(ANNOTATED)} are needed; {dataset_name!r} lacks "
+            f"{', '.join(missing)} and has {', '.join(data.column_names)}."
+        )
+    check_texts(data, ("sequence", "annotation"), repr(dataset_name))
+    columns = (data[name] for name in ANNOTATED)
     return [
         RnaRow(sequence, annotation.partition(". ")[0].rstrip(".") + ".", family, rna_type)
         for sequence, annotation, family, rna_type in zip(*columns, strict=True)

@@ -29,12 +29,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import load_dataset
 from torch.utils.data import DataLoader
 from transformers import EsmConfig, EsmModel, EvalPrediction, Trainer, TrainingArguments
 from trl import TrlParser
 
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY, rna_vocabulary_size
+from rnagpt.dataset_loading import load_splits
 from rnagpt.encoder_batches import (
     MaskedCollator,
     RnaRow,
@@ -200,7 +200,7 @@ def corpus_rows(fasta: str, dataset_name: str | None) -> list[RnaRow]:
     """Sequences of a FASTA file, without those that RNA-QA keeps for evaluation."""
     held_out: set[str] = set()
     if dataset_name:
-        splits = load_dataset(dataset_name, "annotations")
+        splits = load_splits(dataset_name, usual="annotations")
         held_out = {s for name, rows in splits.items() if name != "train" for s in rows["sequence"]}
     records = (clean_rna(r.sequence, name=r.name, max_length=10**6) for r in read_fasta(fasta))
     rows = [RnaRow(record.sequence) for record in records if record.sequence not in held_out]

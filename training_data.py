@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 from datasets.table import InMemoryTable
 
-from rnagpt.dataset_columns import take_columns
+from rnagpt.dataset_columns import check_texts, take_columns
+from rnagpt.dataset_loading import choose_split, load_splits
 from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
 from rnagpt.unfamiliar_rnas import add_decoys, add_strangers
 
@@ -35,6 +36,11 @@ COLUMNS = {
     ALIGNMENT: ("id", "sequence", "annotation"),
     INSTRUCTION: ("id", "sequence", "question", "answer"),
 }
+# What to do without a split.
+SPLIT_ADVICE = (
+    "Name one of them with --dataset_train_split or --dataset_test_split, or train without "
+    "evaluation: --eval_strategy no."
+)
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -51,7 +57,8 @@ def load_rnas(
 
     Args:
         name: Hub id or folder of the data set.
-        config: its configuration; None takes the stage's own (`annotations` or `qa`).
+        config: its configuration; None takes the stage's own (`annotations` or `qa`), or the only
+            one that there is.
         split: name of the split.
         stage: `"alignment"` or `"instruction"`.
         skip_categories: questions of these categories are left out (column `category`).
@@ -62,34 +69,22 @@ def load_rnas(
         the questions) where the data set has them.
 
     Raises:
-        ValueError: the split is missing or empty, or a column is missing.
+        ValueError: the configuration or the split is missing, the split is empty, a column is
+            missing or holds no text, or a row lacks something.
     """
-    if columns is None:
-        config = config or DATASET_CONFIGS[stage]
-    try:
-        splits = load_dataset(name, config)
-    except ValueError as error:
-        if "corresponds to no data" not in str(error):
-            raise
-        raise ValueError(f"{name!r} ({config}) has an empty split: {error}") from error
-    if split not in splits:
-        raise ValueError(
-            f"{name!r} ({config}) has no split {split!r}; its splits are {', '.join(splits)}. "
-            "Name one of them with --dataset_train_split or --dataset_test_split."
-        )
-    rows = splits[split]
-    if columns:
-        rows = take_columns(rows, columns)
+    usual = DATASET_CONFIGS[stage] if columns is None else None
+    splits = load_splits(name, config, usual)
+    rows = choose_split(splits, split, name, SPLIT_ADVICE)
+    rows = take_columns(rows, columns or {})
     missing = [column for column in COLUMNS[stage] if column not in rows.column_names]
     if missing:
         raise ValueError(
-            f"The {stage} stage needs the columns {', '.join(COLUMNS[stage])}; {name!r} ({config}) "
-            f"lacks {', '.join(missing)} and has {', '.join(rows.column_names)}. "
-            "Choose another configuration with --dataset_config, or say with --columns what it "
-            "calls them."
+            f"The {stage} stage needs the columns {', '.join(COLUMNS[stage])}; {name!r} "
+            f"({config or usual or 'its default configuration'}) lacks {', '.join(missing)} and "
+            f"has {', '.join(rows.column_names)}. Choose another configuration with "
+            "--dataset_config, or say with --columns what it calls them."
         )
-    if len(rows) == 0:
-        raise ValueError(f"{name!r} ({config}) has an empty split: {split}.")
+    check_texts(rows, COLUMNS[stage], repr(name))
     if skip_categories:
         rows = without_categories(rows, skip_categories)
     return group_by_rna(rows, stage)
@@ -103,17 +98,18 @@ def without_categories(rows: Dataset, categories: Sequence[str]) -> Dataset:
             f"{', '.join(rows.column_names)}."
         )
     column = np.asarray(rows["category"])
-    unknown = set(categories) - set(column)
+    known = {str(category) for category in set(column) if category is not None}
+    unknown = set(categories) - known
     if unknown:
         raise ValueError(
             f"No question is of the category {', '.join(sorted(unknown))}; the data set has "
-            f"{', '.join(sorted(set(column)))}."
+            f"{', '.join(sorted(known))}."
         )
     return rows.select(np.flatnonzero(~np.isin(column, list(categories))))
 
 
 def group_by_rna(rows: Dataset, stage: str) -> Dataset:
-    """One row an RNA from contiguous rows with the same `id`.
+    """One row an RNA from contiguous rows with the same `id` and the same `sequence`.
 
     Works on Arrow arrays, so that millions of questions are grouped in seconds without a copy in
     Python objects.
@@ -125,8 +121,7 @@ def group_by_rna(rows: Dataset, stage: str) -> Dataset:
         texts, questions = _column(table, "annotation"), _column(table, "annotation").slice(0, 0)
         question_offsets = np.zeros(len(ids) + 1)
     else:
-        runs = pc.run_end_encode(ids).run_ends.to_numpy()
-        starts = np.concatenate([[0], runs[:-1]])
+        starts = _starts_of_runs(ids, _column(table, "sequence"))
         texts, questions = _column(table, "answer"), _column(table, "question")
         question_offsets = np.append(starts, len(ids))
     offsets = pa.array(np.append(starts, len(ids)), pa.int64())
@@ -143,6 +138,13 @@ def group_by_rna(rows: Dataset, stage: str) -> Dataset:
     if "family" in table.column_names:
         columns["family"] = _column(table, "family").take(pa.array(starts))
     return Dataset(InMemoryTable(pa.table(columns)))
+
+
+def _starts_of_runs(*columns: pa.Array) -> np.ndarray:
+    """Where a row differs from the one before it in any column; the first row is one."""
+    ends = [pc.run_end_encode(column).run_ends.to_numpy() for column in columns]
+    # Two RNAs under one id stay two: no answer may come to stand beside another's sequence.
+    return np.unique(np.concatenate([[0], *(end[:-1] for end in ends)])).astype(np.int64)
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

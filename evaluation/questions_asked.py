@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset
-from datasets.exceptions import DatasetGenerationError
+from datasets import Dataset, DatasetDict
 
+from rnagpt.dataset_columns import check_texts
+from rnagpt.dataset_loading import choose_split
+from rnagpt.dataset_loading import load_splits as load_all_splits
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, RnaSequenceError, clean_rna
 from rnagpt.rna_qa.families import with_article
 
@@ -87,15 +89,9 @@ def load_splits(name: str, names: Sequence[str], if_there: Sequence[str] = ()) -
     Raises:
         ValueError: a split is missing or empty, or a column is missing.
     """
-    try:
-        found = load_dataset(name, "annotations")
-    except DatasetGenerationError as error:
-        reason = str(error.__cause__ or error).split("\n", maxsplit=1)[0]
-        raise ValueError(
-            f"The annotations of {name!r} cannot be read: {reason}. Their splits need the same "
-            f"columns, {', '.join(COLUMNS)} among them."
-        ) from error
-    names = [*names, *(split for split in if_there if split in found and split not in names)]
+    found = load_all_splits(name, usual="annotations")
+    there = [split for split in if_there if len(found.get(split, ()))]
+    names = [*names, *(split for split in there if split not in names)]
     for needed in ("train", *names):
         _check_split(found, needed, name)
     has_families = all(
@@ -107,19 +103,15 @@ def load_splits(name: str, names: Sequence[str], if_there: Sequence[str] = ()) -
 
 
 def _check_split(splits: DatasetDict, needed: str, name: str) -> None:
-    if needed not in splits:
-        raise ValueError(
-            f"{name!r} has no split {needed!r}; its splits are {', '.join(splits)}. "
-            "Name one of them; the training RNAs have to be in 'train'."
-        )
-    missing = [column for column in COLUMNS if column not in splits[needed].column_names]
+    advice = "Name one of them; the training RNAs have to be in 'train'."
+    rows = choose_split(splits, needed, name, advice)
+    missing = [column for column in COLUMNS if column not in rows.column_names]
     if missing:
         raise ValueError(
             f"The columns {', '.join(COLUMNS)} are needed; the split {needed!r} of {name!r} "
-            f"lacks {', '.join(missing)} and has {', '.join(splits[needed].column_names)}."
+            f"lacks {', '.join(missing)} and has {', '.join(rows.column_names)}."
         )
-    if len(splits[needed]) == 0:
-        raise ValueError(f"The split {needed!r} of {name!r} is empty.")
+    check_texts(rows, ("id", "sequence"), repr(name))
 
 
 def draw_rnas(

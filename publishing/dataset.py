@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,32 @@ def dataset_manifest(folder: Path, repo_id: str) -> Manifest:
     for pattern in _data_files(text):
         if not any(folder.glob(pattern)):
             raise PublishError(f"The card names {pattern}, of which the folder has no file.")
+    _check_record(manifest)
     # Where the card was written, nobody knew the id.
     text = text.replace('load_dataset("OUT"', f'load_dataset("{repo_id}"')
     return manifest.with_file(CARD, text.replace(FOLDER_NOTE, "").encode())
+
+
+def _check_record(manifest: Manifest) -> None:
+    """Compare the data with what the build's record says of it, as far as it says something."""
+    try:
+        recorded = json.loads(manifest.get("build.json").text()).get("files")
+    except ValueError as error:
+        raise PublishError(f"build.json is no record of a build: {error}") from error
+    if recorded is None:
+        return
+    there = {path for path in manifest.paths if path.endswith(".parquet")}
+    changed = [
+        path
+        for path in sorted(there | recorded.keys())
+        if path not in there or manifest.get(path).sha256() != recorded.get(path)
+    ]
+    if changed:
+        raise PublishError(
+            f"{changed[0]} is not what the build wrote (in all {len(changed)} such files): its "
+            "record build.json and the card, which speak of other rows, would be wrong. Build the "
+            "data set again."
+        )
 
 
 def _data_files(card: str) -> list[str]:

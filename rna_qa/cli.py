@@ -26,7 +26,7 @@ fact of the family's record or is counted in the sequence; no language model is 
 OUT becomes a data set of two configurations in Parquet,
   annotations   an RNA a row: sequence, type, family, clan, text, papers (PubMed ids), cluster
   qa            a question a row, nine or more an RNA, with its category and papers
-each with the splits
+each with the splits that some RNA falls into (a few families may not fill all)
   train, validation, test   by sequence cluster (80 % identity): no near copy in two of them
   test_families             families, with their clans, that the other splits never show
 and README.md (the card) and build.json (counts, hashes, every record left out and why).
@@ -143,7 +143,7 @@ def _run_rfam(options: argparse.Namespace) -> None:
         questions = record["counts"]["qa"][split]["rows"]
         print(
             f"{split:13} {figures['rows']:7,} RNAs of {figures['families']:5,} families, "
-            f"{questions:9,} questions"
+            f"{questions:9,} questions{'' if questions else ': there is no such split to load'}"
         )
     print(f"{len(record['problems']):,} records left out (see {options.out / 'build.json'})")
 

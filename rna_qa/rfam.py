@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from rnagpt.rna_qa.clusters import cluster_sequences
-from rnagpt.rna_qa.export import ANNOTATIONS, QA, write_card, write_split
+from rnagpt.rna_qa.export import ANNOTATIONS, QA, hash_shards, write_card, write_split
 from rnagpt.rna_qa.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.questions import annotate, ask
 from rnagpt.rna_qa.sources import Source, hash_file
@@ -89,7 +89,7 @@ def build(
         "sources": {name: source.label for name, source in sources.items()},
     }
     if finished := _find_finished(out, request, overwrite):
-        print(f"{out} holds this very build; nothing to do", file=sys.stderr)
+        print(f"{out} holds this very build; nothing to do{_age(sources)}", file=sys.stderr)
         return finished
     partial = out / ".partial"
     partial.mkdir(parents=True, exist_ok=True)
@@ -98,6 +98,9 @@ def build(
     problems: list[Problem] = []
     found, read = _read_sequences(paths["seed"], paths.get("families"), problems)
     rnas, clustering = _split(found, partial / "clusters", options)
+    for name in ("annotations", "qa"):
+        # An interrupted run's, which had other rows perhaps.
+        shutil.rmtree(partial / name, ignore_errors=True)
     record = {
         "data_set": "RNA-QA, Rfam build",
         **request,
@@ -105,6 +108,7 @@ def build(
         "clustering": clustering,
         "read": read,
         "counts": _write_rows(partial, rnas, options.random_seed),
+        "files": hash_shards(partial),
         "problems": [str(problem) for problem in problems],
     }
     write_card(partial / "README.md", record)
@@ -112,6 +116,13 @@ def build(
         print(f"left out: {problem}", file=sys.stderr)
     _move_into_place(partial, out, record)
     return record
+
+
+def _age(sources: dict[str, Source]) -> str:
+    """What to know of a finished build whose sources are named by their addresses alone."""
+    if not any(source.is_address for source in sources.values()):
+        return ""
+    return " (--overwrite downloads the sources anew, in case they have changed)"
 
 
 def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
@@ -270,7 +281,8 @@ def _move_into_place(partial: Path, out: Path, record: dict[str, Any]) -> None:
     (out / "build.json").unlink(missing_ok=True)
     for name in ("annotations", "qa"):
         shutil.rmtree(out / name, ignore_errors=True)
-        (partial / name).rename(out / name)
+        if (partial / name).exists():
+            (partial / name).rename(out / name)
     for name in ("README.md", "build.json"):
         (partial / name).replace(out / name)
     shutil.rmtree(partial)

@@ -1,7 +1,8 @@
 """Streaming reader of Rfam's seed alignments: Stockholm 1.0, many families in one file.
 
 The format is described at https://docs.rfam.org (Stockholm format): ``#=GF`` lines describe the
-family, ``#=GS`` lines a sequence, ``#=GC`` and ``#=GR`` lines columns; ``//`` ends a family.
+family, ``#=GS`` lines a sequence, ``#=GC`` and ``#=GR`` lines columns; ``//`` ends a family. An
+alignment may be wrapped into blocks with an empty line between them, each with a part of every row.
 """
 
 import gzip
@@ -64,6 +65,10 @@ class _Block:
     rows: dict[str, str] = field(default_factory=dict)
     row_lines: dict[str, int] = field(default_factory=dict)
     consensus: str = ""
+    # Of the block of a wrapped alignment that is being read, its rows; and the second line of each
+    # name that stands twice in one block, with rows that differ.
+    part: dict[str, str] = field(default_factory=dict)
+    doubled: dict[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -75,8 +80,9 @@ def read_seed(path: Path, problems: list[Problem]) -> Iterator[SeedFamily]:
     """Yield the sound families of a seed file, plain or gzipped, one in memory at a time.
 
     What is left out is appended to `problems`: whole families (no accession, no end, no sound
-    sequence, an accession seen before) and single sequences (letters that are not IUPAC
-    nucleotides, a row of another length than its alignment, nothing but gaps).
+    sequence, an accession seen before or two of them) and single sequences (letters that are not
+    IUPAC nucleotides, a row of another length than its alignment, nothing but gaps, a name with two
+    rows in one block).
 
     Raises:
         ValueError: if there is no sound family in the file, or its compressed stream is damaged.
@@ -151,6 +157,8 @@ def _read_blocks(path: Path, problems: list[Problem]) -> Iterator[tuple[_Block, 
             if block:
                 yield block, True
             block = None
+        elif not line and block:
+            block.part = {}
         elif line and block:
             _add_line(block, line, number, problems)
         elif line and not stray:
@@ -175,15 +183,29 @@ def _add_line(block: _Block, line: str, number: int, problems: list[Problem]) ->
     elif line.startswith("#=GC"):
         # Not SS_cons_pk and its like, which stand beside it.
         if len(words) == 3 and words[1] == "SS_cons":
-            block.consensus += words[2]
+            if "#=GC SS_cons" in block.part:
+                problems.append(Problem(block.label, "a second SS_cons in one block", number))
+            else:
+                block.part["#=GC SS_cons"] = words[2]
+                block.consensus += words[2]
     elif not line.startswith("#"):
         if len(words) == 2:
-            # Rows of one name are one sequence: the format allows an alignment to be wrapped.
-            block.rows[words[0]] = block.rows.get(words[0], "") + words[1]
-            block.row_lines.setdefault(words[0], number)
+            _add_row(block, words[0], words[1], number, problems)
         else:
             reason = f"expected a name and a row of the alignment, found {line[:40]!r}"
             problems.append(Problem(block.label, reason, number))
+
+
+def _add_row(block: _Block, name: str, row: str, number: int, problems: list[Problem]) -> None:
+    """Join a row to those of its name in earlier blocks; a second one in a block is no part."""
+    if name not in block.part:
+        block.part[name] = row
+        block.rows[name] = block.rows.get(name, "") + row
+        block.row_lines.setdefault(name, number)
+    elif row == block.part[name]:
+        problems.append(Problem(f"{block.label} {name}", "the same row again", number))
+    else:
+        block.doubled.setdefault(name, number)
 
 
 def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
@@ -192,12 +214,15 @@ def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
     if not accession:
         problems.append(Problem(block.label, "no accession (#=GF AC)", block.line))
         return None
-    lengths = Counter(map(len, block.rows.values()))
-    width = len(block.consensus) or max(lengths, key=lengths.__getitem__, default=0)
+    if len(accessions := set(block.features["AC"])) > 1:
+        reason = f"several accessions ({', '.join(sorted(accessions))}): '//' is missing in between"
+        problems.append(Problem(accession, reason, block.line))
+        return None
+    widths = _widths(block)
     sequences = []
     for name, row in block.rows.items():
         sequence = row.translate(GAPS).upper().replace("T", "U")
-        if reason := _find_fault(row, sequence, width):
+        if reason := _find_doubled(block, name) or _find_fault(row, sequence, widths):
             problems.append(Problem(f"{accession} {name}", reason, block.row_lines[name]))
         else:
             sequences.append((name, sequence))
@@ -209,9 +234,30 @@ def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
     )
 
 
-def _find_fault(row: str, sequence: str, width: int) -> str:
-    if len(row) != width:
-        return f"a row of {len(row):,} columns in an alignment of {width:,}"
+def _widths(block: _Block) -> list[int]:
+    """Columns of the alignment: the consensus', else most rows'; several where that ties."""
+    if block.consensus:
+        return [len(block.consensus)]
+    lengths = Counter(len(row) for name, row in block.rows.items() if name not in block.doubled)
+    most = max(lengths.values(), default=0)
+    return sorted(length for length, count in lengths.items() if count == most)
+
+
+def _find_doubled(block: _Block, name: str) -> str:
+    if name not in block.doubled:
+        return ""
+    return (
+        f"line {block.doubled[name]:,} has another row of this name in the same block; give one of "
+        "them another name, or part the blocks of a wrapped alignment by an empty line"
+    )
+
+
+def _find_fault(row: str, sequence: str, widths: list[int]) -> str:
+    if len(widths) > 1:
+        columns = " and of ".join(f"{width:,}" for width in widths)
+        return f"as many rows of {columns} columns, and no SS_cons that tells which are whole"
+    if len(row) not in widths:
+        return f"a row of {len(row):,} columns in an alignment of {widths[0]:,}"
     if not sequence:
         return "nothing but gaps"
     if not IUPAC.fullmatch(sequence):

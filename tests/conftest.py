@@ -4,7 +4,7 @@ Tests import the functions (`from conftest import make_model`) or take the fixtu
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,22 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 # A busy machine is no failure.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+try:
+    import datasets
+except ImportError:  # not beside vLLM
+    datasets = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache of `datasets` for all tests: users have one, and data sets of the same name."""
+    with pytest.MonkeyPatch.context() as patch:
+        if datasets:
+            cache = tmp_path_factory.mktemp("datasets_cache")
+            patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+        yield
+
 
 # The templates of SmolLM2 and of Llama 3, shortened: the first adds a system message and ends turns
 # with a line break; the second writes the token of the beginning itself and trims contents. That of

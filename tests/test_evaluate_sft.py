@@ -35,9 +35,8 @@ RNA_GPT, SWAPPED, SHUFFLED, NO_RNA = (
 
 
 @pytest.fixture(autouse=True)
-def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of each test's own, since folders are called alike; few draws for intervals."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few draws for intervals."""
     monkeypatch.setattr(findings, "Figures", partial(Figures, resamples=20))
 
 
@@ -404,6 +403,16 @@ def test_what_cannot_be_used_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_row_without_a_sequence_is_named(folder: Path, tmp_path: Path) -> None:
+    rows = make_rows(FAMILIES[:3], 4)
+    rows[7]["sequence"] = None
+    shutil.copytree(folder / "model", tmp_path / "model")
+    sound = Dataset.from_list(make_rows(FAMILIES[:3], 4))
+    write_data(tmp_path / "data", train=sound, test=Dataset.from_list(rows))
+    with pytest.raises(SystemExit, match=r"1 of 12 rows of .* have an empty sequence, or none: 7 "):
+        run(tmp_path, tmp_path / "out")
+
+
 @pytest.mark.parametrize("column", ["rna_type", "annotation"])
 def test_data_without_a_column_are_refused(folder: Path, tmp_path: Path, column: str) -> None:
     rows = Dataset.from_list(make_rows(FAMILIES, 1)).remove_columns(column)
@@ -418,20 +427,26 @@ def test_splits_with_other_columns_are_refused(folder: Path, tmp_path: Path) -> 
     rows = Dataset.from_list(make_rows(FAMILIES, 1))
     shutil.copytree(folder / "model", tmp_path / "model")
     write_data(tmp_path / "data", train=rows.remove_columns("rna_type"), test=rows)
-    with pytest.raises(SystemExit, match="Their splits need the same columns, id, sequence"):
+    with pytest.raises(SystemExit, match="All its files need the same columns, and rows"):
         run(tmp_path, tmp_path / "out")
 
 
-def test_an_empty_split_is_refused(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_split_is_refused(folder: Path, tmp_path: Path) -> None:
     rows = Dataset.from_list(make_rows(FAMILIES, 1))
-    monkeypatch.setattr(
-        "rnagpt.evaluation.questions_asked.load_dataset",
-        lambda *_: {"train": rows, "test": rows.select([])},
-    )
-    with pytest.raises(SystemExit, match=r"'test' of .* is empty"):
-        run(folder, tmp_path / "out")
+    shutil.copytree(folder / "model", tmp_path / "model")
+    write_data(tmp_path / "data", train=rows, test=rows.select([]))
+    with pytest.raises(SystemExit, match="has an empty split: test; its splits are train"):
+        run(tmp_path, tmp_path / "out")
+
+
+def test_an_empty_usual_split_is_done_without(folder: Path, tmp_path: Path) -> None:
+    """No RNA to fit the confidence on, which a small data set has not: the rest is evaluated."""
+    rows = Dataset.from_list(make_rows(FAMILIES[:3], 4))
+    shutil.copytree(folder / "model", tmp_path / "model")
+    write_data(tmp_path / "data", train=rows, test=rows, validation=rows.select([]))
+    results = run(tmp_path, tmp_path / "out")
+    assert results["data"]["evaluated"]["drawn"] == 12
+    assert results["calibration"] is None
 
 
 def test_a_projection_of_another_shape_is_refused(folder: Path, tmp_path: Path) -> None:

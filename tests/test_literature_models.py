@@ -73,7 +73,7 @@ def test_both_modes_end_in_claims_that_stand(
         counts = record["counts"][f"annotate-{'ais' if suffix else 'dnc'}"]
         assert sum(n for name, n in counts.items() if name.startswith("refused: ")) > 0
     assert max(service.received.values()) == 1  # RNAs that share names and papers share requests
-    loaded = load_dataset(str(out), "qa_ais", split="train", cache_dir=str(tmp_path / "cache"))
+    loaded = load_dataset(str(out), "qa_ais", split="train")
     assert loaded.num_rows == len(read_rows(out, "qa_ais", "train"))
     card = (out / "README.md").read_text(encoding="utf-8")
     assert f"`{MODEL}`; prompts (SHA-256): " in card

@@ -142,16 +142,16 @@ def test_no_title_or_abstract_is_in_the_data_set(built: Path, files: tuple[Path,
     assert not any(paper["abstract"] in everything for paper in papers)
 
 
-def test_datasets_and_the_training_script_load_it(built: Path, tmp_path: Path) -> None:
+def test_datasets_and_the_training_script_load_it(built: Path) -> None:
     datasets = pytest.importorskip("datasets")
     from rnagpt.training_data import load_rnas
 
     for configuration, schema in (("qa", QA), ("annotations", ANNOTATIONS), ("papers", PAPERS)):
-        loaded = datasets.load_dataset(str(built), configuration, cache_dir=str(tmp_path))
+        loaded = datasets.load_dataset(str(built), configuration)
         assert set(loaded) == ({"train"} if configuration == "papers" else set(SPLITS))
         assert loaded["train"].column_names == schema.names
         assert loaded["train"].num_rows == len(read_rows(built, configuration, "train"))
-    default = datasets.load_dataset(str(built), split="test", cache_dir=str(tmp_path))
+    default = datasets.load_dataset(str(built), split="test")
     assert default.column_names == QA.names
     for stage, kind in (("alignment", "annotations"), ("instruction", "qa")):
         rnas = load_rnas(str(built), None, "train", stage)

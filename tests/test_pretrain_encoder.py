@@ -92,11 +92,6 @@ def rna_qa(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def data_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 @pytest.fixture(scope="module")
 def train(language_model: Path, rna_qa: Path) -> Callable[..., Path]:
     """Runs the script on the toy data set, by its own options."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -124,6 +125,20 @@ def test_unfinished_builds_are_refused(built: Path, tmp_path: Path) -> None:
         dataset_manifest(tmp_path, REPO)
 
 
+def test_files_that_the_build_did_not_write_are_refused(built: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "out"))
+    dataset_manifest(out, REPO)
+    test = out / "qa" / "test-00000-of-00001.parquet"
+    rows = pq.read_table(test)
+    pq.write_table(rows.slice(1), test)
+    with pytest.raises(PublishError, match=r"qa/test-\S+ is not what the build wrote \(in all 1 "):
+        dataset_manifest(out, REPO)
+    shutil.copy(built / "qa" / test.name, test)
+    shutil.copy(test, out / "qa" / "test-00001-of-00002.parquet")
+    with pytest.raises(PublishError, match=r"qa/test-00001-of-00002.parquet is not what the build"):
+        dataset_manifest(out, REPO)
+
+
 def test_what_differs_is_named() -> None:
     one = {"rows": 2, "features": "f", "sample": "a", "streamed": "b"}
     compare_configurations({"qa/train": one}, {"qa/train": one})
@@ -184,6 +199,21 @@ def test_every_configuration_and_split_by_the_id(
     again = run_python("-P", "-c", FROM_THE_CACHE, REPO, hub=None, home=home)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout.splitlines()[-1]) == found["qa/test"]["rows"]
+
+
+@pytest.mark.slow
+def test_a_build_without_some_splits_is_published(
+    hub: SmallHub, publish: Callable[..., str], tmp_path: Path
+) -> None:
+    """Loaded back whole and streamed by a stranger, who sees the splits that there are."""
+    seed = make_seed(tmp_path / "seed", families=2, clusters=1)
+    build(Source(str(seed)), None, tmp_path / "few", OPTIONS)
+    commit = publish(tmp_path / "few")
+    repository = hub.repository(REPO, "dataset")
+    assert repository.tags == {"v1": commit}
+    card = DatasetCard(hub.read(repository.files()["README.md"].sha256).decode())
+    splits = [file["split"] for config in card.data["configs"] for file in config["data_files"]]
+    assert splits == ["train", "train"]
 
 
 @pytest.mark.slow

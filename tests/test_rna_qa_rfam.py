@@ -125,18 +125,32 @@ def test_the_record_counts_what_is_there(built: Path) -> None:
             assert figures["rows"] == len(read_rows(built, configuration, split))
     card = (built / "README.md").read_text(encoding="utf-8")
     assert f"| `train` | {record['counts']['annotations']['train']['rows']} | " in card
-    assert card.startswith(CARD.read_text(encoding="utf-8")[:500])
+    template = CARD.read_text(encoding="utf-8").splitlines()
+    added = [line for line in card.splitlines() if line not in template]
+    hashes = [line for line in added if line.startswith('    description: "SHA-256 of its files: ')]
+    assert len(set(hashes)) == 2
+    # Some 4,000 questions, and not what all of Rfam gives.
+    assert "size_categories: [1K<n<10K]" in added
+    assert set(template) - set(card.splitlines()) == {
+        "size_categories: [100K<n<1M]",
+        "The build writes its figures here: RNAs, families, clusters and questions of each split.",
+    }
+    assert record["files"] == {
+        path: hashlib.sha256(content).hexdigest()
+        for path, content in read_bytes(built).items()
+        if path.endswith(".parquet")
+    }
     assert not (built / ".partial").exists()
 
 
-def test_datasets_loads_both_configurations(built: Path, tmp_path: Path) -> None:
+def test_datasets_loads_both_configurations(built: Path) -> None:
     datasets = pytest.importorskip("datasets")
     for configuration, schema in (("qa", QA), ("annotations", ANNOTATIONS)):
-        loaded = datasets.load_dataset(str(built), configuration, cache_dir=str(tmp_path))
+        loaded = datasets.load_dataset(str(built), configuration)
         assert set(loaded) == set(SPLITS)
         assert loaded["test"].column_names == schema.names
         assert loaded["test"].num_rows == len(read_rows(built, configuration, "test"))
-    default = datasets.load_dataset(str(built), split="test", cache_dir=str(tmp_path))
+    default = datasets.load_dataset(str(built), split="test")
     assert default.column_names == QA.names
 
 

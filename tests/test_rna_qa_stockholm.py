@@ -94,6 +94,61 @@ def test_what_is_left_out_is_listed_with_its_reason(
     assert f"line {matching[0].line}, " in str(matching[0])
 
 
+TWICE = "line 8 has another row of this name in the same block"
+
+
+@pytest.mark.parametrize(
+    ("text", "sequences", "reasons"),
+    [
+        # Two RNAs under one name are no RNA of both lengths, with a consensus line or without.
+        (block("a ACGU", "b AAAA", "a GGGG"), {"b": "AAAA"}, [TWICE]),
+        (block("a ACGU", "b AAAA", "a GGGG", "#=GC SS_cons ...."), {"b": "AAAA"}, [TWICE]),
+        (block("a ACGU", "b AAAA", "a ACGU"), {"a": "ACGU", "b": "AAAA"}, ["the same row again"]),
+        # In every block of a wrapped alignment.
+        (
+            block("a AC", "b AA", "a GG", "", "a GU", "b AA", "a GG"),
+            {"b": "AAAA"},
+            [TWICE],
+        ),
+        (block("a ACG", "a ACG", "", "a U", "a U"), {"a": "ACGU"}, ["the same row again"] * 2),
+        # Wrapped without an empty line: no row is taken for whole.
+        (block("a AC", "b AA", "a GU", "b AC"), {}, [TWICE, "line 9 has", "no sound sequence"]),
+        (
+            block("a ACGU", "#=GC SS_cons <..>", "b AAAA", "#=GC SS_cons <..>"),
+            {"a": "ACGU", "b": "AAAA"},
+            ["a second SS_cons in one block"],
+        ),
+        # A block that lacks a row, and nothing that tells how long rows are.
+        (
+            block("a ACGU", "b AAAA", "", "a GG"),
+            {},
+            ["as many rows of 4 and of 6 columns, and no SS_cons"] * 2 + ["no sound sequence"],
+        ),
+        (
+            block("a ACGU", "b AAAA", "#=GC SS_cons ....", "", "a GG", "#=GC SS_cons .."),
+            {"a": "ACGUGG"},
+            ["a row of 4 columns in an alignment of 6"],
+        ),
+        # Two families, with neither an end nor a beginning in between.
+        (
+            block("a ACGU", "#=GF AC   RF88888", "b AAAA"),
+            {},
+            ["several accessions (RF88888, RF99999): '//' is missing in between"],
+        ),
+    ],
+)
+def test_rows_of_one_name_are_joined_across_blocks_alone(
+    tmp_path: Path, text: str, sequences: dict[str, str], reasons: list[str]
+) -> None:
+    sound = block("s GGGG", features="#=GF AC   RF00001\n")
+    families, problems = read_text(tmp_path, text + sound)
+    found = [dict(f.sequences) for f in families if f.accession == "RF99999"]
+    assert found == ([sequences] if sequences else [])
+    assert len(problems) == len(reasons)
+    for problem, reason in zip(problems, reasons, strict=True):
+        assert reason in problem.reason
+
+
 def test_a_row_is_measured_against_the_consensus_line(tmp_path: Path) -> None:
     """Even where most rows are wrong; a second consensus (SS_cons2) does not count."""
     text = block("a ACG", "b ACG", "c ACGU", "#=GC SS_cons <..>", "#=GC SS_cons2 ....")

@@ -20,11 +20,6 @@ from rnagpt.training_data import (
 from rnagpt.unfamiliar_rnas import DECLINED
 
 
-@pytest.fixture(autouse=True)
-def data_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 @pytest.fixture(scope="module")
 def rna_qa(tmp_path_factory):
     return make_rna_qa(tmp_path_factory.mktemp("rna_qa"))

@@ -13,7 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from rnagpt.rna_qa.export import write_split
+from rnagpt.rna_qa.export import (
+    describe_configurations,
+    fit_examples,
+    hash_shards,
+    size_category,
+    write_split,
+)
 from rnagpt.rna_qa.literature.corpus import Corpus
 from rnagpt.rna_qa.literature.literature_splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
@@ -96,7 +102,7 @@ def export(build: Build, shards: int, record: dict[str, Any], out: Path) -> dict
             suffix = _suffix(build, mode)
             counts |= _write_configurations(build, mode, shards, folder, suffix)
         counts["papers"] = _write_papers(build, folder)
-        record = {**record, "counts": record["counts"] | counts}
+        record = {**record, "counts": record["counts"] | counts, "files": hash_shards(folder)}
         (folder / "README.md").write_text(fill_card(record), encoding="utf-8")
         _move_into_place(folder, out, record)
     return record
@@ -263,7 +269,7 @@ def fill_card(record: Mapping[str, Any]) -> str:
         if f"<<{name}>>" not in text:
             raise ValueError(f"{CARD} has no place <<{name}>>")
         text = text.replace(f"<<{name}>>", value)
-    return text
+    return fit_examples(text, record["files"])
 
 
 def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
@@ -272,8 +278,8 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
     rows = sum(figures["rows"] for s in suffixes for figures in counts[f"qa{s}"].values())
     return {
         "licence": "cc-by-4.0" if options["licences"] else "other",
-        "size": _size_category(rows),
-        "configurations": "\n".join(_configurations(counts, suffixes)),
+        "size": size_category(rows),
+        "configurations": "\n".join(describe_configurations(record["files"], FOLDERS, SPLITS)),
         "how": _describe_annotation(record),
         "figures": "\n".join(_figures(counts, suffixes)),
         "papers": "\n".join(_licences(counts["papers"])),
@@ -283,27 +289,6 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _size_category(rows: int) -> str:
-    bounds = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6))
-    return next((name for name, bound in bounds if rows < bound), "1M<n<10M")
-
-
-def _configurations(counts: Mapping[str, Any], suffixes: list[str]) -> Iterator[str]:
-    for suffix in suffixes:
-        for kind in ("qa", "annotations"):
-            yield f"  - config_name: {kind}{suffix}"
-            if kind == "qa" and not suffix:
-                yield "    default: true"
-            yield "    data_files:"
-            for split in SPLITS:
-                figures = counts[f"{kind}{suffix}"][split]
-                if figures if kind == "annotations" else figures["rows"]:
-                    yield f'      - {{split: {split}, path: "{kind}{suffix}/{split}-*.parquet"}}'
-    yield "  - config_name: papers"
-    yield "    data_files:"
-    yield '      - {split: train, path: "papers/train-*.parquet"}'
-
-
 def _figures(counts: Mapping[str, Any], suffixes: list[str]) -> Iterator[str]:
     yield "| configuration | split | RNAs | questions |"
     yield "| --- | --- | ---: | ---: |"
@@ -311,6 +296,8 @@ def _figures(counts: Mapping[str, Any], suffixes: list[str]) -> Iterator[str]:
         for split in SPLITS:
             rnas, asked = counts[f"annotations{suffix}"][split], counts[f"qa{suffix}"][split]
             yield f"| `qa{suffix}` | `{split}` | {rnas:,} | {asked['rows']:,} |"
+    yield ""
+    yield "A configuration has the splits that have rows."
 
 
 def _licences(licences: Mapping[str, int]) -> Iterator[str]:
