@@ -182,7 +182,9 @@ def _as_text(given: Any, name: str) -> tuple[str, str]:
 def _describe(given: Any) -> str:
     """What was given in place of a string, and what to do."""
     kind = type(given).__name__
-    if given is None or (isinstance(given, float) and given != given):
+    # NaN differs from itself; NAType and NaTType are those of pandas.
+    missing = given is None or (isinstance(given, float) and given != given)
+    if missing or kind in ("NAType", "NaTType"):
         return f"{given}, a missing value. Leave the row out, or fill in its sequence."
     if isinstance(given, (bytes, bytearray)):
         return f'{kind}. Decode it first: text.decode("ascii").'
@@ -202,16 +204,15 @@ def _describe(given: Any) -> str:
 # --- what people write around a sequence
 
 _PRIME = "['\u2019\u2032\u00b4`\u2018]"
-_DASHES = "[-\u2010-\u2015\u2212\u2026.]*"
-_FIVE_PRIME = re.compile(rf"\s*5\s*{_PRIME}\s*{_DASHES}\s*")
-_THREE_PRIME = re.compile(rf"\s*{_DASHES}\s*3\s*{_PRIME}\s*$")
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2026."
+_FIVE_PRIME = re.compile(rf"\s*5\s*{_PRIME}\s*[{_DASHES}]*\s*")
+_THREE_PRIME = re.compile(rf"3\s*{_PRIME}$")
 _ORIGIN = re.compile(r"\s*(ORIGIN|SQ   Sequence \d+ BP;.*)\s*")
 _NUMBER = re.compile(r"(?<!\S)[0-9]{1,9}(?!\S)")
 _DIGIT = re.compile("[0-9]")
 _BRACKET = re.compile(r"[\[({<]")
-_STRUCTURE = re.compile(
-    r"\s*(?P<pairs>[.()\[\]{}<>|,:_~A-Za-z-]+)(?P<energy>\s+[\[({]?\s*[-+]?\d[^\])}]*[\])}]?)?\s*"
-)
+_PAIRS = re.compile(r"[.()\[\]{}<>|,:_~A-Za-z-]+")
+_IN_BRACKETS = re.compile(r"[\[({]?\s*[-+]?\d[^\])}]*[\])}]?")
 _ENSEMBLE = re.compile(r"\s*frequency of mfe structure in ensemble .*")
 _ENERGY = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
@@ -257,9 +258,14 @@ def _without_ends(lines: list[str]) -> tuple[list[str], int]:
     if not written:
         return lines, 0
     lines = list(lines)
-    lines[written[0]], num_five = _FIVE_PRIME.subn("", lines[written[0]], count=1)
-    lines[written[-1]], num_three = _THREE_PRIME.subn("", lines[written[-1]])
-    return lines, num_five + num_three
+    five = _FIVE_PRIME.match(lines[written[0]])
+    if five:
+        lines[written[0]] = lines[written[0]][five.end() :]
+    last = lines[written[-1]].rstrip()
+    three = _THREE_PRIME.search(last)
+    if three:
+        lines[written[-1]] = last[: three.start()].rstrip().rstrip(_DASHES)
+    return lines, bool(five) + bool(three)
 
 
 def _without_numbers(lines: list[str]) -> tuple[list[str], int]:
@@ -297,44 +303,57 @@ def split_structure(lines: list[str]) -> tuple[list[str], list[Structure]]:
     if not any(map(_BRACKET.search, lines)):
         return lines, []
     found = [_structure(line) for line in lines]
-    first = next((i for i, match in enumerate(found) if match and "".join(lines[:i]).strip()), None)
-    while first is not None and "".join(lines[:first]).strip():
-        structures = _structures(lines, first)
-        if structures:
-            return [*lines[:first], *[""] * (len(lines) - first)], structures
-        # A structure may begin with lines of unpaired nucleotides.
-        first = first - 1 if set(lines[first - 1].strip()) == {"."} else None
+    last = next((i for i, pair in enumerate(found) if pair and _is_sure(*pair)), 0)
+    # A structure may begin with lines of unpaired nucleotides.
+    first = last
+    while first > 0 and set(lines[first - 1].strip()) == {"."}:
+        first -= 1
+    length = len("".join("".join(lines[:first]).split()))
+    below = sum(len(pair[0]) for pair in found[first:] if pair)
+    for start in range(first, last + 1):
+        if length and below and below % length == 0:
+            structures = _structures(lines[start:], found[start:], length)
+            if structures:
+                return [*lines[:start], *[""] * (len(lines) - start)], structures
+        width = len(lines[start].strip())
+        length, below = length + width, below - width
     return lines, []
 
 
-def _structure(line: str) -> re.Match[str] | None:
-    """The parts of a line that is dot-bracket beyond doubt: by its brackets or its energy."""
-    match = _STRUCTURE.fullmatch(line)
-    if not match:
-        return None
-    pairs = match["pairs"]
+def _structure(line: str) -> tuple[str, str] | None:
+    """Dot-bracket and what is written behind it, where a line may be that."""
+    pairs, energy = (*line.split(maxsplit=1), "", "")[:2]
+    energy = energy.strip()
+    fits = _PAIRS.fullmatch(pairs) and (not energy or _IN_BRACKETS.fullmatch(energy))
+    return (pairs, energy) if fits else None
+
+
+def _is_sure(pairs: str, energy: str) -> bool:
+    """Whether it is dot-bracket beyond doubt: by its brackets or its energy, and few letters."""
     if 2 * sum(map(str.isalpha, pairs)) > len(pairs):
-        return None
-    return match if _BRACKET.search(pairs) or (match["energy"] and set(pairs) == {"."}) else None
+        return False
+    return bool(_BRACKET.search(pairs) or (energy and set(pairs) == {"."}))
 
 
-def _structures(lines: list[str], first: int) -> list[Structure]:
-    """The structures from a line on; none where they do not fit the sequence above."""
-    length = len("".join("".join(lines[:first]).split()))
+def _structures(
+    lines: list[str], found: list[tuple[str, str] | None], length: int
+) -> list[Structure]:
+    """The structures of lines, of `length` characters each; none where the lines do not fit."""
     structures: list[Structure] = []
-    pairs = ""
-    for line in lines[first:]:
-        match = _STRUCTURE.fullmatch(line)
+    pieces: list[str] = []
+    width = 0
+    for line, pair in zip(lines, found, strict=True):
         if not line.strip() or _ENSEMBLE.fullmatch(line):
             continue
-        if not match:
+        if not pair:
             return []
-        pairs += match["pairs"]
-        if len(pairs) == length:
-            energy = _ENERGY.search(match["energy"] or "")
-            structures.append(Structure(pairs, float(energy[0]) if energy else None))
-            pairs = ""
-    return [] if pairs else structures
+        pieces.append(pair[0])
+        width += len(pair[0])
+        if width == length:
+            energy = _ENERGY.search(pair[1])
+            structures.append(Structure("".join(pieces), float(energy[0]) if energy else None))
+            pieces, width = [], 0
+    return [] if pieces else structures
 
 
 def structure_notes(structures: Sequence[Structure]) -> list[str]:
@@ -416,10 +435,10 @@ def _is_even(words: Sequence[str]) -> bool:
 def _find_name(rows: list[list[str]]) -> str | None:
     """A word among the nucleotides that is a name; the rules are those of `clean_rna`."""
     words = [word for row in rows for word in row]
-    names = [word for word in words if _may_be_name(word)]
+    names = {word: None for word in words if _may_be_name(word)}  # in their order
     if not names:
         return None
-    others = [word for word in words if not _may_be_name(word)]
+    others = [word for word in words if word not in names]
     if not others:
         return next((word for word in names if _case(word) == "mixed"), None)
     letters = "".join(others)
@@ -514,6 +533,7 @@ def other_format(line: str) -> str | None:
     return None
 
 
+_LONGEST_ACCESSION = 40
 # Databases whose accessions people give in place of a sequence, and where the sequence is.
 _ACCESSIONS = (
     (r"RF\d{5}", "Rfam", "https://rfam.org/family/{0}"),
@@ -531,7 +551,7 @@ _ACCESSIONS = (
     (r"MI\d{7}", "miRBase", "https://mirbase.org/hairpin/{0}"),
     (r"MIMAT\d{7}", "miRBase", "https://mirbase.org/mature/{0}"),
     (
-        r"(?:[a-z]{3,4}-)?(?:mir|miR|let|lin|bantam)-\d+[0-9a-z]*(?:-[0-9a-z]+)*",
+        r"(?:[a-z]{3,4}-)?(?:mir|miR|let|lin|bantam)-\d[0-9a-z]*(?:-[0-9a-z]+)*",
         "miRBase",
         "https://mirbase.org/results/?query={0}",
     ),
@@ -555,6 +575,8 @@ def accession_advice(text: str) -> str | None:
 
 
 def _accession(word: str) -> str | None:
+    if len(word) > _LONGEST_ACCESSION:
+        return None
     for pattern, database, where in _ACCESSIONS:
         if re.fullmatch(pattern, word) and not word.isdigit() and not word.isalpha():
             # The part of an entry (`X01556.1/3-118`) and a chain are no part of the address.

@@ -1,10 +1,12 @@
 """Cleaning and tokenising RNAs, expanding prompts, chat messages and their masks."""
 
+import contextlib
 import importlib.util
 import pickle
 import random
 import re
 import string
+import time
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,7 @@ def test_limits_are_inclusive() -> None:
     [
         (None, "None, a missing value"),
         (float("nan"), "nan, a missing value"),
+        (pd.NA, "<NA>, a missing value"),
         (b"ACGU", "bytes. Decode"),
         (7, "int. Give the letters as text"),
         (["ACGU", "GG"], "list of 2 values. Give one sequence at a time"),
@@ -421,6 +424,33 @@ def test_what_rnafold_writes_is_read(sequence: str, headed: bool) -> None:
     cleaned = clean_rna(">x\n" * headed + f"{sequence}\n{structure} ({energy:6.2f})\n")
     assert cleaned.sequence == sequence
     assert cleaned.changes == (f"1 dot-bracket structure left out ({round(energy, 2):g} kcal/mol)",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" + "-" * 400_000,
+        "A" + " " * 400_000 + "((",
+        "A\n((" + " " * 400_000 + "x",
+        "A\n" + ".\n" * 200_000 + "(",
+        "ACGUACGU\n" * 10 + ".\n" * 200_000 + "(",
+        "A\n" + "()\n" * 150_000,
+        "wt\nACGUACGUACGUACGU\n" * 20_000,
+        "RA\n" * 100_000 + "A" * 10_000_000,
+        "\t" * 400_000 + "A",
+        "A" * 400_000 + "\t",
+        "let-" + "1" * 400_000 + "_",
+        "5 " * 200_000,
+        "3" + " " * 400_000 + "'",
+        "5'" * 200_000,
+    ],
+    ids=range(14),
+)
+def test_no_text_takes_long(text: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(RnaSequenceError):
+        clean_rna(text, max_length=10**8)
+    assert time.process_time() - start < 10  # what grows with the square takes minutes
 
 
 # --- tokens of an RNA
