@@ -287,6 +287,7 @@ def test_tables_and_other_texts_are_refused_with_what_to_do(text: str, message: 
         "Please fold this",
         "telomerase RNA component",
         "SPLICEOSOMAL RNA",
+        "SEQUENCE",
     ],
 )
 def test_words_are_no_protein(text: str) -> None:
