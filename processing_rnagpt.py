@@ -697,8 +697,8 @@ def _looks_like_protein(words: list[str]) -> bool:
     # A quarter of a protein's letters are those; the shares of A C G T in it are small.
     if 10 * len(found) < len(letters) or _case(letters.replace("*", "") or "-") == "mixed":
         return False
-    # Words of English are shorter, and many have a U, as few proteins do (selenocysteine); lower case
-    # is seldom a protein's.
+    # Words of English are shorter, and many have a U, as few proteins do (selenocysteine). Lower
+    # case is seldom a protein's.
     shortest = 8 if letters.isupper() else 20
     if "U" in letters.upper():
         shortest = 30
