@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .answers_rnagpt import answer_questions
     from .chat_rnagpt import RnaChat
     from .configuration_rnagpt import RnaGptConfig
-    from .fasta import FastaError, FastaRecord, read_fasta
+    from .fasta import FastaError, FastaRecord, clean_rnas, read_fasta
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, RnaSequenceError, clean_rna, tokenize_rna
     from .rna_encoding import encode
@@ -30,6 +30,7 @@ _MODULE_OF = {
     "RnaSequenceError": "processing_rnagpt",
     "answer_questions": "answers_rnagpt",
     "clean_rna": "processing_rnagpt",
+    "clean_rnas": "fasta",
     "encode": "rna_encoding",
     "read_fasta": "fasta",
     "tokenize_rna": "processing_rnagpt",
@@ -47,6 +48,7 @@ __all__ = [
     "__version__",
     "answer_questions",
     "clean_rna",
+    "clean_rnas",
     "encode",
     "read_fasta",
     "tokenize_rna",

@@ -10,10 +10,10 @@ import torch
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.declining import declines
+from rnagpt.fasta import clean_rnas
 from rnagpt.generation_rnagpt import (
     MAX_NEW_TOKENS,
     TokenProbabilities,
-    clean_once,
     confidence_of,
     encode_prompts,
     generation_options,
@@ -86,13 +86,16 @@ def answer_questions(
         **generation: for `model.generate`; greedy by default.
 
     Raises:
-        RnaSequenceError: when a sequence is refused.
+        RnaSequenceError: when sequences are refused; it tells of all of them.
+        TypeError: for one sequence in place of several, or what is no sequence.
         ValueError: when a prompt does not fit the language model's context, or a question is
             empty or holds a control token. All of these before the first answer.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-    cleaned = [clean_once(rna, "", processor) for rna in rnas]
+    cleaned = clean_rnas(
+        rnas, max_length=processor.max_rna_length, max_ambiguous=processor.max_ambiguous
+    )
     for question in questions:
         if not question.strip():
             raise ValueError("A question is empty.")

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fasta",
         nargs="?",
         metavar="FASTA",
-        help='file of RNAs, plain or gzipped; "-": standard input',
+        help='file of RNAs, plain or compressed; "-": standard input',
     )
     parser.add_argument(
         "--rna", action="append", default=[], metavar="SEQ", help="an RNA's sequence; may repeat"
@@ -153,13 +153,18 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
 
     from rnagpt.answers_rnagpt import answer_questions
     from rnagpt.chat_rnagpt import RnaChat
+    from rnagpt.fasta import clean_rnas
     from rnagpt.loading_rnagpt import load_model, load_processor
 
     logging.disable_progress_bar()
     name_or_path = args.model or _mini()
     # The weights come last: a refused record is told without waiting for them.
     processor = load_processor(name_or_path)
-    rnas = [_clean(record, processor) for record in records]
+    rnas = clean_rnas(
+        records,
+        max_length=processor.max_rna_length,
+        max_ambiguous=processor.max_ambiguous,
+    )
     model = load_model(name_or_path, int8=args.int8, compiled=args.compiled)
     if not args.ask:
         return _Session(RnaChat(model, processor), rnas, args.max_new_tokens).run
@@ -211,6 +216,7 @@ def _check_drawing() -> None:
 
 def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
     from rnagpt.fasta import FastaRecord, read_fasta
+    from rnagpt.processing_rnagpt import accession_advice
 
     records = [
         # A FASTA record that was pasted brings its own name.
@@ -223,8 +229,11 @@ def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
         return [*records, *read_fasta(args.fasta)]
     except OSError as error:
         hint = ""
-        if not Path(args.fasta).exists() and set(args.fasta.upper()) <= set("ACGTUN"):
-            hint = " If this is a sequence, give it with --rna."
+        if not Path(args.fasta).exists():
+            if set(args.fasta.upper()) <= set("ACGTUN"):
+                hint = " If this is a sequence, give it with --rna."
+            elif advice := accession_advice(args.fasta):
+                hint = f" {advice}"
         raise ValueError(f"{args.fasta}: {error.strerror or error}.{hint}") from error
 
 
@@ -232,17 +241,6 @@ def _mini() -> str:
     from rnagpt.weights.mini import assemble_mini
 
     return str(assemble_mini())
-
-
-def _clean(record: FastaRecord, processor: RnaGptProcessor) -> CleanedRna:
-    from rnagpt.processing_rnagpt import clean_rna
-
-    return clean_rna(
-        record.sequence,
-        name=record.name,
-        max_length=processor.max_rna_length,
-        max_ambiguous=processor.max_ambiguous,
-    )
 
 
 def _explained(
@@ -406,11 +404,10 @@ class _Session:
 
     def add(self, text: str) -> None:
         """Add a sequence, or the one record of a file."""
-        from rnagpt.fasta import read_fasta
+        from rnagpt.fasta import clean_rnas, read_fasta
 
         if not text:
             raise ValueError("/rna needs a sequence or a FASTA file.")
-        name = ""
         if Path(text).is_file():
             records = list(read_fasta(text))
             if len(records) > 1:
@@ -418,8 +415,14 @@ class _Session:
                     f"{text} holds {len(records)} records, and /rna takes one. Leave, and give the "
                     "file to `rnagpt chat` for a conversation about each."
                 )
-            name, text = records[0].name, records[0].sequence
-        self.show(self.chat.add_rna(text, name))
+            (rna,) = clean_rnas(
+                records,
+                max_length=self.chat.processor.max_rna_length,
+                max_ambiguous=self.chat.processor.max_ambiguous,
+            )
+            self.show(self.chat.add_rna(rna))
+            return
+        self.show(self.chat.add_rna(text))
 
     def next(self, _: str) -> None:
         if not self.waiting:

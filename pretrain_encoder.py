@@ -52,8 +52,7 @@ from rnagpt.encoder_objectives import (
 )
 from rnagpt.encoder_probe import linear_probe
 from rnagpt.encoder_types import fit_types
-from rnagpt.fasta import read_fasta
-from rnagpt.processing_rnagpt import clean_rna
+from rnagpt.fasta import clean_rnas, read_fasta
 from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS
 
 RECORD = "training_record.json"
@@ -202,7 +201,7 @@ def corpus_rows(fasta: str, dataset_name: str | None) -> list[RnaRow]:
     if dataset_name:
         splits = load_splits(dataset_name, usual="annotations")
         held_out = {s for name, rows in splits.items() if name != "train" for s in rows["sequence"]}
-    records = (clean_rna(r.sequence, name=r.name, max_length=10**6) for r in read_fasta(fasta))
+    records = clean_rnas(read_fasta(fasta), max_length=10**6)
     rows = [RnaRow(record.sequence) for record in records if record.sequence not in held_out]
     logger.info("%d sequences; RNA-QA keeps %d for evaluation.", len(rows), len(held_out))
     return rows

@@ -10,9 +10,10 @@ import torch
 from tqdm import tqdm
 
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
+from rnagpt.fasta import clean_rnas
 from rnagpt.loading_rnagpt import load_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, clean_rna, tokenize_rna
+from rnagpt.processing_rnagpt import CleanedRna, tokenize_rna
 
 # Nucleotides that are sorted into batches, and whose vectors are on the device, at once.
 _NUCLEOTIDES_AT_ONCE = {"cpu": 16384, "other": 131072}
@@ -40,7 +41,8 @@ def encode(
         For each RNA (nucleotides, rna hidden), in the encoder's own type.
 
     Raises:
-        RnaSequenceError: when a sequence is refused; before any is encoded.
+        RnaSequenceError: when sequences are refused: all of them, before any is encoded.
+        TypeError: for one sequence in place of several, or what is no sequence.
         OSError, ValueError: as of `load_model`.
 
     Example:
@@ -51,9 +53,7 @@ def encode(
     if not isinstance(model, RnaGptForCausalLM):
         model = load_model(model or str(_assemble_mini()), **kwargs)
     longest = model.config.max_rna_length
-    cleaned = [
-        rna if isinstance(rna, CleanedRna) else clean_rna(rna, max_length=longest) for rna in rnas
-    ]
+    cleaned = clean_rnas(rnas, max_length=longest)
     known: dict[str, torch.Tensor | None] = dict.fromkeys(rna.sequence for rna in cleaned)
     nucleotides = sum(map(len, known))
     with tqdm(total=nucleotides, unit="nt", unit_scale=True, disable=not progress) as bar:

@@ -21,9 +21,8 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from rnagpt import answer_questions, read_fasta
+from rnagpt import answer_questions, clean_rnas, read_fasta
 from rnagpt.loading_rnagpt import load_model, load_processor
-from rnagpt.processing_rnagpt import clean_rna
 from rnagpt.weights.mini import assemble_mini
 
 FOLDER = Path(__file__).parent
@@ -37,10 +36,7 @@ def main() -> None:
     name_or_path = args.model or str(assemble_mini())
 
     start = time.monotonic()
-    rnas = [
-        clean_rna(record.sequence, name=record.name)
-        for record in read_fasta(FOLDER / "five_rnas.fasta")
-    ]
+    rnas = clean_rnas(read_fasta(FOLDER / "five_rnas.fasta"))
     with open(FOLDER / "five_rnas.tsv", newline="") as file:
         header, *rows = csv.reader(file, delimiter="\t")
     questions = header[2:]

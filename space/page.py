@@ -60,7 +60,7 @@ class Page:
         """
         try:
             record = refusals.one_record(rna, self.limits)
-            cleaned = refusals.cleaned(record, "RNA 1", self.limits)
+            (cleaned,) = refusals.cleaned([record], 1, self.limits)
             refusals.check_question(question, self.limits)
             refusals.await_model(self.limits)
             return next(self.chat_panel.answers_of([cleaned], question)).as_row()

@@ -8,8 +8,8 @@ from model_loading import MODEL
 from rna_input import records_of_text
 from space_limits import Limits
 
-from rnagpt.fasta import FastaRecord
-from rnagpt.processing_rnagpt import CleanedRna, clean_rna
+from rnagpt.fasta import FastaRecord, clean_rnas
+from rnagpt.processing_rnagpt import CleanedRna
 
 _STATES = {
     "loading": "{name} is loading. You can give your RNA and ask already.",
@@ -26,10 +26,13 @@ def one_record(text: str, limits: Limits) -> FastaRecord:
     return records[0]
 
 
-def cleaned(record: FastaRecord, name: str, limits: Limits) -> CleanedRna:
-    """A record as the model reads it; the name is for one that has none."""
-    rna = clean_rna(record.sequence, name=record.name, max_length=_longest(limits))
-    return rna if rna.name else dataclasses.replace(rna, name=name)
+def cleaned(records: list[FastaRecord], first: int, limits: Limits) -> list[CleanedRna]:
+    """Records as the model reads them; those without a name are numbered, from `first` on."""
+    rnas = clean_rnas(records, max_length=_longest(limits))
+    return [
+        rna if rna.name else dataclasses.replace(rna, name=f"RNA {number}")
+        for number, rna in enumerate(rnas, start=first)
+    ]
 
 
 def _longest(limits: Limits) -> int:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import gzip
 import io
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
 from space_limits import Limits
 
-from rnagpt.fasta import FastaRecord, read_fasta
-
-_GZIP_MAGIC = b"\x1f\x8b"
+from rnagpt.fasta import FastaRecord, read_fasta, unpacked
 
 
 def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
@@ -29,14 +24,14 @@ def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
     if len(text) > limits.max_upload_bytes:
         raise ValueError(_too_large("The pasted text", limits.max_upload_bytes))
     records = _read(io.StringIO(text), "The pasted text", limits)
-    if any(line.startswith(">") for line in text.splitlines()):
+    if any(line.lstrip().startswith(">") for line in text.splitlines()):
         return records
     # With its line breaks, so that an error can name the line.
     return [FastaRecord("", "", text, 1)]
 
 
 def records_of_file(content: str, name: str, size: int, limits: Limits) -> list[FastaRecord]:
-    """The records of an uploaded file, plain or gzipped.
+    """The records of an uploaded file, plain or compressed.
 
     Args:
         content: the file's bytes in base 64; empty where the browser found it too large.
@@ -49,21 +44,13 @@ def records_of_file(content: str, name: str, size: int, limits: Limits) -> list[
     """
     if size > limits.max_upload_bytes or len(content) > 4 * (limits.max_upload_bytes // 3 + 1):
         raise ValueError(_too_large(name, limits.max_upload_bytes))
-    packed = base64.b64decode(content, validate=True)
-    return _read(io.BytesIO(_unpacked(packed, name, limits)), name, limits)
-
-
-def _unpacked(content: bytes, name: str, limits: Limits) -> bytes:
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    # Damage is left to `read_fasta`, which has the words for it.
-    with contextlib.suppress(EOFError, OSError, zlib.error):
-        # A small file may unpack to more than the memory holds.
-        unpacked = gzip.GzipFile(fileobj=io.BytesIO(content)).read(limits.max_text_bytes + 1)
-        if len(unpacked) > limits.max_text_bytes:
-            raise ValueError(_too_large(f"{name}, unpacked,", limits.max_text_bytes))
-        return unpacked
-    return content
+    packed = io.BytesIO(base64.b64decode(content, validate=True))
+    # A small file may unpack to more than the memory holds.
+    with unpacked(packed, Path(name).name) as plain:
+        text = plain.read(limits.max_text_bytes + 1)
+    if len(text) > limits.max_text_bytes:
+        raise ValueError(_too_large(f"{name}, unpacked,", limits.max_text_bytes))
+    return _read(io.BytesIO(text), name, limits)
 
 
 def _read(stream: IO[Any], name: str, limits: Limits) -> list[FastaRecord]:

@@ -142,11 +142,8 @@ class RnaPanel:
             )
             return self.shown(conversation, error)
         try:
-            numbered = enumerate(records, start=len(conversation.rnas) + 1)
-            rnas = [
-                ShownRna(refusals.cleaned(record, f"RNA {i}", self.limits))
-                for i, record in numbered
-            ]
+            first = len(conversation.rnas) + 1
+            rnas = [ShownRna(rna) for rna in refusals.cleaned(records, first, self.limits)]
         except RnaSequenceError as error:
             return self.shown(conversation, str(error))
         conversation.rnas += rnas

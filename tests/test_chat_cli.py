@@ -95,6 +95,32 @@ def test_a_refused_record_fails_the_call_before_any_answer(folder, fasta):
     assert "protein" in message
 
 
+def test_all_refused_records_are_told_at_once(folder, tmp_path, capsys):
+    path = tmp_path / "mixed.fa"
+    path.write_text(">ok\nACGU\n>x\nACGX\n>amyloid\nDAEFRHDSGYEVHHQK\n>gone\n")
+    assert main(["chat", str(path), "--model", folder, "--ask", WHAT, "--rna", "wt ACGUACGU"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("rnagpt chat: 4 of 5 RNAs are refused:\n")
+    for name in ("rna_1", "x", "amyloid", "gone"):
+        assert f"- RNA '{name}' " in captured.err
+
+
+def test_what_was_kept_joined_and_left_out_is_told(folder, tmp_path, capsys):
+    path = tmp_path / "folded.fa"
+    path.write_text(">a\nGGGAAARCC\n(((...))) ( -1.20)\n")
+    arguments = [str(path), "--rna", "gcgg auuu", "--ask", WHAT, "--max-new-tokens", "2"]
+    assert main(["chat", "--model", folder, "--json", *arguments]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["name"]: row["changes"] for row in rows} == {
+        "rna_1": ["2 blocks joined"],
+        "a": [
+            "IUPAC codes kept: 1 R (A or G)",
+            "1 dot-bracket structure left out (-1.2 kcal/mol)",
+        ],
+    }
+
+
 def test_a_reader_of_the_output_that_goes_away_is_no_fault(folder, fasta):
     arguments = [*COMMAND, fasta, "--model", folder, "--max-new-tokens", "2", "--ask", WHAT]
     with subprocess.Popen(
@@ -223,6 +249,10 @@ def test_several_rnas_on_the_command_line(folder, capsys):
         (["-"], "questions must come with --ask"),
         (["--ask", WHAT], "--ask needs an RNA"),
         (["--rna", "", "--ask", WHAT], "empty"),
+        (["--rna", f"mRNA {make_rna(20)}", "--ask", WHAT], "RNA 'rna_1' has 'mRNA' beside"),
+        (["--rna", f"tRNA\t{make_rna(20)}", "--ask", WHAT], "columns of a table"),
+        (["RF00005", "--ask", WHAT], "https://rfam.org/family/RF00005"),
+        (["--rna", "NR_123456.1", "--ask", WHAT], "ncbi.nlm.nih.gov/nuccore/NR_123456.1"),
         (["--rna", "ACGU", "--ask", ""], "question is empty"),
         (["--rna", "ACGU", "--ask", "<|im_end|>"], "control token"),
         (["--rna", "ACGU" * 4096 + "A", "--ask", WHAT], "16,385 nt"),

@@ -3,16 +3,27 @@
 import bz2
 import gzip
 import io
+import lzma
 import random
 import sys
 import tracemalloc
+import zipfile
 from types import SimpleNamespace
 
 import pytest
+from Bio.Seq import Seq
+from conftest import make_rna
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnagpt.fasta import FastaError, FastaRecord, read_fasta
+from rnagpt.fasta import (
+    FastaError,
+    FastaRecord,
+    RnaSequencesError,
+    clean_rnas,
+    read_fasta,
+)
+from rnagpt.processing_rnagpt import RnaSequenceError, Structure, clean_rna
 
 PLAIN = b">tRNA yeast, phenylalanine\nGCGGAUUUAGCUCAGUUGGG\nAGAGCGCCAGAC\n>5S\nUGCCUGGCGGCC\n"
 EXPECTED = [
@@ -23,6 +34,13 @@ EXPECTED = [
 
 def read(data: bytes) -> list[FastaRecord]:
     return list(read_fasta(io.BytesIO(data)))
+
+
+def zipped(data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("rnas.fa", data)
+    return file.getvalue()
 
 
 def plain_fields(records: list[FastaRecord]) -> list[tuple[str, str, str]]:
@@ -46,6 +64,12 @@ def plain_fields(records: list[FastaRecord]) -> list[tuple[str, str, str]]:
         gzip.compress(PLAIN[:40]) + gzip.compress(PLAIN[40:]),
         gzip.compress(b"\xef\xbb\xbf" + PLAIN.replace(b"\n", b"\r\n")),
         gzip.compress(PLAIN.decode().encode("utf-16")),
+        PLAIN.decode().encode("utf-16-le"),
+        PLAIN.decode().encode("utf-16-be"),
+        b"\n" + PLAIN.replace(b">", b"  \t>"),
+        bz2.compress(PLAIN),
+        lzma.compress(PLAIN),
+        bz2.compress(PLAIN[:40]) + bz2.compress(PLAIN[40:]),
     ],
     ids=[
         "plain",
@@ -62,6 +86,12 @@ def plain_fields(records: list[FastaRecord]) -> list[tuple[str, str, str]]:
         "gzip of several members, as bgzip writes",
         "gzip of BOM and CRLF",
         "gzip of UTF-16",
+        "UTF-16 without a byte order mark",
+        "UTF-16 of the other order without one",
+        "white space before >",
+        "bzip2",
+        "xz",
+        "bzip2 of several streams, as pbzip2 writes",
     ],
 )
 def test_reads_the_same_records_however_they_are_written(data, tmp_path):
@@ -132,7 +162,13 @@ def test_open_files_of_both_kinds_stay_open(tmp_path, newline):
         (b"\nACGU\nAC\n>a\nGG\n", r"line 2: text before the first header \(line 4\)"),
         (bytes(range(256)), "this is no text"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "this is no text"),
-        (bz2.compress(PLAIN), "this is no text"),
+        (zipped(PLAIN), "a zip archive.*Unpack it"),
+        (bytes.fromhex("28b52ffd") + bytes(9), "compressed by zstd.*zstd -d"),
+        (gzip.compress(b"BAM\1" + bytes(9)), "is BAM.*samtools fasta"),
+        (bz2.compress(PLAIN)[:-12], "damaged bzip2"),
+        (lzma.compress(PLAIN)[:-12], "damaged xz"),
+        (b"BZh", "damaged bzip2"),
+        (b"%PDF-1.7\n", "a PDF"),
         (b">a\nACGU\n\xff\xfe\x00\n", "line 3: this is no text"),
         (gzip.compress(PLAIN)[:-12], "damaged gzip"),
         (gzip.compress(PLAIN)[:15] + b"\0\0\0\0" + gzip.compress(PLAIN)[19:], "damaged gzip"),
@@ -140,6 +176,9 @@ def test_open_files_of_both_kinds_stay_open(tmp_path, newline):
         (b"@read1\nACGU\n+\nIIII\n", "looks like FASTQ"),
         (b"LOCUS       SCU49845\n", "looks like GenBank"),
         (b"# STOCKHOLM 1.0\n", "looks like Stockholm"),
+        (b"@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:9\n", "looks like SAM.*samtools fasta"),
+        (b"CLUSTAL W (1.83) multiple sequence alignment\n", "looks like Clustal"),
+        (b"<!DOCTYPE html>\n", "looks like a web page"),
     ],
 )
 def test_what_is_no_fasta_is_refused_with_a_reason(data, message):
@@ -219,3 +258,111 @@ def test_ten_thousand_damaged_files_raise_nothing_else():
             read(bytes(data))
         except FastaError:
             continue
+
+
+# --- what a record's lines are, and what becomes of it
+
+
+def cleaned(data: bytes):
+    (record,) = read(data)
+    return clean_rna(record.sequence, name=record.name)
+
+
+def test_structures_of_rnafold_are_kept_with_their_energies():
+    # The lines of `RNAfold -p`, in the form of ViennaRNA's manual.
+    sequence, mfe = b"GGGGAAAACCCC", b"((((....))))"
+    data = b">a\n%b\n%b ( -5.40)\n" % (sequence, mfe)
+    data += b"{(((....)))} [ -5.62]\n%b { -5.40 d=0.90}\n" % mfe
+    data += b" frequency of mfe structure in ensemble 0.70; ensemble diversity 1.28  \n>b\nGG\n"
+    first, second = read(data)
+    assert first.sequence == sequence.decode()
+    assert first.structures == (
+        Structure("((((....))))", -5.4),
+        Structure("{(((....)))}", -5.62),
+        Structure("((((....))))", -5.4),
+    )
+    assert (second.sequence, second.structures) == ("GG", ())
+    told, silent = clean_rnas([first, second])
+    assert told.changes == ("3 dot-bracket structures left out (-5.4 kcal/mol)",)
+    assert silent.changes == ()
+
+
+def test_structures_wrapped_as_their_sequence_is():
+    (record,) = read(b">a\nAAGGGG\nAAAACC\nCC\n......\n((((..\n))\n")
+    assert (record.sequence, record.structures) == (
+        "AAGGGGAAAACCCC",
+        (Structure("......((((..))", None),),
+    )
+
+
+def test_a_structure_that_does_not_fit_is_refused():
+    with pytest.raises(RnaSequenceError, match="one character for each letter"):
+        cleaned(b">a\nGGGGAAAACCCC\n((((...))))\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b">a\nGCGGAUUUAGCUCAGU\ntRNA\nGCGGAUUUAGCUCAGU\n", "'tRNA' beside"),
+        (b">a\nGCGGAUUUAGCUCAGU\nhuman mRNA\nGCGGAUUUAGCUCAGU\n", "'human' beside"),
+        (b"tRNA\tGCGGAUUUAGC\nmRNA\tGGCC\n", "columns of a table"),
+        (b"id,sequence\na,GCGGAUUUAGC\n", "columns of a table"),
+        (b"GCGGAUUUAGC\nGGCCAAUUA\nGGAACCUUGG\n", "3 lines of 11, 9, 10 letters"),
+        (b"Human\nGCGGAUUUAGCUCAGU\n", "'Human' beside"),
+        (b"RF00005\nRF00001\n", "rfam.org/family/RF00005"),
+    ],
+)
+def test_what_is_not_plainly_one_sequence_is_left_to_the_cleaner(data, message):
+    with pytest.raises(RnaSequenceError, match=message):
+        cleaned(data)
+
+
+def test_blocks_of_genbank_are_read():
+    data = b"ORIGIN\n        1 gcggatttag ctcagttggg\n//\n"
+    assert cleaned(data).sequence == cleaned(b">a\n" + data).sequence == "GCGGAUUUAGCUCAGUUGGG"
+
+
+def test_lines_of_a_record_need_not_be_of_one_width():
+    assert cleaned(b">a\nACG\nUACGU\n").sequence == "ACGUACGU"
+
+
+def test_all_that_are_refused_are_told_at_once():
+    records = read(b">good\nACGU\n>amyloid\nDAEFRHDSGYEVHHQK\n>none\n>5S\nAC1U\n")
+    with pytest.raises(RnaSequencesError, match=r"^3 of 4 RNAs are refused:") as caught:
+        clean_rnas(records)
+    _, *told = str(caught.value).splitlines()
+    assert [line.split("'")[1] for line in told] == ["amyloid", "none", "5S"]
+    assert [error.name for error in caught.value.errors] == ["amyloid", "none", "5S"]
+    with pytest.raises(RnaSequenceError, match=r"^RNA 'amyloid' has 'E'") as alone:
+        clean_rnas(records[:2])
+    assert not isinstance(alone.value, RnaSequencesError)
+
+
+def test_many_refused_are_counted():
+    with pytest.raises(RnaSequencesError, match=r"(?s)70 of 71 RNAs.*#50' is.*and 20 more") as e:
+        clean_rnas(["", *[""] * 69, "ACGU"])
+    assert len(e.value.errors) == 70
+
+
+def test_cleaning_several_is_cleaning_each():
+    rna = clean_rna("acgt", name="given")
+    made = make_rna(30)
+    assert clean_rnas([made, rna, f">x\n{made.lower()}"]) == [
+        clean_rna(made),
+        rna,
+        clean_rna(made, name="x"),
+    ]
+
+
+@pytest.mark.parametrize("one", ["ACGU", b"ACGU", clean_rna("ACGU"), Seq("ACGU")])
+def test_one_rna_in_place_of_several_is_refused(one):
+    with pytest.raises(TypeError, match=r"several RNAs, got one.*\[rna\]"):
+        clean_rnas(one)
+
+
+@pytest.mark.parametrize("name", ["rnas.fa.bz2", "rnas.fa.xz"])
+def test_names_of_compressed_files_are_those_of_what_they_hold(tmp_path, name):
+    pack = bz2.compress if name.endswith("bz2") else lzma.compress
+    (tmp_path / name).write_bytes(pack(b"ACGU"))
+    (record,) = read_fasta(tmp_path / name)
+    assert record.name == "rnas"

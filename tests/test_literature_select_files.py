@@ -250,6 +250,9 @@ def test_a_mended_line_is_read_from_there_on(
         (" \n", "", "no sequence"),
         ("AC-GU", "AC-GU", "sequence with '-'"),
         ("ACXE", "ACXE", "sequence with 'EX'"),
+        ("acgu acgu ac", "ACGUACGUAC", None),
+        ("mRNA ACGUACGU", "MRNAACGUACGU", "sequence in parts of unequal length"),
+        ("tRNA\tACGUACGU", "URNAACGUACGU", "sequence in parts of unequal length"),
     ],
 )
 def test_sequences(text: str, sequence: str, reason: str | None) -> None:

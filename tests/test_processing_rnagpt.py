@@ -1,15 +1,21 @@
 """Cleaning and tokenising RNAs, expanding prompts, chat messages and their masks."""
 
+import contextlib
 import importlib.util
 import pickle
 import random
+import re
 import string
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from Bio.Seq import MutableSeq, Seq
+from Bio.SeqRecord import SeqRecord
 from conftest import CHATML, make_processor, make_question, make_rna, make_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +23,7 @@ from transformers import AutoTokenizer
 
 from rnagpt.processing_rnagpt import (
     RNA_VOCABULARY,
+    CleanedRna,
     RnaGptProcessor,
     RnaSequenceError,
     clean_rna,
@@ -37,12 +44,21 @@ TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGC
         ("acgu", "ACGU", ()),
         ("ACGT", "ACGU", ("1 T read as U",)),
         ("TTtu", "UUUU", ("3 T read as U, beside the U that were there",)),
-        (" AC\tG\r\nU\n\n\x0c\u00a0A\u2003 ", "ACGUA", ()),
+        ("\tAC G\r\nUAC\n\n\x0c\u00a0A\u2003 ", "ACGUACA", ("3 lines joined", "4 blocks joined")),
         ("AC-GU", "ACGU", ("1 gap dropped",)),
         ("..AC--GT..", "ACGU", ("1 T read as U", "6 gaps dropped")),
         ("\ufeffACGU", "ACGU", ()),
-        ("ACGURYKMSWBDHVNAAAAAAAAAAAAA", "ACGURYKMSWBDHVNAAAAAAAAAAAAA", ()),
-        ("nnAA", "NNAA", ()),
+        (
+            "ACGURYKMSWBDHVNAAAAAAAAAAAAA",
+            "ACGURYKMSWBDHVNAAAAAAAAAAAAA",
+            # What each stands for is NC-IUB's recommendation of 1984, table 1.
+            (
+                "IUPAC codes kept: 1 R (A or G), 1 Y (C or U), 1 K (G or U), 1 M (A or C), "
+                "1 S (C or G), 1 W (A or U), 1 B (not A), 1 D (not C), 1 H (not G), 1 V (not U), "
+                "1 N (any)",
+            ),
+        ),
+        ("nnAA", "NNAA", ("IUPAC codes kept: 2 N (any)",)),
     ],
 )
 def test_clean(text: str, sequence: str, changes: tuple[str, ...]) -> None:
@@ -78,7 +94,7 @@ def test_fasta_header_is_the_name(text: str, name: str) -> None:
         ("AC\u200bGU", 3, r"U\+200B at position 3"),
         ("ＡＣＧＵ", 1, "'Ａ' at position 1"),
         ("ACGı", 4, "'ı' at position 4"),
-        ("1 acgu 5 acgu", 1, "'1' at position 1.*position numbers, such as GenBank's"),
+        ("1 acgu 6 acgu", 1, "'1' at position 1.*position numbers, such as GenBank's"),
         ("        1 gcggat\n       61 ttagct", 1, r"\(line 1: '1 gcggat'\).*GenBank"),
         ("MKTAYIAKQRQISFVKSHFSRQ", 6, "'I' at position 6. This looks like a protein"),
         ("acdefghiklmnpqrstvwy", 4, "looks like a protein"),
@@ -111,10 +127,43 @@ def test_limits_are_inclusive() -> None:
         clean_rna("ANAA", max_ambiguous=0.0)
 
 
-@pytest.mark.parametrize("text", [None, b"ACGU", 7, ["ACGU"]])
-def test_only_a_string_is_a_sequence(text: Any) -> None:
-    with pytest.raises(TypeError, match="must be a string"):
-        clean_rna(text)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "None, a missing value"),
+        (float("nan"), "nan, a missing value"),
+        (pd.NA, "<NA>, a missing value"),
+        (b"ACGU", "bytes. Decode"),
+        (7, "int. Give the letters as text"),
+        (["ACGU", "GG"], "list of 2 values. Give one sequence at a time"),
+        (np.array(["ACGU", "GG"]), r"ndarray of 2 values.*x\.tolist"),
+        (np.array("ACGU"), r"ndarray of no dimension.*x\.item"),
+        (torch.zeros(3, 4), "Tensor of 3 x 4 values"),
+        (pd.Series(["ACGU"]), "Series of 1 values. Give one sequence at a time"),
+        (pd.DataFrame({"rna": ["ACGU"]}), "DataFrame.*from the column"),
+    ],
+)
+def test_only_a_string_is_a_sequence(given: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"(?i)must be a string, got {message}"):
+        clean_rna(given)
+
+
+@pytest.mark.parametrize("column", [np.array(["acgu", "GG"]), pd.Series(["acgu", "GG"])])
+def test_what_a_column_holds_is_a_sequence(column: Any) -> None:
+    assert [clean_rna(value).sequence for value in column] == ["ACGU", "GG"]
+
+
+@pytest.mark.parametrize("kind", [Seq, MutableSeq])
+def test_sequences_of_biopython(kind: Any) -> None:
+    assert clean_rna(kind("acgT"), name="given").sequence == "ACGU"
+    record = SeqRecord(kind("ACGU"), id="X01556.1", description="5S ribosomal RNA")
+    assert clean_rna(record) == CleanedRna("X01556.1", "ACGU")
+    assert clean_rna(SeqRecord(kind("ACGU")), name="given") == CleanedRna("given", "ACGU")
+
+
+def test_a_sequence_of_biopython_without_letters() -> None:
+    with pytest.raises(RnaSequenceError, match="RNA 'x' is of known length alone"):
+        clean_rna(SeqRecord(Seq(None, length=9), id="x"))
 
 
 def naive_clean(text: str) -> str:
@@ -123,19 +172,20 @@ def naive_clean(text: str) -> str:
     return "".join("U" if letter in "tT" else letter.upper() for letter in kept)
 
 
-@given(st.text(alphabet="ACGUTacgutNRY-. \t\r\n", min_size=1, max_size=200))
+@given(st.text(alphabet="ACGUTacgutN-. \u2003", min_size=1, max_size=200))
 def test_cleaning_equals_one_letter_after_the_other(text: str) -> None:
     if not naive_clean(text):
         return
     cleaned = clean_rna(text, max_ambiguous=1.0)
     assert cleaned.sequence == naive_clean(text)
     again = clean_rna(cleaned.sequence, max_ambiguous=1.0)
-    assert (again.sequence, again.changes) == (cleaned.sequence, ())
+    codes = tuple(change for change in cleaned.changes if change.startswith("IUPAC"))
+    assert (again.sequence, again.changes) == (cleaned.sequence, codes)
 
 
 @given(
     st.text(alphabet="ACGUacgu-. \n", max_size=60),
-    st.sampled_from("EFIJLOPQXZefijlopqxz*?!019_µß"),
+    st.sampled_from("EFIJLOPQXZefijlopqxz*?!_µß"),
     st.text(max_size=60),
 )
 def test_position_is_that_of_the_first_foreign_letter(before: str, letter: str, after: str) -> None:
@@ -168,6 +218,240 @@ def test_random_texts_raise_nothing_but_the_documented_error() -> None:
         assert set(cleaned.sequence) <= set("ACGURYKMSWBDHVN")
         assert len(tokenize_rna(cleaned.sequence, 3)) == len(cleaned.sequence)
     assert 1000 < num_cleaned < 9000
+
+
+# --- how sequences are laid out
+
+
+NAMES = [
+    *("tRNA", "mRNA", "snRNA", "ncRNA", "gRNA", "tracrRNA", "RNA", "DNA", "cDNA", "dna", "rna"),
+    *("wt", "WT", "Wt", "Human", "human", "HUMAN", "Mutant", "rat", "Bat", "batch"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("layout", ["{name} {rna}", "{name}\n{rna}", ">x\n{rna}\n{name} {rna}"])
+def test_a_name_is_not_read_as_nucleotides(name: str, layout: str) -> None:
+    text = layout.format(name=name, rna=TRNA)
+    with pytest.raises(RnaSequenceError, match=f"'{name}' beside.*looks like a name"):
+        clean_rna(text)
+    with pytest.raises(RnaSequenceError, match=f"'{name}' beside"):
+        clean_rna(text.replace(TRNA, " ".join(chunks(TRNA, 10))))
+
+
+@pytest.mark.parametrize("name", ["tRNA", "mRNA", "Human", "snRNA"])
+def test_a_name_at_the_end_or_alone(name: str) -> None:
+    for text in (f"{TRNA} {name}", f"{TRNA}\n{name}", f"{TRNA.lower()} {name}"):
+        with pytest.raises(RnaSequenceError, match=f"'{name}' beside"):
+            clean_rna(text)
+    with pytest.raises(RnaSequenceError, match=f"is '{name}', which looks like a name"):
+        clean_rna(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"tRNA\t{TRNA}", "tab between letters in line 1.*columns of a table"),
+        (f"ACGU\tGGCC\nGGCC\t{TRNA}", "columns of a table"),
+        (f">x\ncat\t{TRNA}", "line 2.*columns of a table"),
+        (f"{TRNA}\n{TRNA[:71]}\n{TRNA[:73]}", "3 lines of 76, 71, 73 letters.*several sequences"),
+        (f"cat\n{TRNA}", "2 lines of 3, 76 letters.*the first line is a name"),
+        (f"id,sequence\nx,{TRNA}", "columns of a table"),
+        (f"1\t{TRNA}\n2\t{TRNA}", "columns of a table"),
+        (f"tRNA-Phe\n{TRNA}", "'tRNA-Phe' looks like a name"),
+        (f"seq1 {TRNA}", "'seq1' looks like a name"),
+        (f"Homo sapiens {TRNA}", "'Homo sapiens' looks like a name"),
+        ("3'-ACGU-5'", "from 3' to 5'. Turn it round"),
+        ("5'-ACGU-3'\n3'-UGCA-5'", "two strands"),
+        ("ACGU\n(((...)))", "one character for each letter"),
+        ("ACGU ((.))", "lines of its own"),
+        ("CLUSTAL W (1.83)\n\na ACGU", "Clustal"),
+        ("LOCUS       X", "GenBank"),
+        ("@HD\tVN:1.6", "SAM"),
+        ("@read\nACGU\n+\nIIII", "FASTQ"),
+        ("<!DOCTYPE html>", "web page"),
+    ],
+)
+def test_tables_and_other_texts_are_refused_with_what_to_do(text: str, message: str) -> None:
+    with pytest.raises(RnaSequenceError, match=message) as caught:
+        clean_rna(text)
+    assert "protein" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is this RNA, and what does it do?",
+        "ribosome",
+        "the intergenic region",
+        "Please fold this",
+        "telomerase RNA component",
+        "SPLICEOSOMAL RNA",
+        "SEQUENCE",
+    ],
+)
+def test_words_are_no_protein(text: str) -> None:
+    with pytest.raises(RnaSequenceError, match=r"looks like (text|a name)") as caught:
+        clean_rna(text)
+    assert "protein" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("accession", "address"),
+    [
+        ("RF00005", "rfam.org/family/RF00005"),
+        ("URS0000000001_9606", "rnacentral.org/rna/URS0000000001_9606"),
+        ("NR_123456.1", "ncbi.nlm.nih.gov/nuccore/NR_123456.1"),
+        ("NC_000913.3", "ncbi.nlm.nih.gov/nuccore/NC_000913.3"),
+        ("ENST00000456328.2", "rest.ensembl.org/sequence/id/ENST00000456328.2"),
+        ("MI0000060", "mirbase.org/hairpin/MI0000060"),
+        ("MIMAT0000062", "mirbase.org/mature/MIMAT0000062"),
+        ("hsa-let-7a-1", "mirbase.org"),
+        ("X01556.1/3-118", "ebi.ac.uk/ena/browser/api/fasta/X01556.1$"),
+        ("1EHZ_A", "rcsb.org/fasta/entry/1EHZ$"),
+        ("RF00005\nRF00001", "rfam.org/family/RF00005"),
+    ],
+)
+def test_an_accession_is_told_where_its_sequence_is(accession: str, address: str) -> None:
+    with pytest.raises(RnaSequenceError, match=f"not a sequence. Give.*{address}"):
+        clean_rna(accession)
+
+
+# Human haemoglobin's alpha chain and Aequorea's fluorescent protein, of UniProt P69905 and P42212.
+PROTEINS = [
+    "MVLSPADKTNVKAAWGKVGAHAGEYGAEALERMFLSFPTTKTYFPHFDLSHGSAQVKGHGKKVADALTNAVAHVDDMPNALSALSDLHAHK"
+    "LRVDPVNFKLLSHCLLVTLAAHLPAEFTPAVHASLDKFLASVSTVLTSKYR",
+    "MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTLVTTFSYGVQCFSRYPDHMKQHDFFKSAMPEG"
+    "YVQERTIFFKDDGNYKTRAEVKFEGDTLVNRIELKGIDFKEDGNILGHKLEYNYNSHNVYIMADKQKNGIKVNFKIRHNIEDGSVQLADHY*",
+]
+
+
+@pytest.mark.parametrize("protein", PROTEINS)
+def test_proteins_are_called_so_however_they_are_laid_out(protein: str) -> None:
+    layouts = [protein, "\n".join(chunks(protein, 60)), " ".join(chunks(protein, 10))]
+    for text in [*layouts, protein.lower(), f">sp|P69905|HBA\n{protein}", protein[:30]]:
+        with pytest.raises(RnaSequenceError, match="looks like a protein"):
+            clean_rna(text)
+
+
+def test_letters_of_modified_nucleotides_are_named() -> None:
+    # Yeast's tRNA-Phe in MODOMICS' letters; its nucleotides are known from its crystal, PDB 1EHZ:
+    # m2G 10, D 16 and 17, m2,2G 26, Cm 32, Gm 34, yW 37, Psi 39, m5C 40, m7G 46, m5C 49, Psi 55,
+    # m1A 58.
+    modified = 'GCGGAUUUALCUCAGDDGGGAGAGCRCCAGABU#AAYAP?UGGAG7UC?UGUGTPCG"UCCACAGAAUUCGCACCA'
+    with pytest.raises(RnaSequenceError, match="'L' at position 10") as caught:
+        clean_rna(modified)
+    message = str(caught.value)
+    assert "protein" not in message
+    told = dict(re.findall(r"(\S) is \S+, write ([ACGU])", message))
+    plain = "".join(told.get(letter, letter) for letter in modified).replace("T", "U")
+    assert plain == ("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
+
+
+def chunks(text: str, width: int) -> list[str]:
+    return [text[i : i + width] for i in range(0, len(text), width)]
+
+
+@given(
+    letters=st.text(alphabet="ACGUTRYKMSWBDHVN-.", min_size=1, max_size=300),
+    lower=st.booleans(),
+    width=st.integers(1, 100),
+    headed=st.booleans(),
+)
+def test_wrapped_sequences_are_never_refused(
+    letters: str, lower: bool, width: int, headed: bool
+) -> None:
+    if not letters.strip("-."):
+        return
+    written = letters.lower() if lower else letters
+    text = ">x\n" * headed + "\n".join(chunks(written, width))
+    cleaned = clean_rna(text, max_ambiguous=1.0)
+    assert cleaned.sequence == naive_clean(letters)
+    num_lines = -(-len(letters) // width)
+    assert (f"{num_lines} lines joined" in cleaned.changes) == (num_lines > 1)
+
+
+@given(
+    letters=st.text(alphabet="ACGTUNacgtun", min_size=1, max_size=300),
+    width=st.integers(1, 100),
+    block=st.integers(1, 20),
+)
+def test_soft_masked_sequences_in_lines_and_blocks_are_never_refused(
+    letters: str, width: int, block: int
+) -> None:
+    lines = [" ".join(chunks(line, block)) for line in chunks(letters, width)]
+    assert clean_rna("\n".join(lines), max_ambiguous=1.0).sequence == naive_clean(letters)
+
+
+@given(
+    letters=st.text(alphabet="ACGTACGTACGTRYN", min_size=1, max_size=300),
+    form=st.sampled_from(["genbank", "embl", "fasta"]),
+)
+def test_what_biopython_writes_is_read(letters: str, form: str) -> None:
+    record = SeqRecord(Seq(letters), id="X1", annotations={"molecule_type": "DNA"})
+    text = record.format(form)
+    for start in ("ORIGIN", "SQ   "):  # the block of the sequence, as people copy it
+        text = text[max(text.find(start), 0) :]
+    cleaned = clean_rna(text, max_ambiguous=1.0)
+    assert cleaned.sequence == letters.replace("T", "U")
+    # Biopython writes 60 letters a line; GenBank and EMBL number each line.
+    num_lines = -(-len(letters) // 60)
+    numbers = f"{num_lines} position number{'s' if num_lines > 1 else ''} dropped"
+    assert (numbers in cleaned.changes) == (form != "fasta")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 gcgg 5 auuu",
+        "GCGGAUUU 8",
+        "61 gcggauuu",
+        "5'-GCGGAUUU-3'",
+        "5\u2032 GCGG AUUU 3\u2032",
+        "5\u2019\u2013GCG\nGAUUU\u20133\u2019",
+        ">x\n5'-GCGGAUUU-3'",
+    ],
+)
+def test_numbers_and_marks_of_the_ends_are_left_out(text: str) -> None:
+    cleaned = clean_rna(text)
+    assert cleaned.sequence == "GCGGAUUU"
+    assert re.search("position number.* dropped|5' and 3' ends dropped", str(cleaned.changes))
+
+
+@given(st.text("ACGU", min_size=1, max_size=60), st.booleans())
+def test_what_rnafold_writes_is_read(sequence: str, headed: bool) -> None:
+    vienna = pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    structure, energy = vienna.fold(sequence)
+    cleaned = clean_rna(">x\n" * headed + f"{sequence}\n{structure} ({energy:6.2f})\n")
+    assert cleaned.sequence == sequence
+    assert cleaned.changes == (f"1 dot-bracket structure left out ({round(energy, 2):g} kcal/mol)",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" + "-" * 400_000,
+        "A" + " " * 400_000 + "((",
+        "A\n((" + " " * 400_000 + "x",
+        "A\n" + ".\n" * 200_000 + "(",
+        "ACGUACGU\n" * 10 + ".\n" * 200_000 + "(",
+        "A\n" + "()\n" * 150_000,
+        "wt\nACGUACGUACGUACGU\n" * 20_000,
+        "RA\n" * 100_000 + "A" * 10_000_000,
+        "\t" * 400_000 + "A",
+        "A" * 400_000 + "\t",
+        "let-" + "1" * 400_000 + "_",
+        "5 " * 200_000,
+        "3" + " " * 400_000 + "'",
+        "5'" * 200_000,
+    ],
+    ids=range(14),
+)
+def test_no_text_takes_long(text: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(RnaSequenceError):
+        clean_rna(text, max_length=10**8)
+    assert time.process_time() - start < 10  # what grows with the square takes minutes
 
 
 # --- tokens of an RNA

@@ -1,8 +1,10 @@
 """The Space without a browser: input, cards, conversations, the model's part and the API."""
 
 import base64
+import bz2
 import gzip
 import json
+import lzma
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -24,6 +26,7 @@ from tiny_space import (
     model_loading,
     open_page,
     page,
+    refusals,
     rna_cards,
     rna_input,
     rna_panel,
@@ -133,8 +136,8 @@ def test_too_large_a_text_is_refused():
         rna_input.records_of_text("A" * 1001, space_limits.Limits(max_upload_bytes=1000))
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_file_is_read_plain_and_gzipped(pack):
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_a_file_is_read_plain_and_compressed(pack):
     records = read_file(pack(b">a\nACGU\n>b\nGGCC\n"))
     assert [record.name for record in records] == ["a", "b"]
 
@@ -144,8 +147,9 @@ def test_a_file_without_header_is_named_after_the_file_alone():
     assert record.name == "mine"
 
 
-def test_a_file_that_unpacks_to_too_much_is_refused():
-    bomb = gzip.compress(b">a\n" + b"A" * 5_000_000)
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_file_that_unpacks_to_too_much_is_refused(pack):
+    bomb = pack(b">a\n" + b"A" * 5_000_000)
     assert len(bomb) < 10_000
     with pytest.raises(ValueError, match="unpacked, is larger than 1 MB"):
         read_file(bomb, limits=space_limits.Limits(max_text_bytes=1_000_000))
@@ -159,6 +163,25 @@ def test_a_file_that_the_browser_did_not_send_is_refused():
 def test_a_file_larger_than_it_says_is_refused():
     with pytest.raises(ValueError, match="larger than"):
         rna_input.records_of_file("A" * 8_000_000, "lie.fa", 10, LIMITS)
+
+
+def test_all_refused_records_of_a_file_are_told():
+    records = read_file(b">a\nGGXX\n>b\nGGCC\n>c\nMKLVFFAEDVGSNKG\n")
+    with pytest.raises(ValueError, match=r"(?s)2 of 3 RNAs.*RNA 'a'.*RNA 'c'.*protein"):
+        refusals.cleaned(records, 1, LIMITS)
+
+
+def test_rnas_are_numbered_and_structures_announced():
+    records = read_file(b">b\nGGGAAACCC\n(((...))) (-1.20)\n")
+    pasted = rna_input.records_of_text("ACGU", LIMITS)
+    first, second = refusals.cleaned([*records, *pasted], 3, LIMITS)
+    assert (first.name, second.name) == ("b", "RNA 4")
+    assert first.changes == ("1 dot-bracket structure left out (-1.2 kcal/mol)",)
+
+
+def test_white_space_before_a_pasted_header():
+    (record,) = rna_input.records_of_text("  >a\nGG\nCC\n", LIMITS)
+    assert (record.name, record.sequence) == ("a", "GGCC")
 
 
 def test_damaged_and_crowded_files_are_refused():

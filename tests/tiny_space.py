@@ -16,6 +16,7 @@ import app  # noqa: E402
 import conversation  # noqa: E402
 import model_loading  # noqa: E402
 import page  # noqa: E402
+import refusals  # noqa: E402
 import rna_cards  # noqa: E402
 import rna_input  # noqa: E402
 import rna_panel  # noqa: E402
@@ -60,6 +61,7 @@ __all__ = [
     "model_loading",
     "open_page",
     "page",
+    "refusals",
     "rna_cards",
     "rna_input",
     "rna_panel",
