@@ -396,6 +396,12 @@ def final(updates):
     return merged
 
 
+def commands(field, updates):
+    """What the browser is told about a field, in order."""
+    told = [json.loads(update[field]) for update in updates if field in update]
+    return [{key: value for key, value in one.items() if key != "at"} for one in told]
+
+
 def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeypatch):
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
     talk = conversation_of(CleanedRna("a", "ACGU"))
@@ -403,11 +409,8 @@ def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeyp
     updates = list(chat.ask(talk, "What?"))
     assert [turn.answer for turn in talk.turns] == ["A tRNA."]
     assert len([update for update in updates if built.chat_panel.chat in update]) > 3
-    assert [
-        update[built.chat_panel.question]
-        for update in updates
-        if built.chat_panel.question in update
-    ] == [""]
+    assert commands(chat.field, updates) == [{"taken": "What?"}]
+    assert not any(chat.question in update for update in updates)
 
 
 def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, monkeypatch):
@@ -418,7 +421,8 @@ def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, m
         yield "", None
 
     monkeypatch.setattr(answering, "write_answer", write)
-    assert final(built.chat_panel.ask(talk, "What?"))[built.chat_panel.question] == "What?"
+    told = commands(built.chat_panel.field, built.chat_panel.ask(talk, "What?"))
+    assert told == [{"taken": "What?"}, {"back": "What?"}]
     assert talk.turns == []
 
 
@@ -454,7 +458,7 @@ def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
     talk = conversation_of(CleanedRna("a", "ACGU"))
     shown = final(built.chat_panel.ask(talk, "What?"))
     assert "could not be loaded" in shown[built.chat_panel.question_notice]
-    assert shown[built.chat_panel.question] == "What?"
+    assert json.loads(shown[built.chat_panel.field])["back"] == "What?"
 
 
 def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monkeypatch):
@@ -463,11 +467,15 @@ def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monk
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
     chat, rnas = built.chat_panel, built.rna_panel
     for action, given in ((chat.compare, ["What?"]), (chat.ask, ["What?"]), (rnas.fold, [])):
-        talk = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN))
+        visitor = SimpleNamespace(session_hash=action.__name__)
+        talk = built.visitors.conversation(visitor.session_hash, "")
+        talk.rnas = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN)).rnas
         updates = action(talk, *given)
         next(updates)
-        built.clear(talk)
-        assert list(updates) == [], action
+        shown = built.clear(visitor)
+        assert shown[chat.findings] == ""
+        assert built.visitors.conversation(visitor.session_hash, "").rnas == []
+        assert [update for update in updates if update != gr.skip()] == [], action
 
 
 def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, monkeypatch):
@@ -487,7 +495,7 @@ def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeyp
 
     monkeypatch.setattr(rna_panel, "draw_structure", break_down)
     talk = conversation_of(CleanedRna("a", HAIRPIN))
-    _, cards = built.rna_panel.fold(talk)
+    cards = final(built.rna_panel.fold(talk))[built.rna_panel.cards]
     assert "could not be drawn" in cards
     assert "Folding…" not in cards
     assert "no ViennaRNA" in caplog.text
@@ -497,7 +505,6 @@ def test_no_event_gives_nothing_which_would_empty_the_page(built, ready):
     long = conversation_of(CleanedRna("a", "A" * 601))
     edited = SimpleNamespace(index=4, value="What?")
     for updates in (
-        built.rna_panel.fold(long),
         built.chat_panel.retry(long),
         built.chat_panel.edit(long, edited),
     ):
