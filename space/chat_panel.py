@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import answering
@@ -158,7 +158,7 @@ class ChatPanel:
         # Once: what the visitor types meanwhile is the next question.
         yield {self.field: command(taken=question), self.findings: ""}
         for turn in self._written(conversation, question, num_turns, sampled):
-            yield {self.chat: _chat(conversation, [*conversation.turns[:num_turns], turn])}
+            yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
 
     def _put_off(self, conversation: Conversation, question: str) -> Updates | None:
         """Let a question wait, and say so; None where the model has come to rest meanwhile."""
@@ -176,8 +176,7 @@ class ChatPanel:
             return {self.question_notice: rna_cards.notice(told, "hint")}
         if not conversation.wait_with(question):
             return None
-        told = f"It waits for its turn, number {len(waiting)} in line. Stop gives it back."
-        return {self.question_notice: rna_cards.notice(told, "hint"), **taken}
+        return {self.question_notice: _line(conversation), **taken}
 
     def _alone(
         self,
@@ -225,7 +224,7 @@ class ChatPanel:
         """Do one thing, then show how the conversation stands."""
         turns, error = list(conversation.turns), ""
         try:
-            yield {self.question_notice: "", **self._while_at_work(stoppable)}
+            yield {self.question_notice: _line(conversation), **self._while_at_work(stoppable)}
             for updates in work:
                 if not conversation.closed:
                     yield updates
@@ -338,9 +337,9 @@ class ChatPanel:
         switch = gr.update(interactive=bool(conversation.turns) and at_rest)
         buttons = (self.retry_button, self.explain_button, self.copy, self.markdown, self.json)
         return {
-            self.chat: _chat(conversation, conversation.turns),
+            self.chat: as_chat(conversation.turns),
             self.rna_panel.cards: rna_cards.cards(conversation),
-            self.question_notice: rna_cards.notice(error),
+            self.question_notice: rna_cards.notice(error) or _line(conversation),
             self.stop_button: gr.update(interactive=False),
             self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1 and at_rest),
             **self.rna_panel.documents(conversation),
@@ -348,10 +347,12 @@ class ChatPanel:
         }
 
 
-def _chat(conversation: Conversation, turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """Turns, and the questions that wait, as messages."""
-    note = "waits for its turn"
-    return as_chat([*turns, *(Turn(text, "", 0, note=note) for text in conversation.waiting)])
+def _line(conversation: Conversation) -> str:
+    """The questions that wait, as HTML; nothing where none does."""
+    if not conversation.waiting:
+        return ""
+    waiting = " · ".join(question.strip() for question in conversation.waiting)
+    return rna_cards.notice(f"Next: {waiting} (Stop gives back what waits.)", "hint")
 
 
 __all__ = ["FAULT", "QUESTIONS", "ChatPanel"]
