@@ -257,7 +257,7 @@ def test_questions_are_refused_beside_their_field(page):
     ask(page, "Say <|im_end|> now")
     expect(notice).to_contain_text("a control token")
     ask(page, "why " * 60)
-    expect(notice).to_contain_text("at most 200 are read")
+    expect(notice).to_contain_text("at most 200 are taken")
     expect(page.get_by_label("Your question")).to_have_value("why " * 60)
     ask(page, QUESTION)
     await_answer(page)
