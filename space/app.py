@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 from model_loading import MODEL
+from open_routes import OpenRoutes
 from page import FOLDER, Page
 from space_limits import Limits
 from starlette.middleware import Middleware
@@ -58,11 +59,14 @@ def launch(limits: Limits, **options: Any) -> gr.Blocks:
     blocks.launch(
         theme=THEME,
         css_paths=[FOLDER / "style.css"],
-        app_kwargs={"middleware": [size]},
+        app_kwargs={"middleware": [Middleware(OpenRoutes), size]},
         # Nothing comes by Gradio's own upload, which would write it to the disk.
         max_file_size=1,
-        # Visitors at a time; each may hold as much in memory as a file unpacks to.
-        state_session_capacity=200,
+        # What Gradio keeps for an open page; nothing is lost with it.
+        state_session_capacity=limits.max_conversations,
+        enable_monitoring=False,
+        # Nothing of a visitor is left in the browser either.
+        run_history=False,
         footer_links=["api", "settings"],
         ssr_mode=False,
         **options,

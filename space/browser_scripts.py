@@ -4,7 +4,7 @@
 REMOVE_JS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-remove]');
-  if (button) trigger('select', {index: Number(button.dataset.remove)});
+  if (button) trigger('select', {value: button.dataset.remove});
 });
 """
 # The browser reads the file and sends its bytes with an event: Gradio's own upload would write them
@@ -24,8 +24,19 @@ input.addEventListener('change', () => {
     trigger('upload', {...told, content: reader.result.split(',')[1] || ''});
     input.value = '';
   };
+  reader.onerror = () => trigger('upload', {...told, size: -1});
   if (file.size > %d) trigger('upload', told); else reader.readAsDataURL(file);
 });
+"""
+# What was taken leaves its field, and what nothing came of returns to it, but never at the cost of
+# what a visitor has typed meanwhile. The server alone cannot tell: it does not see the field.
+FIELD_JS = """
+(told, now) => {
+  const {taken, back} = JSON.parse(told || '{}');
+  if (taken !== undefined && taken === now) return '';
+  if (back === undefined || now.includes(back)) return now;
+  return now.trim() ? back + '\\n' + now : back;
+}
 """
 # In the browser, so that the server writes no file.
 DOWNLOAD_JS = """
@@ -58,6 +69,7 @@ __all__ = [
     "COPY_AGAIN_JS",
     "COPY_JS",
     "DOWNLOAD_JS",
+    "FIELD_JS",
     "REMOVE_JS",
     "UPLOAD_HTML",
     "UPLOAD_JS",

@@ -16,12 +16,19 @@ from conversation import (
     Conversation,
     Turn,
     as_chat,
-    as_json,
-    as_markdown,
     as_typed,
 )
 from model_loading import MODEL
-from rna_panel import AS_IT_IS, RnaPanel, Updates
+from plain_text import check_text, visible
+from rna_panel import (
+    AS_IT_IS,
+    LONGEST_ECHO,
+    RnaPanel,
+    Updates,
+    command,
+    draw,
+    field_commands,
+)
 from space_limits import Limits
 from structure_drawing import FOLDING
 
@@ -38,7 +45,9 @@ QUESTIONS = (
     "What is the function of this RNA?",
     "What is known about this RNA?",
 )
-_FAULT = "Something went wrong on our side, not with what you gave. Please try again."
+FAULT = "Something went wrong on our side, not with what you gave. Please try again."
+_BUSY = "An answer is being written. Wait for its end, or stop it."
+_MOST_WAITING = 4
 _PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
 
 
@@ -64,7 +73,8 @@ class ChatPanel:
             placeholder="Add an RNA, then ask about it.",
             elem_id="chat",
         )
-        self.question_notice = gr.HTML(elem_id="question-notice")
+        self.question_notice = rna_panel.question_notice
+        self.question_notice.render()
         self.question = gr.Textbox(
             label="Your question",
             placeholder="What is this RNA?",
@@ -73,6 +83,7 @@ class ChatPanel:
             max_lines=4,
             elem_id="question",
         )
+        self.field = field_commands(self.question)
         with gr.Row(elem_id="suggestions"):
             self.suggestions = [
                 gr.Button(question, size="sm", min_width=140) for question in QUESTIONS
@@ -91,22 +102,25 @@ class ChatPanel:
             self.copy = gr.Button("Copy", elem_id="copy", **small)
             self.markdown = gr.Button("Download Markdown", elem_id="markdown", **small)
             self.json = gr.Button("Download JSON", elem_id="json", **small)
-        self.as_markdown = gr.Textbox(visible="hidden")
-        self.as_json = gr.Textbox(visible="hidden")
 
     @property
     def parts(self) -> list[Any]:
         """All parts that the methods update."""
         return [
-            *(self.chat, self.question, self.question_notice, self.findings),
+            *(self.chat, self.field, self.question_notice, self.findings),
             *(self.stop_button, self.retry_button, self.explain_button),
-            *(self.copy, self.markdown, self.json, self.as_markdown, self.as_json),
+            *(self.copy, self.markdown, self.json),
+            *(self.rna_panel.as_markdown, self.rna_panel.as_json),
             *(self.rna_panel.cards, self.rna_panel.compare),
         ]
 
     def ask(self, conversation: Conversation, question: str) -> Iterator[Updates]:
-        """Ask a question after the others."""
-        yield from self._answered(conversation, question, len(conversation.turns))
+        """Ask a question after the others; while the model is at work it waits for its turn."""
+        while not conversation.begin(question):
+            if told := self._put_off(conversation, question):
+                yield told
+                return
+        yield from self._at_work(conversation, self._following(conversation, question), question)
 
     def retry(self, conversation: Conversation) -> Iterator[Updates]:
         """Ask the last question again; in other words where the greedy answer is known already."""
@@ -115,33 +129,69 @@ class ChatPanel:
             return
         last = conversation.turns[-1]
         num_turns = len(conversation.turns) - 1
-        yield from self._answered(conversation, last.question, num_turns, sampled=not last.note)
+        again = self._answered(conversation, last.question, num_turns, sampled=not last.note)
+        yield from self._alone(conversation, again)
 
-    def edit(self, conversation: Conversation, event: gr.EditData) -> Iterator[Updates]:
+    def edit(self, conversation: Conversation, event: gr.EventData) -> Iterator[Updates]:
         """Ask the edited question in place of the old one and of what followed."""
         index, question = event.index, event.value
         # Messages alternate: question, answer.
         num_turns = (index if isinstance(index, int) else index[0]) // 2
         if num_turns < len(conversation.turns) and isinstance(question, str):
-            yield from self._answered(conversation, as_typed(question), num_turns)
+            question = as_typed(question)
+            edited = self._answered(conversation, question, num_turns)
+            yield from self._alone(conversation, edited, question)
         else:
             yield AS_IT_IS
+
+    def _following(self, conversation: Conversation, question: str) -> Iterator[Updates]:
+        """Write the answer to a question that follows all others."""
+        yield from self._answered(conversation, question, len(conversation.turns))
 
     def _answered(
         self, conversation: Conversation, question: str, num_turns: int, *, sampled: bool = False
     ) -> Iterator[Updates]:
         """Write the answer to a question that follows the first turns, the rest being dropped."""
+        refusals.check_question(question, self.limits)
+        if not conversation.rnas:
+            raise ValueError("Give an RNA first: paste one, upload a file or take an example.")
+        # Once: what the visitor types meanwhile is the next question.
+        yield {self.field: command(taken=question), self.findings: ""}
+        for turn in self._written(conversation, question, num_turns, sampled):
+            yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
 
-        def written() -> Iterator[Updates]:
+    def _put_off(self, conversation: Conversation, question: str) -> Updates | None:
+        """Let a question wait, and say so; None where the model has come to rest meanwhile."""
+        try:
             refusals.check_question(question, self.limits)
-            if not conversation.rnas:
-                raise ValueError("Give an RNA first: paste one, upload a file or take an example.")
-            # Once: what the visitor types meanwhile is the next question.
-            yield {self.question: "", self.findings: ""}
-            for turn in self._written(conversation, question, num_turns, sampled):
-                yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
+        except ValueError as error:
+            return {self.question_notice: rna_cards.notice(str(error))}
+        taken = {self.field: command(taken=question)}
+        waiting = conversation.waiting
+        if question in (conversation.asked, *waiting):
+            told = "This question is being answered, or waits for its turn, already."
+            return {self.question_notice: rna_cards.notice(told, "hint"), **taken}
+        if len(waiting) >= _MOST_WAITING:
+            told = f"{len(waiting)} questions wait already. Ask this one when they are answered."
+            return {self.question_notice: rna_cards.notice(told, "hint")}
+        if not conversation.wait_with(question):
+            return None
+        return {self.question_notice: _line(conversation), **taken}
 
-        yield from self._at_work(conversation, written(), question)
+    def _alone(
+        self,
+        conversation: Conversation,
+        work: Iterator[Updates],
+        question: str = "",
+        *,
+        stoppable: bool = True,
+    ) -> Iterator[Updates]:
+        """Let the model do what cannot wait; refuse while it is at work already."""
+        if conversation.begin(question):
+            yield from self._at_work(conversation, work, question, stoppable=stoppable)
+        else:
+            busy = {self.question_notice: rna_cards.notice(_BUSY, "hint")}
+            yield busy | self._back([question])
 
     def _at_work(
         self,
@@ -151,21 +201,30 @@ class ChatPanel:
         *,
         stoppable: bool = True,
     ) -> Iterator[Updates]:
-        """Let the model do one thing at a time for a conversation; then show how that stands.
+        """Let the model do one thing at a time for a conversation; then what waits meanwhile.
 
         Args:
+            conversation: one that has begun.
             work: its updates are shown until the conversation is closed.
             question: goes back into its field where nothing came of it.
             stoppable: whether the work heeds `conversation.stopping`.
         """
-        if conversation.answering:
-            busy = "An answer is being written. Wait for its end, or stop it."
-            yield {self.question_notice: rna_cards.notice(busy, "hint")}
-            return
-        conversation.answering, conversation.stopping = True, False
+        try:
+            yield from self._done(conversation, work, question, stoppable)
+            while following := conversation.next_question():
+                work = self._following(conversation, following)
+                yield from self._done(conversation, work, following, True)
+        finally:
+            # Also where the visitor has left in the middle.
+            conversation.answering, conversation.asked, conversation.reading = False, "", 0
+
+    def _done(
+        self, conversation: Conversation, work: Iterator[Updates], question: str, stoppable: bool
+    ) -> Iterator[Updates]:
+        """Do one thing, then show how the conversation stands."""
         turns, error = list(conversation.turns), ""
         try:
-            yield {self.question_notice: "", **self._while_at_work(stoppable)}
+            yield {self.question_notice: _line(conversation), **self._while_at_work(stoppable)}
             for updates in work:
                 if not conversation.closed:
                     yield updates
@@ -173,18 +232,26 @@ class ChatPanel:
             error = str(refused)
         except Exception:
             _log.exception("The model's work for a conversation failed.")
-            error = _FAULT
-        finally:
-            conversation.answering = False
+            error = FAULT
+        lost = [question] if conversation.turns == turns else []
+        conversation.asked, conversation.reading = "", 0
+        if error or conversation.stopping:
+            lost += conversation.give_back()
         if not conversation.closed:
-            lost = question and conversation.turns == turns
-            yield self.view(conversation, error) | ({self.question: question} if lost else {})
+            yield self.view(conversation, error) | self._back(lost)
+
+    def _back(self, questions: list[str]) -> Updates:
+        """Give questions back to the field."""
+        text = "\n".join(filter(None, questions))
+        return {self.field: command(back=text)} if 0 < len(text) <= LONGEST_ECHO else {}
 
     def _written(
         self, conversation: Conversation, question: str, num_turns: int, sampled: bool
     ) -> Iterator[Turn]:
         """The turn as it grows; it is the conversation's once it ended or was stopped."""
-        num_rnas = len(conversation.rnas)
+        with conversation.lock:
+            num_rnas = conversation.reading = len(conversation.rnas)
+            new_rnas = conversation.new_rnas(num_turns)
         yield Turn(question, "…", num_rnas)
         while MODEL.state == "loading" and not conversation.stopping:
             MODEL.wait(0.2)
@@ -193,7 +260,7 @@ class ChatPanel:
         end = time.monotonic() + self.limits.seconds_per_answer
         pieces = answering.write_answer(
             conversation.messages(num_turns),
-            conversation.new_rnas(num_turns),
+            new_rnas,
             question,
             self.limits.max_new_tokens,
             sampled,
@@ -224,18 +291,19 @@ class ChatPanel:
             last = conversation.turns[-1]
             yield {self.findings: _PONDERING}
             scored = answering.explain(conversation.messages())
-            names = [shown.rna.name for shown in conversation.rnas]
+            names = [visible(shown.rna.name) for shown in conversation.rnas]
+            caption = visible(f"{last.question}\n{last.answer.strip()}")
             with FOLDING:
-                svg = draw_scores(scored, names, f"{last.question}\n{last.answer.strip()}")
+                svg = draw_scores(scored, names, caption)
             yield {self.findings: f'<div class="scrolled">{svg}</div>'}
 
-        yield from self._at_work(conversation, drawn(), stoppable=False)
+        yield from self._alone(conversation, drawn(), stoppable=False)
 
-    def compare(self, conversation: Conversation, question: str) -> Iterator[Updates]:
+    def compare(self, conversation: Conversation, given: str) -> Iterator[Updates]:
         """Ask the same question about each RNA, and set the answers side by side."""
-        question = question.strip() or QUESTIONS[0]
 
         def compared() -> Iterator[Updates]:
+            question = check_text(given, "The question").strip() or QUESTIONS[0]
             refusals.check_question(question, self.limits)
             rnas = [shown.rna for shown in conversation.rnas]
             answers: list[Answer] = []
@@ -247,7 +315,7 @@ class ChatPanel:
                 if conversation.stopping:
                     return
 
-        yield from self._at_work(conversation, compared())
+        yield from self._alone(conversation, compared())
 
     def answers_of(self, rnas: list[CleanedRna], question: str) -> Iterator[Answer]:
         """The answer to a question about each RNA on its own."""
@@ -263,18 +331,28 @@ class ChatPanel:
 
     def view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""
-        switch = gr.update(interactive=bool(conversation.turns))
+        for shown in conversation.rnas:
+            draw(shown)  # what was taken up again, or came when too many were waiting
+        at_rest = not conversation.waiting
+        switch = gr.update(interactive=bool(conversation.turns) and at_rest)
         buttons = (self.retry_button, self.explain_button, self.copy, self.markdown, self.json)
         return {
             self.chat: as_chat(conversation.turns),
             self.rna_panel.cards: rna_cards.cards(conversation),
-            self.question_notice: rna_cards.notice(error),
+            self.question_notice: rna_cards.notice(error) or _line(conversation),
             self.stop_button: gr.update(interactive=False),
-            self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1),
-            self.as_markdown: as_markdown(conversation, MODEL.name),
-            self.as_json: as_json(conversation, MODEL.name),
+            self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1 and at_rest),
+            **self.rna_panel.documents(conversation),
             **dict.fromkeys(buttons, switch),
         }
 
 
-__all__ = ["QUESTIONS", "ChatPanel"]
+def _line(conversation: Conversation) -> str:
+    """The questions that wait, as HTML; nothing where none does."""
+    if not conversation.waiting:
+        return ""
+    waiting = " · ".join(question.strip() for question in conversation.waiting)
+    return rna_cards.notice(f"Next: {waiting} (Stop gives back what waits.)", "hint")
+
+
+__all__ = ["FAULT", "QUESTIONS", "ChatPanel"]

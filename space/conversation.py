@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from plain_text import escape_unseen, visible
 
 from rnagpt.fasta import FastaRecord
 from rnagpt.generation_rnagpt import user_message
@@ -25,6 +29,12 @@ class ShownRna:
 
     rna: CleanedRna
     drawing: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others of its conversation, wherever it stands among them."""
+        told = f"{self.rna.name}\n{self.rna.sequence}".encode()
+        return hashlib.sha256(told).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -58,22 +68,65 @@ class Conversation:
 
     Attributes:
         records: FASTA records to choose from.
-        answering: whether an answer is being written.
-        stopping: whether the visitor wants it to end.
+        waiting: questions that were asked while the model was at work, in their order.
+        asked: the question that is being answered; empty while none is.
+        reading: RNAs that the conversation had when that question was asked.
+        answering: whether the model is at work for it.
+        stopping: whether the visitor wants that to end.
         closed: whether a new conversation has taken this one's place.
+        lock: held by whoever changes RNAs or takes up work.
     """
 
     rnas: list[ShownRna] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     records: list[FastaRecord] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    asked: str = ""
+    reading: int = 0
     answering: bool = False
     stopping: bool = False
     closed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def begin(self, asked: str = "") -> bool:
+        """Whether the model may go to work for it, as it now does, on a question or otherwise."""
+        with self.lock:
+            if self.answering:
+                return False
+            self.answering, self.stopping, self.asked = True, False, asked
+            return True
+
+    def wait_with(self, question: str) -> bool:
+        """Put a question behind the others; False where the model has come to rest meanwhile."""
+        with self.lock:
+            if self.answering:
+                self.waiting.append(question)
+            return self.answering
+
+    def next_question(self) -> str | None:
+        """The question to go on with; where none waits, the model is at rest."""
+        with self.lock:
+            if self.waiting and not self.closed:
+                self.stopping, self.asked = False, self.waiting.pop(0)
+                return self.asked
+            self.answering = False
+            return None
+
+    def give_back(self) -> list[str]:
+        """The questions that wait, which now do so no more."""
+        with self.lock:
+            waiting, self.waiting = self.waiting, []
+            return waiting
 
     @property
     def num_read(self) -> int:
         """RNAs that the model has read; they stay as long as the conversation."""
         return self.turns[-1].num_rnas if self.turns else 0
+
+    @property
+    def num_sent(self) -> int:
+        """RNAs that the model has read or is reading; they cannot be removed."""
+        return max(self.num_read, self.reading)
 
     def messages(self, num_turns: int | None = None) -> list[dict[str, Any]]:
         """The first turns, default all, as the processor's chat template takes them."""
@@ -113,7 +166,7 @@ def as_json(conversation: Conversation, model: str) -> str:
     ]
     turns = [vars(turn) for turn in conversation.turns]
     document = {"model": model, "rnas": rnas, "turns": turns}
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return escape_unseen(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
 
 
 def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
@@ -125,7 +178,7 @@ def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
     for turn in turns:
         remarks = f"\n\n({turn.remarks})" if turn.remarks else ""
         for role, text in (("user", turn.question), ("assistant", turn.answer.strip() + remarks)):
-            messages.append({"role": role, "content": html.escape(text, quote=False)})
+            messages.append({"role": role, "content": html.escape(visible(text), quote=False)})
     return messages
 
 
@@ -136,7 +189,7 @@ def as_typed(shown: str) -> str:
 
 def _plain(text: str) -> str:
     """A text in one paragraph whose markup is escaped."""
-    escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    escaped = _MARKUP.sub(r"\\\1", visible(" ".join(text.split())))
     return _BEGINNING.sub(r"\1\\\2", escaped)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +13,34 @@ import gradio as gr
 import refusals
 import rna_cards
 from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS
-from chat_panel import ChatPanel
+from chat_panel import FAULT, ChatPanel
 from conversation import Conversation
 from model_loading import MODEL
 from rna_panel import RnaPanel, Updates
 from space_limits import Limits
+from visitors import Visitors
 
 from rnagpt.fasta import read_fasta
+
+_log = logging.getLogger("rnagpt.space")
 
 FOLDER = Path(__file__).parent
 _TITLE = (
     "<h1>RNA-GPT</h1><p>Give an RNA sequence, ask about it in plain English. Answers are a "
     "model's guess: check what matters with Infernal or BLAST.</p>"
 )
-_SECONDS_AFTER_CLOSING = 3600
 
 
 class Page:
-    """The page, as `blocks`; each visitor's conversation is in a state of its own."""
+    """The page, as `blocks`; `visitors` holds each visitor's conversation."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.visitors = Visitors(limits)
         self.examples = list(read_fasta(FOLDER / "examples.fasta"))
         with gr.Blocks(
             title="RNA-GPT", analytics_enabled=False, delete_cache=(60, 60), fill_width=True
         ) as self.blocks:
-            self.conversation = gr.State(Conversation(), time_to_live=_SECONDS_AFTER_CLOSING)
             gr.HTML(_TITLE, elem_id="title")
             self.status = gr.HTML(self.model_status(), elem_id="model-status")
             with gr.Row(equal_height=False):
@@ -60,28 +65,27 @@ class Page:
         """
         try:
             record = refusals.one_record(rna, self.limits)
-            (cleaned,) = refusals.cleaned([record], 1, self.limits)
+            (cleaned,) = refusals.cleaned([record], self.limits)
             refusals.check_question(question, self.limits)
             refusals.await_model(self.limits)
             return next(self.chat_panel.answers_of([cleaned], question)).as_row()
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
             raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:
+            _log.exception("The answer to a program failed.")
+            raise gr.Error(FAULT, print_exception=False) from error
 
     def model_status(self) -> str:
         """How the model stands, as HTML."""
         text = rna_cards.escape(refusals.state_of_model())
         return f'<p class="model {MODEL.state}" role="status">{text}</p>'
 
-    def clear(self, conversation: Conversation) -> Updates:
+    def clear(self, request: gr.Request) -> Updates:
         """Begin a new conversation; the old one ends, whatever it was doing."""
-        conversation.stopping = conversation.closed = True
-        fresh = Conversation()
-        return {
-            self.conversation: fresh,
-            **self.rna_panel.emptied(fresh),
-            **self.chat_panel.view(fresh),
-        }
+        fresh = self.visitors.begin_anew(_session(request))
+        panel = self.chat_panel
+        return {**self.rna_panel.emptied(fresh), **panel.view(fresh), panel.findings: ""}
 
     def _watch_model(self) -> None:
         timer = gr.Timer(1.0)
@@ -97,16 +101,25 @@ class Page:
     def _connect_rnas(self) -> list[Any]:
         """What a visitor does with RNAs; returns the drawings of structures that follow."""
         panel = self.rna_panel
-        parts = panel.parts
+        # Not in the queue, which may be full.
+        at_once: dict[str, Any] = {"outputs": panel.parts, "queue": False}
         given = [
-            self._on(panel.add.click, panel.add_text, [panel.sequence], parts),
-            self._on(panel.upload.upload, panel.add_file, [], parts),
-            self._on(panel.add_records.click, panel.add_chosen, [panel.records], parts),
-            self._on(panel.cards.select, panel.remove, [], parts),
+            self._on(panel.add.click, panel.add_text, [panel.sequence], **at_once),
+            self._on(panel.upload.upload, panel.add_file, [], **at_once),
+            # Gradio would check against choices that it may have forgotten.
+            self._on(
+                panel.add_records.click,
+                panel.add_chosen,
+                [panel.records],
+                preprocess=False,
+                **at_once,
+            ),
+            self._on(panel.cards.select, panel.remove, [], **at_once),
         ]
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
-            given.append(self._on(button.click, panel.adding([record]), [], parts))
-        return [self._on(event.then, panel.fold, [], [panel.cards]) for event in given]
+            given.append(self._on(button.click, panel.adding([record]), [], **at_once))
+        drawn = [panel.cards, panel.as_json, panel.as_markdown]
+        return [self._on(event.then, panel.fold, [], drawn) for event in given]
 
     def _connect_chat(self) -> list[Any]:
         """What a visitor asks; returns the answers that follow."""
@@ -124,11 +137,12 @@ class Page:
         for button in panel.suggestions:
             answered.append(self._on(button.click, panel.ask, [button], **asking))
         self._on(panel.stop_button.click, panel.stop, [], [], queue=False)
-        copied = panel.copy.click(None, [panel.as_markdown], [panel.copy], js=COPY_JS)
+        documents = self.rna_panel
+        copied = panel.copy.click(None, [documents.as_markdown], [panel.copy], js=COPY_JS)
         copied.then(None, None, [panel.copy], js=COPY_AGAIN_JS)
         for button, text, script in (
-            (panel.markdown, panel.as_markdown, DOWNLOAD_JS % ("text/markdown", "md")),
-            (panel.json, panel.as_json, DOWNLOAD_JS % ("application/json", "json")),
+            (panel.markdown, documents.as_markdown, DOWNLOAD_JS % ("text/markdown", "md")),
+            (panel.json, documents.as_json, DOWNLOAD_JS % ("application/json", "json")),
         ):
             button.click(None, [text], None, js=script)
         return answered
@@ -136,10 +150,16 @@ class Page:
     def _connect(self, folding: list[Any], answered: list[Any]) -> None:
         """A new conversation empties both sides; nothing that was on its way comes after."""
         both = dict.fromkeys([*self.rna_panel.parts, *self.chat_panel.parts])
-        everything = [self.conversation, *both]
         for event in (self.chat_panel.clear.click, self.chat_panel.chat.clear):
             ended = [*answered, *folding]
-            self._on(event, self.clear, [], everything, queue=False, cancels=ended)
+            event(
+                self.clear,
+                outputs=[*both],
+                api_visibility="private",
+                show_progress="hidden",
+                queue=False,
+                cancels=ended,
+            )
 
     def _on(
         self,
@@ -151,16 +171,57 @@ class Page:
     ) -> Any:
         """Call a function with the visitor's conversation and the inputs."""
         return event(
-            function,
-            inputs=[self.conversation, *inputs],
+            self._for_visitor(function),
+            inputs=[self.rna_panel.as_json, *inputs],
             outputs=outputs,
             api_visibility="private",
+            # No click is lost while another is being served.
+            trigger_mode="multiple",
             **{"show_progress": "hidden", **options},
         )
+
+    def _for_visitor(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of a conversation as Gradio calls it: with a request and what the page holds.
+
+        What Gradio passes it reads from the names and types of the parameters.
+        """
+
+        def found(request: gr.Request, kept: str) -> Callable[..., Any]:
+            return functools.partial(function, self._conversation(request, kept))
+
+        def with_event(request: gr.Request, event: gr.EventData, kept: str, *given: Any) -> Any:
+            return found(request, kept)(*given, event)
+
+        def without_event(request: gr.Request, kept: str, *given: Any) -> Any:
+            return found(request, kept)(*given)
+
+        takes_event = "event" in inspect.signature(function).parameters
+        called = with_event if takes_event else without_event
+        return _streaming(called) if inspect.isgeneratorfunction(function) else called
+
+    def _conversation(self, request: gr.Request, kept: str) -> Conversation:
+        try:
+            return self.visitors.conversation(_session(request), kept)
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     def _with_model(self) -> dict[str, Any]:
         """All that the model does shares one queue."""
         return {"concurrency_id": "model", "concurrency_limit": self.limits.answers_at_once}
+
+
+def _session(request: gr.Request) -> str:
+    return str(request.session_hash)
+
+
+def _streaming(called: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """The same as a generator's function, which is what Gradio asks whether it is."""
+
+    @functools.wraps(called)
+    def stream(*given: Any) -> Iterator[Any]:
+        yield from called(*given)
+
+    return stream
 
 
 __all__ = ["FOLDER", "Page"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from model_loading import MODEL
+from plain_text import check_text
 from rna_input import records_of_text
 from space_limits import Limits
 
@@ -20,19 +19,17 @@ _STATES = {
 
 def one_record(text: str, limits: Limits) -> FastaRecord:
     """The only record of a text."""
-    records = records_of_text(text, limits)
+    records = records_of_text(check_text(text, "`rna`"), limits)
     if len(records) > 1:
         raise ValueError(f"Give one RNA at a time; these are {len(records)} records.")
     return records[0]
 
 
-def cleaned(records: list[FastaRecord], first: int, limits: Limits) -> list[CleanedRna]:
-    """Records as the model reads them; those without a name are numbered, from `first` on."""
-    rnas = clean_rnas(records, max_length=_longest(limits))
-    return [
-        rna if rna.name else dataclasses.replace(rna, name=f"RNA {number}")
-        for number, rna in enumerate(rnas, start=first)
-    ]
+def cleaned(records: list[FastaRecord], limits: Limits) -> list[CleanedRna]:
+    """Records as the model reads them, without a name where they have none."""
+    for record in records:
+        check_text(record.name, "The RNA's name", limits.max_name_letters)
+    return clean_rnas(records, max_length=_longest(limits))
 
 
 def _longest(limits: Limits) -> int:
@@ -42,14 +39,10 @@ def _longest(limits: Limits) -> int:
 
 
 def check_question(question: str, limits: Limits) -> None:
-    """Refuse a question that is empty or too long."""
+    """Refuse a question that is empty, too long or no text."""
+    check_text(question, "The question", limits.max_question_letters)
     if not question.strip():
         raise ValueError("Write a question, or take one of those below.")
-    if len(question) > limits.max_question_letters:
-        raise ValueError(
-            f"The question has {len(question):,} letters; at most "
-            f"{limits.max_question_letters:,} are read. Shorten it."
-        )
 
 
 def state_of_model() -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_markup
 
 from conversation import Conversation, ShownRna
+from plain_text import visible
 
 from rnagpt.answers_rnagpt import Answer
 from rnagpt.processing_rnagpt import CleanedRna
@@ -14,6 +15,11 @@ from rnagpt.rna_drawing import LONGEST_FOLDED
 _SHORTEST_USUAL = 20
 _MOST_AMBIGUOUS_USUAL = 0.05
 _LONGEST_NAME = 80
+
+
+def escape(text: str) -> str:
+    """A text as HTML shows it letter by letter, unseen characters by their names."""
+    return escape_markup(visible(text))
 
 
 def notice(text: str, kind: str = "error") -> str:
@@ -41,7 +47,7 @@ def cards(conversation: Conversation) -> str:
         return notice("No RNA yet: paste one, upload a file or take an example.", "hint")
     last = len(conversation.rnas) - 1
     return "".join(
-        _card(shown, index, removable=index >= conversation.num_read, opened=index == last)
+        _card(shown, removable=index >= conversation.num_sent, opened=index == last)
         for index, shown in enumerate(conversation.rnas)
     )
 
@@ -73,14 +79,14 @@ def warnings_of(sequence: str) -> list[str]:
     return warnings
 
 
-def _card(shown: ShownRna, index: int, *, removable: bool, opened: bool) -> str:
+def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     rna = shown.rna
     facts = [f"{len(rna.sequence):,} nt", f"GC {_percent(gc_share(rna.sequence))}", *rna.changes]
     told = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     warned = "".join(notice(warning, "warning") for warning in warnings_of(rna.sequence))
     name = _name(rna)
     remove = (
-        f'<button type="button" class="remove" data-remove="{index}" '
+        f'<button type="button" class="remove" data-remove="{shown.key}" '
         f'aria-label="Remove {name}">Remove</button>'
         if removable
         else ""
@@ -116,4 +122,4 @@ def _percent(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.0%}"
 
 
-__all__ = ["cards", "comparison", "gc_share", "notice", "warnings_of"]
+__all__ = ["cards", "comparison", "escape", "gc_share", "notice", "warnings_of"]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 import refusals
 import rna_cards
-from browser_scripts import REMOVE_JS, UPLOAD_HTML, UPLOAD_JS
-from conversation import Conversation, ShownRna
+from browser_scripts import FIELD_JS, REMOVE_JS, UPLOAD_HTML, UPLOAD_JS
+from conversation import Conversation, ShownRna, as_json, as_markdown
+from model_loading import MODEL
+from plain_text import check_text, visible
 from rna_input import records_of_file, records_of_text
 from space_limits import Limits
 from structure_drawing import draw_structure
 
 from rnagpt.fasta import FastaRecord
-from rnagpt.processing_rnagpt import RnaSequenceError
 from rnagpt.rna_drawing import LONGEST_FOLDED
 
 _log = logging.getLogger("rnagpt.space")
@@ -24,6 +28,8 @@ _log = logging.getLogger("rnagpt.space")
 _NOT_DRAWN = "<p>The structure could not be drawn. You can ask about the RNA all the same.</p>"
 # Of a generator that gives nothing at all, Gradio makes parts that are empty.
 AS_IT_IS: dict[Any, Any] = gr.skip()
+# A longer text is not sent back to tell that it was taken.
+LONGEST_ECHO = 100_000
 
 Updates = dict[Any, Any]
 
@@ -33,6 +39,9 @@ class RnaPanel:
 
     def __init__(self, limits: Limits, examples: Sequence[FastaRecord]) -> None:
         self.limits = limits
+        # The conversation as the page holds it: `as_json` goes back to the server with every event.
+        self.as_json = gr.Textbox(visible="hidden")
+        self.as_markdown = gr.Textbox(visible="hidden")
         gr.HTML("<h2>RNAs</h2>")
         self.sequence = gr.Textbox(
             label="Paste a sequence or FASTA",
@@ -41,6 +50,7 @@ class RnaPanel:
             max_lines=8,
             elem_id="sequence",
         )
+        self.field = field_commands(self.sequence)
         self.add = gr.Button("Add RNA", variant="primary", elem_id="add")
         self.upload = gr.HTML(
             UPLOAD_HTML, js_on_load=UPLOAD_JS % self.limits.max_upload_bytes, elem_id="upload"
@@ -67,64 +77,91 @@ class RnaPanel:
             elem_id="compare",
             render=False,
         )
+        # The chat's side shows it; an RNA that is given answers what it may have asked for.
+        self.question_notice = gr.HTML(elem_id="question-notice", render=False)
 
     @property
     def parts(self) -> list[Any]:
         """All parts that `shown`, `emptied` and the other methods update."""
         return [
-            *(self.cards, self.rna_notice, self.compare),
-            *(self.sequence, self.records, self.choosing),
+            *(self.cards, self.rna_notice, self.compare, self.question_notice),
+            *(self.sequence, self.field, self.records, self.choosing),
+            *(self.as_json, self.as_markdown),
         ]
 
     def emptied(self, fresh: Conversation) -> Updates:
         """The parts at the beginning of a new conversation."""
-        choosing = gr.update(visible=False)
-        return {self.sequence: "", self.choosing: choosing, **self.shown(fresh)}
+        return {
+            self.sequence: "",
+            self.choosing: gr.update(visible=False),
+            self.records: gr.update(choices=[], value=[]),
+            **self.shown(fresh),
+        }
 
     def add_text(self, conversation: Conversation, text: str) -> Updates:
         """Add what was pasted; what was refused stays in its field."""
         try:
-            records = records_of_text(text, self.limits)
+            records = records_of_text(check_text(text, "The pasted text"), self.limits)
+            if len(records) > 1:
+                # What has to be chosen from stays in the field, as what is refused does.
+                return self._offer(conversation, records)
+            updates = self._add(conversation, records)
         except ValueError as error:
             return self.shown(conversation, str(error))
-        num_rnas = len(conversation.rnas)
-        updates = self._take(conversation, records)
-        # What was refused, or has to be chosen from, stays in the field.
-        taken = len(conversation.rnas) > num_rnas
-        return updates | ({self.sequence: ""} if taken else {})
+        short = len(text) <= LONGEST_ECHO
+        return updates | ({self.field: command(taken=text)} if short else {})
 
     def add_file(self, conversation: Conversation, event: gr.EventData) -> Updates:
         """Add what was uploaded."""
         try:
-            records = records_of_file(event.content, event.name, event.size, self.limits)
+            name = check_text(event.name, "The file's name", self.limits.max_name_letters)
+            if event.size < 0:
+                raise ValueError(f"{name} could not be read by your browser. Choose it again.")
+            records = records_of_file(event.content, name, event.size, self.limits)
+            offered = len(records) > 1
+            return (self._offer if offered else self._add)(conversation, records)
         except ValueError as error:
             return self.shown(conversation, str(error))
-        return self._take(conversation, records)
 
     def add_chosen(self, conversation: Conversation, chosen: list[int]) -> Updates:
         """Add the chosen of several records."""
         if not chosen:
             return self.shown(conversation, "Choose at least one record.")
-        num_rnas = len(conversation.rnas)
-        updates = self._add(conversation, [conversation.records[index] for index in chosen])
-        taken = len(conversation.rnas) > num_rnas
-        return updates | ({self.choosing: gr.update(visible=False)} if taken else {})
+        known = range(len(conversation.records))
+        if not all(isinstance(index, int) and index in known for index in chosen):
+            gone = "These records are no longer held. Give the file or the text again."
+            return self.shown(conversation, gone) | {self.choosing: gr.update(visible=False)}
+        try:
+            updates = self._add(conversation, [conversation.records[index] for index in chosen])
+        except ValueError as error:
+            return self.shown(conversation, str(error))
+        return updates | {self.choosing: gr.update(visible=False)}
 
     def adding(self, records: list[FastaRecord]) -> Callable[[Conversation], Updates]:
         """What adds these records."""
-        return lambda conversation: self._add(conversation, records)
+
+        def add(conversation: Conversation) -> Updates:
+            try:
+                return self._add(conversation, records)
+            except ValueError as error:
+                return self.shown(conversation, str(error))
+
+        return add
 
     def remove(self, conversation: Conversation, event: gr.EventData) -> Updates:
         """Remove an RNA that no question has brought to the model yet."""
-        index = event.index
-        if isinstance(index, int) and conversation.num_read <= index < len(conversation.rnas):
-            del conversation.rnas[index]
+        with conversation.lock:
+            # By its key: a second click on a button that is about to go means the same RNA.
+            for shown in conversation.rnas[: conversation.num_sent]:
+                if shown.key == event.value:
+                    stays = f"{shown.rna.name} was asked about: it stays in this conversation."
+                    return self.shown(conversation, stays)
+            left = [shown for shown in conversation.rnas if shown.key != event.value]
+            conversation.rnas = left
         return self.shown(conversation)
 
-    def _take(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
-        """Add a single record; let the visitor choose among several."""
-        if len(records) == 1:
-            return self._add(conversation, records)
+    def _offer(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
+        """Let the visitor choose among several records."""
         conversation.records = records
         choices = [(_label(record, index + 1), index) for index, record in enumerate(records)]
         return self.shown(conversation) | {
@@ -133,46 +170,100 @@ class RnaPanel:
         }
 
     def _add(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
-        """Add all of the records, or none and say why."""
-        num_rnas = len(conversation.rnas) + len(records)
-        if num_rnas > self.limits.max_rnas:
-            error = (
-                f"A conversation takes {self.limits.max_rnas} RNAs, and these would make "
-                f"{num_rnas}. Remove some, or begin a new conversation."
-            )
-            return self.shown(conversation, error)
-        try:
-            first = len(conversation.rnas) + 1
-            rnas = [ShownRna(rna) for rna in refusals.cleaned(records, first, self.limits)]
-        except RnaSequenceError as error:
-            return self.shown(conversation, str(error))
-        conversation.rnas += rnas
-        return self.shown(conversation)
+        """Add the records that are not among the RNAs yet; all of them, or none.
+
+        Raises:
+            ValueError: for what is no RNA, and when there would be too many.
+        """
+        with conversation.lock:
+            rnas, twice = list(conversation.rnas), []
+            for rna in refusals.cleaned(records, self.limits):
+                named = rna if rna.name else dataclasses.replace(rna, name=_free_name(rnas))
+                new = ShownRna(named)
+                if same := _same(new, rnas, named=bool(rna.name)):
+                    twice.append(same.rna.name)
+                else:
+                    rnas.append(new)
+            if len(rnas) > self.limits.max_rnas:
+                raise ValueError(
+                    f"A conversation takes {self.limits.max_rnas} RNAs, and these would make "
+                    f"{len(rnas)}. Remove some, or begin a new conversation."
+                )
+            conversation.rnas = rnas
+        updates = self.shown(conversation)
+        if twice:
+            told = f"Among the RNAs already: {', '.join(twice)}."
+            updates[self.rna_notice] = rna_cards.notice(told, "hint")
+        # What it said may have been that there is no RNA.
+        return updates if conversation.answering else updates | {self.question_notice: ""}
 
     def shown(self, conversation: Conversation, error: str = "") -> Updates:
         """How the RNAs stand, with what was refused."""
         return {
             self.cards: rna_cards.cards(conversation),
             self.rna_notice: rna_cards.notice(error),
-            self.compare: gr.update(interactive=len(conversation.rnas) > 1),
+            self.compare: gr.update(
+                interactive=len(conversation.rnas) > 1 and not conversation.answering
+            ),
+            **self.documents(conversation),
+        }
+
+    def documents(self, conversation: Conversation) -> Updates:
+        """The conversation as the page holds it."""
+        return {
+            self.as_json: as_json(conversation, MODEL.name),
+            self.as_markdown: as_markdown(conversation, MODEL.name),
         }
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
         """Draw the structures that are not drawn yet, one by one."""
-        yield AS_IT_IS
         for shown in list(conversation.rnas):
-            sequence = shown.rna.sequence
-            if shown.drawing is None and len(sequence) <= LONGEST_FOLDED:
-                shown.drawing = _drawn(sequence)
-                if conversation.closed:
-                    return
-                yield rna_cards.cards(conversation)
+            missing = shown.drawing is None
+            draw(shown)
+            if conversation.closed:
+                yield AS_IT_IS
+                return
+            if missing and shown.drawing is not None:
+                yield {self.cards: rna_cards.cards(conversation)}
+        # The last word, should the answers to quick clicks have come in another order.
+        yield {self.cards: rna_cards.cards(conversation), **self.documents(conversation)}
+
+
+def field_commands(field: gr.Textbox) -> gr.Textbox:
+    """A hidden part for `command`s about a field, which the browser carries out."""
+    told = gr.Textbox(visible="hidden")
+    told.change(None, [told, field], [field], js=FIELD_JS)
+    return told
+
+
+def command(**what: str) -> str:
+    """That a field's text was `taken`, or that a text goes `back` into it."""
+    return json.dumps({**what, "at": time.time_ns()})
+
+
+def _free_name(rnas: Sequence[ShownRna]) -> str:
+    names = {shown.rna.name for shown in rnas}
+    return next(name for i in range(1, len(rnas) + 2) if (name := f"RNA {i}") not in names)
+
+
+def _same(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna | None:
+    """The RNA that has the sequence of a new one, and its name, if that has one."""
+    for shown in rnas:
+        if shown.rna.sequence == new.rna.sequence and (not named or shown.key == new.key):
+            return shown
+    return None
 
 
 def _label(record: FastaRecord, number: int) -> str:
     """What stands for a record among others, whose names may be the same."""
     about = f" {record.description[:60]}" if record.description else ""
-    return f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}"
+    return visible(f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}")
+
+
+def draw(shown: ShownRna) -> None:
+    """Draw an RNA's structure, if it is one that is drawn."""
+    if shown.drawing is None and len(shown.rna.sequence) <= LONGEST_FOLDED:
+        shown.drawing = _drawn(shown.rna.sequence)
 
 
 def _drawn(sequence: str) -> str:
@@ -183,4 +274,12 @@ def _drawn(sequence: str) -> str:
         return _NOT_DRAWN
 
 
-__all__ = ["AS_IT_IS", "RnaPanel", "Updates"]
+__all__ = [
+    "AS_IT_IS",
+    "LONGEST_ECHO",
+    "RnaPanel",
+    "Updates",
+    "command",
+    "draw",
+    "field_commands",
+]

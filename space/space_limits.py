@@ -20,10 +20,13 @@ class Limits:
         max_upload_bytes: an uploaded file as it is, or a pasted text.
         max_text_bytes: an uploaded file unpacked.
         max_question_letters: a question.
+        max_name_letters: an RNA's name, and a file's.
         max_new_tokens: the longest answer (tokens).
         seconds_per_answer: after so long an answer is ended where it is.
         answers_at_once: answers that are written at the same time.
         max_waiting: requests that wait; further ones are refused.
+        max_conversations: conversations in memory; the one used least recently is forgotten first,
+            and taken up again from what the visitor's page holds.
     """
 
     max_rna_length: int = MAX_RNA_LENGTH
@@ -32,10 +35,12 @@ class Limits:
     max_upload_bytes: int = 5_000_000
     max_text_bytes: int = 5_000_000
     max_question_letters: int = 1_000
+    max_name_letters: int = 200
     max_new_tokens: int = 256
     seconds_per_answer: int = 120
     answers_at_once: int = 2
     max_waiting: int = 32
+    max_conversations: int = 200
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:

@@ -5,6 +5,7 @@ import bz2
 import gzip
 import json
 import lzma
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -26,12 +27,14 @@ from tiny_space import (
     model_loading,
     open_page,
     page,
+    plain_text,
     refusals,
     rna_cards,
     rna_input,
     rna_panel,
     space_limits,
     structure_drawing,
+    visitors,
 )
 
 from rnagpt import RnaChat, read_fasta
@@ -168,14 +171,14 @@ def test_a_file_larger_than_it_says_is_refused():
 def test_all_refused_records_of_a_file_are_told():
     records = read_file(b">a\nGGXX\n>b\nGGCC\n>c\nMKLVFFAEDVGSNKG\n")
     with pytest.raises(ValueError, match=r"(?s)2 of 3 RNAs.*RNA 'a'.*RNA 'c'.*protein"):
-        refusals.cleaned(records, 1, LIMITS)
+        refusals.cleaned(records, LIMITS)
 
 
-def test_rnas_are_numbered_and_structures_announced():
+def test_structures_are_announced():
     records = read_file(b">b\nGGGAAACCC\n(((...))) (-1.20)\n")
     pasted = rna_input.records_of_text("ACGU", LIMITS)
-    first, second = refusals.cleaned([*records, *pasted], 3, LIMITS)
-    assert (first.name, second.name) == ("b", "RNA 4")
+    first, second = refusals.cleaned([*records, *pasted], LIMITS)
+    assert (first.name, second.name) == ("b", "")
     assert first.changes == ("1 dot-bracket structure left out (-1.2 kcal/mol)",)
 
 
@@ -388,6 +391,94 @@ def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
         _ = loading.loaded
 
 
+# Visitors
+
+
+def test_a_conversation_is_taken_up_again_as_it_was():
+    talk = conversation_of(clean_rna("ACGT", name="m\u202eine"))
+    talk.turns = [conversation.Turn("What?\u2066", "A tRNA.", 1, 0.5, "stopped")]
+    again = visitors.restored(conversation.as_json(talk, "tiny"), LIMITS)
+    assert [shown.rna for shown in again.rnas] == [shown.rna for shown in talk.rnas]
+    assert again.turns == talk.turns
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rnas": [{"name": "a", "sequence": "MEFI", "changes": []}]},
+        {"rnas": [{"name": "a" * 201, "sequence": "ACGU", "changes": []}]},
+        {"rnas": [{"name": str(i), "sequence": "ACGU", "changes": []} for i in range(9)]},
+        {"rnas": []},
+        {"turns": [{"question": "q" * 1001, "answer": "A", "num_rnas": 1}]},
+        {"turns": [{"question": "What?", "answer": None, "num_rnas": 1}]},
+        {"turns": "none"},
+    ],
+)
+def test_a_page_that_holds_something_else_is_refused(change):
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    talk.turns = [conversation.Turn("What?", "A tRNA.", 1)]
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    visitors.restored(json.dumps(document), LIMITS)
+    with pytest.raises(ValueError, match="begin a new conversation"):
+        visitors.restored(json.dumps(document | change), LIMITS)
+
+
+def test_the_one_idle_longest_is_forgotten_first_and_none_at_work():
+    held = visitors.Visitors(space_limits.Limits(max_conversations=2))
+    working = held.conversation("working", "")
+    assert working.begin()
+    idle = held.conversation("idle", "")
+    held.conversation("last", "")
+    assert held.conversation("working", "") is working
+    assert held.conversation("idle", "") is not idle
+
+
+def test_a_conversation_is_forgotten_an_hour_after_its_last_use(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(visitors.time, "monotonic", lambda: now[0])
+    held = visitors.Visitors(LIMITS)
+    old, used = held.conversation("old", ""), held.conversation("used", "")
+    now[0] = 3000
+    assert held.conversation("used", "") is used
+    now[0] = 3700
+    assert held.conversation("used", "") is used
+    assert held.conversation("old", "") is not old
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    "letter", ["\u202e", "\u2066", "\u200b", "\ufeff", "\x1b", "\u2028", "\ud800"]
+)
+def test_unseen_characters_are_named_wherever_a_visitors_text_is_shown(letter):
+    name = f"tRNA{letter}ANRt"
+    rna, turn = CleanedRna(name, "ACGU"), conversation.Turn(name, name, 1)
+    answer = Answer(1, name, 4, (), name, name, name, True, -1.0, 0.5, False)
+    talk = conversation_of(rna)
+    talk.turns = [turn]
+    shown = [
+        rna_cards.cards(talk),
+        rna_cards.comparison(name, [rna], [answer]),
+        rna_cards.notice(name),
+        conversation.as_markdown(talk, "tiny"),
+        str(conversation.as_chat([turn])),
+        rna_panel._label(SimpleNamespace(name=name, description=name, sequence=""), 1),
+    ]
+    for text in shown:
+        assert letter not in text
+        if letter.strip():  # Markdown makes spaces of those that are white space
+            assert f"U+{ord(letter):04X}" in text
+    document = conversation.as_json(talk, "tiny")
+    assert letter not in document
+    assert json.loads(document)["rnas"][0]["name"] == name
+
+
+def test_other_scripts_and_joined_letters_are_left_alone():
+    text = "µRNA – α‑helix 5′ 日本 עברית \U0001f469\u200d\U0001f52c\tنمی\u200cخواهم\nnext"
+    assert plain_text.visible(text) == text
+
+
 # What the page does
 
 
@@ -419,6 +510,12 @@ def final(updates):
     return merged
 
 
+def commands(field, updates):
+    """What the browser is told about a field, in order."""
+    told = [json.loads(update[field]) for update in updates if field in update]
+    return [{key: value for key, value in one.items() if key != "at"} for one in told]
+
+
 def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeypatch):
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
     talk = conversation_of(CleanedRna("a", "ACGU"))
@@ -426,11 +523,8 @@ def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeyp
     updates = list(chat.ask(talk, "What?"))
     assert [turn.answer for turn in talk.turns] == ["A tRNA."]
     assert len([update for update in updates if built.chat_panel.chat in update]) > 3
-    assert [
-        update[built.chat_panel.question]
-        for update in updates
-        if built.chat_panel.question in update
-    ] == [""]
+    assert commands(chat.field, updates) == [{"taken": "What?"}]
+    assert not any(chat.question in update for update in updates)
 
 
 def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, monkeypatch):
@@ -441,7 +535,8 @@ def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, m
         yield "", None
 
     monkeypatch.setattr(answering, "write_answer", write)
-    assert final(built.chat_panel.ask(talk, "What?"))[built.chat_panel.question] == "What?"
+    told = commands(built.chat_panel.field, built.chat_panel.ask(talk, "What?"))
+    assert told == [{"taken": "What?"}, {"back": "What?"}]
     assert talk.turns == []
 
 
@@ -477,7 +572,7 @@ def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
     talk = conversation_of(CleanedRna("a", "ACGU"))
     shown = final(built.chat_panel.ask(talk, "What?"))
     assert "could not be loaded" in shown[built.chat_panel.question_notice]
-    assert shown[built.chat_panel.question] == "What?"
+    assert json.loads(shown[built.chat_panel.field])["back"] == "What?"
 
 
 def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monkeypatch):
@@ -486,11 +581,15 @@ def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monk
     monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
     chat, rnas = built.chat_panel, built.rna_panel
     for action, given in ((chat.compare, ["What?"]), (chat.ask, ["What?"]), (rnas.fold, [])):
-        talk = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN))
+        visitor = SimpleNamespace(session_hash=action.__name__)
+        talk = built.visitors.conversation(visitor.session_hash, "")
+        talk.rnas = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN)).rnas
         updates = action(talk, *given)
         next(updates)
-        built.clear(talk)
-        assert list(updates) == [], action
+        shown = built.clear(visitor)
+        assert shown[chat.findings] == ""
+        assert built.visitors.conversation(visitor.session_hash, "").rnas == []
+        assert [update for update in updates if update != gr.skip()] == [], action
 
 
 def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, monkeypatch):
@@ -504,13 +603,117 @@ def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, mon
     assert [turn.answer for turn in talk.turns] == ["A tRNA"]
 
 
+def test_questions_wait_for_their_turn_and_none_is_lost(built, ready, monkeypatch):
+    chat, asked = built.chat_panel, []
+
+    def write(messages, new_rnas, question, *_):
+        asked.append(question)
+        yield f"About {question}", None
+
+    monkeypatch.setattr(answering, "write_answer", write)
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    first = chat.ask(talk, "1?")
+    next(first)
+    told = [final(chat.ask(talk, f"{number}?")) for number in (1, 2, 3, 4, 5, 6)]
+    notices = [one[chat.question_notice] for one in told]
+    assert "already" in notices[0]
+    assert all("2?" in notice for notice in notices[1:5])
+    assert "4 questions wait" in notices[5]
+    # Only what is taken leaves the field.
+    assert [chat.field in one for one in told] == [True] * 5 + [False]
+    list(first)
+    assert asked == [turn.question for turn in talk.turns] == ["1?", "2?", "3?", "4?", "5?"]
+    assert not talk.answering
+
+
+def test_questions_that_wait_are_given_back_when_the_visitor_stops(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
+    chat, talk = built.chat_panel, conversation_of(CleanedRna("a", "ACGU"))
+    first = chat.ask(talk, "1?")
+    while "A" not in str(next(first)):
+        pass
+    for question in ("2?", "3?"):
+        list(chat.ask(talk, question))
+    chat.stop(talk)
+    assert commands(chat.field, list(first)) == [{"back": "2?\n3?"}]
+    assert [turn.question for turn in talk.turns] == ["1?"]
+    assert talk.waiting == []
+
+
+def test_an_edited_question_that_cannot_be_asked_now_is_not_lost(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    chat, talk = built.chat_panel, conversation_of(CleanedRna("a", "ACGU"))
+    talk.turns = [conversation.Turn("What?", "A.", num_rnas=1)]
+    first = chat.ask(talk, "1?")
+    next(first)
+    edited = list(chat.edit(talk, SimpleNamespace(index=0, value="Edited?")))
+    assert commands(chat.field, edited) == [{"back": "Edited?"}]
+
+
+def test_the_same_rna_is_taken_once_and_said(built):
+    talk, panel = conversation.Conversation(), built.rna_panel
+    for text in ("ACGU", "ACGU", ">a\nACGU", ">a\nACGU", ">a\nGGCC"):
+        shown = panel.add_text(talk, text)
+    assert [(one.rna.name, one.rna.sequence) for one in talk.rnas] == [
+        ("RNA 1", "ACGU"),
+        ("a", "ACGU"),
+        ("a", "GGCC"),
+    ]
+    assert "Among the RNAs already: RNA 1" in panel.add_text(talk, "acgt")[panel.rna_notice]
+    assert shown[panel.rna_notice] == ""
+
+
+def test_names_of_rnas_without_one_stay_apart(built):
+    talk, panel = conversation.Conversation(), built.rna_panel
+    panel.add_text(talk, "ACGU")
+    panel.add_text(talk, "GGCC")
+    panel.remove(talk, SimpleNamespace(value=talk.rnas[0].key))
+    panel.add_text(talk, "AACC")
+    assert sorted(one.rna.name for one in talk.rnas) == ["RNA 1", "RNA 2"]
+
+
+def test_a_second_click_on_remove_removes_no_other_rna(built):
+    talk, panel = conversation_of(*[CleanedRna(name, "ACGU") for name in "abc"]), built.rna_panel
+    click = SimpleNamespace(value=talk.rnas[0].key)
+    panel.remove(talk, click)
+    panel.remove(talk, click)
+    assert [shown.rna.name for shown in talk.rnas] == ["b", "c"]
+
+
+def test_an_rna_that_is_being_asked_about_stays(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    talk, panel = conversation_of(CleanedRna("a", "ACGU")), built.rna_panel
+    first = built.chat_panel.ask(talk, "What?")
+    while "A" not in str(next(first)):
+        pass
+    shown = panel.remove(talk, SimpleNamespace(value=talk.rnas[0].key))
+    assert "a was asked about" in shown[panel.rna_notice]
+    panel.add_text(talk, ">b\nGGCC")
+    list(first)
+    assert [turn.num_rnas for turn in talk.turns] == [1]
+    assert [rna.name for rna in talk.new_rnas(1)] == ["b"]
+
+
+def test_an_rna_takes_away_the_hint_that_one_is_missing(built, ready):
+    talk = conversation.Conversation()
+    asked = final(built.chat_panel.ask(talk, "What?"))
+    assert "Give an RNA first" in asked[built.chat_panel.question_notice]
+    added = built.rna_panel.add_text(talk, "ACGU")
+    assert added[built.chat_panel.question_notice] == ""
+
+
+def test_records_that_are_no_longer_held_are_said_to_be_gone(built):
+    shown = built.rna_panel.add_chosen(conversation.Conversation(), [0])
+    assert "Give the file or the text again" in shown[built.rna_panel.rna_notice]
+
+
 def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeypatch, caplog):
     def break_down(_: str):
         raise ImportError("no ViennaRNA")
 
     monkeypatch.setattr(rna_panel, "draw_structure", break_down)
     talk = conversation_of(CleanedRna("a", HAIRPIN))
-    _, cards = built.rna_panel.fold(talk)
+    cards = final(built.rna_panel.fold(talk))[built.rna_panel.cards]
     assert "could not be drawn" in cards
     assert "Folding…" not in cards
     assert "no ViennaRNA" in caplog.text
@@ -520,7 +723,6 @@ def test_no_event_gives_nothing_which_would_empty_the_page(built, ready):
     long = conversation_of(CleanedRna("a", "A" * 601))
     edited = SimpleNamespace(index=4, value="What?")
     for updates in (
-        built.rna_panel.fold(long),
         built.chat_panel.retry(long),
         built.chat_panel.edit(long, edited),
     ):
@@ -564,10 +766,167 @@ def test_the_api_shows_that_one_function(address):
 
 def test_no_file_is_taken_and_none_is_given(address):
     url = f"{address}gradio_api/upload"
-    assert httpx.post(url, files={"files": b">a\nACGU\n"}).status_code == 413
+    assert httpx.post(url, files={"files": b">a\nACGU\n"}).status_code == 404
     for path in ("/etc/hostname", str(SPACE / "app.py")):
         answer = httpx.get(f"{address}gradio_api/file={path}")
         assert answer.status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "monitoring",
+        "monitoring/summary",
+        "gradio_api/deep_link?session_hash=a",
+        "gradio_api/runs",
+        "gradio_api/dev/reload",
+        "gradio_api/vibe-code",
+        "gradio_api/proxy=http://127.0.0.1/",
+        "gradio_api/upload_progress?upload_id=a",
+        "gradio_api/token",
+        "docs",
+        "openapi.json",
+    ],
+)
+def test_gradios_own_doors_are_shut(address, path):
+    assert httpx.get(f"{address}{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "config", "gradio_api/info", "theme.css", "robots.txt"])
+def test_what_page_and_programs_need_is_open(address, path):
+    assert httpx.get(f"{address}{path}").status_code == 200
+    assert httpx.get(f"{address}gradio_api/startup-events").status_code == 200
+
+
+def test_curl_asks_in_two_steps(address):
+    call = f"{address}gradio_api/call/answer"
+    given = {"data": [make_rna(40, 1), "What is this RNA?"]}
+    event = httpx.post(call, json=given).json()["event_id"]
+    assert '"length": 40' in httpx.get(f"{call}/{event}", timeout=60).text
+
+
+@pytest.mark.parametrize(
+    ("rna", "question", "message"),
+    [
+        (None, "What?", "`rna` must be a text; got nothing"),
+        ("", "What?", "There is no sequence yet"),
+        (["ACGU"], "What?", "`rna` must be a text; got list"),
+        ("ACGU", None, "The question must be a text; got nothing"),
+        ("ACGU", "", "Write a question"),
+        (">" + "n" * 4_000_000 + "\nACGU", "What?", "name has 4,000,000 letters; at most 200"),
+        ("ACGU", "why" * 500, "The question has 1,500 letters; at most 1,000"),
+    ],
+    ids=["no rna", "empty rna", "rnas", "no question", "empty question", "long name", "long"],
+)
+def test_a_program_is_told_in_plain_words(address, rna, question, message):
+    client = Client(address, verbose=False)
+    with pytest.raises(AppError, match=message) as refused:
+        client.predict(rna=rna, question=question, api_name="/answer")
+    assert len(str(refused.value)) < 500
+
+
+def test_a_fault_of_ours_is_told_to_a_program_without_its_cause(address, monkeypatch, caplog):
+    def break_down(*_: object):
+        raise OSError("no memory")
+
+    monkeypatch.setattr(answering, "answer_each", break_down)
+    with pytest.raises(AppError, match="Something went wrong on our side"):
+        Client(address, verbose=False).predict("ACGU", "What?", api_name="/answer")
+    assert "no memory" in caplog.text
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All strings within a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(part)
+
+
+class Visit:
+    """A visitor who speaks to the page's server as a browser does."""
+
+    def __init__(self, address: str, session: str) -> None:
+        self.api, self.session, self.kept = f"{address}gradio_api/", session, ""
+        self.config = httpx.get(f"{address}config").json()
+
+    def act(self, part: str, event: str, *given: object, data: dict | None = None) -> list[dict]:
+        """What the server sends when a visitor acts on a part of the page."""
+        (part_id,) = [
+            one["id"] for one in self.config["components"] if one["props"].get("elem_id") == part
+        ]
+        number = next(
+            one["id"] for one in self.config["dependencies"] if [part_id, event] in one["targets"]
+        )
+        body = {"fn_index": number, "session_hash": self.session, "data": [self.kept, *given]}
+        # A lone surrogate travels as an escape, as a browser writes it.
+        sent = json.dumps(body | {"event_data": data})
+        headers = {"content-type": "application/json"}
+        joined = httpx.post(f"{self.api}queue/join", content=sent, headers=headers)
+        assert joined.status_code == 200
+        stream = httpx.get(f"{self.api}queue/data?session_hash={self.session}", timeout=60)
+        lines = [line for line in stream.text.splitlines() if line.startswith("data:")]
+        told = [json.loads(line.removeprefix("data:")) for line in lines]
+        documents = [text for text in texts_in(told) if text.startswith('{\n  "model"')]
+        self.kept = documents[-1] if documents else self.kept
+        return told
+
+    def add(self, text: str) -> str:
+        return json.dumps(self.act("add", "click", text))
+
+    def ask(self, question: str) -> str:
+        return json.dumps(self.act("question", "submit", question))
+
+
+@pytest.mark.parametrize(
+    ("part", "event", "given", "data"),
+    [
+        ("question", "submit", ["what \ud800?"], None),
+        ("add", "click", [">a\ud800\nACGU"], None),
+        ("add-records", "click", [["\ud800"]], None),
+        ("upload", "upload", [], {"name": "\udfff.fa", "size": 4, "content": "QUNHVQ=="}),
+        ("chat", "edit", [], {"index": 0, "value": "\ud800"}),
+        ("cards", "select", [], {"value": "\ud800"}),
+    ],
+)
+def test_half_a_character_does_not_break_the_event_stream(address, part, event, given, data):
+    visit = Visit(address, f"half-{part}")
+    visit.add(f">mine\n{make_rna(40, 1)}")
+    told = visit.act(part, event, *given, data=data)
+    assert [one["msg"] for one in told][-1] == "close_stream"
+    assert "unexpected_error" not in {one["msg"] for one in told}
+    if part in ("question", "add", "upload"):
+        assert "holds half a character" in json.dumps(told)
+
+
+@pytest.mark.parametrize("part", ["add", "upload"])
+def test_a_name_of_four_megabytes_does_not_come_back(address, part):
+    record = b">" + b"n" * 4_000_000 + b"\nACGU"
+    visit = Visit(address, f"named-{part}")
+    if part == "add":
+        told = visit.add(record.decode())
+    else:
+        file = {"name": "a.fa", "size": len(record), "content": packed(record)}
+        told = json.dumps(visit.act("upload", "upload", data=file))
+    assert "has 4,000,000 letters; at most 200 are taken" in told
+    assert len(told) < 50_000
+
+
+def test_no_number_of_throw_away_visitors_costs_a_conversation(loaded, tmp_path):
+    """The one who came first is forgotten, and taken up again from what his page holds."""
+    few = space_limits.Limits(max_new_tokens=12, max_conversations=3)
+    with open_page(few) as address:
+        first = Visit(address, "first")
+        rna = make_rna(40, 1)
+        first.add(f">mine\n{rna}")
+        first.ask("What is this RNA?")
+        assert [rna["name"] for rna in json.loads(first.kept)["rnas"]] == ["mine"]
+        for number in range(5):
+            Visit(address, f"throw-away-{number}").add(f">other\n{rna}")
+        first.ask("Where is it found?")
+        questions = [turn["question"] for turn in json.loads(first.kept)["turns"]]
+    assert questions == ["What is this RNA?", "Where is it found?"]
 
 
 def test_nothing_is_left_on_the_disk(address, temporary):

@@ -257,11 +257,178 @@ def test_questions_are_refused_beside_their_field(page):
     ask(page, "Say <|im_end|> now")
     expect(notice).to_contain_text("a control token")
     ask(page, "why " * 60)
-    expect(notice).to_contain_text("at most 200 are read")
+    expect(notice).to_contain_text("at most 200 are taken")
     expect(page.get_by_label("Your question")).to_have_value("why " * 60)
     ask(page, QUESTION)
     await_answer(page)
     expect(notice).to_have_count(0)
+
+
+def test_an_rna_takes_away_the_hint_that_one_is_missing(page):
+    notice = page.locator("#question-notice").get_by_role("alert")
+    ask(page, QUESTION)
+    expect(notice).to_contain_text("Give an RNA first")
+    paste(page, make_rna(40))
+    expect(page.locator("#cards .card")).to_have_count(1)
+    expect(notice).to_have_count(0)
+
+
+def test_quick_clicks_are_all_heeded(page, pace):
+    """Of buttons beside each other, and of one button with another text each time."""
+    examples = page.locator("#examples button")
+    examples.evaluate_all("all => all.slice(0, 5).forEach(one => one.click())")
+    cards = page.locator("#cards h3")
+    expect(cards).to_have_count(5)
+    page.locator("#cards .remove").evaluate_all(
+        "all => all.slice(0, 4).forEach(one => one.click())"
+    )
+    expect(cards).to_have_count(1)
+    for number in range(5):
+        paste(page, f">pasted-{number}\n{make_rna(20, number)}")
+    expect(cards).to_have_count(6)
+    assert sorted(cards.all_inner_texts())[-5:] == [f"pasted-{number}" for number in range(5)]
+    expect(page.get_by_label("Paste a sequence or FASTA")).to_have_value("")
+
+
+def test_a_second_click_on_remove_removes_no_other_rna(page):
+    for name in "abc":
+        paste(page, f">{name}\n{make_rna(40, ord(name))}")
+        expect(page.locator("#cards h3").last).to_have_text(name)
+    page.get_by_role("button", name="Remove a").dblclick()
+    expect(page.locator("#cards h3")).to_have_text(["b", "c"])
+    page.wait_for_timeout(1000)
+    expect(page.locator("#cards h3")).to_have_text(["b", "c"])
+
+
+def test_questions_that_are_asked_meanwhile_wait_and_are_answered_in_order(page, pace):
+    paste(page, make_rna(20))
+    page.locator("#cards .card").wait_for()
+    pace.hold(after=3)
+    asked = [f"Q{number}?" for number in range(4)]
+    for question in asked:
+        ask(page, question)
+        # It leaves the field once it is taken.
+        expect(page.get_by_label("Your question")).to_have_value("")
+    expect(page.locator("#question-notice")).to_contain_text("Next: Q1? · Q2? · Q3?")
+    ask(page, "Q0?")
+    expect(page.locator("#question-notice")).to_contain_text("already")
+    page.get_by_label("Your question").fill("Typed meanwhile")
+    pace.release()
+    expect(page.locator("#retry")).to_be_enabled()
+    # What the tiny model's context no longer holds is given back, below nothing else.
+    left = page.get_by_label("Your question").input_value()
+    given_back = [line for line in left.splitlines() if line != "Typed meanwhile"]
+    assert "Typed meanwhile" in left
+    assert questions(page) + given_back == asked
+    assert len(questions(page)) > 1
+
+
+def test_stop_gives_back_what_waits(page, pace):
+    paste(page, make_rna(20))
+    page.locator("#cards .card").wait_for()
+    pace.hold(after=100)
+    ask(page, QUESTION)
+    await_words(page)
+    ask(page, "And then?")
+    expect(page.locator("#question-notice")).to_contain_text("Next: And then?")
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.get_by_role("button", name="Stop").click()
+    pace.release(seconds=0.05)
+    assert "(stopped)" in await_answer(page)
+    expect(page.get_by_label("Your question")).to_have_value("And then?")
+    assert questions(page) == [QUESTION]
+
+
+def test_a_new_conversation_leaves_no_drawing_of_the_old_one(page):
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    ask(page, QUESTION)
+    await_answer(page)
+    page.get_by_role("button", name="Which nucleotides mattered?").click()
+    page.locator("#findings svg").wait_for()
+    expect(page.locator("#explain")).to_be_enabled()
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("#cards .card")).to_have_count(0)
+    expect(page.locator("#findings svg")).to_have_count(0)
+    expect(page.locator("#findings")).to_be_hidden()
+
+
+def test_a_crowd_of_visitors_costs_nobody_a_conversation(browser, pace):
+    """The server forgets the first one; its page brings the conversation back, drawings and all."""
+    few = space_limits.Limits(max_new_tokens=20, max_conversations=2)
+    with open_page(few) as address, visit(browser, address) as page:
+        paste(page, f">mine\n{make_rna(40)}")
+        page.locator("#cards svg.structure").wait_for()
+        ask(page, QUESTION)
+        await_answer(page)
+        for _ in range(3):
+            with visit(browser, address) as other:
+                paste(other, make_rna(40))
+                other.locator("#cards svg.structure").wait_for()
+        ask(page, "Where is it found?")
+        expect(page.get_by_test_id("user")).to_have_count(2)
+        await_answer(page)
+        assert questions(page) == [QUESTION, "Where is it found?"]
+        expect(page.locator("#cards h3")).to_have_text(["mine"])
+        expect(page.locator("#cards svg.structure")).to_have_count(1)
+
+
+def test_a_full_queue_is_said_and_covers_nothing(browser, pace):
+    narrow = space_limits.Limits(max_new_tokens=20, max_waiting=1, answers_at_once=1)
+    with contextlib.ExitStack() as opened:
+        address = opened.enter_context(open_page(narrow))
+        first, second, third = (opened.enter_context(visit(browser, address)) for _ in range(3))
+        for page in (first, second, third):
+            paste(page, make_rna(40))
+            page.locator("#cards svg.structure").wait_for()
+        ask(third, QUESTION)
+        await_answer(third)
+        pace.hold(after=2)
+        ask(first, QUESTION)
+        expect(first.locator("#stop")).to_be_enabled()
+        ask(second, QUESTION)
+        expect(second.locator("#chat")).to_contain_text("queue: 1/1")
+        ask(third, "Where is it found?")
+        expect(third.locator("body")).to_contain_text("This application is currently busy")
+        # Neither the answer that is there nor what was asked is gone or hidden.
+        expect(third.get_by_label("Your question")).to_have_value("Where is it found?")
+        center = third.get_by_test_id("bot").last.bounding_box()
+        inside = third.evaluate(
+            "([x, y]) => !!document.elementFromPoint(x, y).closest('[data-testid=bot]')",
+            [center["x"] + center["width"] / 2, center["y"] + center["height"] / 2],
+        )
+        assert inside
+        expect(third.locator("#chat .error")).to_be_hidden()
+        pace.release()
+        await_answer(second)
+
+
+def test_half_a_character_is_refused_in_words(page):
+    """A lone surrogate, as a text that was cut in the middle of an emoji ends."""
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    field = page.get_by_label("Your question")
+    field.evaluate(
+        "field => { field.value = 'What? \\ud83d'; field.dispatchEvent(new Event('input')); }"
+    )
+    page.get_by_role("button", name="Ask", exact=True).click()
+    notice = page.locator("#question-notice").get_by_role("alert")
+    expect(notice).to_contain_text("holds half a character (U+D83D)")
+    ask(page, QUESTION)
+    await_answer(page)
+
+
+def test_what_turns_the_direction_of_writing_is_shown_by_its_name(page):
+    paste(page, f">tRNA\u202eANRt\n{make_rna(40)}")
+    expect(page.locator("#cards h3")).to_have_text(["tRNA⟨U+202E⟩ANRt"])
+    ask(page, "What \u202eis it?")
+    await_answer(page)
+    assert questions(page) == ["What ⟨U+202E⟩is it?"]
+    assert "\u202e" not in page.locator("body").inner_text()
+    assert "\u202e" not in downloaded(page, "Download Markdown")
+    document = downloaded(page, "Download JSON")
+    assert "\u202e" not in document
+    assert json.loads(document)["rnas"][0]["name"] == "tRNA\u202eANRt"
 
 
 def test_an_answer_is_stopped_retried_edited_and_cleared(page, pace):

@@ -15,13 +15,16 @@ import answering  # noqa: E402
 import app  # noqa: E402
 import conversation  # noqa: E402
 import model_loading  # noqa: E402
+import open_routes  # noqa: E402
 import page  # noqa: E402
+import plain_text  # noqa: E402
 import refusals  # noqa: E402
 import rna_cards  # noqa: E402
 import rna_input  # noqa: E402
 import rna_panel  # noqa: E402
 import space_limits  # noqa: E402
 import structure_drawing  # noqa: E402
+import visitors  # noqa: E402
 
 
 def load_tiny_model(folder: Path) -> None:
@@ -60,11 +63,14 @@ __all__ = [
     "load_tiny_model",
     "model_loading",
     "open_page",
+    "open_routes",
     "page",
+    "plain_text",
     "refusals",
     "rna_cards",
     "rna_input",
     "rna_panel",
     "space_limits",
     "structure_drawing",
+    "visitors",
 ]
