@@ -181,7 +181,6 @@ PROTEIN = "MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTL"
             "RNA",
         ),
         (ask_about("ACGU"), {"n": 9}, 400, "at most 8"),
-        (ask_about("ACGU"), {"max_tokens": 41}, 400, "at most 40"),
         (ask_about("ACGU"), {"max_tokens": 0}, 400, "max_tokens"),
         (ask_about("ACGU"), {"temperature": 3}, 400, "temperature"),
         (ask_about("ACGU"), {"top_p": 0}, 400, "top_p"),
