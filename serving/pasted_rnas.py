@@ -69,10 +69,8 @@ def find_pasted(text: str, most: int = 1000) -> Pasted:
             left += [lines[at], "\n"]
         elif taken := _fasta_lines(lines, at):
             rnas.append("\n".join([lines[at].strip(), *lines[at + 1 : at + taken]]))
-            left += ["\n"]
         elif taken := _bare_lines(lines, at):
             rnas.append("".join("".join(lines[at : at + taken]).split()))
-            left += ["\n"]
         else:
             taken = 1
             left += [*_without_sequences(lines[at], rnas, most), "\n"]

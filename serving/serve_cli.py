@@ -220,7 +220,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except (OSError, UnicodeError) as error:
+    except (OSError, TypeError) as error:  # of a name that cannot be encoded Python says TypeError
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
         raise ValueError(
