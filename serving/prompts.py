@@ -29,7 +29,9 @@ from rnagpt.serving.text_bounds import TextBounds
 _SEEDS = 2**63
 # What a reply begins with where it read RNAs from a text; it comes back with the conversation.
 _NOTE = "RNA read from the text: "
-_NOTES = re.compile(rf"\A(?:{_NOTE}[^\n]*\n)+\n")
+_UNASKED = "No question was asked; this answers: "
+_NOTES = re.compile(rf"\A(?:{_NOTE}[^\n]*\n)+(?:{_UNASKED}[^\n]*\n)?\n")
+_QUESTIONS = {False: "What is this RNA?", True: "What are these RNAs?"}
 # Line breaks and gaps take letters too.
 _WRITTEN_PER_NUCLEOTIDE, _WRITTEN_BESIDE = 16, 4096
 
@@ -79,9 +81,16 @@ class Prompts:
             ApiError: what is asked for cannot be done; says why.
         """
         self._check_request(request)
-        messages, pasted = request.messages, False
+        messages, pasted = request.messages, []
         if not any(message.rnas() for message in messages):
-            messages, pasted = self._with_pasted(messages), True
+            pasted = self._with_pasted(messages)
+            messages = [_with_question(message) for message in pasted]
+        prompt, rnas = self._tokenised(messages)
+        new = rnas[len(rnas) - len(messages[-1].rnas()) :]
+        note = _note(new, _question_for(pasted[-1])) if pasted and new else ""
+        return Prepared(prompt, self._samplings(request, prompt), note, len(rnas))
+
+    def _tokenised(self, messages: list[Message]) -> tuple[Prompt, list[CleanedRna]]:
         self._check_rnas(messages)
         if self._bounds.too_long(text for message in messages for text in message.texts()):
             raise self._too_long("more")
@@ -98,9 +107,7 @@ class Prompts:
         if length >= self.context or length > self._longest:
             of_rnas = sum(self.processor.num_rna_tokens(len(rna.sequence)) for rna in rnas)
             raise self._too_long(f"{length:,}, {of_rnas:,} of them for RNA")
-        prompt = Prompt(inputs, length, self.context - length)
-        new = rnas[len(rnas) - len(messages[-1].rnas()) :] if pasted else []
-        return Prepared(prompt, self._samplings(request, prompt), _note(new), len(rnas))
+        return Prompt(inputs, length, self.context - length), rnas
 
     def _check_request(self, request: ChatRequest) -> None:
         """Refuse what can be told before the texts are looked at."""
@@ -242,9 +249,23 @@ class Prompts:
         )
 
 
-def _note(rnas: list[CleanedRna]) -> str:
-    """Says which RNAs were read from a text."""
-    return "".join(f"{_NOTE}{_described(rna)}\n" for rna in rnas) + "\n" * bool(rnas)
+def _question_for(message: Message) -> str | None:
+    """What is asked about RNAs that a person pasted without a word; None where there is one."""
+    rnas = message.rnas()
+    return _QUESTIONS[len(rnas) > 1] if rnas and not message.texts() else None
+
+
+def _with_question(message: Message) -> Message:
+    if (question := _question_for(message)) is None:
+        return message
+    rnas = [RnaPart(type="rna", rna=rna) for rna in message.rnas()]
+    return Message(role="user", content=[*rnas, TextPart(type="text", text=question)])
+
+
+def _note(rnas: list[CleanedRna], asked: str | None) -> str:
+    """Says which RNAs were read from a text, and what was asked where that did not say."""
+    lines = [f"{_NOTE}{_described(rna)}" for rna in rnas]
+    return "\n".join([*lines, *([f"{_UNASKED}{asked}"] if asked else []), "", ""])
 
 
 def _described(rna: CleanedRna) -> str:

@@ -207,7 +207,7 @@ def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder):
             time.sleep(0.3)
             asked = time.monotonic()
             assert ask("What is it?").choices
-            assert time.monotonic() - asked < 5
+            assert time.monotonic() - asked < 8
             for flood in floods:
                 with pytest.raises(openai.BadRequestError) as caught:
                     flood.result()

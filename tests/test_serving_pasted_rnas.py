@@ -136,6 +136,20 @@ def test_a_conversation_goes_on_about_what_was_pasted(address, parts):
     assert say(address, "Why?", history) == expected
 
 
+def test_a_sequence_without_a_question_is_asked_about(address, parts):
+    note = "RNA read from the text: 76 nt, GCGGAUUUAG...AUUCGCACCA\n"
+    note += "No question was asked; this answers: What is this RNA?\n\n"
+    told = say(address, TRNA)
+    assert told == note + say_here(parts, [TRNA], "What is this RNA?")
+    history = [
+        {"role": "user", "content": TRNA},
+        {"role": "assistant", "content": f"{note}A tRNA."},
+    ]
+    begun = RnaChat(*parts)
+    begun.messages = [*ask_about(TRNA), {"role": "assistant", "content": "A tRNA."}]
+    assert say(address, "Why?", history) == "".join(begun.ask("Why?", max_new_tokens=8))
+
+
 def test_texts_stay_as_they_are_beside_an_rna_that_is_a_part(address, parts):
     rna, text = make_rna(30), f"Does it hold {TRNA[:20]}?"
     assert say(address, ask_about(rna, text=text)[0]["content"]) == say_here(parts, [rna], text)

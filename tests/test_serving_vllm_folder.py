@@ -10,6 +10,7 @@ from conftest import make_model, make_processor
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from rnagpt.loading_rnagpt import load_model
 from rnagpt.serving.vllm_folder import language_model_folder
 
 IDS = torch.arange(10, 20).unsqueeze(0)
@@ -57,6 +58,17 @@ def test_it_is_written_once_and_says_what_the_model_says(cache, model, writes):
     assert folder.parent == cache
     again = folder_of(make_model(make_processor()), "another/place")
     assert again == folder
+    assert len(writes) == 1
+
+
+def test_one_model_in_two_places_is_written_once(cache, model, writes, tmp_path):
+    places = [tmp_path / "one", tmp_path / "two"]
+    for place in places:
+        model.save_pretrained(place)
+    writes.clear()
+    loaded = [load_model(str(place), dtype="auto", device_map="cpu") for place in places]
+    first, second = (folder_of(one, str(place)) for one, place in zip(loaded, places, strict=True))
+    assert first == second
     assert len(writes) == 1
 
 
