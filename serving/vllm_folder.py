@@ -98,7 +98,7 @@ def _key(language: PreTrainedModel) -> str:
 
 def _digest(weights: torch.Tensor) -> str:
     shape = f"{weights.dtype} {tuple(weights.shape)}".encode()
-    content = weights.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    content = weights.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
     return hashlib.sha256(shape + hashlib.sha256(content).digest()).hexdigest()
 
 
