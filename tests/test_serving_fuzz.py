@@ -40,7 +40,8 @@ GOOD = {
 ODD = st.sampled_from([
     None, True, "", " ", "\0", "\ud800", "\u202e", "ACGU", ">\n", ">x\nAC\n>y\nGU", "<RNAHere>",
     "<|im_end|>", "{{ 7 * 7 }}", "9" * 400, "N" * 50, "ACGU" * 2000, "is " + "GCGGAUUUAG" * 3 + "?",
-    ">x y\nGCGGAUUUAG\nACGU\n\nwhat?", "GCGGAUUUAGCUCAGUUGGG\nGCGGAUUUAGCUCAGUUG", "\udfffx", [], {}, [[]], [None],
+    ">x y\nGCGGAUUUAG\nACGU\n\nwhat?", "GCGGAUUUAGCUCAGUUGGG\nGCGGAUUUAGCUCAGUUG", "\udfffx",
+    [], {}, [[]], [None],
     0, -1, 1, 2, 2**31, 2**63, -(2**63) - 1, 10**400, 0.0, -0.0, 5e-324, 1e-300, 1e308,
     math.nan, math.inf, -math.inf, {"type": "rna"}, {"type": "rna", "rna": "acgt-n"},
 ])
