@@ -359,6 +359,8 @@ def test_a_key_is_asked_for(parts):
             # Bytes, since OpenAI's client refuses to send it.
             headers = {"Authorization": f"Bearer {key}".encode()}
             assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 401
+        with pytest.raises(UnicodeEncodeError):
+            client_of(address, "sécret").models.list()
         for scheme in ("", "Basic "):
             headers = {"Authorization": f"{scheme}secret"}
             assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 401
