@@ -23,7 +23,8 @@ HELP = """\
 Answer questions about RNAs over HTTP, in the shapes of OpenAI's chat completions, so that every
 client of these works. An RNA is a part of a message: {"type": "rna", "rna": "ACGU..."}. Where no
 message has such a part, sequences of 15 or more nucleotides and FASTA records are taken out of the
-users' texts; the reply then begins with a line "RNA read from the text: ..." for each, and an empty
+users' texts; the reply then begins with a line "RNA read from the text: ..." for each, one that
+says which question it answers where none was asked ("No question was asked; ..."), and an empty
 line. A conversation without any RNA is refused (400, code no_rna).
 """
 EXAMPLES = """\
