@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
@@ -68,13 +71,41 @@ def _hub_options(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_model_type(name_or_path: str, options: dict[str, Any]) -> None:
-    model_type = RnaGptConfig.get_config_dict(name_or_path, **options)[0].get("model_type")
+    _check_there(str(name_or_path))
+    try:
+        model_type = RnaGptConfig.get_config_dict(name_or_path, **options)[0].get("model_type")
+    except OSError as error:
+        if Path(name_or_path).is_dir():
+            raise
+        raise OSError(
+            f"There is no folder {name_or_path} here, and it could not be had from the Hub: {error}"
+        ) from error
     if model_type != RnaGptConfig.model_type:
         raise ValueError(
             f"{name_or_path} holds a model of type {model_type!r}, not "
             f"{RnaGptConfig.model_type!r}. `rnagpt compose` makes an RNA-GPT of an RNA encoder and "
             "a language model."
         )
+
+
+def _check_there(name_or_path: str) -> None:
+    """Refuse what is neither a model's folder nor an id that the Hub could know.
+
+    Raises:
+        OSError: says what is missing.
+    """
+    made = "a folder that `rnagpt compose` or `rnagpt mini` wrote, or a Hub id (ORG/NAME)"
+    path = Path(name_or_path)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise OSError(f"The folder {name_or_path} holds no config.json. Give {made}.")
+        return
+    if path.exists():
+        raise OSError(f"{name_or_path} is a file. Give {made}.")
+    try:
+        validate_repo_id(name_or_path)
+    except HFValidationError as error:
+        raise OSError(f"The folder {name_or_path} is not there. Give {made}.") from error
 
 
 __all__ = ["load_model", "load_processor"]

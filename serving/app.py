@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.answers import Answers
+from rnagpt.serving.api_key import ApiKey, check_api_key
 from rnagpt.serving.engine import Engine, EngineClosedError, EngineOverloadedError
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import CountRequests, Metrics
 from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, Usage, model_entry
-from rnagpt.serving.prompts import Prompts
+from rnagpt.serving.prompts import Prepared, Prompts
+from rnagpt.serving.read_deadline import ReadBodyInTime
 from rnagpt.serving.request_size import RequestSize
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         400: "The request is not as expected; the message says why.",
         401: "No key, or a wrong one.",
         404: "No such model.",
+        408: "The body did not come in time.",
         411: "No Content-Length.",
         413: "The request, an RNA, or the number of RNAs is too large.",
         422: "An RNA cannot be read.",
@@ -40,6 +43,11 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         503: "The server is stopping.",
     }.items()
 }
+
+
+# A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
+_STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_MOST_TOLD = 500
 
 
 @dataclass
@@ -52,7 +60,11 @@ class Service:
         context: tokens that the language model reads.
         limits: of requests.
         api_key: that clients have to give; None: none.
+        cors_origins: of the web pages that may ask, such as "https://example.org"; "*": all.
         stopping: whether new requests are refused.
+
+    Raises:
+        ValueError: as of `check_api_key`.
     """
 
     engine: Engine
@@ -61,14 +73,17 @@ class Service:
     context: int
     limits: Limits = field(default_factory=Limits)
     api_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
     stopping: bool = False
 
     def __post_init__(self) -> None:
+        if self.api_key is not None:
+            check_api_key(self.api_key)
         self.metrics = Metrics(self.engine)
         self.prompts = Prompts(self.processor, self.context, self.limits)
 
-    async def begin(self, request: ChatRequest) -> tuple[Answers, int]:
-        """Begin the answers to a request; the prompt's length in tokens beside them.
+    async def begin(self, request: ChatRequest) -> tuple[Answers, Prepared]:
+        """Begin the answers to a request; beside them what they answer to.
 
         Raises:
             ApiError: what cannot be done; says why.
@@ -77,15 +92,15 @@ class Service:
             raise self._unavailable()
         self.check_model(request.model)
         # The tokenizer is fast, but an RNA of a million letters would hold up all others.
-        prompt, samplings = await asyncio.to_thread(self.prompts.prepare, request)
-        self.metrics.rnas.inc(sum(len(message.rnas()) for message in request.messages))
+        prepared = await asyncio.to_thread(self.prompts.prepare, request)
+        self.metrics.rnas.inc(prepared.num_rnas)
         try:
             answers = Answers(
                 self.engine,
                 self.processor.tokenizer,
                 self.metrics,
-                prompt,
-                samplings,
+                prepared.prompt,
+                prepared.samplings,
                 request.stop_strings,
             )
         except EngineOverloadedError as error:
@@ -98,30 +113,16 @@ class Service:
             ) from error
         except EngineClosedError as error:
             raise self._unavailable() from error
-        return answers, prompt.length
+        return answers, prepared
 
     def check_model(self, name: str) -> None:
         """Refuse requests for other models."""
         if name != self.model_name:
             raise ApiError(
                 404,
-                f"There is no model {name!r} here; expected {self.model_name!r}.",
+                f"There is no model {_shorten(name)!r} here; expected {self.model_name!r}.",
                 param="model",
                 code="model_not_found",
-            )
-
-    def check_key(self, request: Request) -> None:
-        """Refuse requests without the key."""
-        if self.api_key is None:
-            return
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        known = hmac.compare_digest(given.strip().encode(), self.api_key.encode())
-        if scheme.lower() != "bearer" or not known:
-            raise ApiError(
-                401,
-                "The request has no valid API key. Give it as 'Authorization: Bearer KEY'.",
-                kind="authentication_error",
-                code="invalid_api_key",
             )
 
     def _unavailable(self) -> ApiError:
@@ -137,39 +138,42 @@ class Service:
 def make_app(service: Service) -> FastAPI:
     """The application for an ASGI server."""
     app = FastAPI(title="RNA-GPT", summary="Ask about RNAs as one asks OpenAI's chat models.")
-    app.add_middleware(RequestSize, max_bytes=service.limits.max_body_bytes, refuse=_refuse_size)
-    app.add_middleware(CountRequests, metrics=service.metrics)
+    _add_middleware(app, service)
     _shape_errors(app)
-    checked = [Depends(service.check_key)]
+    entry = model_entry(service.model_name, service.context)
 
-    @app.post("/v1/chat/completions", dependencies=checked, responses=_REFUSALS)
+    @app.post("/v1/chat/completions", responses=_REFUSALS)
     async def chat(request: Request, asked: ChatRequest) -> Response:
         """Answer a conversation about RNAs."""
-        answers, prompt_tokens = await service.begin(asked)
+        answers, prepared = await service.begin(asked)
         if asked.stream:
-            events = _events(asked, answers, prompt_tokens)
-            return StreamingResponse(events, media_type="text/event-stream")
+            events = _events(asked, answers, prepared)
+            return StreamingResponse(events, headers=_STREAMED, media_type="text/event-stream")
         texts, finishes = await _unless_gone(request, answers)
-        usage = Usage.of(prompt_tokens, answers.completion_tokens)
+        texts = [prepared.note + text for text in texts]
+        usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
         return JSONResponse(Completion(asked.model).whole(texts, finishes, usage))
 
-    @app.get("/v1/models", dependencies=checked)
+    @app.head("/v1/models", include_in_schema=False)
+    @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         """The model that answers here."""
-        return {"object": "list", "data": [model_entry(service.model_name)]}
+        return {"object": "list", "data": [entry]}
 
-    @app.get("/v1/models/{name:path}", dependencies=checked, responses={404: _REFUSALS[404]})
+    @app.get("/v1/models/{name:path}", responses={404: _REFUSALS[404]})
     async def model(name: str) -> dict[str, Any]:
         """The model, if it is the one that answers here."""
         service.check_model(name)
-        return model_entry(service.model_name)
+        return entry
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> Response:
         """Whether requests are taken."""
         status = "stopping" if service.stopping else "ok"
         return JSONResponse({"status": status}, 503 if service.stopping else 200)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""
@@ -178,19 +182,40 @@ def make_app(service: Service) -> FastAPI:
     return app
 
 
-async def _events(asked: ChatRequest, answers: Answers, prompt_tokens: int) -> AsyncIterator[str]:
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """Before a request is read: counted, asked for its key, measured, timed; the last is first."""
+    limits = service.limits
+    app.add_middleware(ReadBodyInTime, seconds=limits.read_seconds, refuse=_refuse_unread)
+    app.add_middleware(RequestSize, max_bytes=limits.max_body_bytes, refuse=_refuse_unread)
+    if service.api_key is not None:
+        app.add_middleware(ApiKey, key=service.api_key, refuse=_refuse_stranger)
+    if service.cors_origins:
+        # A browser asks whether it may ask before it shows a key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(CountRequests, metrics=service.metrics)
+
+
+async def _events(asked: ChatRequest, answers: Answers, prepared: Prepared) -> AsyncIterator[str]:
     """Server-sent events, as OpenAI's; a failure is the last of them."""
     completion = Completion(asked.model)
     try:
         for index in range(asked.n):
             yield _event(completion.chunk(index, {"role": "assistant", "content": ""}))
+            if prepared.note:
+                yield _event(completion.chunk(index, {"content": prepared.note}))
         async for piece in answers.pieces():
             if piece.text:
                 yield _event(completion.chunk(piece.index, {"content": piece.text}))
             if piece.finish is not None:
                 yield _event(completion.chunk(piece.index, {}, piece.finish))
         if asked.stream_options and asked.stream_options.include_usage:
-            usage = Usage.of(prompt_tokens, answers.completion_tokens)
+            usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
             yield _event(completion.usage_chunk(usage))
         yield "data: [DONE]\n\n"
     except Exception as error:
@@ -237,6 +262,12 @@ def _failure(error: Exception) -> ApiError:
     )
 
 
+def _shorten(text: str) -> str:
+    """Without the middle of what a client sent and need not have back in millions of letters."""
+    half = _MOST_TOLD // 2
+    return text if len(text) <= _MOST_TOLD else f"{text[:half]} ... {text[-half:]}"
+
+
 def _is_field(key: int | str) -> bool:
     """Whether a step of an error's place is one of the request, and not of its type."""
     return isinstance(key, int) or (key.isidentifier() and key != "str")
@@ -249,8 +280,20 @@ def _reply(error: ApiError) -> JSONResponse:
     return JSONResponse(error.body(), error.status, headers)
 
 
-def _refuse_size(message: str, status: int) -> JSONResponse:
-    return _reply(ApiError(status, message, code="request_too_large" if status == 413 else None))
+def _refuse_unread(message: str, status: int) -> JSONResponse:
+    code = {408: "request_timeout", 413: "request_too_large"}.get(status)
+    return _reply(ApiError(status, message, code=code))
+
+
+def _refuse_stranger() -> JSONResponse:
+    return _reply(
+        ApiError(
+            401,
+            "The request has no valid API key. Give it as 'Authorization: Bearer KEY'.",
+            kind="authentication_error",
+            code="invalid_api_key",
+        )
+    )
 
 
 def _shape_errors(app: FastAPI) -> None:
@@ -265,8 +308,11 @@ def _shape_errors(app: FastAPI) -> None:
         # Of a part that is neither text nor RNA: what is said of the part, not of the message.
         deepest = max(error.errors(), key=lambda one: len(one["loc"]))
         place = ".".join(str(key) for key in deepest["loc"][1:] if _is_field(key))
-        where = f"{place}: " if place else ""
-        return _reply(ApiError(400, f"{where}{deepest['msg']}.", param=place or None))
+        where = f"{_shorten(place)}: " if place else ""
+        # Pydantic puts "Value error, " before what was raised here.
+        raised = deepest["type"] == "value_error"
+        told = deepest["ctx"]["error"] if raised else deepest["msg"]
+        return _reply(ApiError(400, f"{where}{_shorten(str(told))}.", param=place or None))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:

@@ -11,9 +11,10 @@ class Limits:
 
     Attributes:
         max_body_bytes: of a request.
+        read_seconds: how long the head of a request may take, and its body.
         max_rnas: RNAs in one conversation.
         max_choices: answers to one request (`n`).
-        max_tokens: the longest answer, and that of a request that does not say.
+        max_tokens: the longest answer, also where a request asks for a longer one or does not say.
         max_batch: answers that are written at once.
         max_waiting: answers that wait; further requests are refused with 429.
         retry_after: seconds after which a refused client is told to try again.
@@ -21,6 +22,7 @@ class Limits:
     """
 
     max_body_bytes: int = 5_000_000
+    read_seconds: int = 30
     max_rnas: int = 16
     max_choices: int = 8
     max_tokens: int = 1024

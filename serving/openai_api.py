@@ -6,6 +6,7 @@ this project's own.
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from typing import Annotated, Any, Literal
@@ -25,13 +26,39 @@ _IGNORED = frozenset(
         "metadata",
         "parallel_tool_calls",
         "prompt_cache_key",
+        "prompt_cache_retention",
         "safety_identifier",
         "service_tier",
         "store",
         "user",
     }
 )
-_OFF: tuple[Any, ...] = (None, False, 0, [], {})
+# What says no more of an option than leaving it out, beside null and what is empty or zero: the
+# defaults of OpenAI, vLLM, llama.cpp and transformers, which clients send along.
+_OFF: tuple[Any, ...] = (False, 0, 0.0, [], {}, "")
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "best_of": (1,),
+    "function_call": ("none", "auto"),  # without functions neither calls any
+    "length_penalty": (1,),
+    "min_p": (0,),
+    "modalities": (["text"],),
+    "reasoning_effort": ("none",),
+    "repeat_penalty": (1,),
+    "repetition_penalty": (1,),
+    "response_format": ({"type": "text"},),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,),
+    "tfs_z": (1,),
+    "tool_choice": ("none", "auto"),
+    "top_k": (-1,),
+    "typical_p": (1,),
+    "verbosity": ("medium",),
+}
+# Of a message: what the model would have to read, and cannot.
+_UNREADABLE = ("tool_calls", "function_call", "audio")
+_MOST_STOP_LETTERS = 1000
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class ApiError(Exception):
@@ -82,8 +109,19 @@ Part = Annotated[TextPart | RnaPart, Field(discriminator="type")]
 
 
 class Message(BaseModel):
+    """A message. What says who speaks or how it is shown, such as `name`, is left aside."""
+
+    model_config = ConfigDict(extra="allow")
+
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[Part]
+
+    @model_validator(mode="after")
+    def _check_extras(self) -> Message:
+        extras = self.model_extra or {}
+        if unreadable := next((name for name in _UNREADABLE if extras.get(name)), None):
+            raise ValueError(f"{unreadable} cannot be read here; leave the message out")
+        return self
 
     def for_processor(self) -> dict[str, Any]:
         """As the processor's chat template takes it."""
@@ -92,6 +130,11 @@ class Message(BaseModel):
         # OpenAI's newer name of the same role, which chat templates do not know.
         role = "system" if self.role == "developer" else self.role
         return {"role": role, "content": content}
+
+    def texts(self) -> list[str]:
+        if isinstance(self.content, str):
+            return [self.content]
+        return [part.text for part in self.content if isinstance(part, TextPart)]
 
     def rnas(self) -> list[str]:
         parts = [] if isinstance(self.content, str) else self.content
@@ -106,6 +149,7 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
+StopString = Annotated[str, Field(max_length=_MOST_STOP_LETTERS)]
 _STOP_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]}
 )
@@ -124,7 +168,9 @@ class ChatRequest(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     n: int = Field(default=1, ge=1)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: Annotated[list[str], BeforeValidator(_listed), _STOP_SCHEMA] = Field([], max_length=4)
+    stop: Annotated[list[StopString], BeforeValidator(_listed), _STOP_SCHEMA] = Field(
+        [], max_length=4
+    )
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -132,6 +178,7 @@ class ChatRequest(BaseModel):
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
         """OpenAI lets every option be null, which says as much as leaving it out."""
+        _check_characters(data)
         if not isinstance(data, dict):
             return data
         return {name: value for name, value in data.items() if value is not None}
@@ -139,8 +186,7 @@ class ChatRequest(BaseModel):
     @model_validator(mode="after")
     def _check_extras(self) -> ChatRequest:
         for name, value in (self.model_extra or {}).items():
-            neutral = any(value == off and type(value) is type(off) for off in _OFF)
-            if name not in _IGNORED and not neutral and value != 0.0:
+            if name not in _IGNORED and not _is_neutral(name, value):
                 raise ValueError(f"{name} is not supported here; leave it out")
         return self
 
@@ -152,6 +198,32 @@ class ChatRequest(BaseModel):
     def most_tokens(self) -> int | None:
         """The newer name counts where both are given."""
         return self.max_completion_tokens or self.max_tokens
+
+
+def _is_neutral(name: str, value: Any) -> bool:
+    """Whether a value asks for nothing; 1 and 1.0 are the same to JSON, 1 and true are not."""
+    neutral = (*_OFF, *_NEUTRAL.get(name, ()))
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in neutral)
+
+
+def _check_characters(data: Any) -> None:
+    """Refuse halves of UTF-16 pairs, which no text can hold and no tokenizer takes.
+
+    Raises:
+        ValueError: there is one.
+    """
+    unseen = [data]
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, dict):
+            unseen += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            unseen += value
+        elif isinstance(value, str) and not value.isascii() and (half := _HALF.search(value)):
+            raise ValueError(
+                f"The request holds \\u{ord(half.group()):04x}, which is half a character "
+                "(a lone surrogate); send whole characters"
+            )
 
 
 class Usage(BaseModel):
@@ -206,9 +278,10 @@ class Completion:
         return self._common | body
 
 
-def model_entry(name: str) -> dict[str, Any]:
-    """A model, as `/v1/models` lists it."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "rna-gpt"}
+def model_entry(name: str, context: int) -> dict[str, Any]:
+    """A model, as `/v1/models` lists it; its context as vLLM and as OpenRouter call it."""
+    lengths = {"max_model_len": context, "context_length": context}
+    return {"id": name, "object": "model", "created": 0, "owned_by": "rna-gpt"} | lengths
 
 
 __all__ = [

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 
 from rnagpt.processing_rnagpt import (
+    CleanedRna,
     RnaGptProcessor,
     RnaSequenceError,
     RnaTooLongError,
@@ -18,9 +22,35 @@ from rnagpt.processing_rnagpt import (
 )
 from rnagpt.serving.engine import Prompt, Sampling
 from rnagpt.serving.limits import Limits
-from rnagpt.serving.openai_api import ApiError, ChatRequest
+from rnagpt.serving.openai_api import ApiError, ChatRequest, Message, RnaPart, TextPart
+from rnagpt.serving.pasted_rnas import LEAST_LETTERS, UnclearSequenceError, find_pasted
+from rnagpt.serving.text_bounds import TextBounds
 
 _SEEDS = 2**63
+# What a reply begins with where it read RNAs from a text; it comes back with the conversation.
+_NOTE = "RNA read from the text: "
+_UNASKED = "No question was asked; this answers: "
+_NOTES = re.compile(rf"\A(?:{_NOTE}[^\n]*\n)+(?:{_UNASKED}[^\n]*\n)?\n")
+_QUESTIONS = {False: "What is this RNA?", True: "What are these RNAs?"}
+# Line breaks and gaps take letters too.
+_WRITTEN_PER_NUCLEOTIDE, _WRITTEN_BESIDE = 16, 4096
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, ready for an engine.
+
+    Attributes:
+        prompt: of the conversation.
+        samplings: of its answers.
+        note: what the answers begin with, to say which RNAs were read from the last message's text.
+        num_rnas: in the conversation.
+    """
+
+    prompt: Prompt
+    samplings: list[Sampling]
+    note: str
+    num_rnas: int
 
 
 class Prompts:
@@ -37,33 +67,50 @@ class Prompts:
         # none that decodes beside it.
         self.processor, self._one_at_a_time = copy.deepcopy(processor), threading.Lock()
         self.context, self.limits = context, limits
+        # The processor's own refusal of a long prompt has no code that a client could go by.
+        self._longest = processor.max_context or processor.tokenizer.model_max_length
+        self.processor.max_context = sys.maxsize
+        self._bounds = TextBounds(self.processor.tokenizer, self._one_at_a_time, context)
 
-    def prepare(self, request: ChatRequest) -> tuple[Prompt, list[Sampling]]:
+    def prepare(self, request: ChatRequest) -> Prepared:
         """The prompt of a request, and how each of its answers is to be chosen; from any thread.
+
+        A conversation without an RNA as a part takes those that stand in its texts.
 
         Raises:
             ApiError: what is asked for cannot be done; says why.
         """
-        self._check_messages(request)
-        if request.n > self.limits.max_choices:
-            raise ApiError(
-                400,
-                f"n is {request.n}; at most {self.limits.max_choices} answers are given to a "
-                "request.",
-                param="n",
-            )
-        with _as_api_errors(), self._one_at_a_time:
-            inputs: Any = self.processor.apply_chat_template(
-                self._cleaned(request),
-                add_generation_prompt=True,
-                tokenize=True,
-                processor_kwargs={"padding_side": "left"},
-            )
-        length = inputs["input_ids"].shape[1]
-        prompt = Prompt(inputs, length, self.context - length)
-        return prompt, self._samplings(request, prompt)
+        self._check_request(request)
+        messages, pasted = request.messages, []
+        if not any(message.rnas() for message in messages):
+            pasted = self._with_pasted(messages)
+            messages = [_with_question(message) for message in pasted]
+        prompt, rnas = self._tokenised(messages)
+        new = rnas[len(rnas) - len(messages[-1].rnas()) :]
+        note = _note(new, _question_for(pasted[-1])) if pasted and new else ""
+        return Prepared(prompt, self._samplings(request, prompt), note, len(rnas))
 
-    def _check_messages(self, request: ChatRequest) -> None:
+    def _tokenised(self, messages: list[Message]) -> tuple[Prompt, list[CleanedRna]]:
+        self._check_rnas(messages)
+        if self._bounds.too_long(text for message in messages for text in message.texts()):
+            raise self._too_long("more")
+        with _as_api_errors():
+            conversation, rnas = self._cleaned(messages)
+            with self._one_at_a_time:
+                inputs: Any = self.processor.apply_chat_template(
+                    conversation,
+                    add_generation_prompt=True,
+                    tokenize=True,
+                    processor_kwargs={"padding_side": "left"},
+                )
+        length = inputs["input_ids"].shape[1]
+        if length >= self.context or length > self._longest:
+            of_rnas = sum(self.processor.num_rna_tokens(len(rna.sequence)) for rna in rnas)
+            raise self._too_long(f"{length:,}, {of_rnas:,} of them for RNA")
+        return Prompt(inputs, length, self.context - length), rnas
+
+    def _check_request(self, request: ChatRequest) -> None:
+        """Refuse what can be told before the texts are looked at."""
         if request.messages[-1].role != "user":
             raise ApiError(
                 400,
@@ -71,10 +118,63 @@ class Prompts:
                 "question.",
                 param="messages",
             )
-        num_rnas = 0
-        for index, message in enumerate(request.messages):
+        if request.n > self.limits.max_choices:
+            raise ApiError(
+                400,
+                f"n is {request.n}; at most {self.limits.max_choices} answers are given to a "
+                "request.",
+                param="n",
+            )
+        letters = sum(len(text) for message in request.messages for text in message.texts())
+        of_rnas = self.limits.max_rnas * self.processor.max_rna_length
+        # Each message has a token at least.
+        if len(request.messages) > self.context or letters > self._bounds.most_letters + of_rnas:
+            raise self._too_long("more")
+
+    def _with_pasted(self, messages: list[Message]) -> list[Message]:
+        """The messages with the RNAs of the users' texts as parts, before what is left of the text.
+
+        Raises:
+            ApiError: there is none.
+        """
+        parted = []
+        for index, message in enumerate(messages):
+            if message.role == "assistant":
+                text = _NOTES.sub("", "".join(message.texts()))
+                parted.append(Message(role="assistant", content=text))
+            elif message.role == "user":
+                parted.append(self._with_parts(message, index))
+            else:
+                parted.append(message)
+        if not any(message.rnas() for message in parted):
+            raise ApiError(
+                400,
+                "The conversation holds no RNA, and this model answers about RNAs alone. Write the "
+                f"sequence into the message ({LEAST_LETTERS} or more nucleotides at a stretch, or "
+                'a FASTA record), or give it as a part: {"type": "rna", "rna": "ACGU..."}.',
+                param="messages",
+                code="no_rna",
+            )
+        return parted
+
+    def _with_parts(self, message: Message, index: int) -> Message:
+        """A user's message with the RNAs of its text as parts."""
+        try:
+            found = find_pasted("".join(message.texts()), self.limits.max_rnas)
+        except UnclearSequenceError as error:
+            place = f"messages.{index}.content"
+            raise ApiError(400, str(error), param=place, code="invalid_rna") from error
+        if not found.rnas:
+            return message
+        parts: list[TextPart | RnaPart] = [RnaPart(type="rna", rna=rna) for rna in found.rnas]
+        if found.text:
+            parts.append(TextPart(type="text", text=found.text))
+        return Message(role="user", content=parts)
+
+    def _check_rnas(self, messages: list[Message]) -> None:
+        number = 0
+        for index, message in enumerate(messages):
             rnas = message.rnas()
-            num_rnas += len(rnas)
             if rnas and message.role != "user":
                 raise ApiError(
                     400,
@@ -82,50 +182,52 @@ class Prompts:
                     "the user's messages.",
                     param=f"messages.{index}.content",
                 )
-        if num_rnas > self.limits.max_rnas:
+            for rna in rnas:
+                number += 1
+                self._check_written_length(rna, number)
+        if number > self.limits.max_rnas:
             raise ApiError(
                 413,
-                f"The conversation holds {num_rnas} RNAs; at most {self.limits.max_rnas} are "
+                f"The conversation holds {number} RNAs; at most {self.limits.max_rnas} are "
                 "accepted.",
                 param="messages",
                 code="too_many_rnas",
             )
 
-    def _cleaned(self, request: ChatRequest) -> list[dict[str, Any]]:
-        """The messages with cleaned RNAs, counted from 1 for errors."""
-        messages = [message.for_processor() for message in request.messages]
-        number = 0
-        for message in messages:
+    def _check_written_length(self, rna: str, number: int) -> None:
+        longest = self.processor.max_rna_length
+        if len(rna) > _WRITTEN_PER_NUCLEOTIDE * longest + _WRITTEN_BESIDE:
+            raise ApiError(
+                413,
+                f"RNA '{number}' is a text of {len(rna):,} letters; an RNA has at most "
+                f"{longest:,} nt here. Give the part that the question is about.",
+                param="messages",
+                code="rna_too_long",
+            )
+
+    def _cleaned(self, messages: list[Message]) -> tuple[list[dict[str, Any]], list[CleanedRna]]:
+        """The messages with cleaned RNAs, and these, counted from 1 for errors."""
+        conversation = [message.for_processor() for message in messages]
+        rnas: list[CleanedRna] = []
+        for message in conversation:
             for part in message["content"] if isinstance(message["content"], list) else ():
                 if part["type"] == "rna":
-                    number += 1
-                    part["rna"] = clean_rna(
+                    rna = clean_rna(
                         part["rna"],
-                        name=str(number),
+                        name=str(len(rnas) + 1),
                         max_length=self.processor.max_rna_length,
                         max_ambiguous=self.processor.max_ambiguous,
-                    ).sequence
-        return messages
+                    )
+                    rnas.append(rna)
+                    part["rna"] = rna.sequence
+        return conversation, rnas
 
     def _samplings(self, request: ChatRequest, prompt: Prompt) -> list[Sampling]:
         wanted = request.most_tokens or self.limits.max_tokens
-        if wanted > self.limits.max_tokens:
-            raise ApiError(
-                400,
-                f"max_tokens is {wanted:,}; answers have at most {self.limits.max_tokens:,} here.",
-                param="max_tokens",
-            )
-        if prompt.room < 1:
-            raise ApiError(
-                400,
-                f"The conversation takes {prompt.length:,} tokens, and the language model reads "
-                f"{self.context:,}, the answer included. Give fewer or shorter RNAs.",
-                param="messages",
-                code="context_length_exceeded",
-            )
         return [
             Sampling(
-                max_tokens=min(wanted, prompt.room),
+                # More than there can be is as much as there can be: clients ask for their own most.
+                max_tokens=min(wanted, self.limits.max_tokens, prompt.room),
                 temperature=request.temperature,
                 top_p=request.top_p,
                 # Answers to one request differ, and are the same in the next with this seed.
@@ -133,6 +235,45 @@ class Prompts:
             )
             for index in range(request.n)
         ]
+
+    def _too_long(self, taken: str) -> ApiError:
+        """The refusal of a conversation that takes so many tokens."""
+        # LiteLLM and LangChain go by these first words as well as by the code.
+        return ApiError(
+            400,
+            f"This model's maximum context length is {min(self.context, self._longest)} tokens, "
+            f"the answer included; the conversation takes {taken}. Give a shorter text, or fewer "
+            "or shorter RNAs.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+
+
+def _question_for(message: Message) -> str | None:
+    """What is asked about RNAs that a person pasted without a word; None where there is one."""
+    rnas = message.rnas()
+    return _QUESTIONS[len(rnas) > 1] if rnas and not message.texts() else None
+
+
+def _with_question(message: Message) -> Message:
+    if (question := _question_for(message)) is None:
+        return message
+    rnas = [RnaPart(type="rna", rna=rna) for rna in message.rnas()]
+    return Message(role="user", content=[*rnas, TextPart(type="text", text=question)])
+
+
+def _note(rnas: list[CleanedRna], asked: str | None) -> str:
+    """Says which RNAs were read from a text, and what was asked where that did not say."""
+    lines = [f"{_NOTE}{_described(rna)}" for rna in rnas]
+    return "\n".join([*lines, *([f"{_UNASKED}{asked}"] if asked else []), "", ""])
+
+
+def _described(rna: CleanedRna) -> str:
+    sequence, name = rna.sequence, rna.name
+    shown = sequence if len(sequence) <= 24 else f"{sequence[:10]}...{sequence[-10:]}"
+    changes = f" ({', '.join(rna.changes)})" if rna.changes else ""
+    named = "" if name.isdecimal() else f"{name[:40]}: "
+    return f"{named}{len(sequence):,} nt, {shown}{changes}"
 
 
 @contextmanager
@@ -148,4 +289,4 @@ def _as_api_errors() -> Iterator[None]:
         raise ApiError(400, str(error), param="messages") from error
 
 
-__all__ = ["Prompts"]
+__all__ = ["Prepared", "Prompts"]

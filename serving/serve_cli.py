@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 HELP = """\
 Answer questions about RNAs over HTTP, in the shapes of OpenAI's chat completions, so that every
-client of these works. An RNA is a part of a message: {"type": "rna", "rna": "ACGU..."}.
+client of these works. An RNA is a part of a message: {"type": "rna", "rna": "ACGU..."}. Where no
+message has such a part, sequences of 15 or more nucleotides and FASTA records are taken out of the
+users' texts; the reply then begins with a line "RNA read from the text: ..." for each, one that
+says which question it answers where none was asked ("No question was asked; ..."), and an empty
+line. A conversation without any RNA is refused (400, code no_rna).
 """
 EXAMPLES = """\
 examples:
@@ -56,11 +61,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: as `rnagpt chat`")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     add(
         "--api-key",
         metavar="KEY",
         help=f"that clients have to give (default: ${KEY_VARIABLE}, else none is asked for)",
+    )
+    add(
+        "--cors-origin",
+        action="append",
+        type=_origin,
+        default=[],
+        metavar="ORIGIN",
+        help="of a web page that may ask from a browser, such as https://example.org; * lets all; "
+        "may be repeated (default: none)",
     )
     limits = parser.add_argument_group("limits")
     for field in fields(Limits):
@@ -75,6 +89,22 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return number
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    # A browser sends it without a path, and compares it letter by letter.
+    if not re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", text):
+        raise argparse.ArgumentTypeError(
+            f"expected an origin such as https://example.org, without a path or a slash at its "
+            f"end, got {text!r}"
+        )
+    return text
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -92,20 +122,23 @@ def _serve(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from rnagpt.serving.app import make_app
+        from rnagpt.serving.read_deadline import protocol_with_deadline
         from rnagpt.serving.stopping_server import StoppingServer
     except ImportError as error:
         raise ValueError(f"The server needs {error.name}: pip install 'rna-gpt[serve]'.") from error
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    api_key = _api_key(arguments.api_key)
     # Until the server runs: an exit by way of Python ends the processes that vLLM has begun.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Before the model is loaded, which takes a while.
     with _listen(arguments.host, arguments.port) as listener:
-        service = make_service(arguments, limits)
+        service = make_service(arguments, limits, api_key)
         host, port = listener.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
         print(f"Serving {service.model_name} at {where}", flush=True)
         config = uvicorn.Config(
             make_app(service),
+            http=protocol_with_deadline(limits.read_seconds),
             log_level="warning",
             timeout_graceful_shutdown=limits.shutdown_seconds,
         )
@@ -113,7 +146,19 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def make_service(arguments: argparse.Namespace, limits: Limits) -> Service:
+def _api_key(given: str | None) -> str | None:
+    """The key that clients have to give, checked before a model is loaded."""
+    key = given if given is not None else os.environ.get(KEY_VARIABLE)
+    if key is None:
+        return None
+    from rnagpt.serving.api_key import check_api_key
+
+    return check_api_key(key)
+
+
+def make_service(
+    arguments: argparse.Namespace, limits: Limits, api_key: str | None = None
+) -> Service:
     """Load the model, and start its engine.
 
     Raises:
@@ -148,7 +193,8 @@ def make_service(arguments: argparse.Namespace, limits: Limits) -> Service:
         arguments.served_name or (Path(folder).name if arguments.model else MINI),
         context,
         limits,
-        arguments.api_key or os.environ.get(KEY_VARIABLE) or None,
+        api_key,
+        tuple(arguments.cors_origin),
     )
 
 
@@ -175,10 +221,11 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, TypeError) as error:  # of a name that cannot be encoded Python says TypeError
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
         raise ValueError(
-            f"{host}:{port} cannot be listened on: {error.strerror}. Choose another --port (0 "
+            f"{host}:{port} cannot be listened on: {reason}. Choose another --port (0 "
             "takes a free one) or --host."
         ) from error
     return listener

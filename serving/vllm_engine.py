@@ -7,14 +7,11 @@ with its paged attention, continuous batching and parallelism. https://docs.vllm
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.generation_rnagpt import end_tokens
@@ -28,6 +25,7 @@ from rnagpt.serving.engine import (
     Tokens,
     TokenStream,
 )
+from rnagpt.serving.vllm_folder import language_model_folder
 
 
 class VllmEngine:
@@ -46,7 +44,8 @@ class VllmEngine:
         llm: vLLM's AsyncLLM.
 
     Raises:
-        OSError, ValueError: as of `load_model`; vLLM is not installed, or does not know an option.
+        OSError, ValueError: as of `load_model` and `language_model_folder`; vLLM is not installed,
+            or does not know an option.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class VllmEngine:
         self.config: RnaGptConfig = model.config
         self._ends = end_tokens(model, load_processor(name_or_path))
         settings = {"max_num_seqs": max_batch, "dtype": dtype or "auto", **(options or {})}
-        self.llm: Any = _start_vllm(vllm, model, settings)
+        self.llm: Any = _start_vllm(vllm, model, name_or_path, settings)
         self.context: int = self.llm.model_config.max_model_len
         self._model = _without_layers(model)
         self._streams: set[_Stream] = set()
@@ -180,31 +179,17 @@ class _Stream:
             self._engine.ended(self)
 
 
-def _start_vllm(vllm: Any, model: RnaGptForCausalLM, settings: dict[str, Any]) -> Any:
-    """Write the language model to a folder that vLLM reads, and start vLLM."""
-    with tempfile.TemporaryDirectory(prefix="rna-gpt-vllm-") as folder:
-        write_language_model(model, Path(folder))
+def _start_vllm(vllm: Any, model: RnaGptForCausalLM, source: str, settings: dict[str, Any]) -> Any:
+    """Start vLLM on the language model alone."""
+    with language_model_folder(model, source) as folder:
         try:
             arguments = vllm.AsyncEngineArgs(
-                model=folder, enable_prompt_embeds=True, skip_tokenizer_init=True, **settings
+                model=str(folder), enable_prompt_embeds=True, skip_tokenizer_init=True, **settings
             )
         except TypeError as error:
             raise ValueError(f"vLLM does not know an --engine-option: {error}") from error
         # Its processes have read the folder when this returns.
         return vllm.AsyncLLMEngine.from_engine_args(arguments)
-
-
-def write_language_model(model: RnaGptForCausalLM, folder: Path) -> Path:
-    """Write the language model of an RNA-GPT as a model of its own, without a tokenizer."""
-    with torch.device("meta"):
-        alone = AutoModelForCausalLM.from_config(model.config.text_config, dtype=model.dtype)
-    layers = model.model.language_model.state_dict()
-    weights = {f"{alone.base_model_prefix}.{name}": layers[name] for name in layers}
-    # The very tensors of the model, which may fill most of the memory.
-    alone.load_state_dict({**weights, "lm_head.weight": model.lm_head.weight}, assign=True)
-    alone.generation_config = model.generation_config
-    alone.save_pretrained(folder)
-    return folder
 
 
 def _without_layers(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
@@ -227,4 +212,4 @@ def _import_vllm() -> Any:
     return vllm
 
 
-__all__ = ["VllmEngine", "write_language_model"]
+__all__ = ["VllmEngine"]

@@ -1,5 +1,8 @@
 """`rnagpt serve` as a process of its own: started, asked, told to stop."""
 
+import concurrent.futures
+import contextlib
+import os
 import re
 import signal
 import socket
@@ -7,9 +10,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import openai
+import psutil
 import pytest
 from conftest import make_rna
 from tiny_server import ask_about, client_of, make_parts
@@ -91,7 +96,16 @@ def test_a_taken_port_is_told_before_the_model_is_loaded(folder, capsys):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--model", "/no/such/folder"), "/no/such/folder"),
+        (("--model", "/no/such/folder"), "The folder /no/such/folder is not there"),
+        (("--model", "./no/such/folder"), "The folder ./no/such/folder is not there"),
+        (("--model", __file__), "is a file"),
+        (("--model", str(Path(__file__).parent)), "holds no config.json"),
+        (("--api-key", "sécret"), "U+00E9 at position 2"),
+        (("--api-key", "secret\n"), "U+000A at position 7"),
+        (("--api-key", "my secret"), "U+0020 at position 3"),
+        (("--api-key", ""), "API key is empty"),
+        (("--host", "no.such.host.invalid"), "--host"),
+        (("--host", "é" * 64), "no name of a host"),
         (("--engine-option", "tensor_parallel_size=2"), "--engine vllm"),
     ],
 )
@@ -100,10 +114,106 @@ def test_what_cannot_be_served_is_told(folder, capsys, options, told):
     assert told in capsys.readouterr().err
 
 
-def test_limits_are_checked(capsys):
+def test_a_model_that_is_neither_here_nor_had_from_the_hub_is_told(tmp_path):
+    command = [sys.executable, "-m", "rnagpt.cli", "serve", "--model", "my-model", "--port", "0"]
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    told = subprocess.run(command, env=offline, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert "There is no folder my-model here" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_an_empty_key_in_the_environment_is_told(folder, capsys, monkeypatch):
+    """A secret that did not arrive would leave the server open to all."""
+    monkeypatch.setenv("RNAGPT_API_KEY", "")
+    assert cli.main(["serve", "--model", str(folder), "--port", "0"]) == 2
+    assert "unset RNAGPT_API_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--max-batch", "0", "at least 1"),
+        ("--port", "99999", "from 0 to 65535"),
+        ("--port", "-1", "from 0 to 65535"),
+        ("--port", "http", "from 0 to 65535"),
+        ("--cors-origin", "https://lab.example/", "slash"),
+        ("--cors-origin", "lab.example", "https://example.org"),
+    ],
+)
+def test_options_are_checked(capsys, option, value, told):
     with pytest.raises(SystemExit, match="2"):
-        cli.main(["serve", "--max-batch", "0"])
-    assert "at least 1" in capsys.readouterr().err
+        cli.main(["serve", option, value])
+    assert told in capsys.readouterr().err
+
+
+def connect(address):
+    url = httpx.URL(address)
+    return socket.create_connection((url.host, url.port), timeout=20)
+
+
+def seconds_until_closed(connection, drip=b""):
+    """How long a connection lives on which nothing comes, or a byte now and then."""
+    begin = time.monotonic()
+    connection.settimeout(0.25)
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() - begin < 20:
+            try:
+                if not connection.recv(4096):
+                    break
+            except TimeoutError:
+                connection.sendall(drip)
+    return time.monotonic() - begin
+
+
+def test_half_open_connections_are_closed(folder):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    with serving(folder, "--read-seconds", "2", "--api-key", "secret") as (_, address):
+        for sent, drip in [
+            (b"", b""),
+            (b"GET /hea", b""),
+            (head, b"X-Slow: 1\r\n"),
+            (head + b"Authorization: Bearer secret\r\nContent-Length: 1000\r\n\r\n{", b" "),
+            # Refused at once, and goes on sending.
+            (head + b"Content-Length: 1000\r\n\r\n", b" "),
+            (head + b"Content-Length: 100000000\r\n\r\n", b" "),
+        ]:
+            with connect(address) as connection:
+                connection.sendall(sent)
+                assert 1.5 < seconds_until_closed(connection, drip) < 6, sent
+        # An answer may take longer, and so may a client between two requests on a connection.
+        client = client_of(address, "secret")
+        for pause in (0, 3):
+            time.sleep(pause)
+            assert client.models.list().data
+
+
+def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder):
+    """Four clients send 4.8 MB each; another one is answered meanwhile."""
+    options = ["--max-tokens", "8"]
+    with serving(folder, *options) as (running, address):
+        client = client_of(address)
+
+        def ask(text):
+            messages = ask_about(make_rna(30), text=text)
+            return client.chat.completions.create(model="tiny", messages=messages)
+
+        ask("What is it?")
+        before = psutil.Process(running.pid).memory_info().rss
+        begin = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            floods = [pool.submit(ask, word * (4_800_000 // len(word))) for word in ("x", "ab ")]
+            floods += [pool.submit(ask, text) for text in ("ACGU " * 960_000, ">x\n" * 1_100_000)]
+            time.sleep(0.3)
+            asked = time.monotonic()
+            assert ask("What is it?").choices
+            assert time.monotonic() - asked < 8
+            for flood in floods:
+                with pytest.raises(openai.BadRequestError) as caught:
+                    flood.result()
+                assert caught.value.code == "context_length_exceeded"
+        assert time.monotonic() - begin < 15
+        assert psutil.Process(running.pid).memory_info().rss - before < 150e6
 
 
 def test_options_of_the_engine_are_json_where_they_can_be():

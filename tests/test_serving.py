@@ -1,6 +1,8 @@
 """The server on loopback, asked by OpenAI's own client."""
 
 import concurrent.futures
+import json
+import socket
 import threading
 import time
 
@@ -145,9 +147,14 @@ def test_an_answer_ends_before_a_stop_string(client):
 def test_models_and_health(client, address):
     assert [model.id for model in client.models.list()] == [NAME]
     assert client.models.retrieve(NAME).id == NAME
+    assert client.models.retrieve(NAME).max_model_len == CONTEXT
+    assert client.models.retrieve(NAME).context_length == CONTEXT
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-4o")
     assert httpx.get(f"{address}/health").json() == {"status": "ok"}
+    for path in ("/health", "/metrics", "/v1/models"):
+        head = httpx.head(f"{address}{path}")
+        assert (head.status_code, head.content) == (200, b"")
 
 
 def user(content):
@@ -181,7 +188,6 @@ PROTEIN = "MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTL"
             "RNA",
         ),
         (ask_about("ACGU"), {"n": 9}, 400, "at most 8"),
-        (ask_about("ACGU"), {"max_tokens": 41}, 400, "at most 40"),
         (ask_about("ACGU"), {"max_tokens": 0}, 400, "max_tokens"),
         (ask_about("ACGU"), {"temperature": 3}, 400, "temperature"),
         (ask_about("ACGU"), {"top_p": 0}, 400, "top_p"),
@@ -189,6 +195,20 @@ PROTEIN = "MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTL"
         (ask_about("ACGU"), {"logprobs": True}, 400, "logprobs"),
         (ask_about("ACGU"), {"frequency_penalty": 0.5}, 400, "frequency_penalty"),
         (ask_about("ACGU"), {"tools": [{"type": "function"}]}, 400, "tools"),
+        (ask_about("ACGU"), {"tool_choice": "required"}, 400, "tool_choice"),
+        (ask_about("ACGU"), {"response_format": {"type": "json_object"}}, 400, "response_format"),
+        (ask_about("ACGU"), {"extra_body": {"top_k": 1}}, 400, "top_k"),
+        (ask_about("ACGU"), {"extra_body": {"repetition_penalty": True}}, 400, "repetition_pen"),
+        (ask_about("ACGU"), {"stop": "a" * 1001}, 400, "stop"),
+        (ask_about("ACGU", text="x" * 30_000), {}, 400, "maximum context length is 512"),
+        (ask_about("A\n" * 20_000), {}, 413, "40,000 letters.*300 nt"),
+        ([*user(""), *user("")] * 300 + ask_about("ACGU"), {}, 400, "maximum context length"),
+        (
+            [{"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}, *ask_about("AC")],
+            {},
+            400,
+            "tool_calls",
+        ),
     ],
 )
 def test_bad_requests_are_refused_with_the_reason(client, messages, options, status, told):
@@ -196,11 +216,118 @@ def test_bad_requests_are_refused_with_the_reason(client, messages, options, sta
         complete(client, messages, **options)
     assert caught.value.status_code == status
     assert set(caught.value.body) == {"message", "type", "param", "code"}
+    assert "Value error" not in caught.value.body["message"]
+    assert len(caught.value.body["message"]) < 1500
 
 
 def test_what_changes_no_answer_may_be_given(client):
-    options = {"user": "me", "frequency_penalty": 0, "logprobs": False, "metadata": {"a": "b"}}
-    assert complete(client, ask_about("ACGU"), **options).choices
+    """What the clients of OpenAI, vLLM and llama.cpp send where nobody asked for anything."""
+    plain = complete(client, ask_about("ACGU")).choices
+    of_openai = {
+        "user": "me",
+        "frequency_penalty": 0,
+        "presence_penalty": 0.0,
+        "logit_bias": {},
+        "logprobs": False,
+        "metadata": {"a": "b"},
+        "modalities": ["text"],
+        "parallel_tool_calls": True,
+        "response_format": {"type": "text"},
+        "service_tier": "auto",
+        "store": False,
+        "tool_choice": "none",
+        "tools": [],
+    }
+    others = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "best_of": 1, "echo": False}
+    assert complete(client, ask_about("ACGU"), **of_openai, extra_body=others).choices == plain
+    assert complete(client, ask_about("ACGU"), extra_body={"top_k": 0}).choices == plain
+
+
+def test_a_reply_may_come_back_as_the_client_keeps_it(client):
+    first = complete(client, ask_about("ACGU"))
+    kept = first.choices[0].message.model_dump() | {"content": "A tRNA."}
+    assert kept["tool_calls"] is None
+    question = {"role": "user", "name": "Ada", "content": "Why?"}
+    assert complete(client, [*ask_about("ACGU"), kept, question]).choices
+
+
+def test_a_longer_answer_than_may_be_is_as_long_as_may_be(client):
+    for name in ("max_tokens", "max_completion_tokens"):
+        reply = complete(client, ask_about("ACGU"), **{"max_tokens": None, name: 100_000})
+        assert reply.usage.completion_tokens == 40
+        assert reply.choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("text", ["what is it " * 45, "what is it " * 2000, "x" * 1_000_000])
+def test_a_prompt_that_is_too_long_has_the_code_that_clients_know(client, text):
+    with pytest.raises(openai.BadRequestError) as caught:
+        complete(client, ask_about(make_rna(300), text=text * 2))
+    assert caught.value.code == "context_length_exceeded"
+    assert "512" in caught.value.message
+
+
+def test_half_a_character_is_refused(address):
+    for body in (
+        {"model": NAME, "messages": ask_about("ACGU", text="\ud800")},
+        {"model": NAME, "messages": ask_about("AC\udfffGU")},
+        {"model": "\ud800", "messages": ask_about("ACGU")},
+        {"model": NAME, "messages": ask_about("ACGU"), "\ud800": 1},
+        {"model": NAME, "messages": ask_about("ACGU"), "stop": "\ud800", "stream": True},
+    ):
+        # Both as JSON escapes it and as bytes, which Python's JSON lets through.
+        for content in (json.dumps(body).encode(), raw_json(body)):
+            reply = httpx.post(f"{address}/v1/chat/completions", content=content, headers=JSON)
+            assert reply.status_code == 400, reply.text
+            assert "surrogate" in reply.json()["error"]["message"]
+    whole = ask_about("ACGU", text="\U0001f9ec?")
+    content = json.dumps({"model": NAME, "messages": whole, "max_tokens": 2})
+    assert "\\ud83e" in content
+    assert httpx.post(f"{address}/v1/chat/completions", content=content, headers=JSON).is_success
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def raw_json(body):
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def test_what_a_client_sent_does_not_come_back_in_millions_of_letters(address):
+    long = "x" * 1_000_000
+    for body in (
+        {"model": long, "messages": ask_about("ACGU")},
+        {"model": NAME, "messages": ask_about("ACGU"), long: 1},
+        {"model": NAME, "messages": [{"role": "user", "content": [{"type": long}]}]},
+    ):
+        reply = httpx.post(f"{address}/v1/chat/completions", json=body)
+        assert reply.status_code in (400, 404)
+        assert len(reply.content) < 3000
+
+
+def test_proxies_are_told_to_pass_a_stream_on(client):
+    raw = client.chat.completions.with_raw_response
+    reply = raw.create(model=NAME, messages=ask_about("ACGU"), max_tokens=2, stream=True)
+    assert reply.headers["cache-control"] == "no-cache"
+    assert reply.headers["x-accel-buffering"] == "no"
+
+
+def test_web_pages_may_ask_where_they_were_let_in(parts):
+    page, other = "https://lab.example", "https://other.example"
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-any"}
+    with serve_tiny(parts, api_key="secret", cors_origins=(page,)) as (address, _):
+        url = f"{address}/v1/chat/completions"
+        # A browser asks without the key.
+        asked = httpx.options(url, headers={"Origin": page, **asks})
+        assert asked.status_code == 200
+        assert asked.headers["access-control-allow-origin"] == page
+        assert "x-any" in asked.headers["access-control-allow-headers"]
+        assert httpx.options(url, headers={"Origin": other, **asks}).status_code == 400
+        refused = httpx.get(f"{address}/v1/models", headers={"Origin": page})
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == page
+    with serve_tiny(parts) as (address, _):
+        answered = httpx.get(f"{address}/v1/models", headers={"Origin": page})
+        assert "access-control-allow-origin" not in answered.headers
 
 
 def test_other_models_and_paths_are_not_there(client, address):
@@ -228,8 +355,54 @@ def test_a_key_is_asked_for(parts):
         for key in ("wrong", "secret2", "Secret"):
             with pytest.raises(openai.AuthenticationError, match="API key"):
                 complete(client_of(address, key), ask_about("AC"))
-        assert httpx.get(f"{address}/v1/models").status_code == 401
+        for key in ("sécret", "秘密", "\xff"):
+            # Bytes, since OpenAI's client refuses to send it.
+            headers = {"Authorization": f"Bearer {key}".encode()}
+            assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 401
+        with pytest.raises(UnicodeEncodeError):
+            client_of(address, "sécret").models.list()
+        for scheme in ("", "Basic "):
+            headers = {"Authorization": f"{scheme}secret"}
+            assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 401
+        for path in ("/v1/models", "/v1/models/tiny", "/v1/nothing", "/nothing"):
+            assert httpx.get(f"{address}{path}").status_code == 401
         assert httpx.get(f"{address}/health").status_code == 200
+
+
+def test_the_key_is_asked_for_before_the_body_is_read(parts):
+    with serve_tiny(parts, api_key="secret") as (address, _):
+        # It says that bytes follow, and none does.
+        answer = send_and_read(address, POST + b"Content-Length: 100000\r\n\r\n{")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"invalid_api_key" in answer
+        url = f"{address}/v1/chat/completions"
+        for body in (b"{", b'{"model": 1}', b"\xff"):
+            assert httpx.post(url, content=body, headers=JSON).status_code == 401
+
+
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+
+
+def send_and_read(address, sent, seconds=10):
+    """What a server answers to bytes, until its answer is there or it closes."""
+    url = httpx.URL(address)
+    with socket.create_connection((url.host, url.port), timeout=seconds) as connection:
+        connection.sendall(sent)
+        answer = b""
+        while b"}" not in answer and (more := connection.recv(65_536)):
+            answer += more
+    return answer
+
+
+def test_a_body_that_does_not_come_is_not_awaited_for_ever(parts):
+    with serve_tiny(parts, Limits(read_seconds=1)) as (address, _):
+        begin = time.monotonic()
+        answer = send_and_read(address, POST + b"Content-Length: 1000\r\n\r\n{")
+        assert 0.9 < time.monotonic() - begin < 5
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"connection: close" in answer.lower()
+        assert b"request_timeout" in answer
+        assert complete(client_of(address), ask_about("ACGU")).choices
 
 
 class Slow:

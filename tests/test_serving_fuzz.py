@@ -39,7 +39,9 @@ GOOD = {
 # fmt: off
 ODD = st.sampled_from([
     None, True, "", " ", "\0", "\ud800", "\u202e", "ACGU", ">\n", ">x\nAC\n>y\nGU", "<RNAHere>",
-    "<|im_end|>", "{{ 7 * 7 }}", "9" * 400, "N" * 50, "ACGU" * 2000, [], {}, [[]], [None],
+    "<|im_end|>", "{{ 7 * 7 }}", "9" * 400, "N" * 50, "ACGU" * 2000, "is " + "GCGGAUUUAG" * 3 + "?",
+    ">x y\nGCGGAUUUAG\nACGU\n\nwhat?", "GCGGAUUUAGCUCAGUUGGG\nGCGGAUUUAGCUCAGUUG", "\udfffx",
+    [], {}, [[]], [None],
     0, -1, 1, 2, 2**31, 2**63, -(2**63) - 1, 10**400, 0.0, -0.0, 5e-324, 1e-300, 1e308,
     math.nan, math.inf, -math.inf, {"type": "rna"}, {"type": "rna", "rna": "acgt-n"},
 ])
@@ -76,10 +78,15 @@ def spoilt(draw):
         if change == "drop":
             del holder[key]
         elif change == "extra" and isinstance(holder, dict):
-            holder[draw(st.text(max_size=9))] = draw(ODD | JSON)
+            holder[draw(st.text(max_size=9))] = _drawn(draw, ODD | JSON)
         else:
-            holder[key] = draw(ODD if change == "odd" else JSON)
+            holder[key] = _drawn(draw, ODD if change == "odd" else JSON)
     return body
+
+
+def _drawn(draw, strategy):
+    # A copy: a list of ODD would else be spoilt itself by the next change, and in every example.
+    return copy.deepcopy(draw(strategy))
 
 
 def _places(value):

@@ -24,7 +24,7 @@ from rnagpt.serving.app import Service, make_app
 from rnagpt.serving.engine import EngineOverloadedError, Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.transformers_engine import TransformersEngine
-from rnagpt.serving.vllm_engine import VllmEngine, write_language_model
+from rnagpt.serving.vllm_engine import VllmEngine
 
 pytestmark = pytest.mark.vllm
 NUM_PROMPTS, MAX_TOKENS = 50, 24
@@ -241,15 +241,3 @@ def test_a_server_that_is_told_to_stop_leaves_no_process_behind(parts, tmp_path)
     process.wait(timeout=60)
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
-
-
-def test_the_language_model_is_written_as_a_model_of_its_own(parts, tmp_path):
-    from transformers import AutoModelForCausalLM
-
-    model, _ = parts
-    write_language_model(model, tmp_path)
-    alone = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
-    ids = torch.arange(10, 20).unsqueeze(0)
-    with torch.no_grad():
-        assert torch.equal(alone(ids).logits, model(ids).logits)
-    assert alone.generation_config.eos_token_id == model.generation_config.eos_token_id

@@ -30,12 +30,13 @@ def serve_tiny(
     limits: Limits | None = None,
     api_key: str | None = None,
     name: str = NAME,
+    cors_origins: tuple[str, ...] = (),
 ) -> Iterator[tuple[str, Service]]:
     """Serve; yields the address and the service."""
     model, processor = parts
     limits = limits or Limits(max_tokens=40)
     engine = TransformersEngine(model, processor, limits.max_batch, limits.max_waiting)
-    service = Service(engine, processor, name, CONTEXT, limits, api_key)
+    service = Service(engine, processor, name, CONTEXT, limits, api_key, cors_origins)
     with serve(make_app(service)) as address:
         yield address, service
 

@@ -1,0 +1,55 @@
+"""Whether a text can fit into the context, told before all of it is tokenised."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from transformers import PreTrainedTokenizerBase
+
+# Letters that are tokenised at once: some milliseconds, after which another request may go on.
+_PIECE = 8192
+# By so many tokens at most a word that is cut between two pieces makes them longer.
+_SLACK = 8
+
+
+class TextBounds:
+    """Tells texts that are too long at a cost which the context bounds, and not the text.
+
+    Args:
+        tokenizer: of the language model.
+        lock: held while it is used.
+        context: tokens that the language model reads.
+
+    Attributes:
+        most_letters: that so many tokens can stand for.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, lock: threading.Lock, context: int
+    ) -> None:
+        self._tokenizer, self._lock, self._context = tokenizer, lock, context
+        self.most_letters = context * max(map(len, tokenizer.get_vocab()))
+
+    def too_long(self, texts: Iterable[str]) -> bool:
+        """Whether texts have certainly more tokens than the context; False where it is unsure."""
+        texts = list(texts)
+        if sum(map(len, texts)) > self.most_letters:
+            return True
+        tokens = 0
+        for text in texts:
+            if len(text) <= _PIECE:
+                # Even if each letter were several tokens, this costs little to find out for sure.
+                continue
+            for begin in range(0, len(text), _PIECE):
+                tokens += max(0, self._count(text[begin : begin + _PIECE]) - _SLACK)
+                if tokens > self._context:
+                    return True
+        return False
+
+    def _count(self, text: str) -> int:
+        with self._lock:
+            return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+__all__ = ["TextBounds"]
