@@ -18,7 +18,7 @@ from transformers import (
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.declining import declines
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 
 MAX_NEW_TOKENS = 256
@@ -131,7 +131,7 @@ class TokenByToken:
         **arguments: Any,
     ) -> Iterator[int]:
         """What `generate` calls in place of its loop, with all that it prepared."""
-        cache = arguments.get("past_key_values")
+        cache = arguments.get(CACHE_NAME)
         num_cached = 0 if cache is None else int(cache.get_seq_length())
         num_read, first, ended = input_ids.shape[1] - num_cached, True, False
         while not ended:
@@ -157,7 +157,7 @@ class TokenByToken:
                 ended = bool(stopping_criteria(input_ids, None).all())
                 num_read = 1 if arguments["use_cache"] else input_ids.shape[1]
                 first = False
-            self.ids, self.cache = input_ids, arguments.get("past_key_values")
+            self.ids, self.cache = input_ids, arguments.get(CACHE_NAME)
             yield int(token)
 
 

@@ -1,7 +1,7 @@
 """RNA-GPT: projected vectors of an RNA encoder take the place of tokens in a language model."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -16,6 +16,10 @@ from transformers.utils import can_return_tuple
 
 from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RnaGptConfig
 
+# What transformers calls the keys and values of earlier tokens: `past_key_values` before 5.24.
+_CACHE_NAMES = ("cache", "past_key_values")
+_OUTPUTS = {field.name for field in fields(CausalLMOutputWithPast)}
+CACHE_NAME = next(name for name in _CACHE_NAMES if name in _OUTPUTS)
 _RNA_INPUTS = ("rna_input_ids", "rna_attention_mask", "rna_hidden_states")
 _IGNORED_LABEL = -100
 # Most tokens that the encoder reads at once, and the share of them that may be padding. A CPU is
@@ -128,7 +132,7 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     config: RnaGptConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _skip_keys_device_placement: ClassVar = ["past_key_values"]
+    _skip_keys_device_placement: ClassVar = list(_CACHE_NAMES)
     # Quantisation leaves such modules out too: both are small beside the language model, and what
     # they lose is lost for the whole answer. It matches names from their beginning.
     _keep_in_fp32_modules: ClassVar = [r"(?:model\.)?rna_encoder", r"(?:model\.)?projector"]
@@ -277,6 +281,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         rna_attention_mask: torch.Tensor | None = None,
         rna_hidden_states: torch.Tensor | None = None,
         use_cache: bool | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> RnaGptModelOutputWithPast:
         """Arguments as in `RnaGptForCausalLM.forward`."""
@@ -287,9 +292,9 @@ class RnaGptModel(RnaGptPreTrainedModel):
         outputs = self.language_model(
             attention_mask=self._language_mask(attention_mask, embeds.dtype),
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=embeds,
             use_cache=use_cache,
+            **_named_cache({"past_key_values": past_key_values, "cache": cache}),
             **kwargs,
         )
         return RnaGptModelOutputWithPast(**outputs, rna_vectors=rna_vectors)
@@ -374,6 +379,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> RnaGptCausalLMOutputWithPast:
         """Predict the next tokens of prompts that hold RNAs.
@@ -384,18 +390,20 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
                 sequence), True where a query sees a key, which the language model takes as it is:
                 so several questions about one RNA share a sequence (SDPA and eager attention).
             position_ids: (batch, sequence).
-            past_key_values: the cache of an earlier call.
+            past_key_values: the cache of an earlier call, as transformers before 5.24 calls it.
             inputs_embeds: (batch, sequence, text hidden), instead of `input_ids` and RNAs.
             rna_input_ids: (rnas, longest): the RNAs of all prompts in order, from the processor.
             rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them.
             rna_hidden_states: (rnas, longest, rna hidden): an earlier result of `encode_rna`.
             labels: (batch, sequence): token ids, -100 where no loss is wanted. Placeholders never
                 count.
-            use_cache: return `past_key_values`.
+            use_cache: return the cache.
             logits_to_keep: logits for the last so many positions (0: all), or for an index.
+            cache: `past_key_values`, as transformers from 5.24 on calls it. Either name is taken;
+                what is returned has the one of the version that is installed.
 
         Raises:
-            ValueError: when placeholders and RNA vectors differ in number.
+            ValueError: when placeholders and RNA vectors differ in number, or two caches are given.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -407,6 +415,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             rna_attention_mask=rna_attention_mask,
             rna_hidden_states=rna_hidden_states,
             use_cache=use_cache,
+            cache=cache,
             **kwargs,
         )
         last = isinstance(logits_to_keep, int)
@@ -422,10 +431,10 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         return RnaGptCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             rna_vectors=outputs.rna_vectors,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
         )
 
     def _without_placeholder(self, logits: torch.Tensor) -> torch.Tensor:
@@ -434,6 +443,13 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             return logits
         index = torch.tensor([self.config.rna_token_id], device=logits.device)
         return logits.index_fill(-1, index, torch.finfo(logits.dtype).min)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Write answers, as transformers' `generate`, which says what it takes.
+
+        A cache of an earlier call may be given as `past_key_values` or as `cache`.
+        """
+        return super().generate(*args, **_named_cache(kwargs))
 
     def prepare_inputs_for_generation(
         self,
@@ -450,7 +466,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             input_ids,
             inputs_embeds=inputs_embeds,
             is_first_iteration=is_first_iteration,
-            **kwargs,
+            **_named_cache(kwargs),
         )
         rna_inputs = {name: inputs.pop(name, None) for name in _RNA_INPUTS}
         if not is_first_iteration and kwargs.get("use_cache", True):
@@ -533,6 +549,15 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         return prompts
 
 
+def _named_cache(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the cache, where one is given, under the name that transformers has."""
+    named = {name: value for name, value in arguments.items() if name not in _CACHE_NAMES}
+    caches = [arguments[name] for name in _CACHE_NAMES if arguments.get(name) is not None]
+    if len(caches) > 1:
+        raise ValueError("Give the cache once: as past_key_values, or as cache.")
+    return {**named, CACHE_NAME: caches[0]} if caches else named
+
+
 def _is_trained(part: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in part.parameters())
 
@@ -594,4 +619,10 @@ def _select_rows(rna_inputs: dict[str, Any], rows: list[int]) -> dict[str, Any]:
 
 RnaGptForCausalLM.register_for_auto_class("AutoModelForCausalLM")
 
-__all__ = ["RnaGptForCausalLM", "RnaGptModel", "RnaGptPreTrainedModel", "RnaProjector"]
+__all__ = [
+    "CACHE_NAME",
+    "RnaGptForCausalLM",
+    "RnaGptModel",
+    "RnaGptPreTrainedModel",
+    "RnaProjector",
+]

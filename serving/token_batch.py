@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.serving.engine import Prompt, Sampling
 
 # Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
@@ -75,7 +75,7 @@ class TokenBatch:
         outputs = self._model(
             **prompt.inputs.to(self._model.device), use_cache=True, logits_to_keep=1
         )
-        cache = outputs.past_key_values
+        cache = outputs[CACHE_NAME]
         if not all(type(layer) is DynamicLayer for layer in cache.layers):
             raise ValueError(
                 "This engine answers prompts together only for language models whose attention "
@@ -96,9 +96,9 @@ class TokenBatch:
             input_ids=torch.tensor(tokens, device=device).unsqueeze(1),
             attention_mask=(places >= (width - 1 - lengths).unsqueeze(1)).long(),
             position_ids=lengths.unsqueeze(1),
-            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            **{CACHE_NAME: self._cache},
         )
         self._lengths = [length + 1 for length in self._lengths]
         return outputs.logits[:, -1]
