@@ -22,6 +22,16 @@ from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 
 MAX_NEW_TOKENS = 256
+# Options of `generate` that choose another way of decoding than token by token.
+_OTHER_DECODING = (
+    "assistant_early_exit",
+    "assistant_model",
+    "custom_generate",
+    "dola_layers",
+    "penalty_alpha",
+    "prompt_lookup_num_tokens",
+    "use_mtp",
+)
 
 
 def clean_once(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor) -> CleanedRna:
@@ -76,11 +86,14 @@ def generation_options(
     """The options of `generate`: greedy, to the tokens that end an answer, unless `given` differs.
 
     Raises:
-        ValueError: where `given` asks for several beams or answers.
+        ValueError: where `given` asks for several beams or answers, or for another way of decoding.
     """
     for name in ("num_beams", "num_return_sequences"):
         if given.get(name, 1) != 1:
             raise ValueError(f"One answer is written to a question: {name} must be 1.")
+    for name in _OTHER_DECODING:
+        if given.get(name):
+            raise ValueError(f"Answers are written token by token: leave {name} out.")
     return {
         "do_sample": False,
         "eos_token_id": end_tokens(model, processor),

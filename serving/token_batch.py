@@ -73,7 +73,10 @@ class TokenBatch:
             ValueError: the language model keeps something other than all keys and values.
         """
         outputs = self._model(
-            **prompt.inputs.to(self._model.device), use_cache=True, logits_to_keep=1
+            **prompt.inputs.to(self._model.device),
+            use_cache=True,
+            logits_to_keep=1,
+            return_dict=True,
         )
         cache = outputs[CACHE_NAME]
         if not all(type(layer) is DynamicLayer for layer in cache.layers):
@@ -98,6 +101,7 @@ class TokenBatch:
             position_ids=lengths.unsqueeze(1),
             use_cache=True,
             logits_to_keep=1,
+            return_dict=True,
             **{CACHE_NAME: self._cache},
         )
         self._lengths = [length + 1 for length in self._lengths]

@@ -22,10 +22,12 @@ CORE = (
     "processing_rnagpt",
     "chat_rnagpt",
     "generation",
+    "generation_options",
     "fast_decoding",
     "remote_code",
     "collator_rnagpt",
     "train_sft",
+    "transformers_trainer",
 )
 
 
