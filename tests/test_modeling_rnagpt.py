@@ -589,20 +589,6 @@ def test_the_number_type_is_kept_when_saved(
     )
 
 
-def test_a_static_cache_in_float16(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor, tmp_path: Path
-) -> None:
-    """Its masks are made in the model's number type, which has to be the language model's."""
-    model.save_pretrained(tmp_path)
-    for attention in ("sdpa", "eager"):
-        half = RnaGptForCausalLM.from_pretrained(
-            tmp_path, dtype=torch.float16, attn_implementation=attention
-        )
-        inputs = prompt(processor, PROMPTS)
-        found = generate(half, inputs, cache_implementation="static")
-        assert found.tolist() == generate(half, inputs).tolist()
-
-
 def test_tuples_in_place_of_outputs(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
     """`return_dict=False`, in the configurations or in the call: what has a value, in order."""
     inputs = prompt(processor, PROMPTS, "right")
