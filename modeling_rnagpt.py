@@ -162,7 +162,8 @@ class RnaGptPreTrainedModel(PreTrainedModel):
 
         It is what a saved configuration names, and what the whole model is loaded in again.
         """
-        return self.base_model.language_model.dtype
+        weights = self.base_model.language_model.parameters()
+        return next(weight.dtype for weight in weights if weight.is_floating_point())
 
     def _placeholders(self, input_ids: torch.Tensor) -> torch.Tensor:
         """True where an RNA vector belongs: (batch, sequence)."""
