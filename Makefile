@@ -1,9 +1,9 @@
-# make demo | space | serve | test | test-slow | test-vllm | bench | lint. Each sets up what it needs of
-# .venv on first use; test-vllm has an environment of its own, .venv-vllm.
+# make demo | space | serve | test | test-slow | test-vllm | compat | bench | lint. Each sets up what it
+# needs of .venv on first use; test-vllm has an environment of its own, .venv-vllm, and compat two.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo space serve test test-slow test-vllm bench lint
+.PHONY: help demo space serve test test-slow test-vllm compat bench lint
 
 # The first interpreter that really starts: a version manager's stub may exist and not run.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -22,6 +22,7 @@ help:
 	@echo "make test       the tests (minutes)"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make test-vllm  the tests of the vLLM engine, on the CPU, in .venv-vllm"
+	@echo "make compat     the core of the tests on the oldest and the newest transformers too"
 	@echo "make bench DATASET=rna-qa   a quick look at every figure of speed, on an RNA-QA"
 	@echo "make lint       ruff and mypy"
 
@@ -82,6 +83,9 @@ $(READY_VLLM): pyproject.toml
 
 test-vllm: $(READY_VLLM)
 	@VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -m vllm tests/test_serving_vllm.py
+
+compat: $(READY_DEV)
+	@$(BIN)/python tests/on_transformers.py
 
 bench: $(READY_DEV)
 	@test -n "$(DATASET)" || { echo "Name an RNA-QA, which \`rna-qa rfam rna-qa\` builds: make bench DATASET=rna-qa" >&2; exit 1; }

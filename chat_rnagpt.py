@@ -24,7 +24,7 @@ from rnagpt.generation_rnagpt import (
     user_message,
 )
 from rnagpt.loading_rnagpt import load_model, load_processor
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
 from rnagpt.text_of_tokens import TextOfTokens
 
@@ -253,7 +253,7 @@ class RnaChat:
         arguments = dict(inputs.to(self.model.device))
         if not num_cached:
             return arguments
-        arguments["past_key_values"] = self._cache
+        arguments[CACHE_NAME] = self._cache
         if "rna_input_ids" not in arguments:
             return arguments
         num_placeholders = input_ids[num_cached:].count(self.processor.rna_token_id)

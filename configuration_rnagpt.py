@@ -96,6 +96,8 @@ class RnaGptConfig(PreTrainedConfig):
 
     model_type = "rna-gpt"
     sub_configs: ClassVar = {"rna_config": AutoConfig, "text_config": AutoConfig}
+    # What Trainer leaves out of predictions; the cache has another name from transformers 5.24 on.
+    keys_to_ignore_at_inference: ClassVar = ["past_key_values", "cache", "rna_vectors"]
 
     rna_config: Any = None
     text_config: Any = None

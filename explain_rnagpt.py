@@ -100,6 +100,7 @@ def _log_likelihood(
         rna_attention_mask=inputs["rna_attention_mask"],
         use_cache=False,
         logits_to_keep=torch.arange(begin - 1, end - 1, device=ids.device),
+        return_dict=True,
     )
     steps = outputs.logits[0].float().log_softmax(-1)
     return steps.gather(1, ids[0, begin:].unsqueeze(1)).sum()

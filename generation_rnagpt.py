@@ -18,10 +18,20 @@ from transformers import (
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.declining import declines
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 
 MAX_NEW_TOKENS = 256
+# Options of `generate` that choose another way of decoding than token by token.
+_OTHER_DECODING = (
+    "assistant_early_exit",
+    "assistant_model",
+    "custom_generate",
+    "dola_layers",
+    "penalty_alpha",
+    "prompt_lookup_num_tokens",
+    "use_mtp",
+)
 
 
 def clean_once(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor) -> CleanedRna:
@@ -76,11 +86,14 @@ def generation_options(
     """The options of `generate`: greedy, to the tokens that end an answer, unless `given` differs.
 
     Raises:
-        ValueError: where `given` asks for several beams or answers.
+        ValueError: where `given` asks for several beams or answers, or for another way of decoding.
     """
     for name in ("num_beams", "num_return_sequences"):
         if given.get(name, 1) != 1:
             raise ValueError(f"One answer is written to a question: {name} must be 1.")
+    for name in _OTHER_DECODING:
+        if given.get(name):
+            raise ValueError(f"Answers are written token by token: leave {name} out.")
     return {
         "do_sample": False,
         "eos_token_id": end_tokens(model, processor),
@@ -131,7 +144,7 @@ class TokenByToken:
         **arguments: Any,
     ) -> Iterator[int]:
         """What `generate` calls in place of its loop, with all that it prepared."""
-        cache = arguments.get("past_key_values")
+        cache = arguments.get(CACHE_NAME)
         num_cached = 0 if cache is None else int(cache.get_seq_length())
         num_read, first, ended = input_ids.shape[1] - num_cached, True, False
         while not ended:
@@ -157,7 +170,7 @@ class TokenByToken:
                 ended = bool(stopping_criteria(input_ids, None).all())
                 num_read = 1 if arguments["use_cache"] else input_ids.shape[1]
                 first = False
-            self.ids, self.cache = input_ids, arguments.get("past_key_values")
+            self.ids, self.cache = input_ids, arguments.get(CACHE_NAME)
             yield int(token)
 
 

@@ -1,14 +1,14 @@
 """RNA-GPT: projected vectors of an RNA encoder take the place of tokens in a language model."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
-from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
+from transformers import AutoModel, Cache, GenerationConfig, GenerationMixin, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.models.esm.modeling_esm import EsmIntermediate, EsmLayer
@@ -16,8 +16,27 @@ from transformers.utils import can_return_tuple
 
 from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RnaGptConfig
 
+# What transformers calls the keys and values of earlier tokens: `past_key_values` before 5.24.
+_CACHE_NAMES = ("cache", "past_key_values")
+_OUTPUTS = {field.name for field in fields(CausalLMOutputWithPast)}
+CACHE_NAME = next(name for name in _CACHE_NAMES if name in _OUTPUTS)
 _RNA_INPUTS = ("rna_input_ids", "rna_attention_mask", "rna_hidden_states")
 _IGNORED_LABEL = -100
+# Options of `generate` that cannot be had, and why: at all, and where a prompt holds an RNA.
+_NO_WORDS = "it takes all tokens of a prompt for words, and an RNA's placeholders are none"
+_REFUSED = {
+    "assistant_early_exit": "transformers leaves out layers of plain language models alone",
+    "cache_implementation": "what is paged reads token ids alone, without their RNAs",
+}
+_REFUSED_WITH_RNAS = {
+    "assistant_model": "an assistant reads tokens, and an RNA is vectors of this model",
+    "encoder_no_repeat_ngram_size": _NO_WORDS,
+    "encoder_repetition_penalty": _NO_WORDS,
+    "no_repeat_ngram_size": _NO_WORDS,
+    "prefill_chunk_size": "an RNA's placeholders and its vectors are read in one pass",
+    "prompt_lookup_num_tokens": _NO_WORDS,
+    "token_healing": _NO_WORDS,
+}
 # Most tokens that the encoder reads at once, and the share of them that may be padding. A CPU is
 # busy with few tokens, and padding costs it as much as they do; a GPU is filled by many.
 _CPU_BATCH = (1024, 0.05)
@@ -128,7 +147,7 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     config: RnaGptConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _skip_keys_device_placement: ClassVar = ["past_key_values"]
+    _skip_keys_device_placement: ClassVar = list(_CACHE_NAMES)
     # Quantisation leaves such modules out too: both are small beside the language model, and what
     # they lose is lost for the whole answer. It matches names from their beginning.
     _keep_in_fp32_modules: ClassVar = [r"(?:model\.)?rna_encoder", r"(?:model\.)?projector"]
@@ -136,6 +155,15 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The language model's: in float16, encoder and projection stay in float32.
+
+        It is what a saved configuration names, and what the whole model is loaded in again.
+        """
+        weights = self.base_model.language_model.parameters()
+        return next(weight.dtype for weight in weights if weight.is_floating_point())
 
     def _placeholders(self, input_ids: torch.Tensor) -> torch.Tensor:
         """True where an RNA vector belongs: (batch, sequence)."""
@@ -230,7 +258,9 @@ class RnaGptModel(RnaGptPreTrainedModel):
                 ids = [rows[window] for window in batch]
                 input_ids = nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID).to(device)
                 attention_mask = input_ids.ne(RNA_PAD_TOKEN_ID).long()
-                output = self.rna_encoder(input_ids=input_ids, attention_mask=attention_mask)
+                output = self.rna_encoder(
+                    input_ids=input_ids, attention_mask=attention_mask, return_dict=True
+                )
                 outputs.append(output.last_hidden_state[:, len(head) :])
         hidden_states = outputs[0].new_zeros(len(rows), width, outputs[0].shape[-1])
         for batch, vectors in zip(batches, outputs, strict=True):
@@ -277,6 +307,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         rna_attention_mask: torch.Tensor | None = None,
         rna_hidden_states: torch.Tensor | None = None,
         use_cache: bool | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> RnaGptModelOutputWithPast:
         """Arguments as in `RnaGptForCausalLM.forward`."""
@@ -287,9 +318,10 @@ class RnaGptModel(RnaGptPreTrainedModel):
         outputs = self.language_model(
             attention_mask=self._language_mask(attention_mask, embeds.dtype),
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=embeds,
             use_cache=use_cache,
+            return_dict=True,
+            **_named_cache({"past_key_values": past_key_values, "cache": cache}),
             **kwargs,
         )
         return RnaGptModelOutputWithPast(**outputs, rna_vectors=rna_vectors)
@@ -310,8 +342,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         if placeholders.sum() != num_vectors:
             raise ValueError(
                 f"The prompts hold {int(placeholders.sum())} placeholders, but the RNAs make "
-                f"{num_vectors} vectors. Prepare both in one call of the processor, and generate "
-                "without prefill_chunk_size."
+                f"{num_vectors} vectors. Prepare both in one call of the processor."
             )
         # The placeholder's id may lie beyond the embedding table, so it is never looked up.
         embeds = self.get_input_embeddings()(input_ids.masked_fill(placeholders, 0))
@@ -374,6 +405,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> RnaGptCausalLMOutputWithPast:
         """Predict the next tokens of prompts that hold RNAs.
@@ -384,18 +416,21 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
                 sequence), True where a query sees a key, which the language model takes as it is:
                 so several questions about one RNA share a sequence (SDPA and eager attention).
             position_ids: (batch, sequence).
-            past_key_values: the cache of an earlier call.
+            past_key_values: the cache of an earlier call, as transformers before 5.24 calls it.
             inputs_embeds: (batch, sequence, text hidden), instead of `input_ids` and RNAs.
             rna_input_ids: (rnas, longest): the RNAs of all prompts in order, from the processor.
             rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them.
             rna_hidden_states: (rnas, longest, rna hidden): an earlier result of `encode_rna`.
             labels: (batch, sequence): token ids, -100 where no loss is wanted. Placeholders never
-                count.
-            use_cache: return `past_key_values`.
+                count, and with `num_items_in_batch` they have to be -100.
+            use_cache: return the cache.
             logits_to_keep: logits for the last so many positions (0: all), or for an index.
+            cache: `past_key_values`, as transformers from 5.24 on calls it. Either name is taken;
+                what is returned has the one of the version that is installed.
 
         Raises:
-            ValueError: when placeholders and RNA vectors differ in number.
+            ValueError: when placeholders and RNA vectors differ in number, two caches are given, or
+                `num_items_in_batch` has counted placeholders among the labels.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -407,6 +442,8 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             rna_attention_mask=rna_attention_mask,
             rna_hidden_states=rna_hidden_states,
             use_cache=use_cache,
+            cache=cache,
+            return_dict=True,
             **kwargs,
         )
         last = isinstance(logits_to_keep, int)
@@ -416,16 +453,18 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         if labels is None:
             logits = self._without_placeholder(logits)
         else:
+            if kwargs.get("num_items_in_batch") is not None:
+                self.refuse_labelled_placeholders(labels)
             labels = labels.masked_fill(self._placeholders(labels), _IGNORED_LABEL)
             vocab_size = self.config.text_config.vocab_size
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=vocab_size, **kwargs)
         return RnaGptCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             rna_vectors=outputs.rna_vectors,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
         )
 
     def _without_placeholder(self, logits: torch.Tensor) -> torch.Tensor:
@@ -434,6 +473,61 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             return logits
         index = torch.tensor([self.config.rna_token_id], device=logits.device)
         return logits.index_fill(-1, index, torch.finfo(logits.dtype).min)
+
+    def refuse_labelled_placeholders(self, labels: torch.Tensor) -> None:
+        """Refuse labels (batch, sequence) that a trainer counts and the model leaves out.
+
+        Raises:
+            ValueError: where a label is `rna_token_id`.
+        """
+        number = int(self._placeholders(labels).sum())
+        if number:
+            raise ValueError(
+                f"labels hold {number} placeholders of RNAs, which are no words to learn, but the "
+                "trainer has counted them (num_items_in_batch): the loss would come out too small. "
+                f"Write in the collator: labels[labels == {self.config.rna_token_id}] = -100"
+            )
+
+    def generate(
+        self,
+        inputs: torch.Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Write answers, as transformers' `generate`, which says what it takes and returns.
+
+        A cache of an earlier call may be given as `past_key_values` or as `cache`.
+
+        Raises:
+            ValueError: for an option that cannot be had, at all or where a prompt holds an RNA.
+        """
+        input_ids = kwargs.get("input_ids") if inputs is None else inputs
+        has_rnas = input_ids is not None and bool(self._placeholders(input_ids).any())
+        places = [kwargs, *map(vars, filter(None, (generation_config, self.generation_config)))]
+        for option, reason in {**_REFUSED, **(_REFUSED_WITH_RNAS if has_rnas else {})}.items():
+            given = [place[option] for place in places if place.get(option) is not None]
+            if given and _asks_for_it(option, given[0]):
+                shown = type(given[0]).__name__ if option == "assistant_model" else repr(given[0])
+                where = "" if option in _REFUSED else " where a prompt holds an RNA"
+                raise ValueError(f"{option}={shown} cannot be had{where}: {reason}. Leave it out.")
+        return super().generate(inputs, generation_config, *args, **_named_cache(kwargs))
+
+    def generate_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse transformers' continuous batching, which reads token ids alone.
+
+        Raises:
+            ValueError: always.
+        """
+        return self.init_continuous_batching()
+
+    def init_continuous_batching(self, *args: Any, **kwargs: Any) -> Any:
+        """See `generate_batch`."""
+        raise ValueError(
+            "transformers' continuous batching reads token ids alone, without their RNAs. Give "
+            "`generate` a batch that is padded on the left, or start `rnagpt serve`, which answers "
+            "many at once."
+        )
 
     def prepare_inputs_for_generation(
         self,
@@ -450,7 +544,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             input_ids,
             inputs_embeds=inputs_embeds,
             is_first_iteration=is_first_iteration,
-            **kwargs,
+            **_named_cache(kwargs),
         )
         rna_inputs = {name: inputs.pop(name, None) for name in _RNA_INPUTS}
         if not is_first_iteration and kwargs.get("use_cache", True):
@@ -533,6 +627,24 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         return prompts
 
 
+def _asks_for_it(option: str, value: Any) -> bool:
+    """Whether an option of `generate` asks for what is refused; other values of it do not."""
+    if option == "no_repeat_ngram_size":
+        return value == 1  # the prompt's own tokens must not come again, its placeholders too
+    if option == "cache_implementation":
+        return value.startswith("paged")
+    return value not in (False, 0) and (option, value) != ("encoder_repetition_penalty", 1)
+
+
+def _named_cache(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the cache, where one is given, under the name that transformers has."""
+    named = {name: value for name, value in arguments.items() if name not in _CACHE_NAMES}
+    caches = [arguments[name] for name in _CACHE_NAMES if arguments.get(name) is not None]
+    if len(caches) > 1:
+        raise ValueError("Give the cache once: as past_key_values, or as cache.")
+    return {**named, CACHE_NAME: caches[0]} if caches else named
+
+
 def _is_trained(part: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in part.parameters())
 
@@ -594,4 +706,10 @@ def _select_rows(rna_inputs: dict[str, Any], rows: list[int]) -> dict[str, Any]:
 
 RnaGptForCausalLM.register_for_auto_class("AutoModelForCausalLM")
 
-__all__ = ["RnaGptForCausalLM", "RnaGptModel", "RnaGptPreTrainedModel", "RnaProjector"]
+__all__ = [
+    "CACHE_NAME",
+    "RnaGptForCausalLM",
+    "RnaGptModel",
+    "RnaGptPreTrainedModel",
+    "RnaProjector",
+]

@@ -99,6 +99,7 @@ class RnaGptTrainer(SFTTrainer):
             inputs["rna_hidden_states"] = self._encoder_cache(
                 inputs["rna_input_ids"], inputs["rna_attention_mask"]
             )
+        rna_gpt(self.model).refuse_labelled_placeholders(inputs["labels"])
         strangers = inputs.pop("rna_strangers", None)
         if self._family_hider is not None:
             self._family_hider.strangers = strangers
@@ -248,7 +249,7 @@ def add_answer_head(model: RnaGptForCausalLM) -> None:
     ) -> Any:
         if not fused_lm_head or labels is None:
             return original(self, *args, labels=labels, **kwargs)
-        kwargs["use_cache"] = False
+        kwargs |= {"use_cache": False, "return_dict": True}
         hidden_states = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
         targets = labels[:, 1:]
         mask = targets != IGNORE

@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.serving.engine import Prompt, Sampling
 
 # Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
@@ -73,9 +73,12 @@ class TokenBatch:
             ValueError: the language model keeps something other than all keys and values.
         """
         outputs = self._model(
-            **prompt.inputs.to(self._model.device), use_cache=True, logits_to_keep=1
+            **prompt.inputs.to(self._model.device),
+            use_cache=True,
+            logits_to_keep=1,
+            return_dict=True,
         )
-        cache = outputs.past_key_values
+        cache = outputs[CACHE_NAME]
         if not all(type(layer) is DynamicLayer for layer in cache.layers):
             raise ValueError(
                 "This engine answers prompts together only for language models whose attention "
@@ -96,9 +99,10 @@ class TokenBatch:
             input_ids=torch.tensor(tokens, device=device).unsqueeze(1),
             attention_mask=(places >= (width - 1 - lengths).unsqueeze(1)).long(),
             position_ids=lengths.unsqueeze(1),
-            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            return_dict=True,
+            **{CACHE_NAME: self._cache},
         )
         self._lengths = [length + 1 for length in self._lengths]
         return outputs.logits[:, -1]

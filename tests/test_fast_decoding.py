@@ -14,6 +14,7 @@ from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.chat_rnagpt import RnaChat
 from rnagpt.fast_decoding import Int8Linear, compile_steps, use_int8_weights
 from rnagpt.loading_rnagpt import load_model
+from rnagpt.modeling_rnagpt import CACHE_NAME
 
 needs_int8 = pytest.mark.skipif(
     torch.backends.quantized.engine == "none", reason="no int8 for this CPU"
@@ -138,9 +139,7 @@ def test_a_conversation_is_written_with_int8_weights(pair, processor):
         outputs = fast(**inputs, use_cache=True, logits_to_keep=1)
         ids = [int(outputs.logits[0, -1].argmax())]
         while len(ids) < 8:
-            outputs = fast(
-                input_ids=torch.tensor([ids[-1:]]), past_key_values=outputs.past_key_values
-            )
+            outputs = fast(input_ids=torch.tensor([ids[-1:]]), cache=outputs[CACHE_NAME])
             ids.append(int(outputs.logits[0, -1].argmax()))
     assert written == processor.tokenizer.decode(ids, skip_special_tokens=True)
 
@@ -189,11 +188,11 @@ def test_a_compiled_pass_is_the_plain_one_to_rounding(processor):
         with torch.inference_mode():
             outputs = model(input_ids=ids, use_cache=True)
             for token in (7, 8, 9):
-                mask = torch.ones(1, outputs.past_key_values.get_seq_length() + 1).long()
+                mask = torch.ones(1, outputs[CACHE_NAME].get_seq_length() + 1).long()
                 outputs = model(
                     input_ids=torch.tensor([[token]]),
                     attention_mask=mask,
-                    past_key_values=outputs.past_key_values,
+                    cache=outputs[CACHE_NAME],
                 )
             found.append(outputs.logits)
         assert (num_compiled() > 0) == (len(found) == 2)

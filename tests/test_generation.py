@@ -8,11 +8,12 @@ import torch
 from conftest import make_model, make_processor, make_question, make_rna
 from tiny_prompts import PROMPTS, embeds_of_prompt, generate, prompt
 from transformers import (
+    DynamicCache,
     GenerationMixin,
     TextIteratorStreamer,
 )
 
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 
@@ -91,10 +92,11 @@ def test_streamer(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
     thread.join()
 
 
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
 @pytest.mark.parametrize("given", ["all", "new"])
 @pytest.mark.parametrize("added", [True, False])
 def test_cache_of_an_earlier_turn(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor, given: str, added: bool
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, given: str, added: bool, name: str
 ) -> None:
     """The second turn, with or without an RNA of its own, equals a run of the whole chat."""
     messages = [make_question([make_rna(40, 1), make_rna(9, 2)])]
@@ -114,8 +116,36 @@ def test_cache_of_an_earlier_turn(
     expected = generate(model, {**inputs, **rnas})
     if given == "new":
         rnas = {name: turn[name] for name in rnas if name in turn}
-    cached = generate(model, {**inputs, **rnas}, past_key_values=outputs.past_key_values)
+    cached = generate(model, {**inputs, **rnas, name: outputs[CACHE_NAME]})
     assert cached.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_a_pass_takes_and_returns_the_cache(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, name: str
+) -> None:
+    """Under either name, in one pass or two; what the language model read in between is seen."""
+    inputs = prompt(processor, PROMPTS[0])
+    read = []
+    model.model.language_model.register_forward_hook(
+        lambda _, __, outputs: read.append(outputs.last_hidden_state.shape[1])
+    )
+    with torch.no_grad():
+        expected = model(**inputs).logits[:, -1]
+        ids = inputs.pop("input_ids")
+        first = model(input_ids=ids[:, :-3], rna_input_ids=inputs["rna_input_ids"])
+        second = model(input_ids=ids[:, -3:], **{name: first[CACHE_NAME]})
+    assert read == [ids.shape[1], ids.shape[1] - 3, 3]
+    assert second[CACHE_NAME].get_seq_length() == ids.shape[1]
+    torch.testing.assert_close(second.logits[:, -1], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_two_caches_are_refused(model: RnaGptForCausalLM) -> None:
+    caches = {"past_key_values": DynamicCache(), "cache": DynamicCache()}
+    with pytest.raises(ValueError, match="Give the cache once"):
+        model(input_ids=torch.tensor([[1]]), **caches)
+    with pytest.raises(ValueError, match="Give the cache once"):
+        model.generate(input_ids=torch.tensor([[1]]), **caches)
 
 
 def test_cached_turns_of_a_batch(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
@@ -139,7 +169,7 @@ def test_cached_turns_of_a_batch(model: RnaGptForCausalLM, processor: RnaGptProc
             rows.append(new + [1] * (longest - len(new)))
     chat = {"input_ids": ids, "attention_mask": mask, "rna_input_ids": torch.tensor(rows)}
     expected = generate(model, chat)
-    cached = generate(model, chat, past_key_values=outputs.past_key_values)
+    cached = generate(model, chat, **{CACHE_NAME: outputs[CACHE_NAME]})
     assert cached.tolist() == expected.tolist()
 
 

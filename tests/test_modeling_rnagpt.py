@@ -1,5 +1,6 @@
 """The model: RNA vectors in their places, windows, masks, frozen parts, weights."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import make_config, make_model, make_processor, make_question, make_rna
+from safetensors.torch import load_file
 from tiny_prompts import PROMPTS, embeds_of_prompt, generate, prompt
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -252,7 +254,9 @@ def test_projection_parameter_names(model: RnaGptForCausalLM) -> None:
 class TellingEncoder(nn.Module):
     """Says of every token: its id, its place in the window, the window's first and last id."""
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, return_dict: bool
+    ) -> SimpleNamespace:
         assert (input_ids[:, 0] == 0).all()  # cls
         lengths = attention_mask.sum(1)
         rows = torch.arange(len(input_ids))
@@ -560,6 +564,51 @@ def test_number_types(
     assert generate(again, prompt(processor, PROMPTS)).shape == (4, 8)
     again.to(dtype)  # the projection too
     assert again(**inputs).logits.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_number_type_is_kept_when_saved(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """In the file, in what the configuration says of it, and after loading by what it says."""
+    model.save_pretrained(tmp_path / "float32")
+    loaded = RnaGptForCausalLM.from_pretrained(tmp_path / "float32", dtype=dtype)
+    loaded.save_pretrained(tmp_path / "saved")
+    named = json.loads((tmp_path / "saved" / "config.json").read_text())["dtype"]
+    assert f"torch.{named}" == str(dtype)
+    again = RnaGptForCausalLM.from_pretrained(tmp_path / "saved")
+    assert (loaded.dtype, again.dtype, again.model.dtype) == (dtype, dtype, dtype)
+    saved = load_file(tmp_path / "saved" / "model.safetensors")
+    # In float16 encoder and projection stay in float32: what they lose, a whole answer does.
+    wide = torch.float32 if dtype == torch.float16 else dtype
+    for name, tensor in [*again.state_dict().items(), *saved.items()]:
+        expected = wide if "rna_encoder" in name or "projector" in name else dtype
+        assert tensor.dtype == expected, name
+    assert generate(again, prompt(processor, PROMPTS)).tolist() == (
+        generate(loaded, prompt(processor, PROMPTS)).tolist()
+    )
+
+
+def test_tuples_in_place_of_outputs(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
+    """`return_dict=False`, in the configurations or in the call: what has a value, in order."""
+    inputs = prompt(processor, PROMPTS, "right")
+    tokens = generate(model, prompt(processor, PROMPTS))
+    with torch.no_grad():
+        expected = model(**inputs, labels=inputs["input_ids"])
+        called = model(**inputs, labels=inputs["input_ids"], return_dict=False)
+        for config in (model.config, model.config.text_config, model.config.rna_config):
+            config.return_dict = False
+        found = model(**inputs, labels=inputs["input_ids"])
+        headless = model.model(**inputs)
+        named = model(**inputs, labels=inputs["input_ids"], return_dict=True)
+    for outputs in (called, found):
+        assert isinstance(outputs, tuple)
+        assert torch.equal(outputs[0], expected.loss)
+        assert torch.equal(outputs[1], expected.logits)
+        assert torch.equal(outputs[-1], expected.rna_vectors)
+    assert torch.equal(headless[-1], expected.rna_vectors)
+    assert torch.equal(named.logits, expected.logits)
+    assert torch.equal(generate(model, prompt(processor, PROMPTS)), tokens)
 
 
 @pytest.mark.parametrize(
