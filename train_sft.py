@@ -50,6 +50,7 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.trainer_rnagpt import (
     RnaGptTrainer,
     SampleAnswers,
+    check_adapter,
     check_encoder,
     load_adapter,
     load_projector,
@@ -222,6 +223,20 @@ def load_data(
     return rows, counts
 
 
+def load_earlier_stage(model: RnaGptForCausalLM, stage: StageArguments) -> None:
+    """Reads the projection that the stage starts from, and sees to what has to go with it.
+
+    An adapter is of no use with another projection or encoder than it was trained with; its
+    matrices are read later, when the model has a place for them.
+    """
+    if stage.adapter:
+        check_adapter(stage.adapter)
+    if start := stage.projector or stage.adapter:
+        load_projector(model, start)
+    for earlier in filter(None, (stage.projector, stage.adapter)):
+        check_encoder(model, earlier)
+
+
 def choose_trained(
     model: RnaGptForCausalLM, stage: StageArguments, model_args: ModelConfig
 ) -> nn.Module:
@@ -334,11 +349,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
         dtype=model_args.dtype,
         quantization_config=get_quantization_config(model_args),
     )
-    # An adapter is of no use with another projection than the one that it was trained with.
-    for earlier in filter(None, (stage.projector, stage.adapter)):
-        check_encoder(model, earlier)
-    if start := stage.projector or stage.adapter:
-        load_projector(model, start)
+    load_earlier_stage(model, stage)
     set_seed(training_args.seed)  # of the adapter's first values, and the same in every process
     trained = choose_trained(model, stage, model_args)
 

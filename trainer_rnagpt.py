@@ -425,6 +425,14 @@ def load_stage(model: nn.Module, folder: str | Path) -> None:
         set_peft_model_state_dict(model, adapter_tensors(folder))
 
 
+def check_adapter(folder: str | Path) -> None:
+    """Refuses a folder that holds no adapter (FileNotFoundError)."""
+    if not (Path(folder) / ADAPTER_WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {ADAPTER_WEIGHTS}. Name the output folder of an instruction stage."
+        )
+
+
 def load_adapter(model: nn.Module, folder: str | Path) -> None:
     """Reads the adapter of an earlier instruction stage into a PEFT model.
 
@@ -432,11 +440,7 @@ def load_adapter(model: nn.Module, folder: str | Path) -> None:
         FileNotFoundError: `folder` holds no adapter.
         ValueError: it adapts other layers, or with another rank, than this run.
     """
-    path = Path(folder) / ADAPTER_WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no {ADAPTER_WEIGHTS}. Name the output folder of an instruction stage."
-        )
+    check_adapter(folder)
     tensors = adapter_tensors(folder)
     expected = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
     given = {name: value.shape for name, value in tensors.items()}
