@@ -21,8 +21,8 @@ accelerate launch --config_file recipes/accelerate/fsdp2.yaml train_sft.py \
 
 Anything in a recipe can be overridden on the command line; `--resume_from_checkpoint
 OUT/checkpoint-N` goes on where a run stopped. OUT, which `rnagpt compose` reads, receives
-`projector.safetensors`, PEFT's adapter where one is trained, and `training_record.json`. The adapter
-holds projection and trained encoder too, so that `PeftModel.from_pretrained` reloads all of it.
+`projector.safetensors`, PEFT's adapter where one is trained, and `training_record.json`. The
+adapter holds projection and trained encoder too, so that `PeftModel.from_pretrained` reloads all.
 """
 
 import importlib.metadata
