@@ -146,7 +146,10 @@ class RnaGptTrainer(SFTTrainer):
 
     def _load_best_model(self) -> None:
         """Reads the whole stage: Trainer would read an adapter alone, and without one nothing."""
-        self._load_from_checkpoint(self.state.best_model_checkpoint, self.model)
+        if self.is_deepspeed_enabled:  # whose own checkpoint holds all weights
+            super()._load_best_model()
+        else:
+            self._load_from_checkpoint(self.state.best_model_checkpoint, self.model)
 
 
 class SetsEpoch(Protocol):
