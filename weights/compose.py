@@ -88,8 +88,9 @@ def compose(
     projector = projector or _projector_of(lora)
     with atomic_folder(out, overwrite=overwrite) as folder:
         encoder_config, encoder_tensors = open_encoder(rna_encoder)
-        for folder_of_stage in filter(None, (projector, adapter)):
-            _check_encoder(Path(folder_of_stage), encoder_tensors)
+        for stage in (projector, adapter):
+            if stage is not None:
+                _check_encoder(Path(stage), encoder_tensors)
         if lora is not None:
             _check_parts(lora, encoder_tensors, projector)
         language = open_language_model(language_model)
