@@ -167,7 +167,8 @@ def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
         "--projector",
         type=Path,
         metavar="DIR",
-        help="folder with projector.safetensors and projector_config.json (default: random)",
+        help="folder with projector.safetensors and projector_config.json (default: the "
+        "adapter's, else random)",
     )
     parser.add_argument(
         "--adapter",

@@ -21,7 +21,8 @@ accelerate launch --config_file recipes/accelerate/fsdp2.yaml train_sft.py \
 
 Anything in a recipe can be overridden on the command line; `--resume_from_checkpoint
 OUT/checkpoint-N` goes on where a run stopped. OUT, which `rnagpt compose` reads, receives
-`projector.safetensors`, PEFT's adapter where one is trained, and `training_record.json`.
+`projector.safetensors`, PEFT's adapter where one is trained, and `training_record.json`. The
+adapter holds projection and trained encoder too, so that `PeftModel.from_pretrained` reloads all.
 """
 
 import importlib.metadata
@@ -49,6 +50,8 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.trainer_rnagpt import (
     RnaGptTrainer,
     SampleAnswers,
+    check_adapter,
+    check_encoder,
     load_adapter,
     load_projector,
     lora_targets,
@@ -85,8 +88,8 @@ class StageArguments(ScriptArguments):
     adapter: str | None = field(
         default=None,
         metadata={
-            "help": "Folder of an earlier instruction stage's output: go on with its adapter, on "
-            "other data or settings."
+            "help": "Folder of an earlier instruction stage's output: go on with its adapter, and "
+            "with its projection unless another is named, on other data or settings."
         },
     )
     train_adapter: bool = field(
@@ -220,6 +223,20 @@ def load_data(
     return rows, counts
 
 
+def load_earlier_stage(model: RnaGptForCausalLM, stage: StageArguments) -> None:
+    """Reads the projection that the stage starts from, and sees to what has to go with it.
+
+    An adapter is of no use with another projection or encoder than it was trained with; its
+    matrices are read later, when the model has a place for them.
+    """
+    if stage.adapter:
+        check_adapter(stage.adapter)
+    if start := stage.projector or stage.adapter:
+        load_projector(model, start)
+    for earlier in filter(None, (stage.projector, stage.adapter)):
+        check_encoder(model, earlier)
+
+
 def choose_trained(
     model: RnaGptForCausalLM, stage: StageArguments, model_args: ModelConfig
 ) -> nn.Module:
@@ -332,8 +349,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
         dtype=model_args.dtype,
         quantization_config=get_quantization_config(model_args),
     )
-    if stage.projector:
-        load_projector(model, stage.projector)
+    load_earlier_stage(model, stage)
     set_seed(training_args.seed)  # of the adapter's first values, and the same in every process
     trained = choose_trained(model, stage, model_args)
 

@@ -25,6 +25,14 @@ from rnagpt.collator_rnagpt import IGNORE, conversation
 from rnagpt.encoder_cache import EncoderCache
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.weights.adapter import (
+    ADAPTER_WEIGHTS,
+    ENCODER_PART,
+    PROJECTOR_PART,
+    adapter_tensors,
+    add_parts,
+    same_weights,
+)
 from rnagpt.weights.projector_folder import (
     PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
@@ -33,7 +41,6 @@ from rnagpt.weights.projector_folder import (
     save_projector,
 )
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ENCODER_FOLDER, ENCODER_WEIGHTS = "encoder", "model.safetensors"
 
 logger = logging.getLogger(__name__)
@@ -137,6 +144,13 @@ class RnaGptTrainer(SFTTrainer):
         # Of a PEFT model the adapter alone is read.
         load_projector(model, resume_from_checkpoint)
         load_encoder(model, resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        """Reads the whole stage: Trainer would read an adapter alone, and without one nothing."""
+        if self.is_deepspeed_enabled:  # whose own checkpoint holds all weights
+            super()._load_best_model()
+        else:
+            self._load_from_checkpoint(self.state.best_model_checkpoint, self.model)
 
 
 class SetsEpoch(Protocol):
@@ -311,6 +325,9 @@ def save_stage(
 ) -> None:
     """Writes the projection, the encoder where it is trained and, under PEFT, the adapter.
 
+    The adapter's files hold projection and trained encoder too, as PEFT's `modules_to_save` does,
+    so that `PeftModel.from_pretrained(base, folder)` is the model that was trained.
+
     Args:
         model: RNA-GPT, or a PEFT model around it.
         folder: is made; `projector.safetensors`, `projector_config.json`, PEFT's two files, and
@@ -319,16 +336,21 @@ def save_stage(
     """
     folder = Path(folder)
     base = rna_gpt(model)
-    save_projector(_part(base.model.projector, "projector", state_dict), base.config, folder)
+    parts = {PROJECTOR_PART: _part(base.model.projector, PROJECTOR_PART, state_dict)}
+    save_projector(parts[PROJECTOR_PART], base.config, folder)
     encoder = base.model.rna_encoder
     if any(parameter.requires_grad for parameter in encoder.parameters()):
-        tensors = _part(encoder, "rna_encoder", state_dict)
+        parts[ENCODER_PART] = _part(encoder, ENCODER_PART, state_dict)
         # Under the names that its modules have: transformers knows ESM's tensors by older ones too.
+        # It empties the dictionary that it is given.
         encoder.save_pretrained(
-            folder / ENCODER_FOLDER, state_dict=tensors, save_original_format=False
+            folder / ENCODER_FOLDER,
+            state_dict=dict(parts[ENCODER_PART]),
+            save_original_format=False,
         )
     if isinstance(model, PeftModel):
         model.save_pretrained(folder, state_dict=state_dict)
+        add_parts(folder, parts)
         # PEFT's card is a form to fill in; the training record says what there is to say.
         (folder / "README.md").unlink(missing_ok=True)
 
@@ -369,6 +391,23 @@ def load_projector(model: nn.Module, folder: str | Path) -> None:
     _load_part(base.model.projector, folder / PROJECTOR_WEIGHTS)
 
 
+def check_encoder(model: nn.Module, folder: str | Path) -> None:
+    """Refuses a stage's output that was trained with another encoder than `model` has.
+
+    Raises:
+        ValueError: `folder` holds an encoder that the stage has trained, and `model` another.
+    """
+    weights = Path(folder) / ENCODER_FOLDER / ENCODER_WEIGHTS
+    if not weights.is_file():
+        return
+    if not same_weights(load_file(weights), rna_gpt(model).model.rna_encoder.state_dict()):
+        raise ValueError(
+            f"{folder} was trained together with the encoder in {weights.parent}, and this model "
+            f"has another. Compose the model anew: `rnagpt compose --rna-encoder {weights.parent} "
+            "--language-model MODEL OUT`."
+        )
+
+
 def load_encoder(model: nn.Module, folder: str | Path) -> None:
     """Reads the encoder of a stage's output, where that has trained it, into `model`."""
     if (weights := Path(folder) / ENCODER_FOLDER / ENCODER_WEIGHTS).is_file():
@@ -387,7 +426,15 @@ def load_stage(model: nn.Module, folder: str | Path) -> None:
     load_projector(model, folder)
     load_encoder(model, folder)
     if isinstance(model, PeftModel):
-        set_peft_model_state_dict(model, load_file(Path(folder) / ADAPTER_WEIGHTS))
+        set_peft_model_state_dict(model, adapter_tensors(folder))
+
+
+def check_adapter(folder: str | Path) -> None:
+    """Refuses a folder that holds no adapter (FileNotFoundError)."""
+    if not (Path(folder) / ADAPTER_WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {ADAPTER_WEIGHTS}. Name the output folder of an instruction stage."
+        )
 
 
 def load_adapter(model: nn.Module, folder: str | Path) -> None:
@@ -397,12 +444,8 @@ def load_adapter(model: nn.Module, folder: str | Path) -> None:
         FileNotFoundError: `folder` holds no adapter.
         ValueError: it adapts other layers, or with another rank, than this run.
     """
-    path = Path(folder) / ADAPTER_WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no {ADAPTER_WEIGHTS}. Name the output folder of an instruction stage."
-        )
-    tensors = load_file(path)
+    check_adapter(folder)
+    tensors = adapter_tensors(folder)
     expected = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
     given = {name: value.shape for name, value in tensors.items()}
     wrong = sorted(

@@ -1,10 +1,11 @@
 """Chatting: what a token, a second question and the start cost, and what speeds a CPU up.
 
     python benchmarks/chatting.py --dataset rna-qa         # on the mini; writes chatting.md
-    python benchmarks/chatting.py --dataset rna-qa --parts tokens turns
+    python benchmarks/chatting.py --dataset rna-qa --parts tokens turns    # prints them alone
 
 - tokens: a token of `model.generate` with an RNA in the prompt, and of `RnaChat`, against the bare
-  language model's own `generate` on a prompt of the same length and the same weights.
+  language model's own `generate` on the same weights and the vectors of the same prompt, so that
+  all three write the same tokens; all in torch's inference mode, which `RnaChat` always runs in.
 - turns: seconds to the first word of the first and of the second question about the same RNA.
 - start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
 - faster: what `load_model` offers for CPUs (`int8`, `compiled`), against `generate` in float32, and
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +31,17 @@ from typing import Any
 
 import torch
 from datasets import load_dataset
-from measured import Figure, command_line, keep, machine, ratio, table, take_turns
+from measured import (
+    Figure,
+    add_destinations,
+    command_line,
+    machine,
+    ratio,
+    ratio_interval,
+    table,
+    take_turns,
+    write_down,
+)
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import AutoModelForCausalLM, CompileConfig
@@ -50,6 +61,7 @@ FEW, MANY = 8, 72
 FLOAT = "float32"
 GENERATE = "`generate`, float32"
 LENGTHS = (100, 1000, 2000)
+WHOLE = 3  # rounds of a run to publish
 
 
 def main() -> None:
@@ -76,8 +88,9 @@ def main() -> None:
         "",
     ]
     text = "\n".join(head) + "\n".join(part for part, _ in found)
-    args.report.write_text(text)
-    keep(figure for _, figures in found for figure in figures)
+    figures = [figure for _, figures in found for figure in figures]
+    is_whole = set(args.parts) == set(PARTS) and args.rounds >= WHOLE
+    write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -90,7 +103,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompts", type=int, default=100, help="whose answers are compared")
-    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
+    add_destinations(parser)
     return parser.parse_args()
 
 
@@ -104,7 +117,7 @@ def make_rna(length: int, seed: int = 0) -> str:
     return "".join(random.Random(seed).choices("ACGU", k=length))
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def write(model: Any, number: int, **inputs: Any) -> torch.Tensor:
     """Greedy, exactly so many tokens."""
     return model.generate(
@@ -116,42 +129,89 @@ def tokens(
     model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
 ) -> tuple[str, list[Figure]]:
     """What a token costs: the difference of a long and a short answer."""
-    bare = bare_language_model(model)
-    inputs = prompt_of(processor, make_rna(300))
-    words = torch.randint(1000, 2000, inputs["input_ids"].shape)
-    mask = torch.ones_like(words)
-
-    answers: dict[str, Callable[[int], object]] = {
-        "the bare language model": lambda n: write(bare, n, input_ids=words, attention_mask=mask),
-        "RNA-GPT, `generate`": lambda n: write(model, n, **inputs),
-        "RNA-GPT, `RnaChat`": partial(chat_once, model, processor),
-    }
+    answers = ways_to_write(model, processor)
+    check_same_answers(answers, processor)
     each = seconds_a_token(answers, args.rounds)
     base, *others = answers
-    lines = [
+    text = table(
+        ["a token of", "time", "more than bare", "95 % interval"],
         [
-            name,
-            f"{1000 * statistics.median(each[name]):.1f} ms",
-            f"{100 * (ratio(each[name], each[base]) - 1):+.1f} %",
-        ]
-        for name in answers
-    ]
-    text = table(["a token of", "time", "more than bare"], lines)
+            [name, f"{1000 * statistics.median(each[name]):.1f} ms", *more_than(each, name, base)]
+            for name in answers
+        ],
+    )
     figures = [
         Figure(
             f"chatting, a token of {name}",
             ours=1000 * statistics.median(each[name]),
             other=1000 * statistics.median(each[base]),
             other_name=base,
-            ratio=ratio(each[base], each[name]),
-            limit=None,
-            share_of_limit=None,
             unit="ms/token",
             target="at most 3 % more",
+            interval=ratio_interval(each[base], each[name]),
         )
         for name in others
     ]
-    return f"\n## A token\n\n{text}\n", figures
+    held = f"Of the same prompt, and the same tokens; {4 * args.rounds} rounds in turn."
+    return f"\n## A token\n\n{text}\n\n{held}\n", figures
+
+
+def ways_to_write(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor
+) -> dict[str, Callable[[int], Any]]:
+    """Three ways to write so many tokens after one prompt, the bare language model's first."""
+    bare = bare_language_model(model)
+    inputs = prompt_of(processor, make_rna(300))
+    vectors = vectors_of(model, inputs)
+    mask = torch.ones(vectors.shape[:2], dtype=torch.long)
+    return {
+        "the bare language model": lambda n: write(
+            bare, n, inputs_embeds=vectors, attention_mask=mask
+        ),
+        "RNA-GPT, `generate`": lambda n: write(model, n, **inputs)[
+            :, inputs["input_ids"].shape[1] :
+        ],
+        "RNA-GPT, `RnaChat`": partial(chat_once, model, processor),
+    }
+
+
+@torch.no_grad()
+def vectors_of(model: RnaGptForCausalLM, inputs: Any) -> torch.Tensor:
+    """What the language model reads of a prompt, its RNA's vectors among those of words."""
+    read: list[torch.Tensor] = []
+    hook = model.model.language_model.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["inputs_embeds"]), with_kwargs=True
+    )
+    model(**inputs)
+    hook.remove()
+    return read[0]
+
+
+def check_same_answers(
+    answers: Mapping[str, Callable[[int], Any]], processor: RnaGptProcessor
+) -> None:
+    """Ways that write other tokens are not compared.
+
+    Raises:
+        ValueError: with the answers.
+    """
+    written = {
+        name: one
+        if isinstance(one := answer(FEW), str)
+        else processor.decode(one[0], skip_special_tokens=True)
+        for name, answer in answers.items()
+    }
+    if len({text.strip() for text in written.values()}) != 1:
+        raise ValueError(f"The ways write different answers: {written}.")
+
+
+def more_than(each: Mapping[str, Sequence[float]], name: str, base: str) -> list[str]:
+    """How much more a way takes than the base, in percent, and its interval over rounds."""
+    if name == base:
+        return ["", ""]
+    interval = ratio_interval(each[name], each[base])
+    held = "" if interval is None else " to ".join(f"{100 * (end - 1):+.1f} %" for end in interval)
+    return [f"{100 * (ratio(each[name], each[base]) - 1):+.1f} %", held]
 
 
 def chat_once(
@@ -233,11 +293,9 @@ def turns(
                     ours=statistics.median(second),
                     other=statistics.median(first),
                     other_name="the first question",
-                    ratio=ratio(first, second),
-                    limit=None,
-                    share_of_limit=None,
                     unit="s to the first word",
                     target="ratio 5",
+                    interval=ratio_interval(first, second),
                 )
             )
     text = table(["model", "nt", "first question", "second question", "second over first"], lines)
@@ -293,7 +351,7 @@ def start(folder: str, args: argparse.Namespace) -> tuple[str, list[Figure]]:
         ["a process, from its start to the first word", f"{statistics.median(words):.1f} s"],
     ]
     figures = [
-        Figure(name, statistics.median(taken), None, "", None, None, None, "s", target)
+        Figure(name, statistics.median(taken), None, "", "s", target)
         for name, taken, target in (
             ("import rnagpt", imports, "under 0.5 s, without torch"),
             ("start to first word", words, "under 12 s"),
@@ -354,11 +412,9 @@ def faster(
             ours=1 / statistics.median(taken),
             other=1 / statistics.median(each[GENERATE]),
             other_name=GENERATE,
-            ratio=ratio(each[GENERATE], taken),
-            limit=None,
-            share_of_limit=None,
             unit="tokens/s",
             target="ratio 1.8",
+            interval=ratio_interval(each[GENERATE], taken),
         )
         for name, taken in each.items()
         if name != GENERATE

@@ -1,24 +1,32 @@
 """How figures are taken and written down: shared by the benchmarks of speed.
 
-`results.json` beside this file holds the last figures of all of them, a list of objects with the
-fields of `Figure`.
+`results.json` beside this file holds the figures of the last whole run of each, a list of objects
+as `Figure.row` makes them. A run on less (few RNAs, some parts) changes neither it nor a report.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).with_name("results.json")
+
+
+# Where less is better; of all other units more is.
+COSTS = ("ms/token", "s to the first word", "s", "GB", "times its seconds")
+FEWEST_ROUNDS = 6  # for an interval
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -27,24 +35,64 @@ class Figure:
 
     Attributes:
         figure: what was measured.
-        ours, other: the values; higher is better where the unit is a speed.
+        ours, other: the values, medians over rounds.
         other_name: what ours is compared with.
-        ratio: how many times better ours is.
-        limit: the best that the machine could do, in the same unit; None: not known.
-        share_of_limit: ours over the limit.
-        unit: of ours, other and limit.
+        unit: of ours, other and limit; `COSTS` are those where less is better.
         target: the ratio (or share of the limit) to reach, in words.
+        limit: the best that the machine could do, in the same unit and with the same type of
+            numbers; None: not known.
+        interval: 95 % interval of the ratio over rounds; None: too few rounds.
+
+    Raises:
+        ValueError: the figure cannot be true.
     """
 
     figure: str
     ours: float
     other: float | None
     other_name: str
-    ratio: float | None
-    limit: float | None
-    share_of_limit: float | None
     unit: str
     target: str
+    limit: float | None = None
+    interval: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.share_of_limit is not None and self.share_of_limit > 1:
+            raise ValueError(
+                f"{self.figure}: {self.ours:.4g} {self.unit} is better than its limit of "
+                f"{self.limit:.4g}, which is none then. Measure the limit in the type of the run "
+                "itself, or give none."
+            )
+        if self.interval and not self.interval[0] <= (self.ratio or 0) <= self.interval[1]:
+            raise ValueError(f"{self.figure}: {self.ratio} lies outside of {self.interval}.")
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times better ours is than the other."""
+        return None if self.other is None else self._times_better(self.other)
+
+    @property
+    def share_of_limit(self) -> float | None:
+        """At most 1."""
+        return None if self.limit is None else self._times_better(self.limit)
+
+    def _times_better(self, than: float) -> float:
+        return than / self.ours if self.unit in COSTS else self.ours / than
+
+    def row(self) -> dict[str, Any]:
+        """As it stands in `results.json`."""
+        return {
+            "figure": self.figure,
+            "ours": self.ours,
+            "other": self.other,
+            "other_name": self.other_name,
+            "ratio": self.ratio,
+            "interval": None if self.interval is None else list(self.interval),
+            "limit": self.limit,
+            "share_of_limit": self.share_of_limit,
+            "unit": self.unit,
+            "target": self.target,
+        }
 
 
 def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -59,8 +107,31 @@ def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
 
 
 def ratio(slower: Sequence[float], faster: Sequence[float]) -> float:
-    """How many times as fast: the median over rounds of the ratio within a round."""
-    return statistics.median(a / b for a, b in zip(slower, faster, strict=True))
+    """How many times as fast: that of the medians over rounds, which stand beside it."""
+    return statistics.median(slower) / statistics.median(faster)
+
+
+def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of `ratio`; None for fewer than six rounds, which tell too little.
+
+    Rounds are drawn anew with both of their times (percentile bootstrap): what slowed the machine
+    down for a round slowed both ways.
+    """
+    pairs = list(zip(slower, faster, strict=True))
+    if len(pairs) < FEWEST_ROUNDS:
+        return None
+    draw = random.Random(0)
+    drawn = sorted(
+        ratio(*zip(*draw.choices(pairs, k=len(pairs)), strict=True)) for _ in range(RESAMPLES)
+    )
+    measured = ratio(slower, faster)
+    low, high = drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES) - 1]
+    return min(low, measured), max(high, measured)
+
+
+def limit_of(limit: float | None, *, ours: float) -> float | None:
+    """A limit of speed, unless a noisy machine ran what it limits faster: then it is none."""
+    return None if limit is None or ours > limit else limit
 
 
 def machine(*packages: str) -> str:
@@ -81,18 +152,49 @@ def command_line() -> str:
     return " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
 
 
-def keep(figures: Iterable[Figure]) -> None:
-    """Put figures into `results.json`, in the place of earlier ones of the same name."""
-    kept = (
-        {one["figure"]: one for one in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
-    )
-    kept |= {figure.figure: asdict(figure) for figure in figures}
-    RESULTS.write_text(json.dumps(list(kept.values()), indent=2, ensure_ascii=False) + "\n")
+def add_destinations(parser: argparse.ArgumentParser) -> None:
+    """The options that say where a run is written down."""
+    whole = "without it a whole run writes that beside this file, and a smaller one none"
+    parser.add_argument("--report", type=Path, help=f"report to write; {whole}")
+    parser.add_argument("--results", type=Path, help=f"file of figures to write to; {whole}")
 
 
-def read_kept() -> list[dict[str, Any]]:
-    """The figures in `results.json`."""
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+def write_down(
+    args: argparse.Namespace,
+    text: str,
+    figures: Iterable[Figure],
+    *,
+    report: Path,
+    is_whole: bool,
+) -> None:
+    """Write a run's report and figures where its options say.
+
+    Args:
+        args: with what `add_destinations` has added.
+        text: the report.
+        figures: of this run.
+        report: the published one.
+        is_whole: whether the run is one to publish; if not, and no file was named, nothing is
+            written.
+    """
+    if to := args.report or (report if is_whole else None):
+        to.write_text(text)
+    if results := args.results or (RESULTS if is_whole else None):
+        keep(figures, results)
+    if not (to or results):
+        print("Not a whole run: the published report and figures stay.", file=sys.stderr)
+
+
+def keep(figures: Iterable[Figure], file: Path) -> None:
+    """Put figures into a file, in the place of earlier ones of the same name."""
+    kept = {one["figure"]: one for one in read_kept(file)}
+    kept |= {figure.figure: figure.row() for figure in figures}
+    file.write_text(json.dumps(list(kept.values()), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_kept(file: Path) -> list[dict[str, Any]]:
+    """The figures in a file; none where there is no such file."""
+    return json.loads(file.read_text()) if file.exists() else []
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -104,11 +206,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 __all__ = [
     "RESULTS",
     "Figure",
+    "add_destinations",
     "command_line",
     "keep",
+    "limit_of",
     "machine",
     "ratio",
+    "ratio_interval",
     "read_kept",
     "table",
     "take_turns",
+    "write_down",
 ]

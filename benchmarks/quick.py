@@ -2,8 +2,9 @@
 
     python benchmarks/quick.py --dataset rna-qa
 
-Runs each benchmark on few RNAs and rounds, leaves their reports as they are, and writes what was
-found to `results.json`, so that a change that makes something slower shows.
+Runs each benchmark on few RNAs and rounds, and shows what was found beside the published figures of
+`results.json`, so that a change that makes something much slower shows. Those and the reports stay
+as they are; this run's figures go to `quick_results.json`, which is not committed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from measured import read_kept, table
+from measured import RESULTS, read_kept, table
 
 HERE = Path(__file__).parent
+QUICK_RESULTS = HERE / "quick_results.json"
 QUICK = {
     "encoding.py": ["--rnas", "24", "--rounds", "2"],
     "training.py": ["--mini", "--rnas", "4", "--rounds", "1", "--no_growth"],
@@ -28,28 +31,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
     args = parser.parse_args()
+    QUICK_RESULTS.unlink(missing_ok=True)  # of the run before
     for name, options in QUICK.items():
         print(f"benchmarks/{name} {' '.join(options)}", flush=True)
         command = [sys.executable, str(HERE / name), "--dataset", args.dataset, *options]
-        subprocess.run([*command, "--report", os.devnull], check=True, stdout=subprocess.DEVNULL)
-    print(table_of_figures())
+        command += ["--report", os.devnull, "--results", str(QUICK_RESULTS)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    print(table_of_figures(read_kept(QUICK_RESULTS), read_kept(RESULTS)))
 
 
-def table_of_figures() -> str:
-    """All figures that are kept, also those of whole benchmarks that were run before."""
-    header = ["figure", "ours", "other", "ratio", "share of the limit", "target"]
+def table_of_figures(measured: list[dict[str, Any]], published: list[dict[str, Any]]) -> str:
+    """The figures of this run alone, each beside the published one of its name."""
+    header = ["figure", "ours", "other", "ratio", "published", "share of the limit", "target"]
+    ratios = {figure["figure"]: figure["ratio"] for figure in published}
     rows = [
         [
             figure["figure"],
             f"{figure['ours']:.4g} {figure['unit']}",
             "" if figure["other"] is None else f"{figure['other']:.4g} ({figure['other_name']})",
-            "" if figure["ratio"] is None else f"{figure['ratio']:.2f}",
-            "" if figure["share_of_limit"] is None else f"{figure['share_of_limit']:.2f}",
+            _rounded(figure["ratio"]),
+            _rounded(ratios.get(figure["figure"])),
+            _rounded(figure["share_of_limit"]),
             figure["target"],
         ]
-        for figure in read_kept()
+        for figure in measured
     ]
     return table(header, rows)
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 if __name__ == "__main__":

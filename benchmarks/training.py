@@ -34,7 +34,17 @@ from types import MethodType
 from typing import Any
 
 import torch
-from measured import Figure, command_line, keep, machine, ratio, table, take_turns
+from measured import (
+    Figure,
+    add_destinations,
+    command_line,
+    machine,
+    ratio,
+    ratio_interval,
+    table,
+    take_turns,
+    write_down,
+)
 from peft import LoraConfig, get_peft_model
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
@@ -51,6 +61,8 @@ from rnagpt.training_data import INSTRUCTION, load_rnas, prepare_rnas
 from rnagpt.weights.compose import compose
 from rnagpt.weights.mini import CHECKPOINT, find_language_model
 
+REPORT, MINI_REPORT = (Path(__file__).with_name(f"training{kind}.md") for kind in ("", "_mini"))
+WHOLE = (4, 2)  # RNAs and rounds of a run to publish
 PLAIN, PARTS, FIRST, LATER = "plain", "our parts", "ours, first epoch", "ours, later epochs"
 Row = dict[str, Any]
 
@@ -70,27 +82,25 @@ def main() -> None:
     seconds = take_turns(ways.all, args.rounds)
     text = report(args, rows, seconds, apart, memory)
     print(text)
-    args.report.write_text(text)
     name = "the mini" if args.mini else "RNA-FM-size encoder"
-    keep(
+    figures = [
         Figure(
             f"training, {name}, {way.split(', ')[1]}",
             ours=args.rnas * args.questions / statistics.median(seconds[way]),
             other=args.rnas * args.questions / statistics.median(seconds[PLAIN]),
             other_name="one question a sample, transformers' encoder each time, TRL's head",
-            ratio=ratio(seconds[PLAIN], seconds[way]),
-            limit=None,
-            share_of_limit=None,
             unit="questions/s",
             target="ratio 2" if args.mini else "ratio 5",
+            interval=ratio_interval(seconds[PLAIN], seconds[way]),
         )
         for way in (FIRST, LATER)
-    )
+    ]
     if not args.no_growth:
-        text = growth(model, processor, rows, args)
-        print(text)
-        with args.report.open("a") as file:
-            file.write(text)
+        grown = growth(model, processor, rows, args)
+        print(grown)
+        text += grown
+    is_whole = args.rnas >= WHOLE[0] and args.rounds >= WHOLE[1] and args.mini >= args.no_growth
+    write_down(args, text, figures, report=MINI_REPORT if args.mini else REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -106,13 +116,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16, help="questions of a step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32", help="of the frozen parts")
-    parser.add_argument("--report", type=Path, help="to write; else training.md beside this file")
+    add_destinations(parser)
     parser.add_argument("--no_growth", action="store_true", help="leave the last table out")
     parser.add_argument("--memory_of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    folder = Path(__file__).parent
-    args.report = args.report or folder / ("training_mini.md" if args.mini else "training.md")
-    return args
+    return parser.parse_args()
 
 
 def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProcessor]:

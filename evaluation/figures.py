@@ -19,7 +19,7 @@ class Figure:
         row: the system or the control.
         name: what was measured.
         value: the figure.
-        interval: its 95 % interval.
+        interval: its 95 % interval, which holds the value.
         n: RNAs that it is measured on.
     """
 
@@ -67,7 +67,10 @@ class Figures:
         self, table: str, row: str, name: str, value: float, draws: np.ndarray, n: int
     ) -> None:
         kept = draws[~np.isnan(draws)]
-        low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (np.nan, np.nan)
+        # A statistic such as a calibration error is larger in nearly every draw than in the RNAs
+        # themselves; the interval then reaches from the value to the draws.
+        low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (value, value)
+        low, high = min(low, value), max(high, value)
         self.all.append(Figure(table, row, name, value, (float(low), float(high)), n))
 
     def _draws(self, n: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from huggingface_hub import HfApi, ModelCard
+from safetensors.torch import load, save
 
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.adapter_parts import PARTS, PARTS_FILE, describe_parts, put_together
@@ -22,7 +23,15 @@ from rnagpt.publishing.model_card import (
     write_model_card,
 )
 from rnagpt.publishing.strangers import ask_stranger, check_files, empty_home
+from rnagpt.weights.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROJECTOR_PART,
+    naming_parts,
+    with_parts,
+)
 from rnagpt.weights.mini import CONFIDENCE_FILE
+from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS
 
 MODEL_TYPE = "rna-gpt"
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
@@ -160,10 +169,26 @@ def adapter_manifest(folder: Path, facts: CardFacts | None) -> Manifest:
     others = [file.path for file in everything.files if file not in kept]
     manifest = make_manifest(kept, [*everything.left_out, *others])
     manifest = manifest.with_file(PARTS_FILE, describe_parts(facts.base_model))
-    adapter = json.loads(manifest.get("adapter_config.json").text())
+    manifest = _with_whole_adapter(manifest)
+    adapter = json.loads(manifest.get(ADAPTER_CONFIG).text())
     # PEFT notes the folder of the model that was trained, which nobody else has.
     adapter["base_model_name_or_path"] = facts.base_model
-    return manifest.with_file("adapter_config.json", _json(adapter))
+    return manifest.with_file(ADAPTER_CONFIG, _json(adapter))
+
+
+def _with_whole_adapter(manifest: Manifest) -> Manifest:
+    """With the projection in the adapter too, which earlier releases kept beside it alone.
+
+    Whoever loaded such a one with PEFT had the base's projection, and no warning.
+    """
+    config = json.loads(manifest.get(ADAPTER_CONFIG).text())
+    if PROJECTOR_PART in (config.get("modules_to_save") or []):
+        return manifest
+    parts = {PROJECTOR_PART: load(manifest.get(PROJECTOR_WEIGHTS).read())}
+    tensors = with_parts(load(manifest.get(ADAPTER_WEIGHTS).read()), parts)
+    content = save(tensors, metadata={"format": "pt"})
+    manifest = manifest.with_file(ADAPTER_WEIGHTS, content)
+    return manifest.with_file(ADAPTER_CONFIG, _json(naming_parts(config, parts)))
 
 
 def _is_adapter(manifest: Manifest) -> bool:

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from rnagpt.evaluation.calibration import expected_calibration_error
 from rnagpt.evaluation.figures import Figures, ratio, share_lost
 from rnagpt.evaluation.report import nest, show, write_csv, write_tables
 
@@ -31,6 +32,24 @@ def test_interval_agrees_with_the_normal_approximation(figures: Figures) -> None
     same = figures.get("one", "B", "right")
     assert same is not None
     assert same.interval == (1.0, 1.0)
+
+
+def test_an_interval_holds_its_value() -> None:
+    """Each confidence is right as often as it says: an error of 0, and of more in every draw."""
+    sure = np.repeat(np.arange(1, 10) / 10, 10)
+    right = np.tile(np.arange(10), 9) < np.repeat(np.arange(1, 10), 10)
+    figures = Figures(seed=0)
+    figures.add(
+        "confidence",
+        "all",
+        "ECE",
+        lambda drawn: expected_calibration_error(sure[drawn], right[drawn]),
+        len(sure),
+    )
+    (error,) = figures.all
+    assert error.value == pytest.approx(0, abs=1e-12)
+    low, high = error.interval
+    assert low <= error.value < 0.05 < high
 
 
 def test_what_was_not_measured_is_no_figure(figures: Figures) -> None:

@@ -6,14 +6,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import load, load_file
 
 import rnagpt
 from rnagpt.cli import main as rnagpt_main
 from rnagpt.publishing import PublishError
 from rnagpt.publishing.card_checks import check_card, find_card_problems
 from rnagpt.publishing.manifest import PlannedFile, format_manifest, make_manifest, plan_folder
-from rnagpt.publishing.model import publish_model
+from rnagpt.publishing.model import adapter_manifest, publish_model
 from rnagpt.publishing.model_card import CardFacts, check_name, license_of, write_model_card
 from rnagpt.publishing.refusals import find_problems, refuse
 from rnagpt.rna_qa.cli import main as rna_qa_main
@@ -207,6 +209,27 @@ def test_the_shipped_parts_can_be_published() -> None:
     assert "NOTES.md" in shown
     assert "SHA256SUMS  (left out)" in shown
     assert lines[-1] == "Nothing was uploaded: this was a dry run."
+
+
+def test_published_parts_are_a_whole_adapter_of_peft() -> None:
+    """The shipped ones hold the projection beside the adapter alone, as earlier releases did."""
+    folder = Path(rnagpt.__file__).parent / "checkpoints" / "rna-gpt-mini"
+    manifest = adapter_manifest(folder, CardFacts("laboratory/parts", SMOLLM2, adapter_only=True))
+    assert json.loads(manifest.get("adapter_config.json").text())["modules_to_save"] == [
+        "projector"
+    ]
+    prefix = "base_model.model.model.projector."
+    published = load(manifest.get("adapter_model.safetensors").read())
+    found = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in published.items()
+        if name.startswith(prefix)
+    }
+    expected = load_file(folder / "projector.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    lora = load_file(folder / "adapter_model.safetensors")
+    assert all(torch.equal(published[name], lora[name]) for name in lora)
 
 
 def test_the_templates_of_the_data_cards_are_not_finished() -> None:

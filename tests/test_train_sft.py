@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,23 +12,29 @@ import tiny_parts
 import torch
 import yaml
 from conftest import make_config, make_model, make_processor
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file
+from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from tiny_rna_qa import make_rna_qa
+from transformers import AutoModelForCausalLM
 
 import rnagpt
+from rnagpt import train_sft
 from rnagpt.collator_rnagpt import InstructionCollator, conversation
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.train_sft import changed_settings, main, make_parser
 from rnagpt.trainer_rnagpt import (
     FamilyHider,
+    RnaGptTrainer,
     SimilarLengthSampler,
     add_answer_head,
+    load_adapter,
     load_projector,
+    load_stage,
     lora_targets,
     save_stage,
 )
+from rnagpt.weights import WeightsError
 from rnagpt.weights.compose import compose
 
 ROOT = Path(rnagpt.__file__).parent
@@ -77,8 +84,8 @@ def composed(parts, tmp_path_factory):
 def train(composed, rna_qa):
     """Runs `train_sft.py` in this process; returns the output folder."""
 
-    def run(out: Path, stage: str, **options) -> Path:
-        paths = {"model_name_or_path": composed, "dataset_name": rna_qa, "output_dir": out}
+    def run(out: Path, stage: str, model: Path = composed, **options) -> Path:
+        paths = {"model_name_or_path": model, "dataset_name": rna_qa, "output_dir": out}
         main(*make_parser().parse_args_and_config(arguments(**paths, stage=stage, **options)))
         return out
 
@@ -216,6 +223,188 @@ def test_merged_and_unmerged_agree(train, parts, composed, tmp_path):
     torch.testing.assert_close(merged(**inputs).logits, expected, atol=1e-4, rtol=1e-4)
     merged_by_peft = unmerged.merge_and_unload()(**inputs).logits
     torch.testing.assert_close(merged_by_peft, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    """The trainers of the runs of a test, with the models that they trained."""
+    made = []
+
+    class Kept(RnaGptTrainer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            made.append(self)
+
+    monkeypatch.setattr(train_sft, "RnaGptTrainer", Kept)
+    return made
+
+
+def ask(composed):
+    """Inputs of a question about an RNA."""
+    messages = conversation("ACGUACGUA", "What is this RNA?", "A tRNA.")
+    return RnaGptProcessor.from_pretrained(composed).apply_chat_template(messages, tokenize=True)
+
+
+@torch.no_grad()
+def logits(model, composed):
+    return model.eval()(**ask(composed)).logits
+
+
+def as_earlier_releases(folder: Path, out: Path) -> Path:
+    """A stage's folder whose adapter holds LoRA's matrices alone."""
+    shutil.copytree(folder, out)
+    tensors = load_file(out / "adapter_model.safetensors")
+    lora = {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
+    assert len(lora) < len(tensors)
+    save_file(lora, out / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = json.loads((out / "adapter_config.json").read_text())
+    (out / "adapter_config.json").write_text(json.dumps(config | {"modules_to_save": None}))
+    return out
+
+
+def loaded_by_transformers(base, out):
+    model = RnaGptForCausalLM.from_pretrained(base)
+    model.load_adapter(str(out))
+    return model
+
+
+def ways_to_reload(base: Path, out: Path) -> dict:
+    """Those of PEFT and transformers, none of them ours."""
+    remote = {"trust_remote_code": True}
+    return {
+        "PeftModel": PeftModel.from_pretrained(RnaGptForCausalLM.from_pretrained(base), out),
+        "a checkpoint": PeftModel.from_pretrained(
+            RnaGptForCausalLM.from_pretrained(base), out / "checkpoint-2"
+        ),
+        "AutoPeftModel": AutoPeftModelForCausalLM.from_pretrained(str(out), **remote),
+        "AutoModel": AutoModelForCausalLM.from_pretrained(out, **remote),
+        "load_adapter": loaded_by_transformers(base, out),
+    }
+
+
+@pytest.mark.parametrize("trained", ["projection", "encoder", "nothing but the adapter"])
+def test_a_stage_is_a_whole_adapter_of_peft(train, composed, trainers, tmp_path, trained):
+    first = train(tmp_path / "first", "alignment", max_steps=2)
+    options = {
+        "projection": {},
+        "encoder": {"train_encoder": "true"},
+        "nothing but the adapter": {"freeze_projector": "true"},
+    }[trained]
+    out = tmp_path / "out"
+    train(out, "instruction", projector=first, max_steps=2, save_steps=2, lora_r=4, **options)
+    base = RnaGptForCausalLM.from_pretrained(composed)
+    in_memory = trainers[-1].model.get_base_model()
+    parts = [(in_memory.model.projector, base.model.projector)]
+    if trained == "encoder":
+        parts += [(in_memory.model.rna_encoder, base.model.rna_encoder)]
+    for part, of_base in parts:
+        differences = [
+            (one - other).abs().max()
+            for one, other in zip(part.parameters(), of_base.parameters(), strict=True)
+        ]
+        assert max(differences) > 1e-3
+    expected = logits(trainers[-1].model, composed)
+    assert (logits(base, composed) - expected).abs().max() > 0.01
+    for way, reloaded in ways_to_reload(composed, out).items():
+        assert torch.equal(logits(reloaded, composed), expected), way
+
+
+def test_a_reloaded_stage_is_merged_whole(train, composed, trainers, tmp_path):
+    out = train(tmp_path / "out", "instruction", max_steps=2, lora_r=4, train_encoder="true")
+    base = RnaGptForCausalLM.from_pretrained(composed)
+    merged = PeftModel.from_pretrained(base, out).merge_and_unload()
+    merged.save_pretrained(tmp_path / "merged")
+    again = RnaGptForCausalLM.from_pretrained(tmp_path / "merged")
+    expected = logits(trainers[-1].model, composed)
+    torch.testing.assert_close(logits(again, composed), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_gathered_weights_are_saved_as_the_model_s_own(train, composed, trainers, tmp_path):
+    """What FSDP gathers from its devices is given to `save_stage` as one dictionary."""
+    out = train(tmp_path / "out", "instruction", max_steps=1, lora_r=4, train_encoder="true")
+    model = trainers[-1].model
+    save_stage(model, tmp_path / "gathered", {n: t.clone() for n, t in model.state_dict().items()})
+    one, other = (load_file(f / "adapter_model.safetensors") for f in (out, tmp_path / "gathered"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_folders_of_earlier_releases_still_load(train, parts, composed, trainers, tmp_path):
+    out = train(tmp_path / "out", "instruction", max_steps=2, lora_r=4)
+    earlier = as_earlier_releases(out, tmp_path / "earlier")
+    model = trainers[-1].model
+    expected = logits(model, composed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.zero_()
+    load_stage(model, earlier)
+    assert torch.equal(logits(model, composed), expected)
+    load_adapter(model, earlier)
+    folder = compose(*parts, tmp_path / "merged", projector=earlier, adapter=earlier)
+    merged = RnaGptForCausalLM.from_pretrained(folder)
+    torch.testing.assert_close(logits(merged, composed), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_an_adapter_brings_its_projection(train, parts, composed, tmp_path, is_earlier):
+    first = train(tmp_path / "first", "instruction", max_steps=2, lora_r=4)
+    if is_earlier:
+        first = as_earlier_releases(first, tmp_path / "earlier")
+    settings = {"max_steps": 1, "lora_r": 4, "learning_rate": 0}
+    same = train(tmp_path / "same", "instruction", adapter=first, **settings)
+    expected = load_file(first / "projector.safetensors")
+    found = load_file(same / "projector.safetensors")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    alone, named = (
+        compose(*parts, tmp_path / name, adapter=first, **options)
+        for name, options in (("alone", {}), ("named", {"projector": first}))
+    )
+    stored = [load_file(folder / "model.safetensors") for folder in (alone, named)]
+    assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[1])
+
+
+def test_what_a_stage_was_trained_with_goes_with_it(train, parts, composed, tmp_path):
+    encoder, language_model = parts
+    options = {"max_steps": 2, "lora_r": 4}
+    out = train(tmp_path / "out", "instruction", train_encoder="true", **options)
+    other = train(tmp_path / "other", "instruction", **options)
+    with pytest.raises(WeightsError, match=f"--rna-encoder {out}/encoder"):
+        compose(encoder, language_model, tmp_path / "no", projector=out, adapter=out)
+    (out / "encoder" / "config.json").rename(tmp_path / "config.json")
+    with pytest.raises(WeightsError, match="trained with another encoder"):
+        compose(encoder, language_model, tmp_path / "no", projector=out, adapter=out)
+    (tmp_path / "config.json").rename(out / "encoder" / "config.json")
+    with pytest.raises(WeightsError, match="trained with another projection"):
+        compose(out / "encoder", language_model, tmp_path / "no", projector=other, adapter=out)
+    for option in ("projector", "adapter"):
+        with pytest.raises(ValueError, match="this model has another"):
+            train(tmp_path / "no", "instruction", **{option: out}, **options)
+    for dtype in ("float32", "bfloat16"):
+        folder = tmp_path / dtype
+        compose(out / "encoder", language_model, folder, projector=out, dtype=dtype)
+        train(tmp_path / f"on {dtype}", "instruction", adapter=out, model=folder, **options)
+
+
+@pytest.mark.parametrize("stage", ["alignment", "instruction"])
+def test_the_best_checkpoint_is_loaded_whole(train, composed, trainers, tmp_path, stage):
+    options = {
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "save_steps": 1,
+        "load_best_model_at_end": "true",
+        # The highest loss is the first step's, so that the best is not the last anyway.
+        "metric_for_best_model": "loss",
+        "greater_is_better": "true",
+    }
+    out = train(tmp_path / "out", stage, max_steps=4, lora_r=4, num_samples=0, **options)
+    best = Path(trainers[-1].state.best_model_checkpoint)
+    assert best.name != "checkpoint-4"
+    for file in best.glob("*.safetensors"):
+        kept, last = load_file(file), load_file(out / "checkpoint-4" / file.name)
+        found = load_file(out / file.name)
+        assert all(torch.equal(found[name], kept[name]) for name in kept)
+        assert any(not torch.equal(last[name], kept[name]) for name in kept)
 
 
 def test_an_earlier_adapter_is_gone_on_with(train, tmp_path):

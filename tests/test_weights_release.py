@@ -83,6 +83,10 @@ def test_a_release_can_decline_less(trained: tuple[Path, Path], tmp_path: Path) 
     save_file(keys, trained[1] / "projector.safetensors")
     out = release(*trained, tmp_path / "checkpoint", scores=MemoryScores(2.5, 2.0))
     stored = {k: v.float() for k, v in load_file(out / "projector.safetensors").items()}
+    for_peft = load_file(out / "adapter_model.safetensors")
+    assert json.loads((out / "adapter_config.json").read_text())["modules_to_save"] == ["projector"]
+    for name, tensor in stored.items():
+        assert torch.equal(for_peft[f"base_model.model.model.projector.{name}"].float(), tensor)
     assert stored["summary_keys.weight"].tolist() == [[2.0, 4.0], [6.0, -8.0], [1.0, 0.5]]
     assert stored["summary_keys.bias"].tolist() == [2.0, 4.0, 1.0]
     assert stored["summary.weight"].tolist() == [[1.0, 1.0], [1.0, 1.0]]

@@ -19,7 +19,7 @@ from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.weights import WeightsError, listed
-from rnagpt.weights.adapter import LoraAdapter
+from rnagpt.weights.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
 from rnagpt.weights.atomic_folder import atomic_folder
 from rnagpt.weights.model_sources import LanguageModel, open_encoder, open_language_model
 from rnagpt.weights.projector_folder import (
@@ -65,8 +65,8 @@ def compose(
         rna_encoder: encoder folder or Hub id; `kmer_size` in its configuration says what it reads.
         language_model: folder, Hub id, GGUF file, or folder with one GGUF file.
         out: folder to write.
-        projector: folder with projector.safetensors and projector_config.json; None: a new
-            projection with random weights.
+        projector: folder with projector.safetensors and projector_config.json; None: the
+            adapter's, if its folder has one, else a new projection with random weights.
         adapter: folder with a LoRA adapter of PEFT, merged into the weights.
         projector_type, rna_merge_size, rna_summary_size: shape of the projection (see
             `RnaGptConfig`); None: as the projector folder says, else "linear", 1 and 0.
@@ -84,8 +84,15 @@ def compose(
         WeightsError: if the parts cannot be read or do not fit each other; says which.
     """
     out = Path(out)
+    lora = None if adapter is None else LoraAdapter(Path(adapter))
+    projector = projector or _projector_of(lora)
     with atomic_folder(out, overwrite=overwrite) as folder:
         encoder_config, encoder_tensors = open_encoder(rna_encoder)
+        for stage in (projector, adapter):
+            if stage is not None:
+                _check_encoder(Path(stage), encoder_tensors)
+        if lora is not None:
+            _check_parts(lora, encoder_tensors, projector)
         language = open_language_model(language_model)
         shape = _projector_shape(
             None if projector is None else Path(projector),
@@ -119,11 +126,56 @@ def compose(
             **_projector_sources(model, projector, seed),
             **_language_sources(model, language),
         }
-        if adapter is not None:
-            sources = _merged_sources(sources, LoraAdapter(Path(adapter)))
+        if lora is not None:
+            sources = _merged_sources(sources, lora)
         _write_weights(folder, model, sources, max_shard_size)
         _write_settings(folder, model, processor, language)
     return out
+
+
+def _projector_of(adapter: LoraAdapter | None) -> Path | None:
+    """The folder of the projection that an adapter was trained with, where it is there."""
+    if adapter is None:
+        return None
+    if (adapter.folder / PROJECTOR_CONFIG).is_file():
+        return adapter.folder
+    if PROJECTOR_PART in adapter.parts:
+        raise WeightsError(
+            f"{adapter.folder} holds a projection, but no {PROJECTOR_CONFIG}, which says its "
+            "shape. Copy that file and projector.safetensors from the stage's own folder, or name "
+            "it with --projector."
+        )
+    return None
+
+
+def _check_encoder(stage: Path, encoder: Mapping[str, torch.Tensor]) -> None:
+    """A stage that has trained its encoder goes with that one alone."""
+    own = stage / "encoder"
+    if (own / "config.json").is_file() and not same_weights(open_encoder(own)[1], encoder):
+        raise WeightsError(
+            f"{stage} was trained together with the encoder in {own}, and another is given: use "
+            f"--rna-encoder {own}."
+        )
+
+
+def _check_parts(
+    adapter: LoraAdapter, encoder: Mapping[str, torch.Tensor], projector: str | Path | None
+) -> None:
+    """The parts that an adapter holds whole have to be those that are put together with it."""
+    whole = adapter.parts
+    if ENCODER_PART in whole and not same_weights(whole[ENCODER_PART], encoder):
+        raise WeightsError(
+            f"{adapter.folder} was trained with another encoder than the one given: use "
+            f"--rna-encoder {adapter.folder / 'encoder'}, which the stage wrote."
+        )
+    file = Path(projector or adapter.folder) / PROJECTOR_WEIGHTS
+    if PROJECTOR_PART in whole and not (
+        file.is_file() and same_weights(whole[PROJECTOR_PART], load_file(file))
+    ):
+        raise WeightsError(
+            f"{adapter.folder} was trained with another projection than that in {projector}: use "
+            f"--projector {adapter.folder}, or leave it out."
+        )
 
 
 def _dtype(language: LanguageModel, dtype: str | None) -> torch.dtype:

@@ -25,6 +25,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from rnagpt.weights.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROJECTOR_PART,
+    naming_parts,
+    part_tensors,
+    with_parts,
+)
 from rnagpt.weights.memory_scores import AS_TRAINED, MemoryScores
 from rnagpt.weights.mini import CONFIDENCE_FILE
 from rnagpt.weights.projector_folder import PROJECTOR_WEIGHTS
@@ -33,10 +41,10 @@ ENCODER_FILES = ("config.json", "model.safetensors")
 STAGE_FILES = (
     "projector_config.json",
     "projector.safetensors",
-    "adapter_config.json",
-    "adapter_model.safetensors",
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
 )
-MOST_BYTES = 40_000_000
+MOST_BYTES = 60_000_000  # the projection lies there twice: by itself, and for PEFT in the adapter
 
 
 def release(
@@ -57,16 +65,19 @@ def release(
 
     Raises:
         FileNotFoundError: if one of the parts is missing.
-        ValueError: if the weights take more than 40 MB; if `scores` needs a memory that the
+        ValueError: if the weights take more than 60 MB; if `scores` needs a memory that the
             projection lacks.
     """
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     written = [_copy(encoder / name, out / "encoder" / name) for name in ENCODER_FILES]
     written += [_copy(stage / name, out / name, scores) for name in STAGE_FILES]
-    adapter = json.loads((stage / "adapter_config.json").read_text())
+    parts = part_tensors(out) | {PROJECTOR_PART: load_file(out / PROJECTOR_WEIGHTS)}
+    whole = with_parts(load_file(out / ADAPTER_WEIGHTS), parts)
+    save_file(whole, out / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    adapter = naming_parts(json.loads((stage / ADAPTER_CONFIG).read_text()), parts)
     # PEFT notes the folder of the model that was trained, which is on this machine alone.
     adapter["base_model_name_or_path"] = None
-    (out / "adapter_config.json").write_text(json.dumps(adapter, indent=2) + "\n")
+    (out / ADAPTER_CONFIG).write_text(json.dumps(adapter, indent=2) + "\n")
     record = {
         "encoder": json.loads((encoder / "training_record.json").read_text()),
         "stages": json.loads((stage / "training_record.json").read_text()),
