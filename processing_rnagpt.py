@@ -403,7 +403,7 @@ class RnaGptProcessor(ProcessorMixin):
         batch = _listed(_rows(conversation), "A conversation")
         if not batch:
             raise ValueError("The conversation is empty. Give at least one message.")
-        single = isinstance(batch[0], Mapping) and "role" in batch[0]
+        single = isinstance(_rows(batch[0]), Mapping)
         conversations = self._flatten_all([batch] if single else batch)
         template = chat_template or self.chat_template
         if template is None:
@@ -446,7 +446,8 @@ class RnaGptProcessor(ProcessorMixin):
         rnas: list[Any] = []
         for number, message in enumerate(messages, start=1):
             place = f"Message {number}{where}"
-            parts, found = _parts(message, place), []
+            parts = _parts(message, place)
+            found: list[Any] = []
             pieces = []
             for index, part in enumerate(parts, start=1):
                 pieces.append(self._piece(part, place, found))
@@ -791,9 +792,12 @@ def _rows(value: Any) -> Any:
     """Dictionaries in a list, where `datasets` made one dictionary of lists of them."""
     if not isinstance(value, Mapping) or not value:
         return value
-    if not all(isinstance(column, (list, tuple, np.ndarray)) for column in value.values()):
+    columns = list(value.values())
+    if not all(isinstance(column, (list, tuple, np.ndarray)) for column in columns):
         return value
-    return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+    if len(set(map(len, columns))) > 1:
+        return value
+    return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _parts(message: Any, place: str) -> list[Any]:

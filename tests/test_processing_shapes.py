@@ -196,6 +196,8 @@ def test_rows_that_datasets_made_of_a_sequence_of_dictionaries() -> None:
     expected = processor.apply_chat_template(messages, tokenize=True)
     inputs = processor.apply_chat_template(found, tokenize=True)
     assert all(torch.equal(inputs[name], expected[name]) for name in expected)
+    both = processor.apply_chat_template([found, found], tokenize=True)
+    assert torch.equal(both["input_ids"], expected["input_ids"].repeat(2, 1))
 
 
 @pytest.mark.parametrize("role", ["system", "assistant"])
@@ -214,7 +216,12 @@ def test_rna_stands_in_the_users_messages_alone(role: str) -> None:
         ([[make_question([])], []], ValueError, "Conversation 2 is empty"),
         ([[make_question([])], "Hi"], TypeError, "Conversation 2 must be a list, got str"),
         ([make_question([]), "Hi"], TypeError, "Message 2 must be a dictionary with a role"),
-        ([{"content": "Hi"}], TypeError, "must be .* got dict"),
+        ([{"content": "Hi"}], TypeError, "Message 1 must be a dictionary with a role"),
+        (
+            [{"role": "user", "content": {"type": ["text", "text"], "text": ["Hi"]}}],
+            TypeError,
+            "Message 1: its content must be a list, got dict",
+        ),
         ([{"role": "user", "content": None}], TypeError, "Message 1 has no content"),
         (
             [[make_question([])], [{"role": "user"}]],
