@@ -217,10 +217,12 @@ class RnaGptModel(RnaGptPreTrainedModel):
         Args:
             rna_input_ids: (rnas, longest), one token a nucleotide, without the encoder's cls and
                 eos, which are added here and dropped again.
-            rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them.
+            rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them,
+                or before them.
 
         Returns:
-            (rnas, longest, rna hidden): one vector a nucleotide, zeros in the padding. Where two
+            (rnas, longest, rna hidden): one vector a nucleotide, in the token's place; zeros in the
+            padding. Where two
             windows overlap, a nucleotide's vector is from the one in which it lies deepest.
         """
         mask = _nucleotide_mask(rna_input_ids, rna_attention_mask)
@@ -231,13 +233,15 @@ class RnaGptModel(RnaGptPreTrainedModel):
         index = torch.zeros_like(ids)
         lengths = mask.sum(1).tolist()
         width = min(window, max(lengths))
-        for rna, length in enumerate(lengths):
+        firsts = mask.int().argmax(1).tolist()
+        for rna, (length, skip) in enumerate(zip(lengths, firsts, strict=True)):
             starts = _window_starts(length, window, overlap)
+            nucleotides = ids[rna, skip : skip + length]
             for start, begin, end in _window_shares(starts, length, window):
                 # Nucleotide i is vector i - start of this window, in the list of all windows.
                 first = len(pieces) * width - start
-                index[rna, begin:end] = torch.arange(first + begin, first + end)
-                pieces.append(ids[rna, start : min(start + window, length)])
+                index[rna, skip + begin : skip + end] = torch.arange(first + begin, first + end)
+                pieces.append(nucleotides[start : start + window])
         hidden_states = self._encode_windows(pieces, width, rna_input_ids.device).flatten(0, 1)
         vectors = hidden_states[index.to(hidden_states.device)]
         return vectors.masked_fill(~mask.unsqueeze(-1).to(vectors.device), 0.0)
@@ -293,7 +297,8 @@ class RnaGptModel(RnaGptPreTrainedModel):
             assert rna_input_ids is not None
             rna_hidden_states = self.encode_rna(rna_input_ids, mask)
         dtype = next(self.projector.parameters()).dtype
-        return self.projector(rna_hidden_states.to(dtype), mask.to(rna_hidden_states.device))
+        rna_hidden_states, mask = _padded_after(rna_hidden_states, mask)
+        return self.projector(rna_hidden_states.to(dtype), mask)
 
     @can_return_tuple
     def forward(
@@ -340,10 +345,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         placeholders = self._placeholders(input_ids)
         num_vectors = 0 if rna_vectors is None else len(rna_vectors)
         if placeholders.sum() != num_vectors:
-            raise ValueError(
-                f"The prompts hold {int(placeholders.sum())} placeholders, but the RNAs make "
-                f"{num_vectors} vectors. Prepare both in one call of the processor."
-            )
+            raise ValueError(_mismatch(int(placeholders.sum()), num_vectors, rna_vectors is None))
         # The placeholder's id may lie beyond the embedding table, so it is never looked up.
         embeds = self.get_input_embeddings()(input_ids.masked_fill(placeholders, 0))
         if rna_vectors is None:
@@ -419,7 +421,8 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             past_key_values: the cache of an earlier call, as transformers before 5.24 calls it.
             inputs_embeds: (batch, sequence, text hidden), instead of `input_ids` and RNAs.
             rna_input_ids: (rnas, longest): the RNAs of all prompts in order, from the processor.
-            rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them.
+            rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them,
+                or before them.
             rna_hidden_states: (rnas, longest, rna hidden): an earlier result of `encode_rna`.
             labels: (batch, sequence): token ids, -100 where no loss is wanted. Placeholders never
                 count, and with `num_items_in_batch` they have to be -100.
@@ -662,9 +665,43 @@ def _nucleotide_mask(
     else:
         assert rna_hidden_states is not None
         mask = torch.ones_like(rna_hidden_states[..., 0], dtype=torch.bool)
-    if not mask[:, 0].all() or (mask[:, 1:] & ~mask[:, :-1]).any():
-        raise ValueError("Each RNA must be nucleotides first (mask 1) and then padding (mask 0).")
+    begins = mask[:, 0].int() + (mask[:, 1:] & ~mask[:, :-1]).sum(1)
+    if (begins != 1).any():
+        raise ValueError(
+            "Each RNA must be nucleotides in a row (mask 1), with padding after or before them "
+            "(mask 0)."
+        )
     return mask
+
+
+def _padded_after(
+    hidden_states: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors (rnas, longest, hidden) and mask (rnas, longest) with all nucleotides at the front.
+
+    The processor pads RNAs so. Where a pipeline of transformers batches what the processor made of
+    single prompts, it pads all alike, on the left.
+    """
+    mask = mask.to(hidden_states.device)
+    if mask[:, 0].all():
+        return hidden_states, mask
+    order = mask.int().argsort(dim=1, descending=True, stable=True)
+    index = order.unsqueeze(-1).expand(-1, -1, hidden_states.shape[-1])
+    return hidden_states.gather(1, index), mask.gather(1, order)
+
+
+def _mismatch(num_placeholders: int, num_vectors: int, without_rnas: bool) -> str:
+    """Why prompts and RNAs do not go together, and what to do."""
+    if without_rnas:
+        return (
+            f"The prompts hold {num_placeholders} placeholders, but no RNA was given. Pass on all "
+            "that the processor returned, rna_input_ids and rna_attention_mask among it."
+        )
+    return (
+        f"The prompts hold {num_placeholders} placeholders, but the RNAs make {num_vectors} "
+        "vectors. Prepare all prompts of a batch with their RNAs in one call of the processor; a "
+        "pipeline's batch_size joins prompts with one RNA each."
+    )
 
 
 def _window_starts(length: int, window: int, overlap: int) -> list[int]:

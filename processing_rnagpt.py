@@ -1,8 +1,8 @@
 """From what a person writes to what the model reads: RNA sequences, prompts and chat messages."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     ProcessorMixin,
 )
+from transformers.processing_utils import TextKwargs
 from transformers.tokenization_utils_base import AddedToken
 
 from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RNA_VOCABULARY, num_rna_tokens
@@ -44,7 +45,6 @@ _LINE_END = re.compile("\r\n|\r|\n")
 # Letters that stand for an amino acid and never for a nucleotide.
 _AMINO_ACIDS = frozenset("EFILPQZ")
 _PROTEIN_LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYBZXU*")
-_PADDING = ("padding", "padding_side", "max_length", "pad_to_multiple_of", "truncation")
 
 _LETTER_IDS = np.full(128, -1)
 _LETTER_IDS[[ord(letter) for letter in _LETTERS]] = [RNA_VOCABULARY.index(x) for x in _LETTERS]
@@ -784,6 +784,23 @@ def tokenize_rna(sequence: str, kmer_size: int = 1) -> np.ndarray:
     return ids
 
 
+# What a call heeds, and what else transformers' own callers name, as long as it asks for nothing.
+_OPTIONS = (
+    "add_special_tokens",
+    "max_length",
+    "pad_to_multiple_of",
+    "padding",
+    "padding_side",
+    "return_tensors",
+    "truncation",
+)
+_OPTION_GROUPS = ("text_kwargs", "common_kwargs")
+_NOT_DONE = {"images", "videos", "audio", "images_kwargs", "videos_kwargs", "audio_kwargs"}
+_NOT_DONE |= set(TextKwargs.__annotations__) - {*_OPTIONS, "verbose"}
+_SIDES = ("left", "right")
+_RNAS = " of sequences, or one sequence as a string"
+
+
 class RnaGptProcessor(ProcessorMixin):
     r"""Prepares prompts that hold RNAs.
 
@@ -798,6 +815,8 @@ class RnaGptProcessor(ProcessorMixin):
         max_context: Tokens that the language model reads; None: the tokenizer's limit.
         rna_token: The placeholder of an RNA in a prompt.
         chat_template: A template to use instead of the language model's own.
+        padding_side: Where batches are padded, and with them those of `tokenizer`: `"left"`, as
+            generation needs it, or `"right"`.
 
     Example:
         >>> rna = {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCC"}
@@ -821,6 +840,7 @@ class RnaGptProcessor(ProcessorMixin):
         max_context: int | None = None,
         rna_token: str = RNA_TOKEN,
         chat_template: str | None = None,
+        padding_side: str = "left",
     ) -> None:
         self.kmer_size = kmer_size
         self.merge_size = merge_size
@@ -836,6 +856,22 @@ class RnaGptProcessor(ProcessorMixin):
             # Llama 3 brings none. Padding is masked out, so that any token serves.
             tokenizer.pad_token = tokenizer.eos_token
         super().__init__(tokenizer, chat_template=chat_template or tokenizer.chat_template)
+        self.padding_side = padding_side
+
+    @property
+    def padding_side(self) -> str:
+        """Where batches are padded unless a call says otherwise: the tokenizer's side."""
+        return self.tokenizer.padding_side
+
+    @padding_side.setter
+    def padding_side(self, side: str) -> None:
+        self.tokenizer.padding_side = _checked_side(side)
+        # A tokenizer saves of its attributes those alone that it was made with.
+        self.tokenizer.init_kwargs["padding_side"] = side
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings that are saved."""
+        return {**super().to_dict(), "padding_side": self.padding_side}
 
     @property
     def rna_token_id(self) -> int:
@@ -853,19 +889,26 @@ class RnaGptProcessor(ProcessorMixin):
     def __call__(
         self,
         text: str | Sequence[str],
-        rna: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
+        rna: Any = None,
         **kwargs: Any,
     ) -> BatchFeature:
         """Prepare prompts in which `<RNAHere>` stands for an RNA.
 
+        A sequence is a string, or what says itself that it is one: a `Seq` or `SeqRecord` of
+        biopython, a `CleanedRna`. A list is anything in order: a tuple, an array, a pandas Series.
+
         Args:
-            text: a prompt, or a batch of prompts.
+            text: a prompt, or a list of prompts, the batch.
             rna: the RNAs of the placeholders: one sequence; a list in the placeholders' order; or
-                for a batch a list for each prompt.
+                a list with an entry for each prompt: a sequence, a list of sequences, or None
+                where the prompt has no RNA.
             padding: as for the tokenizer; default True, to the longest prompt.
-            padding_side: `"left"` to generate, `"right"` to train; default the tokenizer's.
+            padding_side: `"left"` to generate, `"right"` to train; default that of the processor,
+                which is `"left"` unless it was made with another.
+            max_length, pad_to_multiple_of, add_special_tokens: as for the tokenizer.
             return_tensors: `"pt"` (default), `"np"`, or None for lists.
-            **kwargs: go to the tokenizer.
+            text_kwargs, common_kwargs: the same options as dictionaries, as other processors of
+                transformers take them.
 
         Returns:
             `input_ids` and `attention_mask` (batch, sequence), each placeholder repeated for every
@@ -875,10 +918,12 @@ class RnaGptProcessor(ProcessorMixin):
         Raises:
             RnaSequenceError: for a sequence that is not an RNA.
             ValueError: when RNAs and placeholders differ in number, when a prompt is longer than
-                the language model's context, and for truncation.
+                the language model's context, for an empty batch, and for truncation.
+            TypeError: for a prompt or an RNA that is no text, and for an unknown option.
         """
-        texts = [text] if isinstance(text, str) else list(text)
-        return self._prepare(texts, self._rnas_of_prompts(texts, rna), None, **kwargs)
+        options = _call_options(kwargs)
+        texts = _texts(text)
+        return self._prepare(texts, self._rnas_of_prompts(texts, rna), None, **options)
 
     def apply_chat_template(
         self,
@@ -896,7 +941,9 @@ class RnaGptProcessor(ProcessorMixin):
 
         The content of a message is a string or a list of parts, `{"type": "rna", "rna": "ACGU"}`
         and `{"type": "text", "text": "What is this?"}`. Parts are joined to one string, in which
-        an RNA is `<RNAHere>` on a line of its own, so that any template takes them.
+        an RNA is `<RNAHere>` on a line of its own, so that any template takes them. RNAs stand in
+        the user's messages alone. Rows of a data set are taken too, in which every message and
+        part has all keys, those that do not apply as None.
 
         Args:
             conversation: the messages of a conversation, or a batch of conversations.
@@ -907,26 +954,31 @@ class RnaGptProcessor(ProcessorMixin):
             return_assistant_tokens_mask: add `assistant_masks` (batch, sequence), 1 for the tokens
                 of the assistant's answers up to the end of turn, 0 elsewhere. The template need
                 not mark them.
-            processor_kwargs: more arguments for `__call__`; those of padding may stand directly.
-            **kwargs: go to the tokenizer's own method, such as `add_generation_prompt` and
-                `continue_final_message`, and to the template.
+            processor_kwargs: more options for `__call__`; they may stand directly as well.
+            **kwargs: `add_generation_prompt` and `continue_final_message`, as for the tokenizer's
+                own method, and variables of the template.
 
         Raises:
             RnaSequenceError: for a sequence that is not an RNA.
             ValueError: as for `__call__`; when a text holds one of the tokenizer's control tokens,
                 which could forge a turn; and when no mask can be made for the template.
-            TypeError: for a part whose text or RNA is not a string.
+            TypeError: for a part whose text or RNA is not a string, and for an option that neither
+                `__call__` nor the template knows.
         """
-        batch: list = list(conversation)
+        batch = _listed(_rows(conversation), "A conversation")
         if not batch:
             raise ValueError("The conversation is empty. Give at least one message.")
-        single = isinstance(batch[0], Mapping)
-        conversations = [self._flatten(messages) for messages in ([batch] if single else batch)]
-        # A template would take these for variables of its own, and ignore them.
-        padding = {name: kwargs.pop(name) for name in _PADDING if name in kwargs}
-        kwargs["chat_template"] = chat_template or self.chat_template
-        if kwargs["chat_template"] is None:
+        single = isinstance(_rows(batch[0]), Mapping)
+        conversations = self._flatten_all([batch] if single else batch)
+        template = chat_template or self.chat_template
+        if template is None:
             raise ValueError("The tokenizer has no chat template. Give one as chat_template.")
+        # A template would take options of a call for variables of its own, and ignore them.
+        named = self.chat_template if isinstance(self.chat_template, Mapping) else {}
+        text = named.get(template, template)
+        call = {name: kwargs.pop(name) for name in list(kwargs) if not _in_template(name, text)}
+        options = _call_options({**call, **(processor_kwargs or {})})
+        kwargs["chat_template"] = template
         texts = [self._render(messages, **kwargs) for messages, _ in conversations]
         if not tokenize:
             return texts[0] if single else texts
@@ -938,37 +990,68 @@ class RnaGptProcessor(ProcessorMixin):
             ]
         rnas = self._rnas_of_prompts(texts, [rnas for _, rnas in conversations])
         # A template writes the control tokens itself.
-        call = {"return_tensors": return_tensors, "add_special_tokens": False, **padding}
-        inputs = self._prepare(texts, rnas, spans, **(call | (processor_kwargs or {})))
+        defaults = {"return_tensors": return_tensors, "add_special_tokens": False}
+        inputs = self._prepare(texts, rnas, spans, **{**defaults, **options})
         return inputs if return_dict else inputs["input_ids"]
 
-    def _flatten(
-        self, messages: Sequence[Mapping[str, Any]]
-    ) -> tuple[list[dict[str, Any]], list[str]]:
+    def _flatten_all(self, batch: list[Any]) -> list[tuple[list[dict[str, Any]], list[Any]]]:
+        """Each conversation as `_flatten` gives it; errors say which."""
+        flat = []
+        for number, conversation in enumerate(batch, start=1):
+            where = f" of conversation {number}" if len(batch) > 1 else ""
+            messages = _listed(_rows(conversation), f"Conversation {number}")
+            if not messages:
+                raise ValueError(f"Conversation {number} is empty. Give at least one message.")
+            flat.append(self._flatten(messages, where))
+        return flat
+
+    def _flatten(self, messages: list[Any], where: str) -> tuple[list[dict[str, Any]], list[Any]]:
         """Messages with strings as content, which every template takes, and their RNAs in order."""
         flat: list[dict[str, Any]] = []
-        rnas: list[str] = []
-        for message in messages:
-            content = message.get("content") or ""
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        rnas: list[Any] = []
+        for number, message in enumerate(messages, start=1):
+            place = f"Message {number}{where}"
+            parts = _parts(message, place)
+            found: list[Any] = []
             pieces = []
             for index, part in enumerate(parts, start=1):
-                # Rows of a data set carry all keys in every part: the type alone decides.
-                kind = part.get("type") if isinstance(part, Mapping) else part
-                if kind == "rna":
-                    rnas.append(part.get("rna"))
-                    pieces.append(self.rna_token + "\n" * (index < len(parts)))
-                elif kind == "text":
-                    pieces.append(self._checked(part.get("text")))
-                else:
-                    raise ValueError(f"A part is of type 'text' or 'rna', got {kind!r}.")
-            flat.append({**message, "content": "".join(pieces)})
+                pieces.append(self._piece(part, place, found))
+                pieces.append("\n" * (part["type"] == "rna" and index < len(parts)))
+            if found and message["role"] != "user":
+                raise ValueError(
+                    f"{place} is the {message['role']}'s and holds an RNA; RNAs belong into the "
+                    "user's messages."
+                )
+            rnas += found
+            # Rows of a data set carry all keys in every message, where they say nothing as None.
+            said = {name: value for name, value in message.items() if value is not None}
+            flat.append({**said, "content": "".join(pieces)})
         return flat, rnas
 
-    def _checked(self, text: Any) -> str:
+    def _piece(self, part: Any, place: str, rnas: list[Any]) -> str:
+        """The text of a part; where it is an RNA, that goes to `rnas` and its placeholder stays."""
+        kind = part.get("type") if isinstance(part, Mapping) else part
+        if not isinstance(kind, str) or kind not in ("text", "rna"):
+            raise ValueError(
+                f"{place}: A part is of type 'text' or 'rna', got {kind!r}. Expected "
+                '{"type": "text", "text": "What is this?"} or {"type": "rna", "rna": "ACGU"}.'
+            )
+        # Rows of a data set carry all keys in every part: the type alone decides.
+        other = part.get("rna" if kind == "text" else "text")
+        if not _says_nothing(other):
+            raise ValueError(
+                f"{place}: A part of type {kind!r} holds a text and an RNA. Give each a part of "
+                "its own."
+            )
+        if kind == "text":
+            return self._checked(part.get("text"), place)
+        rnas.append(part.get("rna"))
+        return self.rna_token
+
+    def _checked(self, text: Any, place: str) -> str:
         """A text without control tokens: they could end its turn and forge another."""
         if not isinstance(text, str):
-            raise TypeError(f"A text part needs a string as text, got {type(text).__name__}.")
+            raise TypeError(f"{place}: A text part needs a string as text, got {_shown(text)}.")
         tokens = self.tokenizer.added_tokens_decoder.values()
         for token in tokens:
             if token.special and token.content in text and token.content != self.rna_token:
@@ -1011,30 +1094,43 @@ class RnaGptProcessor(ProcessorMixin):
     def _rnas_of_prompts(self, texts: list[str], rna: Any) -> list[list[str]]:
         """The cleaned RNAs of each prompt, as many as it has placeholders."""
         wanted = [text.count(self.rna_token) for text in texts]
-        rnas = [rna] if isinstance(rna, str) else list(rna or [])
-        if all(isinstance(sequence, str) for sequence in rnas):
-            self._check_count("The text", sum(wanted), len(rnas))
-            ends = np.cumsum(wanted)
-            rnas = [rnas[end - count : end] for end, count in zip(ends, wanted, strict=True)]
-        if len(rnas) != len(texts):
-            raise ValueError(f"Got RNAs for {len(rnas)} prompts, but {len(texts)} prompts.")
+        rnas = self._by_prompt(wanted, rna)
         cleaned = []
         for number, (count, sequences) in enumerate(zip(wanted, rnas, strict=True), start=1):
             where = f" of prompt {number}" if len(texts) > 1 else ""
-            self._check_count(f"Prompt {number}" if where else "The text", count, len(sequences))
+            self._check_count(f"Prompt {number}" if where else "The text", count, sequences)
             cleaned.append(
                 [self._clean(rna, f"#{i}{where}") for i, rna in enumerate(sequences, start=1)]
             )
         return cleaned
 
-    def _check_count(self, holder: str, num_placeholders: int, num_rnas: int) -> None:
-        if num_placeholders != num_rnas:
-            raise ValueError(
-                f"{holder} holds {num_placeholders} times {self.rna_token}, but {num_rnas} RNAs "
-                f"were given. Write {self.rna_token} once for each RNA, and nowhere else."
-            )
+    def _by_prompt(self, wanted: list[int], rna: Any) -> list[list[Any]]:
+        """The RNAs of each prompt, as they are given, for prompts with so many placeholders."""
+        single = _as_sequence(rna)
+        given = [] if rna is None else [rna] if single is not None else _listed(rna, "rna", _RNAS)
+        sequences = [_as_sequence(entry) for entry in given]
+        if None in sequences:
+            return _entries(given, len(wanted))
+        self._check_count("The text", sum(wanted), sequences)
+        ends = np.cumsum(wanted)
+        return [sequences[end - count : end] for end, count in zip(ends, wanted, strict=True)]
 
-    def _clean(self, sequence: str, name: str) -> str:
+    def _check_count(self, holder: str, num_placeholders: int, rnas: list[Any]) -> None:
+        if num_placeholders == len(rnas):
+            return
+        letters = len(rnas) > 1 and all(isinstance(x, str) and len(x) == 1 for x in rnas)
+        remedy = f"Write {self.rna_token} once for each RNA, and nowhere else."
+        if letters:
+            remedy = 'Each of them is one letter: give an RNA as one string, "".join(letters).'
+        raise ValueError(
+            f"{holder} holds {num_placeholders} times {self.rna_token}, but {len(rnas)} RNAs "
+            f"were given. {remedy}"
+        )
+
+    def _clean(self, rna: Any, name: str) -> str:
+        sequence = _as_sequence(rna)
+        if sequence is None:
+            raise TypeError(f"RNA {name!r} must be a string with its sequence, got {_shown(rna)}.")
         return clean_rna(
             sequence,
             name=name,
@@ -1053,15 +1149,15 @@ class RnaGptProcessor(ProcessorMixin):
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         truncation: Any = None,
+        add_special_tokens: bool | None = None,
         return_tensors: str | None = "pt",
-        **kwargs: Any,
     ) -> BatchFeature:
         """Tokenise prompts, with 1 in `assistant_masks` for the tokens in spans of characters."""
         if truncation:
             raise ValueError("Truncation could cut an RNA in two. Shorten the text or the RNA.")
-        side = padding_side or self.tokenizer.padding_side
+        side = _checked_side(padding_side or self.padding_side)
         tokenized = [
-            self._tokenize(text, sequences, spans[row] if spans else [], **kwargs)
+            self._tokenize(text, sequences, spans[row] if spans else [], add_special_tokens)
             for row, (text, sequences) in enumerate(zip(texts, rnas, strict=True))
         ]
         for number, ((ids, _), sequences) in enumerate(zip(tokenized, rnas, strict=True), start=1):
@@ -1083,13 +1179,19 @@ class RnaGptProcessor(ProcessorMixin):
         return BatchFeature(data, tensor_type=return_tensors)
 
     def _tokenize(
-        self, text: str, sequences: list[str], spans: list[tuple[int, int]], **kwargs: Any
+        self,
+        text: str,
+        sequences: list[str],
+        spans: list[tuple[int, int]],
+        add_special_tokens: bool | None,
     ) -> tuple[list[int], list[int]]:
         """Ids of a prompt, its placeholders repeated, and the mask of the tokens in the spans."""
-        bos = self.tokenizer.bos_token
-        if bos and text.startswith(bos):
-            kwargs.setdefault("add_special_tokens", False)
-        encoded = self.tokenizer(text, return_offsets_mapping=bool(spans), **kwargs)
+        if add_special_tokens is None:
+            bos = self.tokenizer.bos_token
+            add_special_tokens = not (bos and text.startswith(bos))
+        encoded = self.tokenizer(
+            text, return_offsets_mapping=bool(spans), add_special_tokens=add_special_tokens
+        )
         ids = np.array(encoded["input_ids"], dtype=np.int64)
         mask = np.zeros_like(ids)
         for begin, end in spans:
@@ -1133,6 +1235,166 @@ class RnaGptProcessor(ProcessorMixin):
             "rna_input_ids": [_pad(row, longest, "right", RNA_PAD_TOKEN_ID) for row in ids],
             "rna_attention_mask": [_pad([1] * len(row), longest, "right") for row in ids],
         }
+
+
+def _call_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a call by name, those in `text_kwargs` and `common_kwargs` among them.
+
+    Raises:
+        ValueError: for an option that is given twice.
+        TypeError: for one that nothing here would heed.
+    """
+    options = {name: value for name, value in given.items() if name not in _OPTION_GROUPS}
+    for group in _OPTION_GROUPS:
+        for name, value in (given.get(group) or {}).items():
+            if name in options:
+                raise ValueError(f"{name} is given twice, once of it in {group}. Give it once.")
+            options[name] = value
+    for name, value in options.items():
+        if not _is_heeded(name, value):
+            raise TypeError(
+                f"The option {name}={_shown(value)} is not known here. Options of a call are "
+                f"{', '.join(_OPTIONS)}; a chat template's variables go to apply_chat_template, "
+                "where the template has them."
+            )
+    return {name: value for name, value in options.items() if name in _OPTIONS}
+
+
+def _is_heeded(name: str, value: Any) -> bool:
+    """Whether a call does what this option says, be it that it asks for nothing."""
+    if name == "return_attention_mask":
+        return value is None or value is True
+    neutral = isinstance(value, (type(None), int, Mapping)) and not value
+    return name in _OPTIONS or name == "verbose" or (name in _NOT_DONE and neutral)
+
+
+def _in_template(name: str, template: Any) -> bool:
+    """Whether a chat template, or the tokenizer's own rendering, heeds a variable of this name."""
+    if name in ("add_generation_prompt", "continue_final_message"):
+        return True
+    # A word that the template has nowhere cannot be a variable of it.
+    texts = template.values() if isinstance(template, Mapping) else [template]
+    return name not in _OPTIONS and any(
+        re.search(rf"\b{re.escape(name)}\b", text) for text in texts
+    )
+
+
+def _checked_side(side: Any) -> str:
+    if side not in _SIDES:
+        raise ValueError(f'padding_side must be "left" or "right", got {side!r}.')
+    return side
+
+
+def _texts(text: Any) -> list[str]:
+    """One prompt or a batch of them as a list; errors as in `__call__`."""
+    texts = [text] if isinstance(text, str) else _listed(text, "text")
+    if not texts:
+        raise ValueError("The batch is empty: text has no prompt. Give at least one.")
+    for number, one in enumerate(texts, start=1):
+        if not isinstance(one, str):
+            raise TypeError(
+                f"Prompt {number} must be a string, got {_shown(one)}. Messages and their parts go "
+                "to apply_chat_template."
+            )
+    return [str(one) for one in texts]
+
+
+def _as_sequence(value: Any) -> str | None:
+    """The text of what is one sequence; None for everything else.
+
+    Beside strings these are records that carry their sequence, and objects whose contract it is
+    that `str` gives the sequence. That is told by what classes of sequences have and no other:
+    biopython's Seq and MutableSeq, and scikit-bio's RNA, are as long as their text, and know their
+    reverse complement. A SeqRecord's text is longer, but it holds a Seq.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if is_dataclass(value) and not isinstance(value, type):  # CleanedRna, FastaRecord
+        value = getattr(value, "sequence", None)
+    if isinstance(value, str):
+        return str(value)
+    if not callable(getattr(value, "reverse_complement", None)):
+        return None
+    value = getattr(value, "seq", value)
+    text = str(value)
+    return text if len(text) == len(value) else None
+
+
+def _entries(given: list[Any], num_prompts: int) -> list[list[Any]]:
+    """The RNAs of each prompt, where an entry is one sequence, a list of them or nothing."""
+    lists = []
+    for number, entry in enumerate(given, start=1):
+        if _as_sequence(entry) is not None:
+            lists.append([entry])
+        elif not _is_missing(entry):
+            lists.append(_listed(entry, f"RNA #{number}", _RNAS))
+        elif len(given) == num_prompts:
+            lists.append([])
+        else:
+            raise TypeError(
+                f"RNA #{number} is {entry!r}. Leave it out, or give rna an entry for each prompt, "
+                "None where a prompt has no RNA."
+            )
+    if len(lists) != num_prompts:
+        raise ValueError(f"Got RNAs for {len(lists)} prompts, but {num_prompts} prompts.")
+    return lists
+
+
+def _listed(value: Any, name: str, of: str = "") -> list[Any]:
+    """What holds several things in order, as a list.
+
+    Raises:
+        TypeError: for one thing, and for what has no order or would give names in place of values.
+    """
+    unordered = isinstance(value, (str, bytes, bytearray, Mapping, Set))
+    # A table's iteration gives the names of its columns.
+    if unordered or hasattr(value, "columns") or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} must be a list{of}, got {_shown(value)}.")
+    return list(value)
+
+
+def _rows(value: Any) -> Any:
+    """Dictionaries in a list, where `datasets` made one dictionary of lists of them."""
+    if not isinstance(value, Mapping) or not value:
+        return value
+    columns = list(value.values())
+    if not all(isinstance(column, (list, tuple, np.ndarray)) for column in columns):
+        return value
+    if len(set(map(len, columns))) > 1:
+        return value
+    return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _parts(message: Any, place: str) -> list[Any]:
+    """The parts of a message's content."""
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise TypeError(
+            f"{place} must be a dictionary with a role and a content, got {_shown(message)}."
+        )
+    content = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if content is None and message.get("tool_calls") is not None:
+        return []
+    if content is None:
+        raise TypeError(f"{place} has no content. Give a string or a list of parts.")
+    return _listed(_rows(content), f"{place}: its content")
+
+
+def _is_missing(value: Any) -> bool:
+    """None, and the NaN that stands for it in columns of pandas."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _says_nothing(value: Any) -> bool:
+    return _is_missing(value) or (isinstance(value, str) and not value)
+
+
+def _shown(value: Any) -> str:
+    """A value in an error: its type, and what it is where that is short."""
+    shown = repr(value)
+    kind = type(value).__name__
+    return shown if value is None or isinstance(value, bool) else f"{kind} {_shorten(shown)}"
 
 
 def _pad(row: list[int], length: int, side: str, value: int = 0) -> list[int]:

@@ -84,15 +84,60 @@ def test_wrong_number_of_vectors_is_refused(
     else:
         inputs["input_ids"] = inputs["input_ids"][:, inputs["input_ids"].shape[1] // 2 :]
     placeholders = int((inputs["input_ids"] == processor.rna_token_id).sum())
-    with pytest.raises(ValueError, match=rf"hold {placeholders} placeholders.* \d+ vectors"):
+    reason = "no RNA was given. Pass on all" if change == "none" else r"RNAs make \d+ vectors"
+    with pytest.raises(ValueError, match=rf"hold {placeholders} placeholders, but .*{reason}") as e:
         model(**inputs)
+    assert "prefill" not in str(e.value)
+
+
+def test_reading_a_prompt_in_chunks_is_refused_with_rnas_alone(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor
+) -> None:
+    with pytest.raises(ValueError, match="prefill_chunk_size=7 would cut RNAs in pieces"):
+        generate(model, prompt(processor, PROMPTS[0]), prefill_chunk_size=7)
+    text = prompt(processor, PROMPTS[2])
+    assert torch.equal(generate(model, text, prefill_chunk_size=7), generate(model, text))
 
 
 def test_mask_with_a_hole_is_refused(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
     inputs = prompt(processor, PROMPTS[1])
     inputs["rna_attention_mask"][0, 3] = 0
-    with pytest.raises(ValueError, match="nucleotides first"):
+    with pytest.raises(ValueError, match="nucleotides in a row"):
         model(**inputs)
+    inputs["rna_attention_mask"][0] = 0
+    with pytest.raises(ValueError, match="nucleotides in a row"):
+        model(**inputs)
+
+
+def padded_before(values: torch.Tensor, mask: torch.Tensor, padding: int) -> torch.Tensor:
+    """Rows (rnas, longest) with their padding before the nucleotides, as pipelines pad."""
+    width = values.shape[1] + 3
+    rows = [row[kept.bool()] for row, kept in zip(values, mask, strict=True)]
+    return torch.stack(
+        [nn.functional.pad(row, (width - len(row), 0), value=padding) for row in rows]
+    )
+
+
+def test_rnas_padded_on_the_left_are_the_same_rnas(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor
+) -> None:
+    inputs = prompt(processor, PROMPTS)
+    ids, mask = inputs["rna_input_ids"], inputs["rna_attention_mask"]
+    left = {
+        **inputs,
+        "rna_input_ids": padded_before(ids, mask, 0),  # pipelines fill with zeros
+        "rna_attention_mask": padded_before(mask, mask, 0),
+    }
+    logits = model(**inputs).logits
+    assert torch.allclose(model(**left).logits, logits, atol=1e-5)
+    assert torch.equal(generate(model, left), generate(model, inputs))
+    # Each vector lies where its nucleotide does, so that it may be handed in with the same mask.
+    vectors = model.encode_rna(left["rna_input_ids"], left["rna_attention_mask"])
+    expected = model.encode_rna(ids, mask)
+    assert torch.equal(vectors[left["rna_attention_mask"].bool()], expected[mask.bool()])
+    assert not vectors[~left["rna_attention_mask"].bool()].any()
+    del left["rna_input_ids"]
+    assert torch.allclose(model(**left, rna_hidden_states=vectors).logits, logits, atol=1e-5)
 
 
 def test_embeddings_and_rnas_together_are_refused(

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import pickle
 import random
 import re
@@ -16,10 +17,10 @@ import pytest
 import torch
 from Bio.Seq import MutableSeq, Seq
 from Bio.SeqRecord import SeqRecord
-from conftest import CHATML, make_processor, make_question, make_rna, make_tokenizer
+from conftest import CHATML, make_model, make_processor, make_question, make_rna, make_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, pipeline
 
 from rnagpt.processing_rnagpt import (
     RNA_VOCABULARY,
@@ -603,6 +604,182 @@ def test_tokenizers_limit_is_the_context_where_none_is_known() -> None:
 def test_truncation_is_refused() -> None:
     with pytest.raises(ValueError, match="Truncation could cut an RNA"):
         make_processor()("<RNAHere>", "ACGU", truncation=True, max_length=3)
+
+
+# --- the side of the padding, and options
+
+TEXTS = ["<RNAHere> What is it?", "<RNAHere>", "Where is it found, and what does it do?"]
+
+
+def begins_with_padding(inputs: Any) -> bool:
+    """Whether the shorter prompts of a batch begin with padding; all of them or none do."""
+    begins = {int(row[0]) for row in inputs["attention_mask"] if not all(row)}
+    assert len(begins) == 1
+    return begins == {0}
+
+
+def test_batches_are_padded_on_the_left() -> None:
+    """As published for generation: the last token of every prompt is its own."""
+    tokenizer = make_tokenizer()
+    assert tokenizer.padding_side == "right"  # transformers' own default
+    processor = RnaGptProcessor(tokenizer)
+    assert begins_with_padding(processor(TEXTS, ["ACGU", "GG"]))
+    batch = [[make_question(["ACGU"], text)] for text in ("What is it?", "Why?")]
+    assert begins_with_padding(processor.apply_chat_template(batch, tokenize=True))
+    ids = processor(TEXTS, ["ACGU", "GG"], return_tensors=None)["input_ids"]
+    assert len({len(row) for row in ids}) == 1
+    assert [row[0] == tokenizer.pad_token_id for row in ids].count(True) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding_side": "right"},
+        {"text_kwargs": {"padding_side": "right"}},
+        {"common_kwargs": {"padding_side": "right"}},
+        {"text_kwargs": {"padding": True, "padding_side": "right"}, "padding_side": None},
+    ],
+)
+def test_side_of_a_call_in_every_form(options: dict[str, Any]) -> None:
+    processor = make_processor()
+    if None in options.values():
+        del options["padding_side"]
+    assert not begins_with_padding(processor(TEXTS, ["ACGU", "GG"], **options))
+    batch = [[make_question(["ACGU"], text)] for text in ("What is it?", "Why?")]
+    for where in (options, {"processor_kwargs": options}):
+        inputs = processor.apply_chat_template(batch, tokenize=True, **where)
+        assert not begins_with_padding(inputs)
+    assert begins_with_padding(processor(TEXTS, ["ACGU", "GG"]))  # that call alone
+
+
+def test_other_options_in_dictionaries() -> None:
+    processor = make_processor()
+    inputs = processor(
+        "<RNAHere>",
+        "ACGU",
+        text_kwargs={"padding": "max_length", "max_length": 9},
+        common_kwargs={"return_tensors": "np"},
+    )
+    assert isinstance(inputs["input_ids"], np.ndarray)
+    assert inputs["attention_mask"].tolist() == [[0] * 5 + [1] * 4]
+    with pytest.raises(ValueError, match="padding_side is given twice, once of it in text_kwargs"):
+        processor("Hi", padding_side="left", text_kwargs={"padding_side": "left"})
+
+
+@pytest.mark.parametrize("side", ["middle", "Left", 1])
+def test_side_that_there_is_not(side: Any) -> None:
+    with pytest.raises(ValueError, match='must be "left" or "right", got'):
+        make_processor()("Hi", padding_side=side)
+    with pytest.raises(ValueError, match='must be "left" or "right", got'):
+        make_processor(padding_side=side)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"paddding_side": "right"}, "paddding_side='?right"),
+        ({"text_kwargs": {"pading": True}}, "pading=True"),
+        ({"images": ["x.png"]}, "images=list"),
+        ({"images_kwargs": {"size": 3}}, "images_kwargs=dict"),
+        ({"return_offsets_mapping": True}, "return_offsets_mapping=True"),
+        ({"return_attention_mask": False}, "return_attention_mask=False"),
+        ({"rnas": ["ACGU"]}, "rnas=list"),
+        ({"rna_kwargs": {}}, "rna_kwargs=dict"),
+    ],
+)
+def test_unknown_option_is_refused(options: dict[str, Any], name: str) -> None:
+    name = name.replace("'?", "str '")
+    processor = make_processor()
+    with pytest.raises(TypeError, match=f"The option {name}"):
+        processor("<RNAHere>", "ACGU", **options)
+    for where in (options, {"processor_kwargs": options}):
+        for tokenize in (True, False):
+            with pytest.raises(TypeError, match=f"The option {name}"):
+                processor.apply_chat_template([make_question(["ACGU"])], tokenize=tokenize, **where)
+
+
+def test_option_that_asks_for_nothing_is_taken() -> None:
+    """Pipelines of transformers name the inputs of every kind of model, and leave them None."""
+    processor = make_processor()
+    nothing = {"images": None, "videos": None, "audio": None, "return_token_type_ids": False}
+    inputs = processor("<RNAHere>", "ACGU", return_attention_mask=True, verbose=False, **nothing)
+    assert torch.equal(inputs["input_ids"], processor("<RNAHere>", "ACGU")["input_ids"])
+
+
+def test_variable_of_a_template_of_several() -> None:
+    tools = CHATML + "{{ mark }}"
+    processor = make_processor(chat_template={"default": CHATML, "tool_use": tools})
+    messages = [make_question([], "Hi")]
+    assert processor.apply_chat_template(messages, chat_template=tools, mark="!").endswith("!")
+    with pytest.raises(TypeError, match="The option mark="):
+        processor.apply_chat_template(messages, chat_template=CHATML, mark="!")
+
+
+def save_as_before(processor: RnaGptProcessor, folder: Path, side: str | None) -> None:
+    """As a release without `padding_side` saved it; some tokenizers name a side of their own."""
+    processor.save_pretrained(folder)
+    for name, kept in (("processor_config.json", None), ("tokenizer_config.json", side)):
+        settings = json.loads((folder / name).read_text())
+        del settings["padding_side"]
+        if kept is not None:
+            settings["padding_side"] = kept
+        (folder / name).write_text(json.dumps(settings))
+
+
+@pytest.mark.parametrize("side", [None, "left", "right"])
+def test_folder_of_an_older_release_is_padded_on_the_left(tmp_path: Path, side: str | None) -> None:
+    save_as_before(make_processor(), tmp_path, side)
+    processor = RnaGptProcessor.from_pretrained(tmp_path)
+    assert begins_with_padding(processor(TEXTS, ["ACGU", "GG"]))
+    right = RnaGptProcessor.from_pretrained(tmp_path, padding_side="right")
+    assert not begins_with_padding(right(TEXTS, ["ACGU", "GG"]))
+
+
+@pytest.mark.parametrize("how", ["made", "set", "of the tokenizer"])
+def test_side_is_kept_on_save(tmp_path: Path, how: str) -> None:
+    processor = make_processor(padding_side="right" if how == "made" else "left")
+    if how == "set":
+        processor.padding_side = "right"
+    elif how == "of the tokenizer":
+        processor.tokenizer.padding_side = "right"
+    processor.save_pretrained(tmp_path)
+    again = RnaGptProcessor.from_pretrained(tmp_path)
+    assert not begins_with_padding(again(TEXTS, ["ACGU", "GG"]))
+    assert AutoTokenizer.from_pretrained(tmp_path).padding_side == "right"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_tokenizer_beside_it_is_padded_on_the_left(tmp_path: Path, alone: bool) -> None:
+    processor = make_processor()
+    (processor.tokenizer if alone else processor).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    mask = tokenizer(["What is an RNA?", "Hi"], padding=True)["attention_mask"]
+    assert mask[1][0] == 0
+
+
+def test_pipeline_answers_batches_as_it_answers_one_by_one() -> None:
+    processor = make_processor(merge_size=3, summary_size=2)
+    model = make_model(processor)
+    answer = pipeline("any-to-any", model=model, processor=processor)
+    lengths = (5, 70, 33, 8, 41)
+    chats = [[make_question([make_rna(n, n)], "What is it? " * (n % 4))] for n in lengths]
+    plain = [[{"role": "user", "content": "What is it? " * n}] for n in (4, 1, 2)]
+    fields = [
+        {"text": f"<RNAHere> What is it? {'Why? ' * (n % 3)}", "rna": make_rna(n, n)}
+        for n in lengths
+    ]
+
+    def answers(prompts: Any, batch_size: int) -> list[str]:
+        found = answer(prompts, batch_size=batch_size, max_new_tokens=6, return_full_text=False)
+        return [one[0]["generated_text"] for one in found]
+
+    for prompts in (chats, plain, fields):
+        assert answers(prompts, 3) == answers(prompts, 1)
+    with pytest.raises(ValueError, match="different keys"):
+        answers([chats[0], plain[0], chats[1]], 3)
+    two = [make_question([make_rna(5), make_rna(9)])]
+    with pytest.raises(ValueError, match="a pipeline's batch_size joins prompts with one RNA"):
+        answers([two, chats[1], chats[2]], 3)
 
 
 def test_token_of_the_beginning_is_not_doubled() -> None:

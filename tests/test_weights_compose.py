@@ -85,6 +85,13 @@ def test_settings_follow_the_parts(composed):
     assert processor.chat_template == tiny_parts.CHAT_TEMPLATE
 
 
+def test_batches_of_the_tokenizer_are_padded_on_the_left(composed, language_model):
+    texts = ["What is an RNA?", "Hi"]
+    assert AutoTokenizer.from_pretrained(language_model).padding_side == "right"
+    tokenizer = AutoTokenizer.from_pretrained(composed)
+    assert tokenizer(texts, padding=True)["attention_mask"][1][0] == 0
+
+
 def test_no_path_of_this_machine_is_written(composed, encoder):
     for file in composed.glob("*.json"):
         assert str(encoder.parents[1]) not in file.read_text(), file.name
