@@ -93,7 +93,7 @@ def test_wrong_number_of_vectors_is_refused(
 def test_reading_a_prompt_in_chunks_is_refused_with_rnas_alone(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
-    with pytest.raises(ValueError, match="prefill_chunk_size=7 would cut RNAs in pieces"):
+    with pytest.raises(ValueError, match="prefill_chunk_size=7 cannot be had where a prompt holds an RNA"):
         generate(model, prompt(processor, PROMPTS[0]), prefill_chunk_size=7)
     text = prompt(processor, PROMPTS[2])
     assert torch.equal(generate(model, text, prefill_chunk_size=7), generate(model, text))
