@@ -180,6 +180,6 @@ def test_the_error_of_unequal_numbers_speaks_of_what_was_given(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
     inputs = prompt(processor, [make_question([make_rna(20)])])
-    with pytest.raises(ValueError, match="0 vectors") as refusal:
+    with pytest.raises(ValueError, match="no RNA was given") as refusal:
         model(input_ids=inputs["input_ids"])
     assert "prefill_chunk_size" not in str(refusal.value)
