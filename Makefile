@@ -82,16 +82,17 @@ $(READY_VLLM): pyproject.toml
 	@touch $@
 
 test-vllm: $(READY_VLLM)
-	@VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -m vllm tests/test_serving_vllm.py
+	@VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -m vllm tests/serving/test_vllm.py
 
 compat: $(READY_DEV)
-	@$(BIN)/python tests/on_transformers.py
+	@$(BIN)/python tests/helpers/on_transformers.py
 
 bench: $(READY_DEV)
 	@test -n "$(DATASET)" || { echo "Name an RNA-QA, which \`rna-qa rfam rna-qa\` builds: make bench DATASET=rna-qa" >&2; exit 1; }
 	@$(BIN)/python benchmarks/quick.py --dataset "$(DATASET)"
 
 lint: $(READY_DEV)
+	@PYTHONPATH=.venv/src $(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .answers_rnagpt import answer_questions
-    from .chat_rnagpt import RnaChat
     from .configuration_rnagpt import RnaGptConfig
-    from .fasta import FastaError, FastaRecord, clean_rnas, read_fasta
+    from .inference.batch import answer_questions
+    from .inference.chat import RnaChat
+    from .inference.embeddings import encode
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, RnaSequenceError, clean_rna, tokenize_rna
-    from .rna_encoding import encode
+    from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
 
 _MODULE_OF = {
-    "FastaError": "fasta",
-    "FastaRecord": "fasta",
-    "RnaChat": "chat_rnagpt",
+    "FastaError": "sequences.fasta",
+    "FastaRecord": "sequences.fasta",
+    "RnaChat": "inference.chat",
     "RnaGptConfig": "configuration_rnagpt",
     "RnaGptForCausalLM": "modeling_rnagpt",
     "RnaGptModel": "modeling_rnagpt",
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "processing_rnagpt",
-    "answer_questions": "answers_rnagpt",
+    "answer_questions": "inference.batch",
     "clean_rna": "processing_rnagpt",
-    "clean_rnas": "fasta",
-    "encode": "rna_encoding",
-    "read_fasta": "fasta",
+    "clean_rnas": "sequences.fasta",
+    "encode": "inference.embeddings",
+    "read_fasta": "sequences.fasta",
     "tokenize_rna": "processing_rnagpt",
 }
 

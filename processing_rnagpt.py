@@ -138,7 +138,7 @@ def clean_rna(
             record, the position and the remedy.
         TypeError: when `text` is no text: an array or a list of sequences, bytes, None.
 
-    Example:
+    Examples:
         >>> clean_rna("gcgg-AUT")
         CleanedRna(name='', sequence='GCGGAUU', changes=('1 T read as U', '1 gap dropped'))
     """
@@ -818,7 +818,7 @@ class RnaGptProcessor(ProcessorMixin):
         padding_side: Where batches are padded, and with them those of `tokenizer`: `"left"`, as
             generation needs it, or `"right"`.
 
-    Example:
+    Examples:
         >>> rna = {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCC"}
         >>> question = {"type": "text", "text": "What is this RNA?"}
         >>> inputs = processor.apply_chat_template(

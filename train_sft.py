@@ -42,12 +42,13 @@ from transformers import AutoConfig, set_seed
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser, get_quantization_config
 
 import rnagpt
-from rnagpt.collator_rnagpt import AlignmentCollator, InstructionCollator, count_template_tokens
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.dataset_columns import parse_mapping
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.trainer_rnagpt import (
+from rnagpt.training.collators import AlignmentCollator, InstructionCollator, count_template_tokens
+from rnagpt.training.columns import parse_mapping
+from rnagpt.training.rows import ALIGNMENT, INSTRUCTION, STAGES, hash_rows, load_rnas, prepare_rnas
+from rnagpt.training.trainer import (
     RnaGptTrainer,
     SampleAnswers,
     check_adapter,
@@ -57,7 +58,6 @@ from rnagpt.trainer_rnagpt import (
     lora_targets,
     rna_gpt,
 )
-from rnagpt.training_data import ALIGNMENT, INSTRUCTION, STAGES, hash_rows, load_rnas, prepare_rnas
 
 SECRETS = ("hub_token",)  # settings that no record may hold
 VERSIONS_OF = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")

@@ -3,7 +3,7 @@
     python benchmarks/ablations.py out/ablations --dataset_name rna-qa --encoder out/table \\
         --language_model SmolLM2-135M-Instruct       # writes ablations.md
 
-`--encoder` is the output of `pretrain_encoder.py`, with its projection. Every variant starts from
+`--encoder` is the output of `training/encoder/pretrain.py`, with its projection. Every variant starts from
 it, changes one thing, runs both stages on the settings of `recipes/mini`, the instruction stage
 for `--steps` steps, and is asked for family and type of RNAs of clusters never seen. The trainings
 are short, so the figures tell variants from each other and not how good the mini is. A variant
@@ -29,12 +29,16 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.declining import declines
-from rnagpt.evaluation.figures import Figures
-from rnagpt.evaluation.naming_score import Judge
-from rnagpt.evaluation.questions_asked import (
+from rnagpt.conversion.compose import compose
+from rnagpt.conversion.projector_folder import (
+    PROJECTOR_WEIGHTS,
+    read_projector_settings,
+    save_projector,
+)
+from rnagpt.evaluation.bootstrap import Figures
+from rnagpt.evaluation.matching import Judge
+from rnagpt.evaluation.tasks import (
     FAMILY,
     QUESTIONS,
     TYPE,
@@ -42,14 +46,10 @@ from rnagpt.evaluation.questions_asked import (
     draw_rnas,
     load_splits,
 )
-from rnagpt.loading_rnagpt import load_model, load_processor
+from rnagpt.inference.abstention import declines
+from rnagpt.inference.batch import answer_questions
+from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaProjector
-from rnagpt.weights.compose import compose
-from rnagpt.weights.projector_folder import (
-    PROJECTOR_WEIGHTS,
-    read_projector_settings,
-    save_projector,
-)
 
 ROOT = Path(__file__).parents[1]
 REPORT = Path(__file__).with_suffix(".md")
@@ -276,7 +276,7 @@ def main() -> None:
         "--encoder",
         type=Path,
         required=True,
-        help="output of pretrain_encoder.py, or what is shipped of it: encoder and projection",
+        help="output of training/encoder/pretrain.py, or what is shipped of it: encoder and projection",
     )
     add("--language_model", required=True, help="folder of the language model")
     add("--steps", type=int, default=100, help="of the instruction stage (default: %(default)s)")

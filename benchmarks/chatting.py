@@ -46,12 +46,12 @@ from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
-from rnagpt.chat_rnagpt import RnaChat
-from rnagpt.generation_rnagpt import user_message
-from rnagpt.loading_rnagpt import load_model, load_processor
+from rnagpt.conversion.mini import assemble_mini, find_language_model
+from rnagpt.inference.chat import RnaChat
+from rnagpt.inference.generation import user_message
+from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.weights.mini import assemble_mini, find_language_model
 
 REPORT = Path(__file__).with_suffix(".md")
 PARTS = ("tokens", "turns", "start", "faster", "changed")

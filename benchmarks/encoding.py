@@ -47,12 +47,12 @@ from transformers import EsmConfig, EsmModel, LlamaConfig
 
 import rnagpt
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.conversion.rnafm import convert_rnafm
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import clean_rna
-from rnagpt.weights.convert_rnafm import convert_rnafm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from test_weights_convert_rnafm import OFFICIAL_SIZES, official_checkpoint
+from helpers.official_rnafm import OFFICIAL_SIZES, official_checkpoint
 
 REPORT = Path(__file__).with_suffix(".md")
 LONGEST = 1022

@@ -43,9 +43,9 @@ from transformers import EsmModel
 
 import rnagpt
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
+from rnagpt.conversion.rnafm import convert_rnafm
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import tokenize_rna
-from rnagpt.weights.convert_rnafm import convert_rnafm
 
 REPORT = Path(__file__).with_suffix(".md")
 OFFICIAL_ROUNDED = f"{OFFICIAL}, autocast to bfloat16"

@@ -34,10 +34,10 @@ import torch
 from datasets import load_dataset
 from scipy.stats import bootstrap, spearmanr
 
-from rnagpt.answers_rnagpt import Answer, answer_questions
-from rnagpt.explain_rnagpt import explain_answer
-from rnagpt.generation_rnagpt import user_message
-from rnagpt.loading_rnagpt import load_model, load_processor
+from rnagpt.inference.attribution import explain_answer
+from rnagpt.inference.batch import Answer, answer_questions
+from rnagpt.inference.generation import user_message
+from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
@@ -237,7 +237,7 @@ def main() -> None:
     torch.set_num_threads(1)
     name_or_path = args.model
     if name_or_path is None:
-        from rnagpt.weights.mini import assemble_mini
+        from rnagpt.conversion.mini import assemble_mini
 
         name_or_path = str(assemble_mini())
     model, processor = load_model(name_or_path), load_processor(name_or_path)

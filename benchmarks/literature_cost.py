@@ -3,12 +3,12 @@
     python benchmarks/literature_cost.py                   # writes literature_cost.md
     python benchmarks/literature_cost.py --rnas rnas.jsonl --papers papers.jsonl.gz
 
-A server on this machine (`tests/fake_openai.py`) answers by rule (`tests/tiny_scribe.py`): a claim
+A server on this machine (`tests/helpers/fake_openai.py`) answers by rule (`tests/helpers/tiny_scribe.py`): a claim
 of each paper, some of them wrong. What is measured is what the build sends, not what a model makes
 of it: requests, the size of prompts, what is not sent twice, and the error of the estimate. The
 server counts four characters of a request as one token, JSON, schema and all.
 
-The made-up RNAs (`tests/tiny_literature.py`) have 2 to 40 papers each, a fifth of them shares names
+The made-up RNAs (`tests/helpers/tiny_literature.py`) have 2 to 40 papers each, a fifth of them shares names
 and papers with another. Their abstracts are short, so requests are given a smaller --token-budget
 than by default. With --rnas and --papers the same is measured on real files.
 """
@@ -29,21 +29,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fake_openai import KEY, MODEL, serve_openai  # noqa: E402
-from tiny_literature import make_papers, make_rnas, write_lines  # noqa: E402
-from tiny_scribe import scribe  # noqa: E402
+from helpers.fake_openai import KEY, MODEL, serve_openai  # noqa: E402
+from helpers.tiny_literature import make_papers, make_rnas, write_lines  # noqa: E402
+from helpers.tiny_scribe import scribe  # noqa: E402
 
-from rnagpt.rna_qa.literature.estimate import Estimate, estimate  # noqa: E402
-from rnagpt.rna_qa.literature.expected_requests import Requests  # noqa: E402
-from rnagpt.rna_qa.literature.pipeline import build  # noqa: E402
-from rnagpt.rna_qa.literature.request_cache import Totals  # noqa: E402
-from rnagpt.rna_qa.literature.settings import (  # noqa: E402
+from rnagpt.rna_qa.literature.build.pipeline import build  # noqa: E402
+from rnagpt.rna_qa.literature.build.settings import (  # noqa: E402
     LiteratureOptions,
     RunOptions,
     Services,
 )
-from rnagpt.rna_qa.literature.spending import BATCH_SHARE  # noqa: E402
-from rnagpt.rna_qa.literature.status import read_status, read_totals  # noqa: E402
+from rnagpt.rna_qa.literature.build.status import read_status, read_totals  # noqa: E402
+from rnagpt.rna_qa.literature.llm.estimate import Estimate, estimate  # noqa: E402
+from rnagpt.rna_qa.literature.llm.expected_requests import Requests  # noqa: E402
+from rnagpt.rna_qa.literature.llm.request_cache import Totals  # noqa: E402
+from rnagpt.rna_qa.literature.llm.spending import BATCH_SHARE  # noqa: E402
 
 REPORT = Path(__file__).with_suffix(".md")
 MODES = ("dnc", "ais")
@@ -51,7 +51,7 @@ ASKING = ("select", "papers", "topics", "annotate", "questions")
 FEWEST_PAPERS, MOST_PAPERS = 2, 40
 TOKEN_BUDGET_MADE_UP = 1500
 EXPLANATION = """
-Python {python}. The server is on this machine and answers by rule (`tests/tiny_scribe.py`): it
+Python {python}. The server is on this machine and answers by rule (`tests/helpers/tiny_scribe.py`): it
 copies a sentence of each paper into a claim, and gets some of them wrong. So claims, and the
 lengths of answers, are not a model's, and the dollars are no promise. What is measured is the
 machinery: the requests, the size of the prompts, what is not sent twice, and the error of the

@@ -3,7 +3,7 @@
     python benchmarks/literature_scale.py                  # writes literature_scale.md
     python benchmarks/literature_scale.py --rnas 1000 10000
 
-The RNAs and their papers are made up (`tests/tiny_literature.py`): microRNAs in families of two
+The RNAs and their papers are made up (`tests/helpers/tiny_literature.py`): microRNAs in families of two
 near copies, four papers each. Memory is the most that all processes of a build held at one time
 (the sum of their resident sets, so what they share counts more than once), looked at ten times a
 second. Each build is run a second time when it is finished.
@@ -32,7 +32,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from tiny_literature import write_literature  # noqa: E402
+from helpers.tiny_literature import write_literature  # noqa: E402
 
 REPORT = Path(__file__).with_suffix(".md")
 PAPERS_OF_AN_RNA = 4
@@ -82,7 +82,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 def build(folder: Path, rnas: int, workers: int, clusters: str) -> tuple[dict[str, Run], Run, Run]:
     """Each stage by itself, all together, and a finished build's second run."""
     papers = write_literature(folder / "in", rnas, PAPERS_OF_AN_RNA)
-    command = [sys.executable, "-m", "rnagpt.rna_qa.cli", "literature", str(folder / "out")]
+    command = [sys.executable, "-m", "rnagpt.cli.rna_qa", "literature", str(folder / "out")]
     command += ["--rnas", str(papers[0]), "--papers", str(papers[1]), "--extractive"]
     command += ["--workers", str(workers), "--clusters", clusters]
     stages = {names: measure([*command, "--stages", names]) for names in STAGES}

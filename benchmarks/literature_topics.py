@@ -31,7 +31,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from rnagpt.rna_qa.literature.records import Paper
-from rnagpt.rna_qa.literature.topics import fit_topics, group_papers, prepare_documents
+from rnagpt.rna_qa.literature.text.topics import fit_topics, group_papers, prepare_documents
 
 REPORT = Path(__file__).with_suffix(".md")
 TOPICS = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import EsmConfig, EsmModel
 
-from rnagpt.weights.compose import compose
+from rnagpt.conversion.compose import compose
 
 
 def compose_rna_fm_size(folder: Path, language_model: str) -> Path:

@@ -4,7 +4,7 @@
     python benchmarks/scale.py --dollars_per_gpu_hour 3       # with costs
     python benchmarks/scale.py --utilisation 0.3 --nucleotides 500 --questions 12
 
-Arithmetic: operations are counted from the models' shapes (`tests/test_scale.py` checks the counts
+Arithmetic: operations are counted from the models' shapes (`tests/benchmarks/test_scale.py` checks the counts
 against PyTorch's own), and divided by a GPU's peak times the share of it that was measured in stage
 1 on one H100, 0.48 (`scale_measured.py`; the Llama 3 report has 0.38 to 0.43 for thousands of them,
 arXiv 2407.21783, table 4). Frozen weights have no gradients, so that a token costs two forward

@@ -30,10 +30,10 @@ from scale import GB, H100, Data, LanguageModel, Plan, Run, plan
 from transformers import EsmConfig, LlamaConfig
 from trl.trainer.utils import add_fused_lm_head
 
-from rnagpt.collator_rnagpt import IGNORE, EncodedTurn, branch_mask, share_prefix
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.trainer_rnagpt import lora_targets
+from rnagpt.training.collators import IGNORE, EncodedTurn, branch_mask, share_prefix
+from rnagpt.training.trainer import lora_targets
 
 REPORT = Path(__file__).with_suffix(".md")
 STAGE_1, STAGE_2 = "stage 1", "stage 2, 8 questions a sequence"

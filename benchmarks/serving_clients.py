@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from openai import AsyncOpenAI
 
-from rnagpt.fasta import read_fasta
+from rnagpt.sequences.fasta import read_fasta
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "space" / "examples.fasta"

@@ -39,7 +39,7 @@ from serving_clients import (
 )
 from tqdm import tqdm
 
-from rnagpt.weights.mini import assemble_mini
+from rnagpt.conversion.mini import assemble_mini
 
 REPORT = Path(__file__).with_suffix(".md")
 VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
@@ -126,7 +126,7 @@ def parse_arguments() -> argparse.Namespace:
 def command_of(engine: str, args: argparse.Namespace) -> list[str]:
     """The server's command line."""
     python = args.vllm_python if engine == "vllm" else sys.executable
-    command = [str(python), "-m", "rnagpt.cli", "serve", "--port", "0", "--dtype", args.dtype]
+    command = [str(python), "-m", "rnagpt.cli.main", "serve", "--port", "0", "--dtype", args.dtype]
     command += ["--served-name", "mini", "--max-batch", "1" if engine == "one_by_one" else "32"]
     command += ["--model", args.model]
     if engine == "vllm":

@@ -45,7 +45,7 @@ class Soak:
 
 def main() -> None:
     args = parse_arguments()
-    command = [sys.executable, "-m", "rnagpt.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "rnagpt.cli.main", "serve", "--port", "0"]
     command += ["--served-name", "mini", "--dtype", "float32"]
     if args.model:
         command += ["--model", args.model]

@@ -51,15 +51,15 @@ from torch import nn
 from transformers import EsmModel
 from trl.trainer.utils import add_fused_lm_head
 
-from rnagpt.collator_rnagpt import IGNORE, InstructionCollator, count_template_tokens
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
-from rnagpt.encoder_cache import EncoderCache
+from rnagpt.conversion.compose import compose
+from rnagpt.conversion.mini import CHECKPOINT, find_language_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.trainer_rnagpt import add_answer_head, lora_targets
-from rnagpt.training_data import INSTRUCTION, load_rnas, prepare_rnas
-from rnagpt.weights.compose import compose
-from rnagpt.weights.mini import CHECKPOINT, find_language_model
+from rnagpt.training.collators import IGNORE, InstructionCollator, count_template_tokens
+from rnagpt.training.encoder_cache import EncoderCache
+from rnagpt.training.rows import INSTRUCTION, load_rnas, prepare_rnas
+from rnagpt.training.trainer import add_answer_head, lora_targets
 
 REPORT, MINI_REPORT = (Path(__file__).with_name(f"training{kind}.md") for kind in ("", "_mini"))
 WHOLE = (4, 2)  # RNAs and rounds of a run to publish

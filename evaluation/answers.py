@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnagpt.declining import declines
-from rnagpt.evaluation.naming_score import Judge, fold
+from rnagpt.evaluation.matching import Judge, fold
 from rnagpt.evaluation.predictions import PredictionFile, Row
-from rnagpt.evaluation.questions_asked import KNOWN, DrawnRna
+from rnagpt.evaluation.tasks import KNOWN, DrawnRna
+from rnagpt.inference.abstention import declines
 
 EVALUATED, NEVER_SEEN, CALIBRATION = "evaluated", "unseen", "calibration"
 # The first of those evaluated.

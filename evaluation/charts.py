@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnagpt.evaluation.bootstrap import Figures
 from rnagpt.evaluation.confidence import Curves
 from rnagpt.evaluation.embedding_models import EmbeddingModel
-from rnagpt.evaluation.figures import Figures
-from rnagpt.evaluation.findings import TEXTS
-from rnagpt.evaluation.text_scores import ROUGE, semantic_names
+from rnagpt.evaluation.metrics import TEXTS
+from rnagpt.evaluation.text_metrics import ROUGE, semantic_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Chart

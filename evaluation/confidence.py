@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rnagpt.evaluation.answers import CALIBRATION, COMPARED, EVALUATED, Answers, Asked
+from rnagpt.evaluation.bootstrap import Figures
 from rnagpt.evaluation.calibration import (
     BINS,
     Calibration,
@@ -23,9 +24,8 @@ from rnagpt.evaluation.calibration import (
     risk_coverage,
 )
 from rnagpt.evaluation.controls import REAL
-from rnagpt.evaluation.figures import Figures
-from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, TYPE
 from rnagpt.evaluation.systems import RNA_GPT
+from rnagpt.evaluation.tasks import FAMILY, KNOWN, TYPE
 
 CONFIDENCE = "confidence"
 # Rows of the table: RNAs that are asked about, and the questions.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnagpt.dinucleotide_shuffle import shuffle_dinucleotides
-from rnagpt.evaluation.questions_asked import DrawnRna
+from rnagpt.evaluation.tasks import DrawnRna
 from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.sequences.shuffle import shuffle_dinucleotides
 
 REAL, SWAPPED, SHUFFLED, NONE = "real", "swapped", "shuffled", "none"
 CONTROLS = {

@@ -16,13 +16,6 @@ from rnagpt.evaluation.answers import (
     UNDER_CONTROL,
 )
 from rnagpt.evaluation.controls import partners_of
-from rnagpt.evaluation.questions_asked import (
-    QUESTIONS,
-    DrawnRna,
-    Splits,
-    draw_rnas,
-    load_splits,
-)
 from rnagpt.evaluation.systems import (
     FUSION,
     RNA_GPT,
@@ -30,6 +23,13 @@ from rnagpt.evaluation.systems import (
     check_room,
     plain_language_model,
     stage_one_projector,
+)
+from rnagpt.evaluation.tasks import (
+    QUESTIONS,
+    DrawnRna,
+    Splits,
+    draw_rnas,
+    load_splits,
 )
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
@@ -62,7 +62,7 @@ class Plan:
 def make_plan(
     arguments: argparse.Namespace, config: RnaGptConfig, processor: RnaGptProcessor
 ) -> Plan:
-    """Checks the arguments of `evaluate_sft.py`, and draws RNAs.
+    """Checks the arguments of `evaluation/evaluate.py`, and draws RNAs.
 
     Raises:
         ValueError: the data, the parts of the systems or the RNAs cannot be used; says why.

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnagpt.evaluation.bootstrap import Figure, Figures
 from rnagpt.evaluation.charts import save_chart
-from rnagpt.evaluation.figures import Figure, Figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Chart

@@ -10,10 +10,10 @@ import numpy as np
 
 from rnagpt.evaluation.answers import COMPARED, EVALUATED, UNDER_CONTROL, Answers, Asked
 from rnagpt.evaluation.controls import REAL, SHUFFLED
-from rnagpt.evaluation.findings import rouge_l
+from rnagpt.evaluation.metrics import rouge_l
 from rnagpt.evaluation.predictions import Row
-from rnagpt.evaluation.questions_asked import FAMILY, KNOWN, DrawnRna
 from rnagpt.evaluation.systems import RNA_GPT, SYSTEMS
+from rnagpt.evaluation.tasks import FAMILY, KNOWN, DrawnRna
 
 Sample = dict[str, Any]
 

@@ -19,16 +19,16 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BatchFeature, PreTrainedConfig
 
-from rnagpt.answers_rnagpt import answer_questions
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
-from rnagpt.weights.model_sources import model_folder, open_language_model
-from rnagpt.weights.projector_folder import (
+from rnagpt.conversion.model_sources import model_folder, open_language_model
+from rnagpt.conversion.projector_folder import (
     PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
     projector_settings,
 )
+from rnagpt.inference.batch import answer_questions
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
 
 SEQUENCE, FUSION, RNA_GPT = "sequence", "fusion", "rnagpt"
 SYSTEMS = {SEQUENCE: "RNA Sequence", FUSION: "Modality Fusion", RNA_GPT: "RNA-GPT"}
@@ -255,7 +255,7 @@ def _read_config(folder: Path) -> PreTrainedConfig:
 
 
 def _language_model_of_mini() -> str:
-    from rnagpt.weights.mini import find_language_model
+    from rnagpt.conversion.mini import find_language_model
 
     return str(find_language_model().source)
 

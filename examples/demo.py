@@ -22,8 +22,8 @@ from pathlib import Path
 from transformers.utils import logging
 
 from rnagpt import answer_questions, clean_rnas, read_fasta
-from rnagpt.loading_rnagpt import load_model, load_processor
-from rnagpt.weights.mini import assemble_mini
+from rnagpt.conversion.mini import assemble_mini
+from rnagpt.inference.loading import load_model, load_processor
 
 FOLDER = Path(__file__).parent
 

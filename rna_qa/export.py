@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rnagpt.rna_qa.sources import hash_file
+from rnagpt.rna_qa.rfam.downloads import hash_file
 from rnagpt.rna_qa.splits import SPLITS
 
 ROWS_PER_SHARD = 100_000

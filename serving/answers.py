@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from rnagpt.serving.engine import Engine, Prompt, Sampling, TokenStream
+from rnagpt.inference.detokenizer import TextOfTokens
+from rnagpt.serving.engines.base import Engine, Prompt, Sampling, TokenStream
 from rnagpt.serving.metrics import Metrics
-from rnagpt.text_of_tokens import TextOfTokens
 
 
 @dataclass(frozen=True)

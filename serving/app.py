@@ -18,13 +18,13 @@ from starlette.middleware.cors import CORSMiddleware
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.answers import Answers
 from rnagpt.serving.api_key import ApiKey, check_api_key
-from rnagpt.serving.engine import Engine, EngineClosedError, EngineOverloadedError
+from rnagpt.serving.body_limit import RequestSize
+from rnagpt.serving.engines.base import Engine, EngineClosedError, EngineOverloadedError
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import CountRequests, Metrics
 from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, Usage, model_entry
 from rnagpt.serving.prompts import Prepared, Prompts
 from rnagpt.serving.read_deadline import ReadBodyInTime
-from rnagpt.serving.request_size import RequestSize
 
 logger = logging.getLogger(__name__)
 

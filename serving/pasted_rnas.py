@@ -54,7 +54,7 @@ def find_pasted(text: str, most: int = 1000) -> Pasted:
     Raises:
         UnclearSequenceError: lines of sequence without headers may be one RNA or several.
 
-    Example:
+    Examples:
         >>> find_pasted("What is GCGGAUUUAGCUCAGUUGGG?")
         Pasted(text='What is this RNA?', rnas=('GCGGAUUUAGCUCAGUUGGG',))
     """

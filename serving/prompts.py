@@ -20,7 +20,7 @@ from rnagpt.processing_rnagpt import (
     RnaTooLongError,
     clean_rna,
 )
-from rnagpt.serving.engine import Prompt, Sampling
+from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.openai_api import ApiError, ChatRequest, Message, RnaPart, TextPart
 from rnagpt.serving.pasted_rnas import LEAST_LETTERS, UnclearSequenceError, find_pasted

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from model_loading import MODEL
 from space_limits import Limits
 
-from rnagpt.answers_rnagpt import Answer, answer_questions
-from rnagpt.chat_rnagpt import RnaChat
-from rnagpt.explain_rnagpt import NucleotideScores, explain_answer
+from rnagpt.inference.attribution import NucleotideScores, explain_answer
+from rnagpt.inference.batch import Answer, answer_questions
+from rnagpt.inference.chat import RnaChat
 from rnagpt.processing_rnagpt import CleanedRna
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

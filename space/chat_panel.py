@@ -32,9 +32,9 @@ from rna_panel import (
 from space_limits import Limits
 from structure_drawing import FOLDING
 
-from rnagpt.answers_rnagpt import Answer
+from rnagpt.inference.batch import Answer
 from rnagpt.processing_rnagpt import CleanedRna
-from rnagpt.rna_drawing import draw_scores
+from rnagpt.sequences.drawing import draw_scores
 
 _log = logging.getLogger("rnagpt.space")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from plain_text import escape_unseen, visible
 
-from rnagpt.fasta import FastaRecord
-from rnagpt.generation_rnagpt import user_message
+from rnagpt.inference.generation import user_message
 from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.sequences.fasta import FastaRecord
 
 # What Markdown or HTML could read as markup in a name or an answer.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&])")

@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 from typing import Literal
 
-from rnagpt.loading_rnagpt import load_model, load_processor
+from rnagpt.conversion.mini import assemble_mini
+from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.weights.mini import assemble_mini
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -36,7 +36,7 @@ class ModelLoading:
         """Begin to load a model folder or Hub id; rna-gpt-mini where it is empty.
 
         Args:
-            name_or_path: as for `rnagpt.loading_rnagpt.load_model`.
+            name_or_path: as for `rnagpt.inference.loading.load_model`.
             wait: return only when it is there (ZeroGPU moves models before the page opens).
         """
         self.name = Path(name_or_path).name if os.path.isdir(name_or_path) else name_or_path

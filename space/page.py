@@ -20,7 +20,7 @@ from rna_panel import RnaPanel, Updates
 from space_limits import Limits
 from visitors import Visitors
 
-from rnagpt.fasta import read_fasta
+from rnagpt.sequences.fasta import read_fasta
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -60,7 +60,7 @@ class Page:
             question: plain text.
 
         Returns:
-            What `rnagpt.answers_rnagpt.Answer` holds: the answer, its confidence, what cleaning
+            What `rnagpt.inference.batch.Answer` holds: the answer, its confidence, what cleaning
             changed in the sequence, and more.
         """
         try:

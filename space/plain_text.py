@@ -17,7 +17,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def visible(text: str) -> str:
     """A text for display: characters that are unseen, or act on their neighbours, are named.
 
-    Example:
+    Examples:
         >>> visible("tRNA\u202eANRt")
         'tRNA⟨U+202E⟩ANRt'
     """

@@ -7,8 +7,8 @@ from plain_text import check_text
 from rna_input import records_of_text
 from space_limits import Limits
 
-from rnagpt.fasta import FastaRecord, clean_rnas
 from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.sequences.fasta import FastaRecord, clean_rnas
 
 _STATES = {
     "loading": "{name} is loading. You can give your RNA and ask already.",

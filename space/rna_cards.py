@@ -8,9 +8,9 @@ from html import escape as escape_markup
 from conversation import Conversation, ShownRna
 from plain_text import visible
 
-from rnagpt.answers_rnagpt import Answer
+from rnagpt.inference.batch import Answer
 from rnagpt.processing_rnagpt import CleanedRna
-from rnagpt.rna_drawing import LONGEST_FOLDED
+from rnagpt.sequences.drawing import LONGEST_FOLDED
 
 _SHORTEST_USUAL = 20
 _MOST_AMBIGUOUS_USUAL = 0.05

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from space_limits import Limits
 
-from rnagpt.fasta import FastaRecord, read_fasta, unpacked
+from rnagpt.sequences.fasta import FastaRecord, read_fasta, unpacked
 
 
 def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:

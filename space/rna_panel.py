@@ -20,8 +20,8 @@ from rna_input import records_of_file, records_of_text
 from space_limits import Limits
 from structure_drawing import draw_structure
 
-from rnagpt.fasta import FastaRecord
-from rnagpt.rna_drawing import LONGEST_FOLDED
+from rnagpt.sequences.drawing import LONGEST_FOLDED
+from rnagpt.sequences.fasta import FastaRecord
 
 _log = logging.getLogger("rnagpt.space")
 

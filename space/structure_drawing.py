@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from rnagpt.rna_drawing import base_pairs, fold_rna, lay_out
+from rnagpt.sequences.drawing import base_pairs, fold_rna, lay_out
 
 # ViennaRNA keeps settings for the whole process; whoever folds or draws holds this.
 FOLDING = threading.Lock()

@@ -18,8 +18,8 @@ from plain_text import check_text
 from pydantic import TypeAdapter, ValidationError
 from space_limits import Limits
 
-from rnagpt.fasta import FastaRecord
 from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.sequences.fasta import FastaRecord
 
 _SECONDS_IDLE = 3600
 

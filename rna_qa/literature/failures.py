@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from rnagpt.rna_qa.literature.language_model import NothingUsable, RequestFailed
-from rnagpt.rna_qa.literature.request_cache import RequestCache
+from rnagpt.rna_qa.literature.llm.language_model import NothingUsable, RequestFailed
+from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
 
 STOP_AFTER = 20
 # What a run that was stopped so asks again before anything else, one by one.

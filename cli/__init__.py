@@ -1,0 +1,1 @@
+"""The commands `rnagpt` and `rna-qa`: arguments in, one call, text out."""

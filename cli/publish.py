@@ -1,0 +1,166 @@
+"""The commands `rnagpt publish model|space` and `rna-qa publish`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rnagpt import __version__
+from rnagpt.hub import PublishError
+
+MODEL_HELP = """\
+Publish a model on the Hub, and load it back as a stranger would.
+
+FOLDER is what `rnagpt compose` or `rnagpt mini --out` wrote; with --adapter-only what
+`train_sft.py` wrote, with its encoder in encoder/. The files are shown with their sizes; secrets,
+pickles, paths of this machine and an unfinished card are refused. An upload that broke off goes on
+with the same command. The card comes last. Then a fresh process with an empty cache loads the model
+by its id, and only if it predicts the same is the tag set.
+
+A README.md with front matter in FOLDER is the card; without one it is written from
+training_record.json and results.json. The verification needs room for the model in $TMPDIR."""
+MODEL_EXAMPLES = """\
+examples:
+  rnagpt mini --out rna-gpt-mini
+  rnagpt publish model rna-gpt-mini ORG/rna-gpt-mini --dry-run \\
+      --base-model HuggingFaceTB/SmolLM2-135M-Instruct --dataset ORG/rna-qa \\
+      --training-record checkpoints/rna-gpt-mini/training_record.json
+  rnagpt publish model checkpoints/rna-gpt-mini ORG/rna-gpt-mini-parts --adapter-only \\
+      --base-model HuggingFaceTB/SmolLM2-135M-Instruct"""
+SPACE_HELP = """\
+Publish the Gradio Space of this package on the Hub, for a model that is there.
+
+The Space's files are shown, uploaded and loaded back; a fresh process then opens the page, and only
+if it does is the tag set."""
+DATASET_HELP = """\
+Publish a data set that `rna-qa` built on the Hub, and load it back as a stranger would.
+
+OUT is the folder of the build. A fresh process with an empty cache loads every configuration and
+split by the id, and streams them; only if features and rows are the build's is the tag set."""
+
+
+def add_model_and_space(parser: argparse.ArgumentParser) -> None:
+    """Add `model` and `space` to the command `rnagpt publish`."""
+    kinds = parser.add_subparsers(dest="kind", metavar="model|space", required=True)
+    model = _add(kinds, "model", "a model folder, or its adapter", MODEL_HELP, MODEL_EXAMPLES)
+    model.add_argument("folder", type=Path, metavar="FOLDER", help="the model")
+    _add_common(model)
+    model.add_argument(
+        "--adapter-only",
+        action="store_true",
+        help="encoder, projection and adapter, without the language model",
+    )
+    model.add_argument("--base-model", metavar="ID", help="Hub id of the language model")
+    model.add_argument("--dataset", metavar="ID", help="Hub id of the data it was trained on")
+    model.add_argument(
+        "--license", metavar="ID", help="in the Hub's form (default: the base model's, if known)"
+    )
+    model.add_argument(
+        "--training-record", type=Path, metavar="FILE", help="default: FOLDER/training_record.json"
+    )
+    model.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="of evaluation/evaluate.py (FOLDER/results.json)",
+    )
+    model.add_argument(
+        "--language-model",
+        metavar="PATH",
+        help="with --adapter-only: verify with this folder or GGUF file in place of --base-model",
+    )
+    model.set_defaults(run=_publish_model)
+    space = _add(kinds, "space", "the Gradio Space", SPACE_HELP)
+    _add_common(space)
+    space.add_argument("--model", required=True, metavar="ID", help="Hub id that it answers with")
+    space.set_defaults(run=_publish_space)
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `rna-qa publish`."""
+    parser.description = DATASET_HELP
+    parser.add_argument("folder", type=Path, metavar="OUT", help="folder of the build")
+    _add_common(parser)
+    parser.set_defaults(run=_publish_dataset)
+
+
+def _add(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    return kinds.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("repo_id", metavar="ORG/NAME", help="where to, on the Hub")
+    parser.add_argument("--private", action="store_true", help="for its owners alone")
+    parser.add_argument("--revision", default="main", metavar="BRANCH", help="default: main")
+    parser.add_argument(
+        "--tag",
+        default=f"v{__version__}",
+        help="set on what was verified (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace other files that are there"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check and show, upload nothing")
+
+
+def _common(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("tag", "revision", "private", "overwrite", "dry_run")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _publish_model(arguments: argparse.Namespace) -> int:
+    from rnagpt.hub.model import publish_model
+    from rnagpt.hub.model_card import CardFacts
+
+    if not arguments.base_model and (arguments.dataset or arguments.license):
+        raise PublishError(
+            "--dataset and --license are for a card that is written now; add --base-model."
+        )
+    facts = CardFacts(
+        arguments.repo_id,
+        arguments.base_model,
+        arguments.dataset,
+        arguments.license,
+        arguments.adapter_only,
+    )
+    publish_model(
+        arguments.folder,
+        facts if arguments.base_model else None,
+        arguments.repo_id,
+        adapter_only=arguments.adapter_only,
+        record=arguments.training_record,
+        results=arguments.results,
+        language_model=arguments.language_model,
+        **_common(arguments),
+    )
+    return 0
+
+
+def _publish_space(arguments: argparse.Namespace) -> int:
+    from rnagpt.hub.space import publish_space
+
+    publish_space(arguments.repo_id, arguments.model, **_common(arguments))
+    return 0
+
+
+def _publish_dataset(arguments: argparse.Namespace) -> int:
+    from rnagpt.hub.dataset import publish_dataset
+
+    publish_dataset(arguments.folder, arguments.repo_id, **_common(arguments))
+    return 0
+
+
+__all__ = ["add_dataset", "add_model_and_space"]

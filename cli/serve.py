@@ -1,0 +1,229 @@
+"""The command `rnagpt serve`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnagpt.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from rnagpt.serving.app import Service
+
+HELP = """\
+Answer questions about RNAs over HTTP, in the shapes of OpenAI's chat completions, so that every
+client of these works. An RNA is a part of a message: {"type": "rna", "rna": "ACGU..."}. Where no
+message has such a part, sequences of 15 or more nucleotides and FASTA records are taken out of the
+users' texts; the reply then begins with a line "RNA read from the text: ..." for each, one that
+says which question it answers where none was asked ("No question was asked; ..."), and an empty
+line. A conversation without any RNA is refused (400, code no_rna).
+"""
+EXAMPLES = """\
+examples:
+  rnagpt serve                                         # rna-gpt-mini at http://127.0.0.1:8000/v1
+  rnagpt serve --model ./my-rna-gpt --port 9000 --api-key SECRET
+  rnagpt serve --engine vllm --engine-option tensor_parallel_size=2
+  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{
+    "model": "rna-gpt-mini", "messages": [{"role": "user", "content": [
+      {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA"},
+      {"type": "text", "text": "What type of RNA is this?"}]}]}'
+"""
+KEY_VARIABLE = "RNAGPT_API_KEY"
+MINI = "rna-gpt-mini"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options, without importing torch."""
+    add = parser.add_argument
+    add("--model", metavar="PATH", help="folder or Hub id of an RNA-GPT (default: rna-gpt-mini)")
+    add("--served-name", metavar="NAME", help="by which clients ask for it (default: the folder's)")
+    add(
+        "--engine",
+        choices=("transformers", "vllm"),
+        default="transformers",
+        help="transformers: in this process; vllm: needs vLLM installed (default: %(default)s)",
+    )
+    add(
+        "--engine-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; may be repeated",
+    )
+    add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: as `rnagpt chat`")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
+    add(
+        "--api-key",
+        metavar="KEY",
+        help=f"that clients have to give (default: ${KEY_VARIABLE}, else none is asked for)",
+    )
+    add(
+        "--cors-origin",
+        action="append",
+        type=_origin,
+        default=[],
+        metavar="ORIGIN",
+        help="of a web page that may ask from a browser, such as https://example.org; * lets all; "
+        "may be repeated (default: none)",
+    )
+    limits = parser.add_argument_group("limits")
+    for field in fields(Limits):
+        option = f"--{field.name.replace('_', '-')}"
+        limits.add_argument(
+            option, type=_positive, default=field.default, metavar="N", help="default: %(default)s"
+        )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return number
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    # A browser sends it without a path, and compares it letter by letter.
+    if not re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", text):
+        raise argparse.ArgumentTypeError(
+            f"expected an origin such as https://example.org, without a path or a slash at its "
+            f"end, got {text!r}"
+        )
+    return text
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop; the exit code."""
+    try:
+        return _serve(arguments)
+    except ValueError as error:
+        print(f"rnagpt serve: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        import uvicorn
+
+        from rnagpt.serving.app import make_app
+        from rnagpt.serving.graceful_server import StoppingServer
+        from rnagpt.serving.read_deadline import protocol_with_deadline
+    except ImportError as error:
+        raise ValueError(f"The server needs {error.name}: pip install 'rna-gpt[serve]'.") from error
+    limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    api_key = _api_key(arguments.api_key)
+    # Until the server runs: an exit by way of Python ends the processes that vLLM has begun.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Before the model is loaded, which takes a while.
+    with _listen(arguments.host, arguments.port) as listener:
+        service = make_service(arguments, limits, api_key)
+        host, port = listener.getsockname()[:2]
+        where = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        print(f"Serving {service.model_name} at {where}", flush=True)
+        config = uvicorn.Config(
+            make_app(service),
+            http=protocol_with_deadline(limits.read_seconds),
+            log_level="warning",
+            timeout_graceful_shutdown=limits.shutdown_seconds,
+        )
+        StoppingServer(config, service).run(sockets=[listener])
+    return 0
+
+
+def _api_key(given: str | None) -> str | None:
+    """The key that clients have to give, checked before a model is loaded."""
+    key = given if given is not None else os.environ.get(KEY_VARIABLE)
+    if key is None:
+        return None
+    from rnagpt.serving.api_key import check_api_key
+
+    return check_api_key(key)
+
+
+def make_service(
+    arguments: argparse.Namespace, limits: Limits, api_key: str | None = None
+) -> Service:
+    """Load the model, and start its engine.
+
+    Raises:
+        OSError, ValueError: as of `load_model`; an option of the engine is not known.
+    """
+    from rnagpt.inference.default_model import resolve_model
+    from rnagpt.inference.loading import load_model, load_processor
+    from rnagpt.serving.app import Service
+    from rnagpt.serving.engines.transformers_engine import TransformersEngine
+
+    folder = resolve_model(arguments.model)
+    processor = load_processor(folder)
+    if arguments.engine == "transformers":
+        if arguments.engine_option:
+            raise ValueError("--engine-option is for --engine vllm; leave it out.")
+        model = load_model(folder, **({"dtype": arguments.dtype} if arguments.dtype else {}))
+        engine: Any = TransformersEngine(model, processor, limits.max_batch, limits.max_waiting)
+        context = model.config.text_config.max_position_embeddings
+    else:
+        from rnagpt.serving.engines.vllm_engine import VllmEngine
+
+        engine = VllmEngine(
+            folder,
+            limits.max_batch,
+            limits.max_waiting,
+            dtype=arguments.dtype,
+            options=dict(map(_option, arguments.engine_option)),
+        )
+        context = engine.context
+    return Service(
+        engine,
+        processor,
+        arguments.served_name or (Path(folder).name if arguments.model else MINI),
+        context,
+        limits,
+        api_key,
+        tuple(arguments.cors_origin),
+    )
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """A NAME=VALUE; the value as JSON where it is some, so that 2 is a number; else a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"--engine-option expects NAME=VALUE, got {text!r}.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, TypeError) as error:  # of a name that cannot be encoded Python says TypeError
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
+        raise ValueError(
+            f"{host}:{port} cannot be listened on: {reason}. Choose another --port (0 "
+            "takes a free one) or --host."
+        ) from error
+    return listener
+
+
+__all__ = ["add_arguments", "make_service", "run"]

@@ -1,0 +1,359 @@
+"""An RNA encoder, a projection and a causal language model as one RNA-GPT folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+
+from rnagpt import configuration_rnagpt, modeling_rnagpt, processing_rnagpt
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.conversion import WeightsError, listed
+from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
+from rnagpt.conversion.atomic_folder import atomic_folder
+from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_language_model
+from rnagpt.conversion.projector_folder import (
+    PROJECTOR_CONFIG,
+    PROJECTOR_WEIGHTS,
+    read_projector_settings,
+)
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
+from rnagpt.processing_rnagpt import RnaGptProcessor
+
+ENCODER = "model.rna_encoder."
+PROJECTOR = "model.projector."
+LANGUAGE_MODEL = "model.language_model."
+HEAD = "lm_head.weight"
+
+# A tensor is fetched when its shard is written, and let go with it.
+Fetch = Callable[[], torch.Tensor]
+
+
+def compose(
+    rna_encoder: str | Path,
+    language_model: str | Path,
+    out: str | Path,
+    *,
+    projector: str | Path | None = None,
+    adapter: str | Path | None = None,
+    projector_type: str | None = None,
+    rna_merge_size: int | None = None,
+    rna_summary_size: int | None = None,
+    confidence: Mapping[str, float] | None = None,
+    dtype: str | None = None,
+    max_shard_size: str | int = "5GB",
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Path:
+    """Write a folder that every Auto class of transformers loads with `trust_remote_code=True`.
+
+    The language model's licence files go with its weights.
+
+    Weights go from the sources' safetensors to the shards one shard at a time. Where transformers
+    has to load the language model itself (GGUF; models whose tensors it renames), it is in memory
+    once.
+
+    Args:
+        rna_encoder: encoder folder or Hub id; `kmer_size` in its configuration says what it reads.
+        language_model: folder, Hub id, GGUF file, or folder with one GGUF file.
+        out: folder to write.
+        projector: folder with projector.safetensors and projector_config.json; None: the
+            adapter's, if its folder has one, else a new projection with random weights.
+        adapter: folder with a LoRA adapter of PEFT, merged into the weights.
+        projector_type, rna_merge_size, rna_summary_size: shape of the projection (see
+            `RnaGptConfig`); None: as the projector folder says, else "linear", 1 and 0.
+        confidence: `confidence_scale` and `confidence_bias`, as an evaluation fitted them to these
+            parts; None: answers come without a confidence.
+        dtype: of all weights, such as "bfloat16"; None: the language model's.
+        max_shard_size: largest weights file, in bytes or such as "500MB".
+        seed: for the random weights of a new projection.
+        overwrite: replace `out` if it is a model folder already.
+
+    Returns:
+        `out`.
+
+    Raises:
+        WeightsError: if the parts cannot be read or do not fit each other; says which.
+    """
+    out = Path(out)
+    lora = None if adapter is None else LoraAdapter(Path(adapter))
+    projector = projector or _projector_of(lora)
+    with atomic_folder(out, overwrite=overwrite) as folder:
+        encoder_config, encoder_tensors = open_encoder(rna_encoder)
+        for stage in (projector, adapter):
+            if stage is not None:
+                _check_encoder(Path(stage), encoder_tensors)
+        if lora is not None:
+            _check_parts(lora, encoder_tensors, projector)
+        language = open_language_model(language_model)
+        shape = _projector_shape(
+            None if projector is None else Path(projector),
+            given={
+                "projector_type": projector_type,
+                "rna_merge_size": rna_merge_size,
+                "rna_summary_size": rna_summary_size,
+                # Without a trained projection there are none.
+                "rna_summary_memory": None,
+                "rna_type_size": None,
+                "rna_type_memory": None,
+            },
+            sizes={
+                "rna_hidden_size": encoder_config.hidden_size,
+                "text_hidden_size": language.config.hidden_size,
+            },
+        )
+        processor = RnaGptProcessor(
+            language.tokenizer,
+            kmer_size=getattr(encoder_config, "kmer_size", 1),
+            merge_size=shape["rna_merge_size"],
+            summary_size=shape["rna_summary_size"],
+            max_context=language.config.max_position_embeddings,
+        )
+        fields = {**shape, **(confidence or {}), "rna_token_id": processor.rna_token_id}
+        config = _config(encoder_config, language.config, fields, _dtype(language, dtype))
+        with torch.device("meta"):
+            model = RnaGptForCausalLM(config)
+        sources = {
+            **{ENCODER + name: _fetch(encoder_tensors, name) for name in encoder_tensors},
+            **_projector_sources(model, projector, seed),
+            **_language_sources(model, language),
+        }
+        if lora is not None:
+            sources = _merged_sources(sources, lora)
+        _write_weights(folder, model, sources, max_shard_size)
+        _write_settings(folder, model, processor, language)
+    return out
+
+
+def _projector_of(adapter: LoraAdapter | None) -> Path | None:
+    """The folder of the projection that an adapter was trained with, where it is there."""
+    if adapter is None:
+        return None
+    if (adapter.folder / PROJECTOR_CONFIG).is_file():
+        return adapter.folder
+    if PROJECTOR_PART in adapter.parts:
+        raise WeightsError(
+            f"{adapter.folder} holds a projection, but no {PROJECTOR_CONFIG}, which says its "
+            "shape. Copy that file and projector.safetensors from the stage's own folder, or name "
+            "it with --projector."
+        )
+    return None
+
+
+def _check_encoder(stage: Path, encoder: Mapping[str, torch.Tensor]) -> None:
+    """A stage that has trained its encoder goes with that one alone."""
+    own = stage / "encoder"
+    if (own / "config.json").is_file() and not same_weights(open_encoder(own)[1], encoder):
+        raise WeightsError(
+            f"{stage} was trained together with the encoder in {own}, and another is given: use "
+            f"--rna-encoder {own}."
+        )
+
+
+def _check_parts(
+    adapter: LoraAdapter, encoder: Mapping[str, torch.Tensor], projector: str | Path | None
+) -> None:
+    """The parts that an adapter holds whole have to be those that are put together with it."""
+    whole = adapter.parts
+    if ENCODER_PART in whole and not same_weights(whole[ENCODER_PART], encoder):
+        raise WeightsError(
+            f"{adapter.folder} was trained with another encoder than the one given: use "
+            f"--rna-encoder {adapter.folder / 'encoder'}, which the stage wrote."
+        )
+    file = Path(projector or adapter.folder) / PROJECTOR_WEIGHTS
+    if PROJECTOR_PART in whole and not (
+        file.is_file() and same_weights(whole[PROJECTOR_PART], load_file(file))
+    ):
+        raise WeightsError(
+            f"{adapter.folder} was trained with another projection than that in {projector}: use "
+            f"--projector {adapter.folder}, or leave it out."
+        )
+
+
+def _dtype(language: LanguageModel, dtype: str | None) -> torch.dtype:
+    if dtype is None:
+        return language.config.dtype or torch.float32
+    chosen = getattr(torch, dtype, None)
+    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
+        raise WeightsError(f"dtype must be such as 'float32' or 'bfloat16', got {dtype!r}.")
+    return chosen
+
+
+def _projector_shape(
+    folder: Path | None, given: dict[str, Any], sizes: dict[str, int]
+) -> dict[str, Any]:
+    """The projection's shape: the folder's if there is one, which must fit all that is given."""
+    if folder is None:
+        defaults = {
+            "projector_type": "linear",
+            "rna_merge_size": 1,
+            "rna_summary_size": 0,
+            "rna_summary_memory": 0,
+            "rna_type_size": 0,
+            "rna_type_memory": 0,
+        }
+        return {name: defaults[name] if given[name] is None else given[name] for name in given}
+    for name in (PROJECTOR_CONFIG, PROJECTOR_WEIGHTS):
+        if not (folder / name).is_file():
+            raise WeightsError(f"{folder} holds no {name}; give the folder that training wrote.")
+    stored = read_projector_settings(folder)
+    for name, expected in {**given, **sizes}.items():
+        if expected is not None and stored.get(name) != expected:
+            raise WeightsError(
+                f"{folder} holds a projection with {name}={stored.get(name)!r}, but {expected!r} "
+                "is needed for this encoder, language model and options."
+            )
+    return {name: stored[name] for name in given}
+
+
+def _config(
+    encoder: PreTrainedConfig,
+    language: PreTrainedConfig,
+    fields: dict[str, Any],
+    dtype: torch.dtype,
+) -> RnaGptConfig:
+    for part in (encoder, language):
+        part.name_or_path = ""  # a path of this machine
+        part.dtype = dtype
+    window_length = _window_length(encoder)
+    try:
+        return RnaGptConfig(
+            rna_config=encoder,
+            text_config=language,
+            rna_window_length=window_length,
+            rna_window_overlap=min(128, window_length // 4),
+            architectures=[RnaGptForCausalLM.__name__],
+            dtype=dtype,
+            **fields,
+        )
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"The parts do not make an RNA-GPT: {error}") from error
+
+
+def _window_length(encoder: PreTrainedConfig) -> int:
+    """RNA-FM's 1,022 nt, or what the encoder's table of positions allows if that is less."""
+    if getattr(encoder, "position_embedding_type", None) != "absolute":
+        return 1022
+    # ESM starts to count positions behind its padding id; cls and eos take two of them.
+    return min(1022, encoder.max_position_embeddings - encoder.pad_token_id - 1 - 2)
+
+
+def _projector_sources(
+    model: RnaGptForCausalLM, folder: str | Path | None, seed: int
+) -> dict[str, Fetch]:
+    expected = model.model.projector.state_dict()
+    tensors = (
+        _new_projector(model, seed)
+        if folder is None
+        else load_file(Path(folder) / PROJECTOR_WEIGHTS)
+    )
+    _refuse_missing(f"The projection in {folder}", sorted(expected.keys() - tensors.keys()))
+    return {PROJECTOR + name: _fetch(tensors, name) for name in expected}
+
+
+def _new_projector(model: RnaGptForCausalLM, seed: int) -> dict[str, torch.Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        projector = RnaProjector(model.config)
+        for module in projector.modules():
+            model._init_weights(module)
+    return projector.state_dict()
+
+
+def _language_sources(model: RnaGptForCausalLM, language: LanguageModel) -> dict[str, Fetch]:
+    """The language model's tensors under the names that they have within RNA-GPT."""
+    with torch.device("meta"):
+        causal = AutoModelForCausalLM.from_config(language.config)
+    head = causal.get_output_embeddings()
+    head_name = next(name for name, module in causal.named_modules() if module is head)
+    prefix = f"{causal.base_model_prefix}."
+    inner = model.model.language_model.state_dict()
+    names = {prefix + name: LANGUAGE_MODEL + name for name in inner}
+    if not model.config.tie_word_embeddings:
+        names[f"{head_name}.weight"] = HEAD
+    missing = sorted(names.keys() - language.tensors.keys())
+    _refuse_missing("The language model", missing)
+    unknown = set(causal.state_dict()) - names.keys() - {f"{head_name}.weight"}
+    if unknown:
+        raise WeightsError(
+            f"{type(causal).__name__} has parts that RNA-GPT's head has no place for "
+            f"({listed(sorted(unknown))}); choose another language model."
+        )
+    return {name: _fetch(language.tensors, stored) for stored, name in names.items()}
+
+
+def _merged_sources(sources: dict[str, Fetch], adapter: LoraAdapter) -> dict[str, Fetch]:
+    unknown = sorted(adapter.targets - sources.keys())
+    if unknown:
+        raise WeightsError(
+            f"{adapter.folder} adapts weights that this model does not have, or has tied: "
+            f"{listed(unknown)}. Was it trained on another model?"
+        )
+
+    def merged(name: str, fetch: Fetch) -> Fetch:
+        return lambda: adapter.merged(name, fetch())
+
+    return {name: merged(name, fetch) for name, fetch in sources.items()}
+
+
+def _fetch(tensors: Mapping[str, torch.Tensor], name: str) -> Fetch:
+    return lambda: tensors[name]
+
+
+def _refuse_missing(part: str, names: list[str]) -> None:
+    if names:
+        raise WeightsError(f"{part} lacks tensors: {listed(names)}.")
+
+
+def _write_weights(
+    folder: Path, model: RnaGptForCausalLM, sources: dict[str, Fetch], max_shard_size: str | int
+) -> None:
+    dtype = model.config.dtype
+    expected = {name: model.get_parameter_or_buffer(name).to(dtype) for name in sources}
+    try:
+        split = split_torch_state_dict_into_shards(expected, max_shard_size=max_shard_size)
+    except ValueError as error:
+        raise WeightsError(f"max_shard_size must be such as 5GB or 500MB: {error}") from error
+    with tqdm(total=len(expected), desc="Weights", unit=" tensors", disable=None) as progress:
+        for file, names in split.filename_to_tensors.items():
+            shard = {}
+            for name in names:
+                tensor = sources[name]()
+                if tensor.shape != expected[name].shape:
+                    raise WeightsError(
+                        f"{name} has the shape {tuple(tensor.shape)}; expected "
+                        f"{tuple(expected[name].shape)} from the configuration."
+                    )
+                shard[name] = tensor.to(dtype).contiguous()
+                progress.update()
+            save_file(shard, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _write_settings(
+    folder: Path, model: RnaGptForCausalLM, processor: RnaGptProcessor, language: LanguageModel
+) -> None:
+    model.config.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    generation_config = language.generation_config
+    generation_config.pad_token_id = processor.tokenizer.pad_token_id
+    generation_config._from_model_config = False  # else the file would be ignored
+    generation_config.save_pretrained(folder)
+    # The code that trust_remote_code runs: the folder works without this package.
+    for module in (configuration_rnagpt, modeling_rnagpt, processing_rnagpt):
+        shutil.copy(str(module.__file__), folder)
+    for terms in language.terms:
+        shutil.copy(terms, folder)
+
+
+__all__ = ["compose"]

@@ -1,0 +1,261 @@
+"""From answers to figures: the paper's scores, baselines, controls and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from datasets import Dataset
+
+from rnagpt.evaluation.answers import (
+    COMPARED,
+    EVALUATED,
+    NEVER_SEEN,
+    UNDER_CONTROL,
+    Answers,
+    Asked,
+)
+from rnagpt.evaluation.baselines import KMER_SIZE, Labels, majority_labels, nearest_labels
+from rnagpt.evaluation.bootstrap import Figures, ratio, share_lost
+from rnagpt.evaluation.controls import CONTROLS, REAL, SHUFFLED
+from rnagpt.evaluation.plan import Plan
+from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
+from rnagpt.evaluation.tasks import FAMILY, KNOWN, TYPE, DrawnRna
+from rnagpt.evaluation.text_metrics import score_texts
+
+TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
+UNSEEN, REFUSALS, FAMILIES = "unseen families", "refusals", "families"
+NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
+RIGHT = {FAMILY: "right family", TYPE: "right type"}
+ONLY = "right family, no other"
+LIKELY = {FAMILY: "log-likelihood, family", TYPE: "log-likelihood, type"}
+ROUGE_L = "ROUGE-L"
+DECLINES = "declines"
+# Fewer RNAs of a family say little of how well it is known.
+LEAST_OF_FAMILY = 10
+
+# Scores of (reference, prediction) pairs, each (pairs,), by their names.
+ScoreTexts = Callable[[Sequence[str], Sequence[str]], Mapping[str, np.ndarray]]
+# What each baseline says of RNAs, by the RNAs' group and the baseline's name.
+Baselines = Mapping[str, Mapping[str, Labels]]
+
+
+def rouge_l(references: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
+    """ROUGE-L of (reference, prediction) pairs: (pairs,)."""
+    return score_texts(references, predictions)[ROUGE_L]
+
+
+def find_all(answers: Answers, plan: Plan, score: ScoreTexts, seed: int) -> Figures:
+    """All figures but those of confidence.
+
+    Args:
+        answers: of all systems.
+        plan: by which they were asked.
+        score: scores texts for the table of systems.
+        seed: of the intervals.
+    """
+    figures = Figures(seed)
+    labels = label_baselines(plan.splits.train, plan.groups)
+    compared, evaluated = plan.groups[COMPARED], plan.groups[EVALUATED]
+    add_systems(figures, answers, compared, labels[COMPARED], score)
+    add_ratios(figures, answers)
+    add_controls(figures, answers, evaluated, labels[EVALUATED])
+    add_grounding(figures, answers)
+    add_refusals(figures, answers)
+    add_families(figures, answers)
+    if NEVER_SEEN in plan.groups:
+        add_unseen(figures, answers, plan.groups[NEVER_SEEN], labels[NEVER_SEEN])
+    return figures
+
+
+def label_baselines(train: Dataset, groups: Mapping[str, Sequence[DrawnRna]]) -> Baselines:
+    """What the baselines say of each group of RNAs."""
+    sequences = [rna.cleaned.sequence for rnas in groups.values() for rna in rnas]
+    nearest = nearest_labels(train, sequences)
+    majority = majority_labels(train, len(sequences))
+    baselines, start = {}, 0
+    for group, rnas in groups.items():
+        part = slice(start, start + len(rnas))
+        baselines[group] = {NEAREST: nearest[part], MAJORITY: majority[part]}
+        start += len(rnas)
+    return baselines
+
+
+def add_systems(
+    figures: Figures,
+    answers: Answers,
+    rnas: Sequence[DrawnRna],
+    baselines: Mapping[str, Labels],
+    score: ScoreTexts,
+) -> None:
+    """The paper's table: the systems and the baselines, on the same RNAs."""
+    for system, label in SYSTEMS.items():
+        asked = Asked(system, COMPARED, REAL, KNOWN)
+        if asked in answers:
+            _add_texts(figures, label, score(*answers.texts(asked)))
+            _add_naming(figures, TEXTS, label, answers, asked)
+    references = [rna.annotation for rna in rnas]
+    for label, labels in baselines.items():
+        said = [annotation or "" for annotation in labels.annotation]
+        _add_texts(figures, label, score(references, said))
+        _add_labels(figures, TEXTS, label, labels, rnas)
+
+
+def add_ratios(figures: Figures, answers: Answers) -> None:
+    """How many times the plain language model's ROUGE the other systems have."""
+    asked = {system: Asked(system, COMPARED, REAL, KNOWN) for system in SYSTEMS}
+    if asked[SEQUENCE] not in answers:
+        return
+    plain = score_texts(*answers.texts(asked[SEQUENCE]))
+    for system in (FUSION, RNA_GPT):
+        if asked[system] in answers:
+            scores = score_texts(*answers.texts(asked[system]))
+            for name, values in scores.items():
+                row = f"{SYSTEMS[system]} / {SYSTEMS[SEQUENCE]}"
+                figures.add(RATIOS, row, name, ratio(values, plain[name]), len(values))
+
+
+def add_controls(
+    figures: Figures,
+    answers: Answers,
+    rnas: Sequence[DrawnRna],
+    baselines: Mapping[str, Labels],
+) -> None:
+    """RNA-GPT's scores with the RNA and under each control, and those of the baselines."""
+    for control, label in {REAL: SYSTEMS[RNA_GPT], **CONTROLS}.items():
+        group = EVALUATED if control == REAL else UNDER_CONTROL
+        _add_naming(figures, CONTROLLED, label, answers, Asked(RNA_GPT, group, control, FAMILY))
+        for question, name in LIKELY.items():
+            asked = Asked(RNA_GPT, group, control, question)
+            if asked in answers:
+                likely = answers.column(asked, "reference_log_probability")
+                figures.add_mean(CONTROLLED, label, name, likely)
+        known = Asked(RNA_GPT, COMPARED, control, KNOWN)
+        if known in answers:
+            figures.add_mean(CONTROLLED, label, ROUGE_L, rouge_l(*answers.texts(known)))
+    for label, labels in baselines.items():
+        _add_labels(figures, CONTROLLED, label, labels, rnas)
+
+
+def add_grounding(figures: Figures, answers: Answers) -> None:
+    """What each control costs: a share of the right answers, nats of their likelihood."""
+    for control, label in CONTROLS.items():
+        for question, name in RIGHT.items():
+            both = [Asked(RNA_GPT, UNDER_CONTROL, one, question) for one in (REAL, control)]
+            if both[1] in answers:
+                own, other = (answers.right(asked).astype(float) for asked in both)
+                figures.add(GROUNDING, label, name, share_lost(own, other), len(own))
+                own, other = (answers.column(a, "reference_log_probability") for a in both)
+                figures.add_mean(GROUNDING, label, f"{LIKELY[question]}: nats", own - other)
+        both = [Asked(RNA_GPT, COMPARED, one, KNOWN) for one in (REAL, control)]
+        if both[1] in answers:
+            own, other = (rouge_l(*answers.texts(asked)) for asked in both)
+            figures.add(GROUNDING, label, ROUGE_L, share_lost(own, other), len(own))
+
+
+def add_unseen(
+    figures: Figures,
+    answers: Answers,
+    rnas: Sequence[DrawnRna],
+    baselines: Mapping[str, Labels],
+) -> None:
+    """The type of RNAs whose families were never in training: no family can be right."""
+    asked = Asked(RNA_GPT, NEVER_SEEN, REAL, TYPE)
+    if asked not in answers:
+        return
+    figures.add_mean(UNSEEN, SYSTEMS[RNA_GPT], RIGHT[TYPE], answers.right(asked))
+    for label, labels in baselines.items():
+        right = [said == rna.type for said, rna in zip(labels.type, rnas, strict=True)]
+        figures.add_mean(UNSEEN, label, RIGHT[TYPE], right)
+
+
+def add_refusals(figures: Figures, answers: Answers) -> None:
+    """How often the question of the family is declined, where it should be and where not.
+
+    Whatever does not decline counts as a claim, a family that nobody knows included.
+    """
+    groups = {
+        "RNAs of known families": Asked(RNA_GPT, EVALUATED, REAL, FAMILY),
+        "shuffled RNAs of known families": Asked(RNA_GPT, UNDER_CONTROL, SHUFFLED, FAMILY),
+        "RNAs of families never seen": Asked(RNA_GPT, NEVER_SEEN, REAL, FAMILY),
+    }
+    for label, asked in groups.items():
+        if asked not in answers:
+            continue
+        declined = answers.declined(asked)
+        figures.add_mean(REFUSALS, label, DECLINES, declined)
+        figures.add_mean(REFUSALS, label, "claims a family", ~declined)
+        named = [bool(names) for names in answers.names(asked)]
+        figures.add_mean(REFUSALS, label, "names one of the data set", named)
+
+
+def add_families(figures: Figures, answers: Answers) -> None:
+    """How well each family is known that has at least `LEAST_OF_FAMILY` RNAs, the least first."""
+    asked = Asked(RNA_GPT, EVALUATED, REAL, FAMILY)
+    if asked not in answers:
+        return
+    right, declined = answers.right(asked), answers.declined(asked)
+    places: dict[str, list[int]] = {}
+    for place, rna in enumerate(answers.rnas(asked)):
+        places.setdefault(rna.family, []).append(place)
+    of_family = {name: np.array(own) for name, own in places.items() if len(own) >= LEAST_OF_FAMILY}
+    for name, own in sorted(of_family.items(), key=lambda item: (right[item[1]].mean(), item[0])):
+        figures.add_mean(FAMILIES, name, RIGHT[FAMILY], right[own])
+        figures.add_mean(FAMILIES, name, DECLINES, declined[own])
+
+
+def _add_texts(figures: Figures, row: str, scores: Mapping[str, np.ndarray]) -> None:
+    for name, values in scores.items():
+        figures.add_mean(TEXTS, row, name, values)
+
+
+def _add_naming(figures: Figures, table: str, row: str, answers: Answers, asked: Asked) -> None:
+    """How often answers to the questions of family and type, as far as asked, are right."""
+    for question, name in RIGHT.items():
+        one = replace(asked, question=question)
+        if one not in answers:
+            continue
+        figures.add_mean(table, row, name, answers.right(one))
+        if question == FAMILY:
+            figures.add_mean(table, row, ONLY, answers.right_alone(one))
+
+
+def _add_labels(
+    figures: Figures, table: str, row: str, labels: Labels, rnas: Sequence[DrawnRna]
+) -> None:
+    """How often the labels of a baseline are right; it names one family or none."""
+    said_of = {FAMILY: labels.family, TYPE: labels.type}
+    for question, name in RIGHT.items():
+        if question == FAMILY and not any(rna.accession for rna in rnas):
+            continue
+        said = zip(said_of[question], rnas, strict=True)
+        right = [label == rna.label_of(question) for label, rna in said]
+        figures.add_mean(table, row, name, right)
+        if question == FAMILY:
+            figures.add_mean(table, row, ONLY, right)
+
+
+__all__ = [
+    "CONTROLLED",
+    "FAMILIES",
+    "GROUNDING",
+    "LEAST_OF_FAMILY",
+    "MAJORITY",
+    "NEAREST",
+    "RATIOS",
+    "REFUSALS",
+    "ROUGE_L",
+    "TEXTS",
+    "UNSEEN",
+    "add_controls",
+    "add_families",
+    "add_grounding",
+    "add_ratios",
+    "add_refusals",
+    "add_systems",
+    "add_unseen",
+    "find_all",
+    "label_baselines",
+    "rouge_l",
+]

@@ -1,0 +1,328 @@
+"""Publishing a model: the whole folder, or encoder, projection and adapter alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import HfApi, ModelCard
+from safetensors.torch import load, save
+
+from rnagpt.conversion.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROJECTOR_PART,
+    naming_parts,
+    with_parts,
+)
+from rnagpt.conversion.mini import CONFIDENCE_FILE
+from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS
+from rnagpt.hub import PublishError
+from rnagpt.hub.adapter_parts import PARTS, PARTS_FILE, describe_parts, put_together
+from rnagpt.hub.manifest import CARD, Manifest, make_manifest, plan_folder
+from rnagpt.hub.model_card import (
+    RECORD,
+    RESULTS,
+    CardFacts,
+    check_name,
+    read_json,
+    write_model_card,
+)
+from rnagpt.hub.upload import Publication, Say, Verify, explain, publish
+from rnagpt.hub.verify import ask_stranger, check_files, empty_home
+
+MODEL_TYPE = "rna-gpt"
+CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
+NEEDED = ("config.json", "generation_config.json", "processor_config.json", *CODE)
+# Where a README without front matter goes when a card takes its name.
+NOTES = "NOTES.md"
+# What a licence wants beside the weights in its own words.
+NOTICE = "NOTICE"
+NOTICES = {
+    "llama3": "Meta Llama 3 is licensed under the Meta Llama 3 Community License, Copyright © Meta "
+    "Platforms, Inc. All Rights Reserved.\n",
+}
+# What the logits of two loads may differ by: nothing, but for a library's other order of sums.
+TOLERANCE = 1e-4
+
+
+def publish_model(
+    folder: Path,
+    facts: CardFacts | None,
+    repo_id: str,
+    *,
+    tag: str,
+    revision: str = "main",
+    private: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    adapter_only: bool = False,
+    record: Path | None = None,
+    results: Path | None = None,
+    language_model: str | Path | None = None,
+    api: HfApi | None = None,
+    say: Say = print,
+) -> str | None:
+    """Publish a model, and load it back by its id before the tag is set.
+
+    Args:
+        folder: of `rnagpt compose`; for `adapter_only` of training, with `encoder/`.
+        facts: for a card that is written now; None: the folder's README.md is one. A README.md
+            without front matter is published as NOTES.md beside the card.
+        repo_id: ORG/NAME.
+        tag, revision, private, overwrite, dry_run, api, say: see `hub_upload`.
+        adapter_only: publish the parts, without the language model.
+        record, results: of training and evaluation, for the card; None: those in `folder`.
+        language_model: for an adapter: where the verification takes the base model from, if not
+            by its id.
+
+    Returns:
+        The commit's id; None for a dry run.
+
+    Raises:
+        PublishError: what is refused, or what failed.
+    """
+    manifest = adapter_manifest(folder, facts) if adapter_only else model_manifest(folder)
+    manifest = _with_records(manifest, record, results)
+    manifest = _with_card(manifest, facts, say)
+    if not adapter_only:
+        manifest = _with_terms(manifest)
+    publication = Publication(
+        repo_id, "model", manifest, tag, revision=revision, private=private, overwrite=overwrite
+    )
+    verify = (
+        _adapter_verification(publication, folder, language_model, api)
+        if adapter_only
+        else _model_verification(publication, folder, api)
+    )
+    if adapter_only and facts and language_model is None and not dry_run:
+        _check_base_model(facts.base_model, api or HfApi())
+    return publish(publication, verify, api=api, dry_run=dry_run, say=say)
+
+
+def _check_base_model(base_model: str, api: HfApi) -> None:
+    """Whether the Hub has what parts are put together with; else nobody could load them."""
+    try:
+        api.model_info(base_model)
+    except Exception as error:
+        raise PublishError(
+            f"The language model {base_model} cannot be read: {explain(error, api.endpoint)} "
+            "Nothing was uploaded. Give --base-model an id that the Hub has, or "
+            "--language-model a folder or GGUF file to verify with."
+        ) from error
+
+
+def model_manifest(folder: Path) -> Manifest:
+    """The files of a whole model, which must all be there.
+
+    Raises:
+        PublishError: if the folder is not one that every Auto class loads.
+    """
+    manifest = plan_folder(folder)
+    missing = [name for name in NEEDED if name not in manifest]
+    if missing or not any(name.endswith(".safetensors") for name in manifest.paths):
+        missing = missing or ["weights as safetensors"]
+        hint = " For the output of training, add --adapter-only." if _is_adapter(manifest) else ""
+        raise PublishError(
+            f"{folder} lacks {', '.join(missing)}; expected a folder that `rnagpt compose` or "
+            f"`rnagpt mini --out` wrote.{hint}"
+        )
+    config = json.loads(manifest.get("config.json").text())
+    if config.get("model_type") != MODEL_TYPE or "AutoModel" not in config.get("auto_map", {}):
+        raise PublishError(
+            f"{folder}/config.json is of the type {config.get('model_type')!r}; expected "
+            f"{MODEL_TYPE!r} with an auto_map."
+        )
+    _check_shards(manifest)
+    return manifest
+
+
+def _check_shards(manifest: Manifest) -> None:
+    index = "model.safetensors.index.json"
+    if index not in manifest:
+        return
+    named = set(json.loads(manifest.get(index).text())["weight_map"].values())
+    absent = sorted(named - set(manifest.paths))
+    if absent:
+        raise PublishError(f"{index} names {', '.join(absent)}, which the folder does not have.")
+
+
+def adapter_manifest(folder: Path, facts: CardFacts | None) -> Manifest:
+    """Encoder, projection and adapter of a folder; other files of training stay where they are.
+
+    Raises:
+        PublishError: if one of them is missing, or the card's facts are.
+    """
+    if facts is None:
+        raise PublishError("An adapter needs the id of its language model: give --base-model.")
+    everything = plan_folder(folder)
+    absent = [name for name in PARTS if name not in everything]
+    if absent:
+        raise PublishError(
+            f"{folder} lacks {', '.join(absent)}; expected what `train_sft.py` wrote, with its "
+            "encoder in encoder/ (as checkpoints/rna-gpt-mini has it)."
+        )
+    optional = (CARD, RECORD, RESULTS, CONFIDENCE_FILE)
+    kept = [file for file in everything.files if file.path in (*PARTS, *optional)]
+    others = [file.path for file in everything.files if file not in kept]
+    manifest = make_manifest(kept, [*everything.left_out, *others])
+    manifest = manifest.with_file(PARTS_FILE, describe_parts(facts.base_model))
+    manifest = _with_whole_adapter(manifest)
+    adapter = json.loads(manifest.get(ADAPTER_CONFIG).text())
+    # PEFT notes the folder of the model that was trained, which nobody else has.
+    adapter["base_model_name_or_path"] = facts.base_model
+    return manifest.with_file(ADAPTER_CONFIG, _json(adapter))
+
+
+def _with_whole_adapter(manifest: Manifest) -> Manifest:
+    """With the projection in the adapter too, which earlier releases kept beside it alone.
+
+    Whoever loaded such a one with PEFT had the base's projection, and no warning.
+    """
+    config = json.loads(manifest.get(ADAPTER_CONFIG).text())
+    if PROJECTOR_PART in (config.get("modules_to_save") or []):
+        return manifest
+    parts = {PROJECTOR_PART: load(manifest.get(PROJECTOR_WEIGHTS).read())}
+    tensors = with_parts(load(manifest.get(ADAPTER_WEIGHTS).read()), parts)
+    content = save(tensors, metadata={"format": "pt"})
+    manifest = manifest.with_file(ADAPTER_WEIGHTS, content)
+    return manifest.with_file(ADAPTER_CONFIG, _json(naming_parts(config, parts)))
+
+
+def _is_adapter(manifest: Manifest) -> bool:
+    return "adapter_config.json" in manifest or "projector.safetensors" in manifest
+
+
+def _with_records(manifest: Manifest, record: Path | None, results: Path | None) -> Manifest:
+    for name, path in ((RECORD, record), (RESULTS, results)):
+        if path is not None:
+            manifest = manifest.with_file(name, _json(read_json(path)))
+    return manifest
+
+
+def _with_card(manifest: Manifest, facts: CardFacts | None, say: Say) -> Manifest:
+    """The folder's own card, or one that is written now."""
+    own = manifest.get(CARD) if CARD in manifest else None
+    if own is not None and own.text().startswith("---"):
+        if facts is not None:
+            say(f"The card is the folder's {CARD}: what was given for a new one is not used.")
+        return manifest
+    if facts is None:
+        raise PublishError(
+            f"There is no {CARD} with front matter in the folder; give --base-model (and "
+            f"--dataset), and a card is written from {RECORD} and {RESULTS}."
+        )
+    if warning := check_name(facts):
+        say(f"Note: {warning}")
+    if own is not None:
+        manifest = manifest.with_file(NOTES, own.read())
+    found = {
+        name: json.loads(manifest.get(name).text()) if name in manifest else None
+        for name in (RECORD, RESULTS)
+    }
+    card = write_model_card(facts, found[RECORD], found[RESULTS])
+    return manifest.with_file(CARD, card.encode())
+
+
+def _with_terms(manifest: Manifest) -> Manifest:
+    """What the licence of the card wants beside the weights.
+
+    Raises:
+        PublishError: if it wants its own text there, and the folder does not have it.
+    """
+    try:
+        license_id = ModelCard(manifest.get(CARD).text()).data.to_dict().get("license")
+    except (ValueError, TypeError, yaml.YAMLError):
+        return manifest  # the check of the card says what is wrong with it
+    if license_id not in NOTICES:
+        return manifest
+    if not any(path.startswith(("LICENSE", "LICENCE")) for path in manifest.paths):
+        raise PublishError(
+            f"The folder has no LICENSE, and {license_id} asks that its text goes with the "
+            "weights: put the LICENSE file of the base model's repository into the folder, and its "
+            "USE_POLICY.md. (`rnagpt compose` copies them where they lie beside its weights.)"
+        )
+    if NOTICE in manifest:
+        return manifest
+    return manifest.with_file(NOTICE, NOTICES[license_id].encode())
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _model_verification(publication: Publication, folder: Path, api: HfApi | None) -> Verify:
+    """Load folder and id each in a process of its own, which has transformers alone."""
+
+    def verify(commit: str, is_private: bool) -> None:
+        hub = api or HfApi()
+        script = "verify_model.py"
+        with empty_home() as home:
+            arguments = [publication.repo_id, commit]
+            got = ask_stranger(script, arguments, home, api=hub, private=is_private)
+            check_files(Path(got["snapshot"]), publication.manifest)
+        with empty_home() as home:
+            expected = ask_stranger(script, [str(folder.absolute())], home)
+        compare_logits(got, expected)
+
+    return verify
+
+
+def _adapter_verification(
+    publication: Publication,
+    folder: Path,
+    language_model: str | Path | None,
+    api: HfApi | None,
+) -> Verify:
+    """Put the parts together from the folder and from the id, then compare as whole models."""
+
+    def verify(commit: str, is_private: bool) -> None:
+        hub = api or HfApi()
+        script = "verify_model.py"
+        with empty_home() as home:
+            got_folder = put_together(
+                publication.repo_id,
+                language_model,
+                revision=commit,
+                out=home / "got",
+                api=hub,
+                cache=home / "cache",
+            )
+            check_files(next((home / "cache").glob("models--*/snapshots/*")), publication.manifest)
+            expected_folder = put_together(
+                folder,
+                language_model or _base_model(publication.manifest),
+                out=home / "expected",
+            )
+            got = ask_stranger(script, [str(got_folder)], home)
+            expected = ask_stranger(script, [str(expected_folder)], home)
+        compare_logits(got, expected)
+
+    return verify
+
+
+def _base_model(manifest: Manifest) -> str:
+    return json.loads(manifest.get(PARTS_FILE).text())["language_model"]
+
+
+def compare_logits(got: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Compare what two strangers found.
+
+    Raises:
+        PublishError: with both values, if classes, tokens or logits differ.
+    """
+    for name in ("model", "processor", "tokens"):
+        if got[name] != expected[name]:
+            raise PublishError(f"{name}: loaded by its id {got[name]}, from here {expected[name]}")
+    pairs = zip(got["logits"], expected["logits"], strict=True)
+    largest = max(abs(one - other) for one, other in pairs)
+    if not largest <= TOLERANCE:
+        raise PublishError(
+            f"the logits of the same prompt differ by {largest:.3g} between the Hub's model and "
+            f"the folder's; at most {TOLERANCE:g} was expected"
+        )
+
+
+__all__ = ["adapter_manifest", "compare_logits", "model_manifest", "publish_model"]

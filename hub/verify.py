@@ -1,0 +1,123 @@
+"""Processes that know nothing of this one: they load what was published as anybody would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants
+
+from rnagpt.hub import PublishError
+from rnagpt.hub.manifest import Manifest
+
+SCRIPTS = Path(__file__).parent
+SECONDS = 3600
+# Settings that would lead a stranger to this user's caches, tokens or modules.
+_OWN_SETTINGS = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "TRANSFORMERS_", "DATASETS_", "PYTHON")
+
+
+@contextmanager
+def empty_home() -> Iterator[Path]:
+    """A folder for the caches of one stranger, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="rnagpt-stranger-") as folder:
+        yield Path(folder)
+
+
+def ask_stranger(
+    script: str,
+    arguments: Sequence[str],
+    home: Path,
+    *,
+    api: HfApi | None = None,
+    private: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Any:
+    """Run one of this folder's scripts in a fresh process; returns its last line, read as JSON.
+
+    Args:
+        script: its name, such as "verify_model.py".
+        arguments: of the script.
+        home: folder of its caches.
+        api: the Hub that it may reach; None: it may reach none.
+        private: give it the token; else it is nobody.
+        settings: more environment variables.
+
+    Raises:
+        PublishError: if the process fails; holds the last line of what it wrote.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_OWN_SETTINGS)
+    }
+    environment |= {
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+        **_reach(api, private),
+        **(settings or {}),
+    }
+    # -P: the scripts' own folder is not searched for modules.
+    command = [sys.executable, "-P", str(SCRIPTS / script), *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PublishError(f"a stranger's process took more than {SECONDS} s") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it wrote nothing"]
+        raise PublishError(
+            f"a stranger's process ended with {done.returncode}: {lines[-1]}\n"
+            f"(Its last lines were:\n{chr(10).join(lines[-8:])})"
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _reach(api: HfApi | None, private: bool) -> dict[str, str]:
+    if api is None:
+        return {"HF_HUB_OFFLINE": "1"}
+    reach = {"HF_ENDPOINT": api.endpoint}
+    if constants.HF_HUB_DISABLE_XET:
+        reach["HF_HUB_DISABLE_XET"] = "1"
+    token = api.token if isinstance(api.token, str) else None
+    if private:
+        from huggingface_hub import get_token
+
+        token = token or get_token()
+        reach |= {"HF_TOKEN": token or "", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
+    return reach
+
+
+def check_files(snapshot: Path, manifest: Manifest) -> None:
+    """Compare the files that a stranger got with those that were published, by their SHA-256.
+
+    Raises:
+        PublishError: naming the first file that is missing or another.
+    """
+    for file in manifest.files:
+        got = snapshot / file.path
+        if not got.is_file():
+            raise PublishError(f"{file.path} did not come back from the Hub")
+        with got.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        if sha256 != file.sha256():
+            raise PublishError(
+                f"{file.path} came back with the SHA-256 {sha256}, published was {file.sha256()}"
+            )
+
+
+__all__ = ["ask_stranger", "check_files", "empty_home"]

@@ -1,0 +1,1 @@
+"""Answers: loading, generation, conversations, batches, embeddings, attribution, CPU decoding."""

@@ -1,0 +1,28 @@
+"""Which model is used where none is named."""
+
+from __future__ import annotations
+
+import os
+
+MODEL_VARIABLE = "RNAGPT_MODEL"
+
+
+def resolve_model(name_or_path: str | None = None) -> str:
+    """A folder or Hub id for `load_model`.
+
+    The one named, else the one that the environment variable RNAGPT_MODEL names, else rna-gpt-mini,
+    which is put together in the user's cache on first use (some 30 seconds).
+
+    Raises:
+        WeightsError: rna-gpt-mini is needed and cannot be put together; says why.
+    """
+    named = name_or_path or os.environ.get(MODEL_VARIABLE)
+    if named:
+        return named
+    # Imported here, since it loads torch.
+    from rnagpt.conversion.mini import assemble_mini
+
+    return str(assemble_mini())
+
+
+__all__ = ["MODEL_VARIABLE", "resolve_model"]

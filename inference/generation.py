@@ -1,0 +1,247 @@
+"""From a question to what `generate` takes, and how likely what it writes is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import (
+    BatchFeature,
+    Cache,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+)
+
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.inference.abstention import declines
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
+from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
+
+MAX_NEW_TOKENS = 256
+# Options of `generate` that choose another way of decoding than token by token.
+_OTHER_DECODING = (
+    "assistant_early_exit",
+    "assistant_model",
+    "custom_generate",
+    "dola_layers",
+    "penalty_alpha",
+    "prompt_lookup_num_tokens",
+    "use_mtp",
+)
+
+
+def clean_once(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor) -> CleanedRna:
+    """The RNA as `clean_rna` gives it, unless it went through it already; errors as there."""
+    if isinstance(sequence, CleanedRna):
+        return sequence
+    return clean_rna(
+        sequence,
+        name=name,
+        max_length=processor.max_rna_length,
+        max_ambiguous=processor.max_ambiguous,
+    )
+
+
+def user_message(question: str, sequences: list[str]) -> dict[str, Any]:
+    """A question with the RNAs that it brings, as the processor's chat template takes it."""
+    parts: list[dict[str, str]] = [{"type": "rna", "rna": sequence} for sequence in sequences]
+    return {"role": "user", "content": [*parts, {"type": "text", "text": question}]}
+
+
+def encode_prompts(
+    processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]]
+) -> BatchFeature:
+    """Conversations as the model's input, (conversations, longest), padded on the left."""
+    return processor.apply_chat_template(
+        conversations,
+        add_generation_prompt=True,
+        tokenize=True,
+        processor_kwargs={"padding_side": "left"},
+    )
+
+
+def room_for_answer(model: RnaGptForCausalLM, inputs: BatchFeature) -> int:
+    """Tokens that an answer to a prompt may have before the language model's context ends.
+
+    Raises:
+        ValueError: where the prompt alone fills the context.
+    """
+    context = model.config.text_config.max_position_embeddings
+    length = inputs["input_ids"].shape[1]
+    if length >= context:
+        raise ValueError(
+            f"The conversation takes {length:,} tokens, and the language model reads {context:,}, "
+            "the answer included. Begin a new conversation, or give fewer or shorter RNAs."
+        )
+    return context - length
+
+
+def generation_options(
+    model: RnaGptForCausalLM, processor: RnaGptProcessor, given: dict[str, Any]
+) -> dict[str, Any]:
+    """The options of `generate`: greedy, to the tokens that end an answer, unless `given` differs.
+
+    Raises:
+        ValueError: where `given` asks for several beams or answers, or for another way of decoding.
+    """
+    for name in ("num_beams", "num_return_sequences"):
+        if given.get(name, 1) != 1:
+            raise ValueError(f"One answer is written to a question: {name} must be 1.")
+    for name in _OTHER_DECODING:
+        if given.get(name):
+            raise ValueError(f"Answers are written token by token: leave {name} out.")
+    return {
+        "do_sample": False,
+        "eos_token_id": end_tokens(model, processor),
+        "pad_token_id": processor.tokenizer.pad_token_id,
+        **given,
+    }
+
+
+def end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int]:
+    """Tokens that end an answer: the tokenizer's, and those that the model's author names."""
+    named = model.generation_config.eos_token_id
+    ends = named if isinstance(named, list) else [named]
+    return sorted({end for end in [*ends, processor.tokenizer.eos_token_id] if end is not None})
+
+
+class TokenByToken:
+    """One answer, of which each token is computed when it is asked for, in the asking thread.
+
+    `generate` prepares everything, the logits processors and stopping criteria among it, and this
+    takes the place of its loop. A streamer would need a second thread. In that one torch starts
+    helpers of its own, beside those that the first has, and where they are more than the cores,
+    OpenMP lets all of them sleep between two operations: a token takes a fifth longer.
+
+    Args:
+        model: an RNA-GPT.
+        arguments: of `generate`, for one prompt: inputs and options. Greedy or sampled.
+
+    Attributes:
+        ids: (1, tokens): the prompt and what is written of the answer.
+        cache: the keys and values of all of `ids` but the last token; None without a cache.
+    """
+
+    def __init__(self, model: RnaGptForCausalLM, arguments: dict[str, Any]) -> None:
+        self.ids: torch.Tensor = arguments["input_ids"]
+        self.cache: Cache | None = None
+        self._tokens: Iterator[int] = model.generate(**arguments, custom_generate=self._write)
+
+    def __iter__(self) -> Iterator[int]:
+        return self._tokens
+
+    def _write(
+        self,
+        model: RnaGptForCausalLM,
+        input_ids: torch.Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: StoppingCriteriaList,
+        generation_config: GenerationConfig,
+        **arguments: Any,
+    ) -> Iterator[int]:
+        """What `generate` calls in place of its loop, with all that it prepared."""
+        cache = arguments.get(CACHE_NAME)
+        num_cached = 0 if cache is None else int(cache.get_seq_length())
+        num_read, first, ended = input_ids.shape[1] - num_cached, True, False
+        while not ended:
+            # A generator is left at each token, and no mode of torch's may be left open there.
+            # This one spares each of the step's many small operations its bookkeeping.
+            with torch.inference_mode():
+                inputs = model.prepare_inputs_for_generation(
+                    input_ids,
+                    next_sequence_length=num_read,
+                    is_first_iteration=first,
+                    **arguments,
+                )
+                outputs = model(**inputs, return_dict=True)
+                arguments = model._update_model_kwargs_for_generation(outputs, arguments)
+                scores = outputs.logits[:, -1].to(copy=True, dtype=torch.float32)
+                del outputs  # the first one's logits may be large
+                scores = logits_processor(input_ids, scores)
+                if generation_config.do_sample:
+                    token = torch.multinomial(scores.softmax(-1), num_samples=1)
+                else:
+                    token = scores.argmax(-1, keepdim=True)
+                input_ids = torch.cat([input_ids, token], dim=1)
+                ended = bool(stopping_criteria(input_ids, None).all())
+                num_read = 1 if arguments["use_cache"] else input_ids.shape[1]
+                first = False
+            self.ids, self.cache = input_ids, arguments.get(CACHE_NAME)
+            yield int(token)
+
+
+class TokenProbabilities(LogitsProcessor):
+    """Notes how likely each token of the answers is, and changes nothing.
+
+    It keeps one number a token; `output_logits` would keep one for every word of the vocabulary.
+    """
+
+    def __init__(self) -> None:
+        self._noted: list[torch.Tensor] = []
+        self._next: torch.Tensor | None = None
+
+    def noted_in(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options for `generate`, this one last among the logits processors given."""
+        given = options.get("logits_processor") or []
+        return {**options, "logits_processor": LogitsProcessorList([*given, self])}
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        # A step learns which token the one before it has chosen.
+        self._note(input_ids[:, -1])
+        self._next = scores.log_softmax(-1)
+        return scores
+
+    def read(self, new_ids: torch.Tensor, ends: int | list[int]) -> list[tuple[float, bool]]:
+        """Log-probability of each answer, and whether it is complete, from tokens (batch, new)."""
+        if len(self._noted) < new_ids.shape[1]:
+            self._note(new_ids[:, -1])
+        # On an accelerator some steps may have been taken too many, and taken back.
+        noted = torch.stack(self._noted[: new_ids.shape[1]], dim=1)
+        ended = torch.isin(new_ids, new_ids.new_tensor(ends))
+        padding = ended.cumsum(1) - ended.long() > 0
+        sums = noted.masked_fill(padding, 0.0).sum(1)
+        return list(zip(sums.tolist(), ended.any(1).tolist(), strict=True))
+
+    def _note(self, tokens: torch.Tensor) -> None:
+        if self._next is not None:
+            self._noted.append(self._next.gather(1, tokens.unsqueeze(1)).squeeze(1))
+        self._next = None
+
+
+def confidence_of(
+    config: RnaGptConfig, answer: str, log_probability: float, complete: bool
+) -> float | None:
+    """How likely an answer is right, by Platt's scaling (1999) of its log-probability.
+
+    The model's configuration holds the two numbers, fitted to greedy answers to the questions that
+    `evaluation/evaluate.py` asks; for questions of another kind they are a guess.
+
+    Returns:
+        From 0 to 1. None where the model was not calibrated, for an answer that was cut short, and
+        for one that declines: how often that is right depends on what is asked about.
+    """
+    if config.confidence_scale is None or config.confidence_bias is None or not complete:
+        return None
+    if declines(answer):
+        return None
+    logit = config.confidence_scale * log_probability + config.confidence_bias
+    # The sigmoid, in the form that overflows nowhere.
+    return 0.5 + 0.5 * math.tanh(logit / 2)
+
+
+__all__ = [
+    "MAX_NEW_TOKENS",
+    "TokenByToken",
+    "TokenProbabilities",
+    "clean_once",
+    "confidence_of",
+    "encode_prompts",
+    "end_tokens",
+    "generation_options",
+    "room_for_answer",
+    "user_message",
+]

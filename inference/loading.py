@@ -1,0 +1,111 @@
+"""A model and its processor, from a folder or from the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from transformers import AutoConfig
+
+from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.inference.cpu_decoding import compile_steps, use_int8_weights
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+
+_HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+
+# The tokenizer is found by way of the configuration. Unless that is known, transformers asks, on
+# standard input, whether to run the code that lies beside the weights; it is this very code.
+AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
+
+
+def load_processor(name_or_path: str, **kwargs: Any) -> RnaGptProcessor:
+    """Load a model's processor; arguments as of `load_model`, of which others are left aside."""
+    options = _hub_options(kwargs)
+    _check_model_type(name_or_path, options)
+    return RnaGptProcessor.from_pretrained(name_or_path, **options)
+
+
+def load_model(
+    name_or_path: str, *, int8: bool = False, compiled: bool = False, **kwargs: Any
+) -> RnaGptForCausalLM:
+    """Load a model from a folder or from the Hub, ready to answer.
+
+    Args:
+        name_or_path: a folder that `rnagpt compose`, `rnagpt mini` or `save_pretrained` wrote,
+            or a Hub id.
+        int8: write answers with int8 weights, as `use_int8_weights` says: for a CPU, where that is
+            faster. It changes answers: short ones seldom, long ones often.
+        compiled: compile what writes a token in a conversation, as `compile_steps` says: for long
+            ones.
+        **kwargs: for `RnaGptForCausalLM.from_pretrained`. Without `device_map` the model goes to
+            the accelerator if there is one; without `dtype` it is float32 on a CPU, and on an
+            accelerator what the weights are stored in.
+
+    Raises:
+        OSError: when there is no such model.
+        ValueError: when it is another kind of model, or int8 or compiled where that cannot
+            be had.
+    """
+    _check_model_type(name_or_path, _hub_options(kwargs))
+    has_accelerator = torch.accelerator.is_available()
+    device = torch.accelerator.current_accelerator() if has_accelerator else None
+    # Few CPUs have bfloat16 units; without them it is slower than float32.
+    kwargs.setdefault("dtype", torch.float32 if device is None else "auto")
+    model = RnaGptForCausalLM.from_pretrained(name_or_path, **kwargs)
+    if device is not None and "device_map" not in kwargs:
+        model.to(device)
+    if int8:
+        use_int8_weights(model)
+    if compiled:
+        compile_steps(model)
+    return model
+
+
+def _hub_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those that say where on the Hub a model is found, and for whom."""
+    return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+
+
+def _check_model_type(name_or_path: str, options: dict[str, Any]) -> None:
+    _check_there(str(name_or_path))
+    try:
+        model_type = RnaGptConfig.get_config_dict(name_or_path, **options)[0].get("model_type")
+    except OSError as error:
+        if Path(name_or_path).is_dir():
+            raise
+        raise OSError(
+            f"There is no folder {name_or_path} here, and it could not be had from the Hub: {error}"
+        ) from error
+    if model_type != RnaGptConfig.model_type:
+        raise ValueError(
+            f"{name_or_path} holds a model of type {model_type!r}, not "
+            f"{RnaGptConfig.model_type!r}. `rnagpt compose` makes an RNA-GPT of an RNA encoder and "
+            "a language model."
+        )
+
+
+def _check_there(name_or_path: str) -> None:
+    """Refuse what is neither a model's folder nor an id that the Hub could know.
+
+    Raises:
+        OSError: says what is missing.
+    """
+    made = "a folder that `rnagpt compose` or `rnagpt mini` wrote, or a Hub id (ORG/NAME)"
+    path = Path(name_or_path)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise OSError(f"The folder {name_or_path} holds no config.json. Give {made}.")
+        return
+    if path.exists():
+        raise OSError(f"{name_or_path} is a file. Give {made}.")
+    try:
+        validate_repo_id(name_or_path)
+    except HFValidationError as error:
+        raise OSError(f"The folder {name_or_path} is not there. Give {made}.") from error
+
+
+__all__ = ["load_model", "load_processor"]

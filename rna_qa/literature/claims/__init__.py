@@ -1,0 +1,1 @@
+"""Claims from papers, their checks, and questions about them."""

@@ -1,0 +1,319 @@
+"""Annotations by a language model: claims of each group of papers, checked, repaired, combined."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+from rnagpt.rna_qa.literature.claims import prompts
+from rnagpt.rna_qa.literature.claims.extractive import tidy
+from rnagpt.rna_qa.literature.claims.validation import (
+    Fault,
+    adds_nothing,
+    find_fault,
+    find_quote,
+    leaked_phrase,
+)
+from rnagpt.rna_qa.literature.llm.language_model import (
+    LanguageModel,
+    NoRoom,
+    Postponed,
+    RequestFailed,
+    TooLong,
+)
+from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
+from rnagpt.rna_qa.literature.text.plain_text import plain_text
+
+# Rises when the same answers may give other annotations.
+VERSION = 2
+MODES = ("dnc", "ais")
+TOKEN_BUDGET = 12_000
+CLAIMS_PER_TOPIC = 4
+# Claims whose order is asked for at once.
+MOST_TO_COMBINE = 60
+# Two claims say the same where they share so much of the shorter one's content words; less will do
+# where the model says so.
+SAME, SAME_BY_THE_MODEL = 0.85, 0.5
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Papers that go into one request for claims, and how many claims it may bring."""
+
+    papers: tuple[Paper, ...]
+    most_claims: int
+
+    @property
+    def by_id(self) -> dict[str, Paper]:
+        return {paper.id: paper for paper in self.papers}
+
+    def halves(self) -> tuple[Piece, Piece]:
+        middle, claims = len(self.papers) // 2, math.ceil(self.most_claims / 2)
+        return Piece(self.papers[:middle], claims), Piece(self.papers[middle:], claims)
+
+
+@dataclass(frozen=True)
+class _Faulty:
+    """A claim in the model's words, and what is wrong with it."""
+
+    written: Mapping[str, Any]
+    claim: Claim
+    fault: Fault
+
+
+@dataclass
+class _Sifted:
+    """What became of a piece's claims."""
+
+    piece: Piece
+    standing: list[Claim] = field(default_factory=list)
+    faulty: list[_Faulty] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def annotate(
+    rna: Rna,
+    topics: Topics,
+    papers: Iterable[Paper],
+    model: LanguageModel,
+    mode: str,
+    *,
+    token_budget: int = TOKEN_BUDGET,
+    claims_per_topic: int = CLAIMS_PER_TOPIC,
+) -> Annotation:
+    """What the papers say about an RNA, in claims of which each passed `claims.find_fault`.
+
+    ``dnc`` (divide and conquer) asks about each group of papers by itself; ``ais`` about all papers
+    at once, or as many at a time as the token budget takes. Claims that fail are sent back once
+    with what is wrong; what fails again is refused and counted. Where more than one request brought
+    claims, one more asks for their order and for those that say the same: it is answered in
+    numbers, so no evidence is lost. Requests hold the RNA's names and papers alone, never its id:
+    RNAs that share both share the answers.
+
+    Args:
+        papers: The papers of `topics`; others are left alone.
+        token_budget: At most so many tokens of papers in one request.
+        claims_per_topic: At most so many claims for each group of papers; in ``ais``, which sees no
+            groups, as many in all.
+
+    Raises:
+        ValueError: for an unknown mode, or where a paper of `topics` is missing.
+        RunStopped, Postponed: as `LanguageModel.ask` does; requests that can be sent before are.
+    """
+    pieces = divide(rna, topics, papers, mode, model.count_tokens, token_budget, claims_per_topic)
+    extracted = apply_to_each(pieces, lambda piece: _extract(rna, piece, model))
+    sifted = apply_to_each(chain.from_iterable(extracted), lambda one: _repair(rna, one, model))
+    topic_of = {paper: topic for topic, group in enumerate(topics.groups) for paper in group}
+    standing = [
+        replace(claim, topic=topic_of[claim.papers[0]]) for one in sifted for claim in one.standing
+    ]
+    if sum(bool(one.standing) for one in sifted) > 1:
+        standing = _combine(rna, standing, model)
+    standing = _merge(standing, rna, SAME)
+    refused = sum((one.refused for one in sifted), Counter[str]())
+    return Annotation(
+        rna.id,
+        mode,
+        " ".join(claim.text for claim in standing),
+        tuple(standing),
+        model.name,
+        dict(sorted(refused.items())),
+    )
+
+
+def divide(
+    rna: Rna,
+    topics: Topics,
+    papers: Iterable[Paper],
+    mode: str,
+    count_tokens: Callable[[str], int],
+    token_budget: int,
+    claims_per_topic: int,
+) -> list[Piece]:
+    """The papers in pieces that fit the token budget, each within one group (``dnc``) or not."""
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
+    paper_of = {paper.id: paper for paper in papers}
+    groups = list(topics.groups)
+    if missing := [id_ for group in groups for id_ in group if id_ not in paper_of]:
+        raise ValueError(f"the topics of {rna.id} hold {missing[0]}, which is not among its papers")
+    most_claims = claims_per_topic
+    if mode == "ais" and groups:
+        most_claims *= len(groups)
+        groups = [tuple(id_ for group in groups for id_ in group)]
+    return [
+        piece
+        for group in groups
+        for piece in _fit(
+            [paper_of[id_] for id_ in sorted(group)], most_claims, count_tokens, token_budget
+        )
+    ]
+
+
+def _fit(
+    papers: Sequence[Paper],
+    most_claims: int,
+    count_tokens: Callable[[str], int],
+    token_budget: int,
+) -> list[Piece]:
+    """Pieces of about equal size, none over the budget unless a single paper is."""
+    sizes = [count_tokens(f"{paper.title} {paper.abstract}") for paper in papers]
+    bins = max(1, math.ceil(sum(sizes) / token_budget))
+    pieces: list[list[Paper]] = [[]]
+    size = 0
+    for paper, more in zip(papers, sizes, strict=True):
+        full = size + more > token_budget or size >= sum(sizes) / bins
+        if pieces[-1] and full:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(paper)
+        size += more
+    share = math.ceil(most_claims / len(pieces))
+    return [Piece(tuple(piece), share) for piece in pieces]
+
+
+def apply_to_each(items: Iterable[Given], function: Callable[[Given], Made]) -> list[Made]:
+    """What a function makes of each item.
+
+    Raises:
+        Postponed: after all items, where it was raised for some: their requests share a batch.
+    """
+    made: list[Made] = []
+    postponed: Postponed | None = None
+    for item in items:
+        try:
+            made.append(function(item))
+        except Postponed as later:
+            postponed = later
+    if postponed:
+        raise postponed
+    return made
+
+
+def _extract(rna: Rna, piece: Piece, model: LanguageModel) -> list[_Sifted]:
+    """The claims of a piece; of its halves where the model cannot take it whole."""
+    request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
+    try:
+        answer = model.ask(request)
+    except TooLong:
+        if len(piece.papers) > 1:
+            halves = apply_to_each(piece.halves(), lambda half: _extract(rna, half, model))
+            return list(chain.from_iterable(halves))
+        return [_unanswered(piece, "too long")]
+    except RequestFailed as failure:
+        return [_unanswered(piece, "no room" if isinstance(failure, NoRoom) else _name(failure))]
+    return [_sift(rna, piece, answer["claims"][: piece.most_claims])]
+
+
+def _name(failure: RequestFailed) -> str:
+    return type(failure).__name__.lower()
+
+
+def _unanswered(piece: Piece, why: str) -> _Sifted:
+    return _Sifted(piece, refused=Counter({f"no answer: {why}": 1}))
+
+
+def _sift(rna: Rna, piece: Piece, written: Iterable[Mapping[str, Any]]) -> _Sifted:
+    sifted = _Sifted(piece)
+    for one in written:
+        claim = _read_claim(one, piece)
+        if fault := _find_fault(claim, rna, piece):
+            sifted.faulty.append(_Faulty(one, claim, fault))
+        else:
+            sifted.standing.append(_with_quote_as_it_stands(claim, piece))
+    return sifted
+
+
+def _read_claim(written: Mapping[str, Any], piece: Piece) -> Claim:
+    """A claim of an answer; a number that no paper has stays a number, to be refused."""
+    ids = {number: paper.id for number, paper in enumerate(piece.papers, start=1)}
+    papers = tuple(ids.get(number, str(number)) for number in dict.fromkeys(written["papers"]))
+    return Claim(tidy(plain_text(written["text"])), papers, plain_text(written["quote"]))
+
+
+def _find_fault(claim: Claim, rna: Rna, piece: Piece) -> Fault | None:
+    if phrase := leaked_phrase(claim.text):
+        return Fault("speaks of the paper", phrase)
+    return find_fault(claim, rna, piece.by_id)
+
+
+def _with_quote_as_it_stands(claim: Claim, piece: Piece) -> Claim:
+    """The claim with the quote as its paper prints it, and that paper first."""
+    quotes = {id_: find_quote(claim.quote, piece.by_id[id_]) for id_ in claim.papers}
+    source = next(id_ for id_, quote in quotes.items() if quote)
+    others = (id_ for id_ in claim.papers if id_ != source)
+    return replace(claim, papers=(source, *others), quote=quotes[source] or claim.quote)
+
+
+def _repair(rna: Rna, sifted: _Sifted, model: LanguageModel) -> _Sifted:
+    """Send faulty claims back, once; what is still faulty, or left out, is refused."""
+    if not sifted.faulty:
+        return sifted
+    piece = sifted.piece
+    named = {id_ for faulty in sifted.faulty for id_ in faulty.claim.papers}
+    numbered = {
+        number: paper
+        for number, paper in enumerate(piece.papers, start=1)
+        if paper.id in named or named.isdisjoint(piece.by_id)
+    }
+    faults = [(faulty.written, str(faulty.fault)) for faulty in sifted.faulty]
+    try:
+        answer = model.ask(prompts.ask_for_repair(rna.names, numbered, faults))
+    except RequestFailed:
+        answer = {"claims": []}
+    written = {one["claim"]: one for one in reversed(answer["claims"])}
+    standing, refused = list(sifted.standing), Counter(sifted.refused)
+    for number, faulty in enumerate(sifted.faulty, start=1):
+        again = _sift(rna, piece, [written[number]] if number in written else [])
+        standing += again.standing
+        if not again.standing:
+            refused[(again.faulty or [faulty])[0].fault.reason] += 1
+    return _Sifted(piece, standing, refused=refused)
+
+
+def _combine(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[Claim]:
+    """The claims in the order that the model asks for, with those merged that say the same."""
+    parts = [
+        claims[start : start + MOST_TO_COMBINE] for start in range(0, len(claims), MOST_TO_COMBINE)
+    ]
+    combined = apply_to_each(parts, lambda part: _combine_part(rna, part, model))
+    return list(chain.from_iterable(combined))
+
+
+def _combine_part(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[Claim]:
+    try:
+        groups = model.ask(prompts.ask_for_order(rna.names, claims))["groups"]
+    except RequestFailed:
+        # The order is a nicety: the claims stand as they came.
+        return list(claims)
+    left = dict(enumerate(claims, start=1))
+    combined: list[Claim] = []
+    for numbers in groups:
+        together = [left.pop(number) for number in dict.fromkeys(numbers) if number in left]
+        combined += _merge(together, rna, SAME_BY_THE_MODEL)
+    # What the model forgot is not lost.
+    return combined + list(left.values())
+
+
+def _merge(claims: Iterable[Claim], rna: Rna, same: float) -> list[Claim]:
+    """The claims without those that say what an earlier one says; that one takes their papers."""
+    merged: list[Claim] = []
+    for claim in claims:
+        for place, other in enumerate(merged):
+            if adds_nothing(claim.text, other.text, rna.names, same):
+                papers = tuple(dict.fromkeys(other.papers + claim.papers))
+                merged[place] = replace(other, papers=papers)
+                break
+        else:
+            merged.append(claim)
+    return merged
+
+
+__all__ = ["Piece", "annotate", "apply_to_each", "divide"]

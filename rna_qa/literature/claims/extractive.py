@@ -1,0 +1,296 @@
+"""Claims without a language model: the sentences of each topic that say most about the RNA."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
+from rnagpt.rna_qa.literature.text.mentions import NameIndex
+from rnagpt.rna_qa.literature.text.sentences import split_label, split_sentences
+from rnagpt.rna_qa.literature.text.topics import split_words
+
+# Rises when the same papers may give other claims.
+VERSION = 1
+PER_TOPIC = 3
+# Words (stop words left out) of a sentence that is neither a heading nor a list.
+SHORTEST, LONGEST = 4, 40
+# Two sentences say the same where they share so much of the shorter one's words.
+SAME = 0.7
+# What a sentence that leans on its paper ("we", "this study", "it") counts.
+LEANING = 0.5
+
+# Reads lower-case text: to ignore the case would cost twice the time.
+_ASSERTS_NOTHING = re.compile(
+    r"\b(?:aim(?:s|ed|ing)?|objectives?|purpose|hypothes[ie][sz]e?d?|sought to|set out to"
+    r"|attempt(?:s|ed)? to|whether|little is known|less is known|not known|under investigation"
+    r"|(?:we|study|studies|paper|review|article) "
+    r"(?:\w+ly |also |next |then |further |first |have |has ){0,2}"
+    r"(?:analy[sz]e[sd]?|ask(?:s|ed)?|assess(?:es|ed)?|collect(?:s|ed)?|compare[sd]?"
+    r"|conduct(?:s|ed)?|construct(?:s|ed)?|describe[sd]?|discuss(?:es|ed)?|evaluate[sd]?"
+    r"|examine[sd]?|explore[sd]?|focus(?:es|ed)?|investigate[sd]?|measure[sd]?|perform(?:s|ed)?"
+    r"|present(?:s|ed)?|review(?:s|ed)?|stud(?:y|ies|ied)|summari[sz]e[sd]?|test(?:s|ed)?"
+    r"|transfect(?:s|ed)?|use[sd]?)"
+    r"|(?:was|were|been) (?:\w+ly |also |then |further )?"
+    r"(?:analy[sz]ed|applied|assessed|carried out|collected|conducted|constructed|divided"
+    r"|employed|enrolled|evaluated|examined|explored|investigated|measured|performed"
+    r"|quanti(?:fied|tated)|recruited|selected|stratified|studied|tested|transfected|used"
+    r"|detected (?:by|using|via|with)|determined (?:by|in|using|via|with))"
+    r"|(?:remains?|is|are|was|were) (?:\w+ ){0,2}"
+    r"(?:unclear|unknown|elusive|obscure|controversial|contradictory|poorly|unexplored|undefined"
+    r"|undetermined|uncharacteri[sz]ed|inconclusive|to be)"
+    r"|not (?:yet )?(?:been )?(?:fully |well |completely )?"
+    r"(?:elucidated|understood|established|clarified|clear|investigated|studied))\b",
+)
+_CONNECTIVE = re.compile(
+    r"(?:(?:accordingly|additionally|also|altogether|as a result|besides|collectively"
+    r"|consequently|consistently|conversely|finally|first|further|furthermore|hence|here|herein"
+    r"|however|importantly|in addition|in conclusion|in contrast|in summary|in this \w+"
+    r"|in (?:the|our) (?:present|current) \w+|indeed|interestingly|last|lastly|likewise|meanwhile"
+    r"|mechanistically|moreover|more importantly|nevertheless|next|notably|overall|remarkably"
+    r"|second|similarly|specifically|subsequently|surprisingly|taken together|then|therefore"
+    r"|third|thus|to conclude|to summarize|together),\s+"
+    r"|(?:here|in conclusion|in summary|taken together|therefore|thus|hence|furthermore|moreover)"
+    r"\s+(?=we\b|our\b|these\b|this\b|the present\b))",
+    re.IGNORECASE,
+)
+# Group 1: the verb. What is shown is said plainly; what is suggested stays a suggestion.
+_REPORT = re.compile(
+    r"(?:we|it (?:is|was|has been)|(?:our|the|these|this|present|current)(?:\s+\w+){0,2}?"
+    r"(?:\s+and\s+\w+)?"
+    r"\s+(?:analys[ie]s|data|evidence|experiments?|findings?|observations?|results?|study|studies"
+    r"|work)(?:\s+presented(?:\s+here)?)?)"
+    r"(?:\s+(?:of|from|in)\s+(?:this|the(?:\s+(?:present|current))?|our)\s+\w+)?"
+    r"(?:\s+(?:\w+ly|also|further|here|herein|thus|therefore|first|have|has|then|next|could))*"
+    r"\s+(confirm|demonstrate|discover|establish|find|found|identif(?:y|ied)|note|observe|prove"
+    r"|report|reveal|show|see|verif(?:y|ied)|conclude"
+    r"|impl(?:y|ies|ied)|indicate|propose|provide evidence|speculate|suggest|support)"
+    r"(?:e?[sdn])?(?:\s+for the first time)?,?\s+that\s+",
+    re.IGNORECASE,
+)
+_SUGGESTS = re.compile(
+    r"(?:impl|indicate|propose|provide|speculate|suggest|support)", re.IGNORECASE
+)
+_LEANS = re.compile(
+    r"^(?:both|it|its|such|that|their|these|they|this|there|those|which|the former|the latter)\b"
+    r"|\b(?:we|our|these|(?:this|present|current) (?:study|work|paper|report|review|research)"
+    r"|the (?:data|findings|results))\b",
+    re.IGNORECASE,
+)
+# "over-expression" takes a capital, "let-7", "p53", "miR-21" and "c-Myc" do not.
+_PLAIN_WORD = re.compile(r"[a-z]{2,}(?:-[a-z]+)*(?![A-Za-z0-9-])|a\b")
+_PIECE = re.compile(r"[^\W\d_]+|\d+")
+# Group 1: the number, which every spelling has.
+_MICRORNA = re.compile(r"(?:microrna|mirna|mir|let)s?[- ]?(\d+)", re.IGNORECASE)
+# A title that is a sentence. The words are nouns as well: "its targets in glioma" is none.
+_STATES = re.compile(
+    r"^[^\[?]*\s(?:abolish|abrogat|accelerat|activat|act|affect|alleviat|ameliorat|antagoni[sz]"
+    r"|attenuat|bind|block|caus|confer|contribut|control|correlat|decreas|determin|driv"
+    r"|(?:down|up)-?regulat|enhanc|exert|facilitat|function|impair|improv|increas|induc|influenc"
+    r"|inhibit|interact|limit|mediat|modulat|play|predict|prevent|promot|protect|reduc|regulat"
+    r"|repress|restrain|restrict|revers|sensiti[sz]|serv|silenc|spong|stabili[sz]|stimulat"
+    r"|support|suppress|target|trigger)e?s\s(?!(?:of|in|for|and|or|by|with)\b)"
+    r"|^[^\[?]*\s(?:is|are)\s[^?]*$",
+    re.IGNORECASE,
+)
+# "To learn its role, …": what was done; "To our knowledge" and "to date" say something.
+_PREPARES = re.compile(
+    r"(?:[\w ]+, )?(?:(?:in order )?to (?!our\b|date\b|a\b|the\b)\w+|using|by (?:means|use) of)\b",
+    re.IGNORECASE,
+)
+# Findings about the RNA stand under these labels, or under none.
+_SECTIONS_OF_FINDINGS = frozenset({None, "background", "results", "conclusions"})
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """A sentence of an abstract without its label; `words`: the different ones of `split_words`."""
+
+    text: str
+    section: str | None
+    words: tuple[str, ...]
+
+
+def annotate(
+    rna: Rna, topics: Topics, papers: Iterable[Paper], per_topic: int = PER_TOPIC
+) -> Annotation:
+    """What the papers say about an RNA, in their own sentences (mode ``extractive``).
+
+    Args:
+        papers: The papers of `topics`; others are left alone.
+        per_topic: At most so many claims from each group of papers.
+
+    Raises:
+        ValueError: if a paper of `topics` is missing.
+    """
+    paper_of = {paper.id: paper for paper in papers}
+    if missing := [id_ for group in topics.groups for id_ in group if id_ not in paper_of]:
+        raise ValueError(f"the topics of {rna.id} hold {missing[0]}, which is not among its papers")
+    groups = [[paper_of[id_] for id_ in group] for group in topics.groups]
+    found = tuple(claims(rna, groups, per_topic))
+    text = " ".join(claim.text for claim in found)
+    return Annotation(rna.id, mode="extractive", text=text, claims=found)
+
+
+def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOPIC) -> list[Claim]:
+    """At most `per_topic` sentences of each group of papers that name the RNA, best first.
+
+    Aims, methods and open questions are left out. The rest is ranked by centrality: the cosine of
+    a sentence with the sum of all the group's sentences as TF-IDF vectors of length 1 (Radev et
+    al., Inf. Process. Manag. 40, 2004). A sentence that says what a chosen one said, in this or an
+    earlier group, is passed over. Each claim names its one paper; the quote is the sentence as it
+    stands there, the text the same without its lead ("Moreover, we found that").
+    """
+    names = _Names(rna)
+    chosen: list[tuple[Claim, frozenset[str]]] = []
+    for topic, papers in enumerate(groups):
+        ranked = _rank(names, papers)
+        before = len(chosen)
+        for paper, sentence in ranked:
+            words = frozenset(sentence.words)
+            if any(_say_the_same(words, others) for _, others in chosen):
+                continue
+            claim = Claim(tidy(sentence.text), (paper.id,), sentence.text, topic)
+            chosen.append((claim, words))
+            if len(chosen) - before == per_topic:
+                break
+    return [claim for claim, _ in chosen]
+
+
+def _say_the_same(words: frozenset[str], others: frozenset[str]) -> bool:
+    return len(words & others) >= SAME * min(len(words), len(others))
+
+
+def _rank(names: _Names, papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence]]:
+    """The sentences of a group that may be claims, best first."""
+    # By id: sums of floats must not depend on the order of the papers.
+    papers = sorted(papers, key=lambda paper: paper.id)
+    read = [
+        (paper, sentence) for paper in papers for sentence in _read(paper.title, paper.abstract)
+    ]
+    candidates = [
+        place
+        for place, (_, sentence) in enumerate(read)
+        if names.may_name(sentence.text) and _may_be_a_claim(sentence) and names.name(sentence.text)
+    ]
+    if not candidates:
+        return []
+    central = centrality([sentence.words for _, sentence in read])
+    candidates.sort(key=lambda place: -central[place] * _standing(read[place][1].text))
+    return [read[place] for place in candidates]
+
+
+class _Names:
+    """Tells whether a sentence names an RNA; most sentences are passed over at a glance."""
+
+    def __init__(self, rna: Rna) -> None:
+        self._index = NameIndex((name, rna.id) for name in rna.names)
+        self._pieces = {_telling_piece(name.lower()) for name in rna.names}
+
+    def may_name(self, sentence: str) -> bool:
+        lower = sentence.lower()
+        return any(piece in lower for piece in self._pieces)
+
+    def name(self, sentence: str) -> bool:
+        return bool(self._index.find(sentence))
+
+
+def _telling_piece(name: str) -> str:
+    """Letters or digits that every spelling of a name holds: 21 of hsa-mir-21-5p, h of H19."""
+    if microrna := _MICRORNA.search(name):
+        return microrna[1]
+    return max(_PIECE.findall(name), key=len, default="")
+
+
+@lru_cache(maxsize=2048)  # Hub papers are read for many RNAs; about 30 MB when full.
+def _read(title: str, abstract: str) -> tuple[_Sentence, ...]:
+    """The sentences of an abstract; the title as well where it states something."""
+    return tuple(_read_sentences(title, abstract))
+
+
+def _read_sentences(title: str, abstract: str) -> Iterator[_Sentence]:
+    if _STATES.search(title):
+        yield _Sentence(title, None, _different_words(title))
+    section = None
+    for sentence in split_sentences(abstract):
+        label, text = split_label(sentence)
+        section = label or section
+        yield _Sentence(text, section, _different_words(text))
+
+
+def _different_words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(split_words(text)))
+
+
+def _may_be_a_claim(sentence: _Sentence) -> bool:
+    text = sentence.text
+    return (
+        SHORTEST <= len(sentence.words) <= LONGEST
+        and sentence.section in _SECTIONS_OF_FINDINGS
+        and not text.endswith("?")
+        and text.count("(") == text.count(")")
+        and not _PREPARES.match(text)
+        and not _ASSERTS_NOTHING.search(text.lower())
+    )
+
+
+def _standing(sentence: str) -> float:
+    """How well a sentence stands alone and speaks of one RNA, from 0 to 1."""
+    micrornas = set(_MICRORNA.findall(sentence))
+    alone = LEANING if _LEANS.search(tidy(sentence)) else 1.0
+    return alone / max(1, len(micrornas) - 1)
+
+
+def centrality(sentences: Sequence[Sequence[str]]) -> list[float]:
+    """The cosine of each sentence with the sum of all, as vectors of length 1.
+
+    A word's weight is scikit-learn's smoothed IDF, ln((1 + n) / (1 + sentences with the word)) + 1.
+
+    Args:
+        sentences: The different words of each; one without words has centrality 0.
+    """
+    containing = Counter(chain.from_iterable(sentences))
+    # Weights and sums as squares, so that the inner loops are sums over look-ups alone.
+    square = {
+        word: (math.log((1 + len(sentences)) / (1 + count)) + 1) ** 2
+        for word, count in containing.items()
+    }
+    scale = [1 / math.sqrt(sum(map(square.__getitem__, words)) or 1.0) for words in sentences]
+    share = dict.fromkeys(square, 0.0)
+    for words, factor in zip(sentences, scale, strict=True):
+        for word in words:
+            share[word] += factor
+    pull = {word: value * square[word] for word, value in share.items()}
+    length = math.sqrt(sum(value * share[word] for word, value in pull.items())) or 1.0
+    return [
+        factor * sum(map(pull.__getitem__, words)) / length
+        for words, factor in zip(sentences, scale, strict=True)
+    ]
+
+
+def tidy(sentence: str) -> str:
+    """A sentence (without label) as a statement of its own.
+
+    "Moreover, we found that miR-21 binds." becomes "miR-21 binds."; what was only suggested stays
+    so: "These data suggest that it binds." becomes "Evidence suggests that it binds.".
+    """
+    text = " ".join(sentence.split())
+    while match := _CONNECTIVE.match(text):
+        text = text[match.end() :]
+    if match := _REPORT.match(text):
+        text = text[match.end() :]
+        if _SUGGESTS.match(match[1]):
+            text = f"Evidence suggests that {text}"
+        elif " and that " in text:
+            text = f"Evidence shows that {text}"
+    if _PLAIN_WORD.match(text):
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?", '"', "”")) else f"{text}."
+
+
+__all__ = ["annotate", "centrality", "claims", "tidy"]

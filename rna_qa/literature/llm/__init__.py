@@ -1,0 +1,1 @@
+"""Requests to language models: cache, budget, batches, estimates."""

@@ -1,0 +1,462 @@
+"""Requests in batches, at half the price: gathered, sent together, answered within a day."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from tempfile import TemporaryFile
+from typing import Any
+
+from openai.types import Batch
+
+from rnagpt.rna_qa.literature.llm.language_model import (
+    FieldRefused,
+    Postponed,
+    Refused,
+    Request,
+    RequestRejected,
+    RunStopped,
+    ServiceDown,
+    TooLong,
+)
+from rnagpt.rna_qa.literature.llm.openai_model import (
+    OpenAiModel,
+    PassingFaultError,
+    answer_of,
+    too_deep,
+    turned_away,
+)
+from rnagpt.rna_qa.literature.llm.request_cache import Answer
+from rnagpt.rna_qa.literature.llm.request_form import BOUNDS, bound_of
+
+# https://platform.openai.com/docs/guides/batch
+MAX_REQUESTS = 50_000  # a file
+MAX_BYTES = 200_000_000  # a file
+ENDPOINT = "/v1/chat/completions"
+ENDS = frozenset({"completed", "expired", "failed", "cancelled"})
+POLL_SECONDS = 60.0
+TRIES = 3  # batches that a request may be in without an answer
+LINES_PER_TRANSACTION = 1000
+CLOCKS_DIFFER = 3600  # seconds, at most, between this machine and the service
+
+
+@dataclass(frozen=True)
+class _Intent:
+    """A batch in the ledger: `file` and `name` are the service's, None before they are known."""
+
+    id: int
+    intended_at: int
+    tokens: int
+    file: str | None
+    name: str | None
+
+
+class BatchModel:
+    """Answers from the cache alone; what is not there waits for a batch (`Postponed`).
+
+    A stage asks for all it needs, calls `settle`, and asks again, until nothing is postponed. An
+    answer is the same as from the `OpenAiModel`: both use one cache.
+
+    A batch is written down before it is created, and the run's name is in its metadata: after a
+    crash the next `settle` finds it in the service's list, or creates it if it is not there. No
+    answered request is sent again; what expired or failed goes into another batch.
+
+    Args:
+        max_requests: A batch, as the service allows.
+        max_bytes: A batch's file.
+        queue_tokens: Of the inputs of all open batches; small accounts have such a cap.
+        poll_seconds: Between looks at the open batches.
+        sleep: Waits for so many seconds; tests give another.
+    """
+
+    def __init__(
+        self,
+        model: OpenAiModel,
+        *,
+        max_requests: int = MAX_REQUESTS,
+        max_bytes: int = MAX_BYTES,
+        queue_tokens: int | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.name = model.name
+        self._model = model
+        self._cache = model.cache
+        self._max_requests = max_requests
+        self._max_bytes = max_bytes
+        self._queue_tokens = queue_tokens
+        self._poll_seconds = poll_seconds
+        self._sleep = sleep
+        self._came: set[str] = set()  # in this run, and not looked at yet
+        # What an earlier run would have asked, this one may not: it asks anew for what it needs.
+        with self._cache.transaction() as database:
+            database.execute("DELETE FROM waiting WHERE batch IS NULL")
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text, about."""
+        return self._model.count_tokens(text)
+
+    def ask(self, request: Request) -> Any:
+        """The answer, parsed, if it came.
+
+        Raises:
+            RequestFailed: no answer to this request; the run goes on with others.
+            Postponed: it waits for a batch; `settle`, and ask again.
+        """
+        body = self._model.body(request)
+        key = self._model.key(request, body)
+        answer = self._cache.get(key)
+        if answer and not self._model.is_wanted(answer, request):
+            self._cache.set_aside([key], is_systematic=False)
+        elif answer:
+            is_new = key in self._came
+            self._came.discard(key)
+            return self._model.read(key, answer, request, is_new=is_new)
+        with self._cache.transaction() as database:
+            text = json.dumps(body, ensure_ascii=False)  # as it is sent: `_as_sent`
+            database.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", (key, text))
+        raise Postponed("the request waits for a batch")
+
+    def settle(self) -> int:
+        """Send what waits, and wait until all is answered; the number of answers that came.
+
+        Raises:
+            RunStopped: if the budget, or the service, allows nothing more. What came is kept, and
+                open batches are taken up by the next run.
+        """
+        came = 0
+        while True:
+            stopped = self._submit()
+            intents = self._intents("open")
+            for intent in intents:
+                batch = self._look_at(intent)
+                if batch.status in ENDS:
+                    came += self._collect(intent, batch)
+            if not intents:
+                if stopped:
+                    raise stopped
+                return came
+            if len(self._intents("open")) == len(intents):
+                self._sleep(self._poll_seconds)
+
+    # Sending
+
+    def _submit(self) -> RunStopped | None:
+        """Create all batches that may be created; why no more, if anything waits."""
+        for intent in self._intents("intended"):
+            self._create(intent)
+        while True:
+            next_one, stopped = self._intend()
+            if next_one is None:
+                return stopped
+            self._create(next_one)
+
+    def _intents(self, state: str) -> list[_Intent]:
+        with self._cache.transaction() as database:
+            rows = database.execute(
+                "SELECT id, intended_at, tokens, file, name FROM batches WHERE state = ?"
+                " ORDER BY id",
+                (state,),
+            )
+            return [_Intent(*row) for row in rows]
+
+    def _intend(self) -> tuple[_Intent | None, RunStopped | None]:
+        """Write down the next batch, with the cost of its requests; None if there can be none."""
+        now = int(time.time())
+        with self._cache.transaction() as database:
+            id = database.execute(
+                "INSERT INTO batches (intended_at, tokens, state) VALUES (?, 0, 'intended')", (now,)
+            ).lastrowid
+            assert id is not None
+            keys, tokens, stopped = self._choose(id)
+            if not keys:
+                database.execute("DELETE FROM batches WHERE id = ?", (id,))
+                return None, stopped
+            database.executemany(
+                "UPDATE waiting SET batch = ? WHERE key = ?", ((id, key) for key in keys)
+            )
+            database.execute("UPDATE batches SET tokens = ? WHERE id = ?", (tokens, id))
+        return _Intent(id, now, tokens, None, None), None
+
+    def _choose(self, id: int) -> tuple[list[str], int, RunStopped | None]:
+        """The requests of the next batch, their tokens, and why there are no more of them."""
+        room = self._queue_room()
+        keys: list[str] = []
+        tokens = size = 0
+        for key, text in self._waiting():
+            text = self._as_sent(text)
+            size += len(_line(key, text))
+            tokens_of_one = self.count_tokens(text)
+            if len(keys) == self._max_requests or size > self._max_bytes:
+                break
+            if room is not None and tokens + tokens_of_one > room:
+                return keys, tokens, RequestRejected(_TOO_FULL.format(tokens_of_one, room))
+            bounds = self._model.bounds(json.loads(text), text)
+            if not self._model.spending.begin_in_batch(key, *bounds, id):
+                cost = self._model.spending.batch_cost(*bounds)
+                return keys, tokens, self._model.spending.budget_spent(cost)
+            keys.append(key)
+            tokens += tokens_of_one
+        return keys, tokens, None
+
+    def _waiting(self, batch: int | None = None) -> Iterator[tuple[str, str]]:
+        """Key and body of the requests of a batch, or of none."""
+        with self._cache.transaction() as database:
+            yield from database.execute(
+                "SELECT key, body FROM waiting WHERE batch IS ? ORDER BY key", (batch,)
+            )
+
+    def _as_sent(self, text: str) -> str:
+        """The body of a waiting request in the form that the service takes."""
+        return json.dumps(self._model.form.fit(json.loads(text)), ensure_ascii=False)
+
+    def _queue_room(self) -> int | None:
+        if self._queue_tokens is None:
+            return None
+        taken = sum(
+            intent.tokens for state in ("intended", "open") for intent in self._intents(state)
+        )
+        return self._queue_tokens - taken
+
+    def _create(self, intent: _Intent) -> None:
+        """Create a batch that was written down, unless the service has it already."""
+        file = intent.file or self._upload(intent)
+        metadata = {"rna_qa_run": self._cache.run, "rna_qa_batch": str(intent.id)}
+        batches = self._model.client.batches
+
+        def find_or_create() -> Batch:
+            # Looked for before every try: the answer to the last one may have been lost.
+            found = self._find(intent, metadata)
+            return found or _expect_batch(
+                batches.create(
+                    completion_window="24h",
+                    endpoint="/v1/chat/completions",
+                    input_file_id=file,
+                    metadata=metadata,
+                )
+            )
+
+        batch = self._model.call(find_or_create)
+        self._update(intent, name=batch.id, state="open")
+
+    def _upload(self, intent: _Intent) -> str:
+        with TemporaryFile(dir=self._cache.path.parent) as file:
+            for key, text in self._waiting(intent.id):
+                file.write(_line(key, self._as_sent(text)))
+
+            def upload() -> str:
+                file.seek(0)
+                return self._model.client.files.create(
+                    file=(f"rna-qa-{intent.id}.jsonl", file), purpose="batch"
+                ).id
+
+            name = self._model.call(upload)
+        self._update(intent, file=name)
+        return name
+
+    def _find(self, intent: _Intent, metadata: Mapping[str, str]) -> Batch | None:
+        """The batch of these metadata in the service's list, which has the newest first."""
+        for batch in self._model.client.batches.list(limit=100):
+            if batch.created_at < intent.intended_at - CLOCKS_DIFFER:
+                return None
+            if batch.metadata == metadata:
+                return batch
+        return None
+
+    def _update(self, intent: _Intent, **columns: str) -> None:
+        names = ", ".join(f"{name} = ?" for name in columns)
+        with self._cache.transaction() as database:
+            database.execute(
+                f"UPDATE batches SET {names} WHERE id = ?", (*columns.values(), intent.id)
+            )
+
+    # Receiving
+
+    def _look_at(self, intent: _Intent) -> Batch:
+        assert intent.name is not None
+        name = intent.name
+        return self._model.call(lambda: _expect_batch(self._model.client.batches.retrieve(name)))
+
+    def _collect(self, intent: _Intent, batch: Batch) -> int:
+        """Keep the answers of a batch that ended, and release what has none."""
+        problems: list[Exception] = []
+        before = self._count_open(intent)
+        # Either may be missing: `completed` may come with errors alone.
+        for file in filter(None, (batch.output_file_id, batch.error_file_id)):
+            problems += self._model.call(partial(self._read, intent, file))
+        came = before - self._count_open(intent)
+        stop = self._stop(intent, batch)
+        form = self._model.form
+        refused = {
+            form.bound_name if problem.name in BOUNDS else problem.name
+            for problem in problems
+            if isinstance(problem, FieldRefused)
+        }
+        learned = not [name for name in sorted(refused) if not form.learn(name)]
+        tried = stop is None and batch.status != "failed" and not (refused and learned)
+        self._release(intent, batch.status, tried=tried)
+        for problem in (stop, *problems):
+            if isinstance(problem, FieldRefused) and learned:
+                continue
+            if isinstance(problem, RunStopped):
+                raise problem
+        self._check_tries(problems)
+        return came
+
+    def _count_open(self, intent: _Intent) -> int:
+        with self._cache.transaction() as database:
+            (count,) = database.execute(
+                "SELECT count(*) FROM attempts WHERE batch = ? AND cost IS NULL", (intent.id,)
+            ).fetchone()
+        return int(count)
+
+    def _read(self, intent: _Intent, file: str) -> list[Exception]:
+        """Keep the answers of a file; what stands in the place of the others."""
+        problems: list[Exception] = []
+        # On the disk first: the lines of JSON end with "\n" alone, not with what else Unicode has.
+        with TemporaryFile(dir=self._cache.path.parent) as lines:
+            with self._model.client.files.with_streaming_response.content(file) as response:
+                for part in response.iter_bytes():
+                    lines.write(part)
+            lines.seek(0)
+            while chunk := list(islice(lines, LINES_PER_TRANSACTION)):
+                with self._cache.transaction():
+                    problems += self._take(intent, chunk)
+        return problems
+
+    def _take(self, intent: _Intent, lines: Iterable[bytes]) -> list[Exception]:
+        problems = []
+        for text in lines:
+            try:
+                line = json.loads(text)
+                key = line["custom_id"]
+            except RecursionError:
+                self._keep_unreadable(intent, text)
+                continue
+            except (ValueError, LookupError, TypeError) as error:
+                raise PassingFaultError("a batch's file ends within a line") from error
+            answer = self._answer_of(intent, key, line)
+            if isinstance(answer, Exception):
+                problems.append(answer)
+            else:
+                self._keep(intent, key, answer)
+        return problems
+
+    def _keep_unreadable(self, intent: _Intent, line: bytes) -> None:
+        """Keep what came for a request in a line that nobody can read but for its beginning."""
+        if name := re.search(rb'"custom_id":\s*"(\w+)"', line):
+            key = name[1].decode()
+            answer = too_deep(line.decode("utf-8", "replace"))
+            self._keep(intent, key, self._model.count_usage(answer, self._sent(key)))
+
+    def _answer_of(self, intent: _Intent, key: str, line: Mapping[str, Any]) -> Answer | Exception:
+        """The answer of a line of a batch's output or error file, or what is there instead."""
+        response = line.get("response") or {}
+        body = response.get("body") or {}
+        if response.get("status_code") == 200:
+            try:
+                return self._model.count_usage(answer_of(body), self._sent(key))
+            except PassingFaultError as fault:
+                return fault
+            except (LookupError, TypeError) as error:
+                return PassingFaultError(f"no completion in a batch's line ({error!r})")
+        problem = line.get("error") or body.get("error") or {}
+        code, message = str(problem.get("code") or ""), str(problem.get("message") or "")
+        if not response:  # never asked: expired, or cancelled
+            return PassingFaultError(message or code or "neither an answer nor an error")
+        status, param = int(response.get("status_code") or 500), str(problem.get("param") or "")
+        meaning = self._model.explain(status, code, message, param=param)
+        return turned_away(meaning) if isinstance(meaning, (TooLong, Refused)) else meaning
+
+    def _sent(self, key: str) -> str:
+        with self._cache.transaction() as database:
+            row = database.execute("SELECT body FROM waiting WHERE key = ?", (key,)).fetchone()
+        return self._as_sent(str(row[0])) if row else ""
+
+    def _keep(self, intent: _Intent, key: str, answer: Answer) -> None:
+        with self._cache.transaction() as database:
+            row = database.execute(
+                "SELECT id FROM attempts WHERE batch = ? AND key = ?", (intent.id, key)
+            ).fetchone()
+            if row:
+                if sent := self._sent(key):
+                    answer = replace(answer, most_tokens=bound_of(json.loads(sent)))
+                self._came.add(key)
+                self._model.spending.settle_in_batch(row[0], answer)
+                database.execute("DELETE FROM waiting WHERE key = ?", (key,))
+
+    def _stop(self, intent: _Intent, batch: Batch) -> RunStopped | None:
+        """Why no other batch is to be created after this one, if so."""
+        if batch.status == "cancelled":
+            return ServiceDown(f"batch {batch.id} was cancelled; run again to send the rest anew")
+        if batch.status != "failed":
+            return None
+        problems = (batch.errors and batch.errors.data) or []
+        said = "; ".join(f"{problem.code}: {problem.message}" for problem in problems[:3])
+        if any(problem.code == "token_limit_exceeded" for problem in problems):
+            return self._halve_queue(intent, said)
+        return RequestRejected(f"{self._model.base_url} does not take batch {batch.id} ({said})")
+
+    def _halve_queue(self, intent: _Intent, said: str) -> RunStopped | None:
+        """Learn a queue's cap from a batch that it did not take."""
+        with self._cache.transaction() as database:
+            (requests,) = database.execute(
+                "SELECT count(*) FROM waiting WHERE batch = ?", (intent.id,)
+            ).fetchone()
+        if requests < 2:
+            return RequestRejected(f"not even one request fits the queue ({said})")
+        self._queue_tokens = intent.tokens // 2
+        return None
+
+    def _release(self, intent: _Intent, status: str, *, tried: bool) -> None:
+        """Close a batch: nothing is paid for what was not answered, and it may be sent again."""
+        with self._cache.transaction() as database:
+            unanswered = database.execute(
+                "SELECT id FROM attempts WHERE batch = ? AND cost IS NULL", (intent.id,)
+            ).fetchall()
+            for (attempt,) in unanswered:
+                self._cache.fail(attempt, f"batch {status}", billed=False)
+            database.execute(
+                "UPDATE waiting SET batch = NULL, tries = tries + ? WHERE batch = ?",
+                (tried, intent.id),
+            )
+            self._update(intent, state="done")
+
+    def _check_tries(self, problems: list[Exception]) -> None:
+        with self._cache.transaction() as database:
+            (given_up,) = database.execute(
+                "SELECT count(*) FROM waiting WHERE tries >= ?", (TRIES,)
+            ).fetchone()
+        if given_up:
+            said = problems[0] if problems else "no word of them"
+            raise ServiceDown(
+                f"{given_up:,} requests had no answer in {TRIES} batches ({said}); run again to "
+                "send them anew"
+            )
+
+
+_TOO_FULL = (
+    "a request of {:,} tokens does not fit the {:,} tokens of the service's queue of batches; ask "
+    "about fewer papers at a time (--token-budget), or without --batch-api"
+)
+
+
+def _expect_batch(batch: Any) -> Batch:
+    """The batch; the package hands on as text what gateways put up with status 200."""
+    if not isinstance(batch, Batch):
+        raise PassingFaultError(f"{str(batch)[:200]!r} in place of a batch")
+    return batch
+
+
+def _line(key: str, body: str) -> bytes:
+    """A request's line in a batch's file."""
+    head = json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT})
+    return f'{head[:-1]}, "body": {body}}}\n'.encode()
+
+
+__all__ = ["BatchModel"]

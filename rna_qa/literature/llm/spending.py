@@ -1,0 +1,178 @@
+"""What a language model may cost, and how fast it may be asked: one budget for all threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from rnagpt.rna_qa.literature.llm.language_model import BudgetSpent
+from rnagpt.rna_qa.literature.llm.request_cache import USD, Answer, RequestCache
+
+BATCH_SHARE = Fraction(1, 2)  # of the price, for what is asked in batches
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars per million tokens."""
+
+    tokens_in: float
+    tokens_out: float
+
+    def __post_init__(self) -> None:
+        if self.tokens_in < 0 or self.tokens_out < 0:
+            raise ValueError(f"prices are dollars per million tokens, 0 at least, not {self}")
+
+    def cost(self, tokens_in: int, tokens_out: int, share: Fraction = Fraction(1)) -> int:
+        """Billionths of a dollar, rounded up."""
+        dollars = Fraction(str(self.tokens_in)) * tokens_in
+        dollars += Fraction(str(self.tokens_out)) * tokens_out
+        return ceil(dollars * share * USD / 10**6)
+
+
+FREE = Prices(0, 0)
+# Only what was checked; for other models --prices. Dated releases cost what their model costs.
+PRICES = {"gpt-4o-mini": Prices(0.15, 0.60)}
+
+
+def prices_of(model: str) -> Prices | None:
+    """The prices of a model of OpenAI's (``gpt-4o-mini``, ``gpt-4o-mini-2024-07-18``), if known."""
+    if model in PRICES:
+        return PRICES[model]
+    dated = [name for name in PRICES if model.startswith(f"{name}-20")]
+    return PRICES[dated[0]] if dated else None
+
+
+class Spending:
+    """Holds all threads to one pace and one limit, and keeps the ledger.
+
+    Requests are begun at least 60 / `requests_per_minute` seconds apart, and tokens (those of the
+    input and the most of the answer, as OpenAI counts them) likewise: within any minute the limits
+    are exceeded by one request at most. The pace is this process's; the limit in dollars is the
+    ledger's, so of all runs and processes on one folder.
+
+    No request is sent unless the most that it can cost is left of the limit.
+
+    Args:
+        prices: None where they are not known: everything then counts as free.
+        limit_usd: For the whole build, what earlier runs spent included.
+        clock: Seconds; tests give another.
+        sleep: Waits for so many seconds.
+
+    Raises:
+        ValueError: for a limit without prices.
+    """
+
+    def __init__(
+        self,
+        cache: RequestCache,
+        prices: Prices | None = None,
+        *,
+        limit_usd: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if limit_usd is not None and prices is None:
+            raise ValueError(
+                f"a budget of ${limit_usd} needs the model's prices, in dollars per million tokens "
+                "read and written"
+            )
+        self.prices = prices or FREE
+        self._cache = cache
+        self._limit = None if limit_usd is None else int(limit_usd * USD)
+        self._seconds_a_request = 60 / requests_per_minute if requests_per_minute else 0.0
+        self._seconds_a_token = 60 / tokens_per_minute if tokens_per_minute else 0.0
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next_request = self._next_token = self._paused_until = float("-inf")
+        self._on_their_way = 0
+        self._settled = threading.Condition()
+
+    def begin(self, key: str, most_in: int, most_out: int) -> int:
+        """Wait until a request may be sent; its number in the ledger.
+
+        Args:
+            most_in: More tokens its input cannot have.
+            most_out: The bound of its answer.
+
+        Raises:
+            BudgetSpent: if the request might cost more than is left.
+        """
+        reserved = self.prices.cost(most_in, most_out)
+        with self._settled:
+            while (attempt := self._cache.begin(key, reserved, self._limit)) is None:
+                # What is on its way will cost less than was reserved for it.
+                if not self._on_their_way:
+                    raise self.budget_spent(reserved)
+                self._settled.wait()
+            self._on_their_way += 1
+        return attempt
+
+    def await_turn(self, tokens: int) -> None:
+        """Wait until the pace allows a request of so many tokens, expected answer included."""
+        with self._lock:
+            now = self._clock()
+            start = max(now, self._next_request, self._next_token, self._paused_until)
+            self._next_request = start + self._seconds_a_request
+            self._next_token = start + self._seconds_a_token * tokens
+        while (wait := max(start, self._paused_until) - self._clock()) > 0:
+            self._sleep(wait)
+
+    def pause(self, seconds: float) -> None:
+        """Hold all threads for so long: the service asked for it."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def settle(self, attempt: int, answer: Answer) -> None:
+        """Keep an answer and its cost."""
+        try:
+            cost = self.prices.cost(answer.tokens_in, answer.tokens_out)
+            self._cache.settle(attempt, answer, cost)
+        finally:
+            self._arrived()
+
+    def fail(self, attempt: int, outcome: str, *, billed: bool) -> None:
+        """Note that a request got no answer; `billed`: it may have to be paid all the same."""
+        try:
+            self._cache.fail(attempt, outcome, billed=billed)
+        finally:
+            self._arrived()
+
+    def _arrived(self) -> None:
+        with self._settled:
+            self._on_their_way -= 1
+            self._settled.notify_all()
+
+    # Batches: half the price, and nothing to wait for.
+
+    def begin_in_batch(self, key: str, most_in: int, most_out: int, batch: int) -> bool:
+        """Reserve the cost of a request of a batch; whether the limit allows it."""
+        reserved = self.batch_cost(most_in, most_out)
+        return self._cache.begin(key, reserved, self._limit, batch) is not None
+
+    def batch_cost(self, tokens_in: int, tokens_out: int) -> int:
+        """What a request costs in a batch, in billionths of a dollar."""
+        return self.prices.cost(tokens_in, tokens_out, BATCH_SHARE)
+
+    def settle_in_batch(self, attempt: int, answer: Answer) -> None:
+        """Keep an answer that came in a batch."""
+        cost = self.batch_cost(answer.tokens_in, answer.tokens_out)
+        self._cache.settle(attempt, answer, cost)
+
+    def budget_spent(self, reserved: int) -> BudgetSpent:
+        """What to raise where so many billionths of a dollar are not left."""
+        limit = (self._limit or 0) / USD
+        spent = self._cache.totals().spent_usd
+        return BudgetSpent(
+            f"${spent:.4f} of the budget of ${limit:.4f} are spent, and the next request may cost "
+            f"${reserved / USD:.4f}; raise --budget and run again to go on from here"
+        )
+
+
+__all__ = ["BATCH_SHARE", "FREE", "PRICES", "Prices", "Spending", "prices_of"]

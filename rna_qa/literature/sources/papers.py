@@ -1,0 +1,132 @@
+"""The build's papers stage: fill what a source lacks, mark retractions, decide what is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+
+from tqdm import tqdm
+
+from rnagpt.rna_qa.literature.records import Mention, Paper
+from rnagpt.rna_qa.literature.sources.corpus import Corpus
+from rnagpt.rna_qa.literature.sources.duplicates import merge_duplicates
+from rnagpt.rna_qa.literature.sources.europe_pmc import EuropePmc, complete_from
+from rnagpt.rna_qa.literature.sources.paper_filters import reason_to_leave_out
+from rnagpt.rna_qa.literature.text.mentions import NameIndex
+from rnagpt.rna_qa.literature.text.plain_text import plain_text
+
+# Asked for, and written, together: a kill loses the answers about one page. The most that one
+# request about retractions may name.
+PAPERS_PER_PAGE = 1000
+
+
+def complete(
+    corpus: Corpus,
+    europe_pmc: EuropePmc | None,
+    *,
+    licences: Collection[str] = (),
+    index: NameIndex | None = None,
+) -> None:
+    """Complete and judge the papers of a corpus; an interrupted run goes on where it was.
+
+    With `europe_pmc`, what a paper lacks (abstract, licence, publication types) is asked for once,
+    and retractions are looked up; without, papers are taken as they are. Tags are stripped either
+    way. Papers to be left out (`reason_to_leave_out`) are then skipped with the reason.
+
+    Args:
+        licences: Keep papers under these alone; none means any.
+        index: Finds RNAs in the abstracts that are filled in; sources that say themselves where
+            a paper names an RNA need none.
+
+    Raises:
+        ServiceError: if Europe PMC does not answer.
+    """
+    _strip_html(corpus)
+    if europe_pmc is not None:
+        _fill(corpus, europe_pmc, index)
+    judge(corpus, licences)
+
+
+def judge(corpus: Corpus, licences: Collection[str] = ()) -> None:
+    """Skip the papers that are to be left out, with the reason; what was skipped before is not.
+
+    Of those that stay, papers that are one work are merged (`duplicates.merge_duplicates`).
+    """
+    with corpus.transaction():
+        corpus.clear_skipped("paper")
+        for paper in corpus.iter_papers():
+            if reason := reason_to_leave_out(paper, licences):
+                corpus.skip("paper", paper.id, reason)
+        merge_duplicates(corpus)
+
+
+def mark_retractions(corpus: Corpus, europe_pmc: EuropePmc) -> int:
+    """Ask Europe PMC anew which papers are retracted; returns how many have become so.
+
+    Raises:
+        ServiceError: if Europe PMC does not answer.
+    """
+    times = 0
+    for page in _pages(corpus.iter_papers(), PAPERS_PER_PAGE):
+        marked = _mark(page, europe_pmc)
+        changed = [new for old, new in zip(page, marked, strict=True) if new != old]
+        corpus.replace_papers(changed, complete=True)
+        times += len(changed)
+    return times
+
+
+def _strip_html(corpus: Corpus) -> None:
+    for page in _pages(corpus.iter_papers(incomplete=True), PAPERS_PER_PAGE):
+        plain = [(paper, _plain(paper)) for paper in page]
+        # They still lack what they lacked.
+        corpus.replace_papers((new for old, new in plain if new != old), complete=False)
+
+
+def _plain(paper: Paper) -> Paper:
+    title, abstract = plain_text(paper.title), plain_text(paper.abstract)
+    return dataclasses.replace(paper, title=title, abstract=abstract)
+
+
+def _fill(corpus: Corpus, europe_pmc: EuropePmc, index: NameIndex | None) -> None:
+    with tqdm(desc="completing papers", unit=" papers", disable=None) as bar:
+        for page in _pages(corpus.iter_papers(incomplete=True), PAPERS_PER_PAGE):
+            lacking = [paper for paper in page if _lacks_something(paper)]
+            found = europe_pmc.fetch(lacking)
+            filled = [complete_from(paper, found.get(paper.id)) for paper in page]
+            with corpus.transaction():
+                # Complete as well where nothing was found: it is not asked for again.
+                corpus.replace_papers(_mark(filled, europe_pmc), complete=True)
+                corpus.tally("paper not at Europe PMC", len(lacking) - len(found))
+                for old, new in zip(page, filled, strict=True):
+                    if index is not None and new.abstract != old.abstract:
+                        corpus.add_mentions(_mentions(index, new))
+            bar.update(len(page))
+
+
+def _mark(papers: Sequence[Paper], europe_pmc: EuropePmc) -> list[Paper]:
+    """The papers, those that Europe PMC calls retracted marked so."""
+    retracted = europe_pmc.find_retracted([paper for paper in papers if not paper.retracted])
+    return [
+        dataclasses.replace(paper, retracted=True) if paper.id in retracted else paper
+        for paper in papers
+    ]
+
+
+def _lacks_something(paper: Paper) -> bool:
+    return not (paper.title and paper.abstract and paper.licence and paper.types)
+
+
+def _mentions(index: NameIndex, paper: Paper) -> Iterator[Mention]:
+    title, abstract = index.find(paper.title), index.find(paper.abstract)
+    for rna_id in sorted(title | abstract):
+        yield Mention(rna_id, paper.id, rna_id in title, rna_id in abstract, in_body=False)
+
+
+def _pages(papers: Iterable[Paper], size: int) -> Iterator[list[Paper]]:
+    papers = iter(papers)
+    while page := list(islice(papers, size)):
+        yield page
+
+
+__all__ = ["complete", "judge", "mark_retractions"]

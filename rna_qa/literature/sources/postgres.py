@@ -1,0 +1,331 @@
+"""RNAs, papers and mentions from RNAcentral's public PostgreSQL database, LitScan's tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import psycopg
+import tenacity
+from psycopg.rows import dict_row
+from tqdm import tqdm
+
+from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
+from rnagpt.rna_qa.literature.sources.corpus import Corpus
+from rnagpt.rna_qa.literature.sources.http_client import ServiceError
+from rnagpt.rna_qa.literature.sources.names import without_ids
+from rnagpt.rna_qa.literature.sources.usable_sequences import keep_usable
+from rnagpt.rna_qa.literature.text.mentions import is_ambiguous
+from rnagpt.rna_qa.literature.text.plain_text import plain_text
+
+# Written together, with their papers. LitScan's table of names is not indexed by RNA: each page has
+# it read as a whole, so pages are large.
+RNAS_PER_PAGE = 1000
+ARTICLES_PER_QUERY = 500
+SCHEMA = "rnacen"
+CONNECT_TIMEOUT = 30  # seconds
+ATTEMPTS = 5  # the public server ends long sessions
+DONE = "done"
+PROGRESS = "postgres"
+
+Value = TypeVar("Value")
+Row = Mapping[str, Any]
+Connection: TypeAlias = psycopg.Connection[dict[str, Any]]
+
+# LitScan has papers on an RNA where a job of its has hits; there its name is RNAcentral's in lower
+# case. A page begins behind the last name that was read, whatever was written meanwhile.
+IDS = """
+SELECT DISTINCT d.primary_id
+FROM litscan_database d JOIN litscan_job j ON j.job_id = d.job_id
+WHERE d.name = 'rnacentral' AND j.hit_count > 0 AND d.primary_id > %(after)s
+ORDER BY d.primary_id LIMIT %(page)s
+"""
+RNAS = """
+SELECT LOWER(pre.id) AS primary_id, pre.id, pre.taxid, pre.rna_type, taxonomy.name AS organism,
+    COALESCE(rna.seq_short, rna.seq_long) AS sequence,
+    (SELECT MIN(rfam_model_id) FROM rfam_model_hits hits WHERE hits.upi = pre.upi) AS family
+FROM rnc_rna_precomputed pre
+JOIN rna ON rna.upi = pre.upi
+LEFT JOIN rnc_taxonomy taxonomy ON taxonomy.id = pre.taxid
+WHERE pre.id = ANY(%(ids)s) AND pre.is_active
+    AND (%(pattern)s::text IS NULL OR pre.description ILIKE %(pattern)s)
+ORDER BY pre.id
+"""
+# The names under which LitScan searched for an RNA, and the RNA's own id.
+JOBS = """
+SELECT d.primary_id, j.job_id, j.display_id, j.hit_count
+FROM litscan_database d JOIN litscan_job j ON j.job_id = d.job_id
+WHERE d.name = 'rnacentral' AND d.primary_id = ANY(%(ids)s) AND j.hit_count > 0
+UNION
+SELECT job_id, job_id, display_id, hit_count
+FROM litscan_job WHERE job_id = ANY(%(ids)s) AND hit_count > 0
+"""
+RESULTS = """
+SELECT r.job_id, r.pmcid, r.id_in_title, r.id_in_abstract, r.id_in_body, a.pmid, a.doi,
+    a.rna_related
+FROM litscan_result r JOIN litscan_article a ON a.pmcid = r.pmcid
+WHERE r.job_id = ANY(%(jobs)s)
+"""
+ARTICLES = """
+SELECT pmcid, pmid, doi, title, abstract, year, journal, retracted, type
+FROM litscan_article WHERE pmcid = ANY(%(ids)s)
+"""
+
+
+@dataclass
+class _Page:
+    """RNAs, and under which jobs LitScan searched for each."""
+
+    rnas: list[Rna]
+    rnas_of_job: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+def select(
+    corpus: Corpus,
+    dsn: str,
+    *,
+    query: str | None = None,
+    limit: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Gather the RNAs that LitScan has papers on, with those papers, page by page.
+
+    Articles that LitScan's classifier finds not to be about RNA are left out, and so are results
+    for ambiguous names. What an interrupted run has read is not read again.
+
+    Args:
+        dsn: A connection string of libpq, such as ``postgresql://reader@host:5432/pfmegrnargs``.
+        query: Take RNAs whose description holds these words, in any case.
+        limit: Take so many RNAs.
+        sleep: Waits for so many seconds before the server is tried again.
+
+    Raises:
+        ServiceError: if the server cannot be reached, or fails repeatedly.
+    """
+    bar = tqdm(desc="selecting", unit=" RNAs", disable=None)
+    with bar, _Database(dsn, sleep) as database:
+        while (position := _read_position(corpus)) is not None:
+            bar.update(position.taken - bar.n)
+            database.run(partial(_add_page, corpus, position, query, limit))
+
+
+def is_reachable(dsn: str, timeout: int = 5) -> bool:
+    """Whether the database answers within so many seconds, and has LitScan's tables."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=timeout) as connection:
+            connection.execute(f"SET search_path TO {SCHEMA}, public")
+            connection.execute("SELECT 1 FROM litscan_database LIMIT 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _escape(words: str) -> str:
+    """The words as they are in a pattern of LIKE."""
+    return words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+class _Position(NamedTuple):
+    """How far the source was read: behind which RNA to go on, and how many were taken."""
+
+    after: str = ""
+    taken: int = 0
+
+
+def _read_position(corpus: Corpus) -> _Position | None:
+    """None where all was read."""
+    position = corpus.progress(PROGRESS)
+    if position == DONE:
+        return None
+    return _Position(*json.loads(position)) if position else _Position()
+
+
+def _add_page(
+    corpus: Corpus, position: _Position, query: str | None, limit: int | None, database: Connection
+) -> None:
+    """Add the next RNAs with all that is known of them, and say how far that was."""
+    ids = [row["primary_id"] for row in database.execute(IDS, _page_after(position))]
+    pattern = query and f"%{_escape(query)}%"
+    found = {"ids": [id.upper() for id in ids], "pattern": pattern}
+    rows = database.execute(RNAS, found).fetchall()
+    rows = rows if limit is None else rows[: limit - position.taken]
+    taken = position.taken + len(rows)
+    with corpus.transaction():
+        page = _read_page(corpus, database, rows)
+        corpus.add_rnas(page.rnas)
+        _add_papers(corpus, database, page)
+        if len(ids) < RNAS_PER_PAGE or taken == limit:
+            corpus.set_progress(PROGRESS, DONE)
+        else:
+            corpus.set_progress(PROGRESS, json.dumps(_Position(ids[-1], taken)))
+
+
+def _page_after(position: _Position) -> dict[str, Any]:
+    return {"after": position.after, "page": RNAS_PER_PAGE}
+
+
+def _read_page(corpus: Corpus, database: Connection, rows: Sequence[Row]) -> _Page:
+    jobs = _read_jobs(corpus, database, [row["primary_id"] for row in rows])
+    rnas = (_rna(row, jobs[row["primary_id"]]) for row in rows)
+    page = _Page(list(keep_usable(corpus, rnas)))
+    for rna in page.rnas:
+        for job in jobs[rna.id.lower()]:
+            page.rnas_of_job[job["job_id"]].append(rna.id)
+    return page
+
+
+def _read_jobs(corpus: Corpus, database: Connection, ids: Sequence[str]) -> dict[str, list[Row]]:
+    """What LitScan searched for, by RNA; the name with the most papers first."""
+    jobs: dict[str, list[Row]] = defaultdict(list)
+    for job in database.execute(JOBS, {"ids": ids}):
+        if is_ambiguous(_name_of(job)):
+            corpus.skip("name", _name_of(job), "ambiguous")
+        else:
+            jobs[job["primary_id"]].append(job)
+    for found in jobs.values():
+        found.sort(key=lambda job: (-job["hit_count"], job["job_id"]))
+    return jobs
+
+
+def _rna(row: Row, jobs: Sequence[Row]) -> Rna:
+    return Rna(
+        id=row["id"],
+        sequence=row["sequence"] or "",
+        names=without_ids(map(_name_of, jobs), row["id"]),
+        rna_type=row["rna_type"] or "ncRNA",
+        organism=row["organism"],
+        taxid=row["taxid"],
+        family=row["family"],
+    )
+
+
+def _name_of(job: Row) -> str:
+    return str(job["display_id"] or job["job_id"])
+
+
+def _add_papers(corpus: Corpus, database: Connection, page: _Page) -> None:
+    """Add mentions as they come, then the papers that the corpus does not have."""
+    missing: set[str] = set()
+    # A cursor on the server: well-known names have thousands of papers.
+    with database.transaction(), database.cursor("results") as cursor:
+        cursor.itersize = ARTICLES_PER_QUERY
+        found = iter(cursor.execute(RESULTS, {"jobs": list(page.rnas_of_job)}))
+        while chunk := list(islice(found, ARTICLES_PER_QUERY)):
+            about_rna = [row for row in chunk if row["rna_related"] is not False]
+            corpus.add_mentions(_mentions(about_rna, page))
+            missing |= {row["pmcid"] for row in about_rna if not corpus.has_paper(_id_of(row))}
+            for row in chunk:
+                if row["rna_related"] is False:
+                    corpus.skip("article", row["pmcid"], "not about RNA, by LitScan's classifier")
+    for ids in _batches(sorted(missing), ARTICLES_PER_QUERY):
+        corpus.add_papers(map(_paper, database.execute(ARTICLES, {"ids": ids})))
+
+
+def _mentions(rows: Iterable[Row], page: _Page) -> Iterator[Mention]:
+    for row in rows:
+        places = (row["id_in_title"], row["id_in_abstract"], row["id_in_body"])
+        for rna_id in page.rnas_of_job[row["job_id"]]:
+            yield Mention(rna_id, _id_of(row), *map(bool, places))
+
+
+def _id_of(row: Row) -> str:
+    return paper_id(row["pmid"], row["pmcid"], row["doi"])
+
+
+def _paper(row: Row) -> Paper:
+    return Paper(
+        id=_id_of(row),
+        title=plain_text(row["title"] or ""),
+        abstract=plain_text(row["abstract"] or ""),
+        pmid=row["pmid"] or None,
+        pmcid=row["pmcid"],
+        doi=row["doi"] or None,
+        year=row["year"],
+        journal=row["journal"] or None,
+        retracted=bool(row["retracted"]),
+        types=(row["type"],) if row["type"] else (),
+    )
+
+
+def _batches(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+class _Database:
+    """A connection that is made anew when the server ends it."""
+
+    def __init__(self, dsn: str, sleep: Callable[[float], None]) -> None:
+        self._dsn = dsn
+        self._sleep = sleep
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> _Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def run(self, work: Callable[[Connection], None]) -> None:
+        """Do a piece of work, again from its beginning where the connection is lost.
+
+        Raises:
+            ServiceError: if the server does not come back, or refuses.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_exponential_jitter(initial=1, max=60),
+            before_sleep=lambda _: self._close(),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            retrying(lambda: work(self._connect()))
+        except psycopg.Error as error:
+            problem = " ".join(str(error).split()) or type(error).__name__
+            raise ServiceError(
+                _address(self._dsn),
+                problem,
+                "check RNAQA_DATABASE_URL and PGPASSWORD, run again to go on from here, or read "
+                "over HTTP instead (--source http)",
+            ) from error
+
+    def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._dsn, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
+            )
+            self._connection.execute(f"SET search_path TO {SCHEMA}, public")
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another try may help: a lost connection, a server that starts or is full."""
+    if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return False
+    # Class 28 of SQLSTATE: the name or the password is wrong.
+    return not (error.sqlstate or "").startswith("28") and "authentication" not in str(error)
+
+
+def _address(dsn: str) -> str:
+    """Where the database is, without the password."""
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.Error:
+        return "the database"
+    return f"postgresql://{parts.get('host', '')}:{parts.get('port', '')}/{parts.get('dbname', '')}"
+
+
+__all__ = ["is_reachable", "select"]

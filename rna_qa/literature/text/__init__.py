@@ -1,0 +1,1 @@
+"""Sentences, topics, and names of RNAs in texts."""

@@ -1,0 +1,1 @@
+"""RNA-QA from Rfam's curated text."""

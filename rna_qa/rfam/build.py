@@ -1,0 +1,288 @@
+"""RNA-QA from Rfam: curated text about real sequences, without any language-model service."""
+
+import json
+import shutil
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rnagpt.rna_qa.export import ANNOTATIONS, QA, hash_shards, write_card, write_split
+from rnagpt.rna_qa.rfam.downloads import Source, hash_file
+from rnagpt.rna_qa.rfam.families import Family, describe_family, read_family_table
+from rnagpt.rna_qa.rfam.questions import annotate, ask
+from rnagpt.rna_qa.rfam.stockholm import Problem, read_seed
+from rnagpt.rna_qa.splits import SPLITS, Member, find_leaks, fraction, split_members
+from rnagpt.sequences.clustering import cluster_sequences
+
+FILES_OF_A_BUILD = {".partial", "annotations", "qa", "README.md", "build.json"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the content of a build beside its sources.
+
+    `test` and `validation` are shares of the sequence clusters, `test_families` a share of the
+    families; `clusters` is the method of `cluster_sequences`.
+    """
+
+    random_seed: int = 0
+    test: float = 0.06
+    validation: float = 0.03
+    test_families: float = 0.03
+    clusters: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("test", "validation", "test_families"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
+        if self.test + self.validation >= 1:
+            raise ValueError(
+                f"test ({self.test}) and validation ({self.validation}) leave nothing to train on"
+            )
+
+
+@dataclass(frozen=True)
+class Rna:
+    """One RNA of the data set."""
+
+    id: str
+    sequence: str
+    family: Family
+    organism: str | None
+    cluster: int
+    split: str
+
+
+def build(
+    seed: Source,
+    families: Source | None,
+    out: Path,
+    options: Options | None = None,
+    *,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Build RNA-QA from Rfam's seed alignments into the folder `out`; returns the build's record.
+
+    The work goes on in ``out/.partial`` and is moved into place at the end, ``build.json`` (the
+    record) last: a build that was interrupted is not mistaken for a finished one, and the next run
+    goes on with its downloads and its clusters. The same sources and options give the same bytes;
+    a build that is there already is left as it is.
+
+    Args:
+        families: Rfam's `family` table, which fills what seeds leave empty.
+        overwrite: Replace another build in `out`.
+
+    Raises:
+        FileExistsError: if `out` holds another build, or files that are not a build's.
+        ValueError: if the sources are not what they should be.
+        RuntimeError: if the splits leak, or the clustering fails.
+    """
+    options = options or Options()
+    sources = {"seed": seed} | ({"families": families} if families else {})
+    request = {
+        "options": asdict(options),
+        "sources": {name: source.label for name, source in sources.items()},
+    }
+    if finished := _find_finished(out, request, overwrite):
+        print(f"{out} holds this very build; nothing to do{_age(sources)}", file=sys.stderr)
+        return finished
+    partial = out / ".partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    paths = {name: source.fetch(partial) for name, source in sources.items()}
+
+    problems: list[Problem] = []
+    found, read = _read_sequences(paths["seed"], paths.get("families"), problems)
+    rnas, clustering = _split(found, partial / "clusters", options)
+    for name in ("annotations", "qa"):
+        # An interrupted run's, which had other rows perhaps.
+        shutil.rmtree(partial / name, ignore_errors=True)
+    record = {
+        "data_set": "RNA-QA, Rfam build",
+        **request,
+        "sha256": {name: hash_file(path) for name, path in paths.items()},
+        "clustering": clustering,
+        "read": read,
+        "counts": _write_rows(partial, rnas, options.random_seed),
+        "files": hash_shards(partial),
+        "problems": [str(problem) for problem in problems],
+    }
+    write_card(partial / "README.md", record)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    _move_into_place(partial, out, record)
+    return record
+
+
+def _age(sources: dict[str, Source]) -> str:
+    """What to know of a finished build whose sources are named by their addresses alone."""
+    if not any(source.is_address for source in sources.values()):
+        return ""
+    return " (--overwrite downloads the sources anew, in case they have changed)"
+
+
+def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The record of this very build if it is there and to be kept.
+
+    Refuses a folder that holds anything but a build, or another one that is not to be overwritten.
+    """
+    record_path = out / "build.json"
+    if record_path.exists():
+        if overwrite:
+            return None
+        record = json.loads(record_path.read_text(encoding="utf-8"))
+        different = [key for key, value in request.items() if record.get(key) != value]
+        if different:
+            raise FileExistsError(
+                f"{out} holds a build with other {' and '.join(different)}; choose another "
+                "folder, or replace it with --overwrite"
+            )
+        return record
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    # What an interrupted build leaves, its last steps included.
+    if others := names - (FILES_OF_A_BUILD if ".partial" in names else set()):
+        raise FileExistsError(
+            f"{out} holds files of something else ({min(others)}); choose an empty folder"
+        )
+    return None
+
+
+def _read_sequences(
+    seed: Path, families: Path | None, problems: list[Problem]
+) -> tuple[list[tuple[str, str, Family, str | None]], dict[str, int]]:
+    """Id, sequence, family and organism of each RNA, identical ones of a family joined."""
+    table = read_family_table(families, problems) if families else {}
+    found = []
+    read = Counter(families=0, sequences=0, duplicates=0)
+    for record in tqdm(read_seed(seed, problems), desc="reading", unit=" families", disable=None):
+        family = describe_family(record, table.get(record.accession), problems)
+        if family is None:
+            continue
+        seen: set[str] = set()
+        for name, sequence in record.sequences:
+            if sequence not in seen:
+                found.append((name, sequence, family, record.organisms.get(name)))
+            seen.add(sequence)
+        read["families"] += 1
+        read["sequences"] += len(record.sequences)
+        read["duplicates"] += len(record.sequences) - len(seen)
+    return found, dict(read)
+
+
+def _split(
+    found: list[tuple[str, str, Family, str | None]],
+    folder: Path,
+    options: Options,
+) -> tuple[list[Rna], str]:
+    """The RNAs with their clusters and splits, and the method of the clustering."""
+    unique = sorted({sequence for _, sequence, _, _ in found})
+    print(f"clustering {len(unique):,} different sequences", file=sys.stderr)
+    labels, method = cluster_sequences(unique, folder, options.clusters)
+    cluster_of = dict(zip(unique, labels, strict=True))
+    members = [
+        Member(
+            sequence=sequence,
+            cluster=cluster_of[sequence],
+            family=family.accession,
+            clan=family.clan,
+            transcript=family.transcript,
+            rna_type=family.rna_type,
+        )
+        for _, sequence, family, _ in found
+    ]
+    splits = split_members(
+        members, options.random_seed, options.test, options.validation, options.test_families
+    )
+    if leaks := find_leaks(members, splits):
+        raise RuntimeError(f"the splits leak in {len(leaks):,} places, the first: {leaks[0]}")
+    rnas = [
+        Rna(*one, cluster=member.cluster, split=split)
+        for one, member, split in zip(found, members, splits, strict=True)
+    ]
+    return rnas, method
+
+
+def _write_rows(folder: Path, rnas: list[Rna], seed: int) -> dict[str, dict[str, dict[str, int]]]:
+    """Write both configurations; returns the numbers of rows, by configuration and split.
+
+    RNAs come in a drawn order, so that the head of a file is a sample of the whole.
+    """
+    chosen: dict[str, list[Rna]] = defaultdict(list)
+    for rna in rnas:
+        chosen[rna.split].append(rna)
+    annotation_of = {rna.family.accession: annotate(rna.family) for rna in rnas}
+    counts: dict[str, dict[str, dict[str, int]]] = {"annotations": {}, "qa": {}}
+    for split in SPLITS:
+        drawn = sorted(
+            chosen[split],
+            key=lambda rna: (fraction(seed, "order", rna.id), rna.family.accession),
+        )
+        # Asked twice, here and below: cheaper than keeping all rows, and shards are named by
+        # their number.
+        categories = Counter(
+            question.category
+            for rna in drawn
+            for question in ask(rna.id, rna.sequence, rna.family, seed)
+        )
+        rows = sum(categories.values())
+        annotations = (_annotation_row(rna, annotation_of) for rna in drawn)
+        write_split(folder / "annotations", split, annotations, len(drawn), ANNOTATIONS)
+        asked = tqdm(drawn, desc=f"asking, {split}", unit=" RNAs", disable=None)
+        questions = (row for rna in asked for row in _qa_rows(rna, seed))
+        write_split(folder / "qa", split, questions, rows, QA)
+        counts["annotations"][split] = {
+            "rows": len(drawn),
+            "families": len({rna.family.accession for rna in drawn}),
+            "clusters": len({rna.cluster for rna in drawn}),
+        }
+        counts["qa"][split] = {"rows": rows, **dict(sorted(categories.items()))}
+    return counts
+
+
+def _annotation_row(rna: Rna, annotation_of: dict[str, str]) -> dict[str, Any]:
+    return {
+        "id": rna.id,
+        "sequence": rna.sequence,
+        "rna_type": rna.family.rna_type,
+        "family": rna.family.name,
+        "family_accession": rna.family.accession,
+        "family_description": rna.family.description,
+        "clan": rna.family.clan,
+        "organism": rna.organism,
+        "annotation": annotation_of[rna.family.accession],
+        "evidence": rna.family.evidence,
+        "cluster": rna.cluster,
+        "split": rna.split,
+    }
+
+
+def _qa_rows(rna: Rna, seed: int) -> Iterator[dict[str, Any]]:
+    for question in ask(rna.id, rna.sequence, rna.family, seed):
+        yield {
+            "id": rna.id,
+            "sequence": rna.sequence,
+            "question": question.question,
+            "answer": question.answer,
+            "evidence": list(question.evidence),
+            "category": question.category,
+            "family": rna.family.name,
+            "rna_type": rna.family.rna_type,
+            "split": rna.split,
+        }
+
+
+def _move_into_place(partial: Path, out: Path, record: dict[str, Any]) -> None:
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    (partial / "build.json").write_text(f"{text}\n", encoding="utf-8")
+    (out / "build.json").unlink(missing_ok=True)
+    for name in ("annotations", "qa"):
+        shutil.rmtree(out / name, ignore_errors=True)
+        if (partial / name).exists():
+            (partial / name).rename(out / name)
+    for name in ("README.md", "build.json"):
+        (partial / name).replace(out / name)
+    shutil.rmtree(partial)

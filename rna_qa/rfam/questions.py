@@ -1,0 +1,359 @@
+"""Annotation, questions and answers of an RNA: its family's record and its sequence, no more."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rnagpt.rna_qa.rfam.comments import Sentence
+from rnagpt.rna_qa.rfam.families import PATH_OF_TYPE, Family, Term, other_types
+from rnagpt.rna_qa.splits import fraction
+from rnagpt.sequences.rna_types import with_article
+
+# Words of a sentence that is taken from a comment as an answer, and papers that are named in one.
+FEWEST_WORDS, MOST_WORDS = 3, 40
+MOST_PAPERS = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and the PubMed ids that support it."""
+
+    text: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about one RNA with its answer."""
+
+    category: str
+    question: str
+    answer: str
+    evidence: tuple[str, ...]
+
+
+WORDINGS = {
+    "identity": (
+        "What is this RNA?",
+        "What is the identity of this RNA?",
+        "Which RNA is this?",
+        "Can you identify this RNA?",
+        "What RNA is given here?",
+        "Please identify the given RNA.",
+        "What do you call this RNA?",
+    ),
+    "family": (
+        "Which RNA family does this sequence belong to?",
+        "What family is this RNA a member of?",
+        "Which Rfam family does this RNA belong to?",
+        "To which family would you assign this RNA?",
+        "Name the RNA family of this sequence.",
+        "What is the family of this RNA?",
+    ),
+    "type": (
+        "What type of RNA is this?",
+        "What kind of RNA is this?",
+        "Which class of RNA does this sequence belong to?",
+        "How would you classify this RNA?",
+        "What is the RNA type of this sequence?",
+        "Name the type of this RNA.",
+    ),
+    "accession": (
+        "What is the Rfam accession of this RNA?",
+        "Which Rfam accession does this RNA have?",
+        "Under which accession does Rfam list this RNA?",
+    ),
+    "name": (
+        "What is the short name of this RNA's family?",
+        "What identifier does Rfam give to this RNA's family?",
+        "Which Rfam ID does this RNA have?",
+    ),
+    "summary": (
+        "Describe this RNA.",
+        "Tell me about this RNA.",
+        "What is known about this RNA?",
+        "Give a short description of this RNA.",
+    ),
+    "function": (
+        "What is the function of this RNA?",
+        "What does this RNA do?",
+        "Which role does this RNA play?",
+        "What is known about the function of this RNA?",
+        "How does this RNA act?",
+    ),
+    "process": (
+        "In which biological process does this RNA take part?",
+        "Which biological process is this RNA involved in?",
+        "What process does this RNA contribute to?",
+    ),
+    "location": (
+        "Where is this RNA found?",
+        "Where does this RNA occur?",
+        "In which organisms, genes or cellular compartments is this RNA found?",
+        "What is known about where this RNA is located?",
+    ),
+    "interaction": (
+        "What binds or regulates this RNA?",
+        "What does this RNA interact with?",
+        "Which molecules does this RNA bind, target or respond to?",
+        "What are known partners, targets or regulators of this RNA?",
+    ),
+    "gene": (
+        "Is this an RNA gene or a cis-regulatory element?",
+        "Does Rfam list this RNA as a gene, a cis-regulatory element or an intron?",
+        "Does this sequence come from an RNA gene or from a regulatory element?",
+    ),
+    "structure": (
+        "How is the secondary structure of this RNA's family known?",
+        "Is the secondary structure of this RNA published or predicted?",
+        "What is the secondary structure of this RNA's family based on?",
+    ),
+    "clan": (
+        "Which Rfam clan does this RNA belong to?",
+        "Is this RNA's family a member of a clan?",
+        "What is the clan of this RNA?",
+    ),
+    "evidence": (
+        "Which papers describe this RNA?",
+        "What evidence is there for this RNA?",
+        "Which publications support what is known about this RNA?",
+        "Where was this RNA described?",
+    ),
+    "length": (
+        "How long is this RNA?",
+        "How many nucleotides does this RNA have?",
+        "What is the length of this RNA?",
+    ),
+    "composition": (
+        "What is the GC content of this RNA?",
+        "How much of this RNA is G or C?",
+        "What share of this RNA's nucleotides are G or C?",
+    ),
+}
+
+# A sentence that speaks of a function in so many words is preferred to one that names an action.
+FUNCTION = re.compile(
+    r"\b(?:functions?|functioning|involved in|required for|roles?|acts? (?:as|by|in|on)"
+    r"|responsible for|mediat(?:es|ing)|guid(?:e|es|ing)|essential for|necessary for"
+    r"|control(?:s|ling)|regulates|thought to (?:regulate|control|direct|inhibit)"
+    r"|regulat(?:or|ion) of|represses|inhibits|catalys\w+|catalyz\w+|silences|stimulates"
+    r"|promotes)\b",
+    re.IGNORECASE,
+)
+ACTION = re.compile(
+    r"\b(?:regulat\w+|direct(?:s|ing|ed)?|cataly\w+|mediat\w+|inhibit\w*|repress\w*|activat\w*"
+    r"|control\w*|modif\w+|essential|stabili[sz]\w+|silenc\w+|cleav\w+|encapsidation|enabl\w+"
+    r"|initiat\w+|trigger\w*|prevent\w*|terminat\w+|transport\w*|pathogen\w*|targets)\b",
+    re.IGNORECASE,
+)
+LOCATION = re.compile(
+    r"\b(?:found|located|present|identified|detected|encoded|expressed|conserved|occurs?"
+    r"|described|lies|localis\w+|localiz\w+|transcribed|discovered|reside\w*)\b[^.;]{0,30}?"
+    r"\b(?:in|within|between|upstream|downstream|on|from|at|throughout|across)\b"
+    r"|\bhost gene\b|\bspecific to\b|\b[35]' ?UTR\b",
+    re.IGNORECASE,
+)
+INTERACTION = re.compile(
+    r"\b(?:binds?|bound|binding|interact\w*|associat(?:es|ed|ing) with|regulated by|targets?"
+    r"|targeted|base[- ]pair\w*|complementary|complementarity|ligands?|Hfq|chaperones?|induced"
+    r"|senses|sensing|repressed|represses|activated by|responds?|cleaved by|complex with"
+    r"|recogni[sz]ed by)\b",
+    re.IGNORECASE,
+)
+# The Gene Ontology's three aspects, told from the names of the terms that Rfam uses; what is
+# neither a molecular function nor a cellular component is a biological process.
+GO_FUNCTION = re.compile(r"\b(?:binding|activity|constituent)\b")
+GO_COMPONENT = re.compile(
+    r"complex$|nucle(?:us|olus)$|cytoplasm|ribosome$|body$|snRNP$|matrix$|membrane$|cytosol|speck"
+    r"|paraspeckle|mitochondri\w+$|chloroplast|chromosome$|telomere$|spliceosom\w+$|particle$"
+    r"|core$|RISC$"
+)
+
+
+def annotate(family: Family) -> str:
+    """The whole text about an RNA: what it is, the comment, its clan and ontology terms."""
+    parts = [f"{_name_and_type(family)}."]
+    parts += [sentence.text for sentence in family.sentences]
+    if family.clan:
+        parts.append(f"It belongs to the Rfam clan {family.clan}.")
+    return " ".join(parts + _linked_terms(family))
+
+
+def ask(rna: str, sequence: str, family: Family, seed: int = 0) -> Iterator[Question]:
+    """The questions about an RNA that its family's record and its sequence (A, C, G, U) can answer.
+
+    At least nine: what it is, its family, type, accession and name, gene or element, a check of
+    its type, length and composition. One wording of each kind is drawn by `seed` and the RNA's id.
+    """
+    for kind, answer_of in ANSWERS.items():
+        if answer := answer_of(family):
+            wording = _draw(WORDINGS[kind], seed, rna, kind)
+            yield Question(kind, wording, answer.text, answer.evidence)
+    yield _ask_type_check(rna, family, seed)
+    wording = _draw(WORDINGS["length"], seed, rna, "length")
+    yield Question("sequence", wording, f"It is {len(sequence):,} nucleotides long.", ())
+    wording = _draw(WORDINGS["composition"], seed, rna, "composition")
+    share = (sequence.count("G") + sequence.count("C")) / len(sequence)
+    yield Question("sequence", wording, f"Its GC content is {share:.0%}.", ())
+
+
+def _answer_identity(family: Family) -> Answer:
+    return _answer(family, f"It is {_name_and_type(family)}.")
+
+
+def _answer_family(family: Family) -> Answer:
+    noun = "" if family.description.lower().endswith("family") else " family"
+    # The accession has a question of its own: a model that reads the family well may still not
+    # know its number, and would learn to make one up here.
+    return _answer(family, f"It belongs to the {family.description}{noun} ({family.name}).")
+
+
+def _answer_type(family: Family) -> Answer:
+    return _answer(family, f"It is {with_article(family.rna_type)}.")
+
+
+def _answer_accession(family: Family) -> Answer:
+    return _answer(family, f"Its Rfam accession is {family.accession} ({family.description}).")
+
+
+def _answer_name(family: Family) -> Answer:
+    return _answer(family, f"Its Rfam family is called {family.name}.")
+
+
+def _answer_summary(family: Family) -> Answer | None:
+    """The annotation with one sentence of the comment: none where it were the identity alone."""
+    first = next(filter(_is_short, family.sentences), None)
+    parts = ([first.text] if first else []) + _linked_terms(family)
+    if not parts:
+        return None
+    text = " ".join([f"{_name_and_type(family)}.", *parts])
+    return Answer(text, _cited(family, first) if first else tuple(family.evidence))
+
+
+def _answer_function(family: Family) -> Answer | None:
+    if found := _pick(family, FUNCTION) or _pick(family, ACTION):
+        return found
+    terms = [term for term in family.go_terms if GO_FUNCTION.search(term.name)]
+    text = "Its annotated molecular function is"
+    return _answer(family, f"{text} {_join(terms)}.") if terms else None
+
+
+def _answer_process(family: Family) -> Answer | None:
+    others = re.compile(f"{GO_FUNCTION.pattern}|{GO_COMPONENT.pattern}")
+    terms = [term for term in family.go_terms if not others.search(term.name)]
+    return _answer(family, f"It takes part in {_join(terms)}.") if terms else None
+
+
+def _answer_location(family: Family) -> Answer | None:
+    if found := _pick(family, LOCATION):
+        return found
+    terms = [term for term in family.go_terms if GO_COMPONENT.search(term.name)]
+    return _answer(family, f"It is annotated to the {_join(terms)}.") if terms else None
+
+
+def _answer_interaction(family: Family) -> Answer | None:
+    return _pick(family, INTERACTION)
+
+
+def _answer_gene(family: Family) -> Answer:
+    kinds = {"Gene": "an RNA gene", "Cis-reg": "a cis-regulatory element", "Intron": "an intron"}
+    kind = kinds[PATH_OF_TYPE[family.rna_type][0]]
+    return _answer(family, f"Rfam lists it as {kind}.")
+
+
+def _answer_structure(family: Family) -> Answer | None:
+    state, _, rest = family.structure.partition(";")
+    source = rest.partition(";")[0].strip()
+    if state not in ("Published", "Predicted"):
+        return None
+    if paper := re.fullmatch(r"(?:PMID:)?\s*(\d{5,8})", source):
+        text = f"Its consensus structure is {state.lower()} (PMID {paper[1]})."
+        return Answer(text, (paper[1],))
+    # What is left names a program or a person.
+    if state == "Predicted" and re.search(r"fold|WAR|CMfinder|INFERNAL", source, re.IGNORECASE):
+        return _answer(family, f"Its consensus structure is predicted with {source}.")
+    return None
+
+
+def _answer_clan(family: Family) -> Answer | None:
+    return _answer(family, f"It belongs to the Rfam clan {family.clan}.") if family.clan else None
+
+
+def _answer_evidence(family: Family) -> Answer | None:
+    papers = tuple(family.evidence[:MOST_PAPERS])
+    named = [f"PMID {paper}" for paper in papers]
+    return Answer(f"It is described in {_join(named)}.", papers) if papers else None
+
+
+ANSWERS: dict[str, Callable[[Family], Answer | None]] = {
+    "identity": _answer_identity,
+    "family": _answer_family,
+    "type": _answer_type,
+    "accession": _answer_accession,
+    "name": _answer_name,
+    "summary": _answer_summary,
+    "function": _answer_function,
+    "process": _answer_process,
+    "location": _answer_location,
+    "interaction": _answer_interaction,
+    "gene": _answer_gene,
+    "structure": _answer_structure,
+    "clan": _answer_clan,
+    "evidence": _answer_evidence,
+}
+
+
+def _ask_type_check(rna: str, family: Family, seed: int) -> Question:
+    """A question of yes or no, yes for half of the RNAs: the question does not give it away."""
+    asked = family.rna_type
+    answer = f"Yes, it is {with_article(family.rna_type)}."
+    if fraction(seed, rna, "check") < 0.5:
+        asked = _draw(other_types(family.rna_type), seed, rna, "other")
+        answer = f"No, it is {with_article(family.rna_type)}."
+    evidence = tuple(family.evidence)
+    return Question("check", f"Is this RNA {with_article(asked)}?", answer, evidence)
+
+
+def _linked_terms(family: Family) -> list[str]:
+    """The sentence that names the ontology terms, where there are any."""
+    terms = family.go_terms + family.so_terms
+    kind = "terms" if len(terms) > 1 else "term"
+    return [f"It is linked to the ontology {kind} {_join(terms)}."] if terms else []
+
+
+def _name_and_type(family: Family) -> str:
+    if family.description.lower() == family.rna_type.lower():
+        return family.description
+    return f"{family.description}, {with_article(family.rna_type)}"
+
+
+def _answer(family: Family, text: str) -> Answer:
+    return Answer(text, tuple(family.evidence))
+
+
+def _pick(family: Family, pattern: re.Pattern[str]) -> Answer | None:
+    """The first short sentence of the comment that matches."""
+    for sentence in filter(_is_short, family.sentences):
+        if pattern.search(sentence.text):
+            return Answer(sentence.text, _cited(family, sentence))
+    return None
+
+
+def _is_short(sentence: Sentence) -> bool:
+    return FEWEST_WORDS <= len(sentence.text.split()) <= MOST_WORDS
+
+
+def _cited(family: Family, sentence: Sentence) -> tuple[str, ...]:
+    """The papers that a sentence cites, or all of the family's where it cites none."""
+    cited = [family.references[n] for n in sentence.citations if n in family.references]
+    return tuple(dict.fromkeys(cited)) or tuple(family.evidence)
+
+
+def _join(things: Sequence[Term | str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *first, last = map(str, things)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _draw(choices: Sequence[str], seed: int, *key: object) -> str:
+    return choices[int(fraction(seed, *key) * len(choices))]

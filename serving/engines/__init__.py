@@ -1,0 +1,1 @@
+"""Engines of the server: the protocol, and one module for each engine."""

@@ -1,0 +1,138 @@
+"""Answers that are written together: one forward pass gives each of them its next token.
+
+Answers come and go while others are being written. Prompts differ in length, so the keys and values
+of all are kept in one cache that is padded on the left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
+from rnagpt.serving.engines.base import Prompt, Sampling
+
+# Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
+_LEAST_TEMPERATURE = 1e-5
+
+
+class TokenSampler:
+    """Chooses the tokens of one answer.
+
+    Args:
+        sampling: how.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self._generator = torch.Generator()
+        if sampling.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(sampling.seed)
+
+    def choose(self, logits: torch.Tensor) -> int:
+        """A token, by logits (vocabulary,)."""
+        if self.sampling.temperature < _LEAST_TEMPERATURE:
+            return int(logits.argmax())
+        shares = (logits.float().cpu() / self.sampling.temperature).softmax(-1)
+        if self.sampling.top_p < 1:
+            ordered, order = shares.sort(descending=True)
+            # The token with which the sum reaches top_p is kept. The first is also where top_p is
+            # less than float32 can tell from 0.
+            surplus = ordered.cumsum(0) - ordered >= self.sampling.top_p
+            surplus[0] = False
+            shares = shares.index_fill(0, order[surplus], 0.0)
+        return int(torch.multinomial(shares, 1, generator=self._generator))
+
+
+class TokenBatch:
+    """The model's state for the answers that are being written, a row each.
+
+    Args:
+        model: an RNA-GPT whose language model attends to all earlier tokens.
+    """
+
+    def __init__(self, model: RnaGptForCausalLM) -> None:
+        self._model = model
+        self._cache: DynamicCache | None = None
+        # Real tokens in each row of the cache; what is before them is padding.
+        self._lengths: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    @torch.inference_mode()
+    def add(self, prompt: Prompt) -> torch.Tensor:
+        """Read a prompt, as the last row from now on; the logits (vocabulary,) of its next token.
+
+        Raises:
+            ValueError: the language model keeps something other than all keys and values.
+        """
+        outputs = self._model(
+            **prompt.inputs.to(self._model.device),
+            use_cache=True,
+            logits_to_keep=1,
+            return_dict=True,
+        )
+        cache = outputs[CACHE_NAME]
+        if not all(type(layer) is DynamicLayer for layer in cache.layers):
+            raise ValueError(
+                "This engine answers prompts together only for language models whose attention "
+                "sees all earlier tokens; this one's forgets some. Use --engine vllm."
+            )
+        self._cache = cache if self._cache is None else _joined(self._cache, cache)
+        self._lengths.append(prompt.length)
+        return outputs.logits[0, -1]
+
+    @torch.inference_mode()
+    def step(self, tokens: list[int]) -> torch.Tensor:
+        """Append a token to each row; the logits (rows, vocabulary) of those that follow."""
+        device = self._model.device
+        lengths = torch.tensor(self._lengths, device=device)
+        width = max(self._lengths) + 1
+        places = torch.arange(width, device=device)
+        outputs = self._model(
+            input_ids=torch.tensor(tokens, device=device).unsqueeze(1),
+            attention_mask=(places >= (width - 1 - lengths).unsqueeze(1)).long(),
+            position_ids=lengths.unsqueeze(1),
+            use_cache=True,
+            logits_to_keep=1,
+            return_dict=True,
+            **{CACHE_NAME: self._cache},
+        )
+        self._lengths = [length + 1 for length in self._lengths]
+        return outputs.logits[:, -1]
+
+    def keep(self, rows: list[int]) -> None:
+        """Drop all rows but these."""
+        if len(rows) == len(self._lengths):
+            return
+        self._lengths = [self._lengths[row] for row in rows]
+        if not rows or self._cache is None:
+            self._cache = None
+            return
+        width = max(self._lengths)
+        index = torch.tensor(rows, device=self._model.device)
+        for layer in self._cache.layers:
+            layer.keys = layer.keys[index, :, -width:]
+            layer.values = layer.values[index, :, -width:]
+
+
+def _joined(first: DynamicCache, second: DynamicCache) -> DynamicCache:
+    """The rows of both, the narrower one padded on the left."""
+    for one, other in zip(first.layers, second.layers, strict=True):
+        width = max(one.get_seq_length(), other.get_seq_length())
+        one.keys = torch.cat([_widened(layer.keys, width) for layer in (one, other)])
+        one.values = torch.cat([_widened(layer.values, width) for layer in (one, other)])
+    return first
+
+
+def _widened(states: Any, width: int) -> torch.Tensor:
+    return torch.nn.functional.pad(states, (0, 0, width - states.shape[-2], 0))
+
+
+__all__ = ["TokenBatch", "TokenSampler"]

@@ -1,0 +1,202 @@
+"""The engine in this process: transformers alone, many answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from rnagpt.inference.generation import end_tokens
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.serving.engines.base import (
+    EngineClosedError,
+    EngineOverloadedError,
+    Prompt,
+    Sampling,
+    Tokens,
+    TokenStream,
+)
+from rnagpt.serving.engines.token_batch import TokenBatch, TokenSampler
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Answer:
+    """One answer, from the queue to its end; a `TokenStream` for the loop that asked."""
+
+    prompt: Prompt
+    sampling: Sampling
+    loop: asyncio.AbstractEventLoop
+    pieces: asyncio.Queue[Tokens | BaseException] = field(default_factory=asyncio.Queue)
+    cancelled: bool = False
+    ended: bool = False
+    written: int = 0
+    last: int = 0
+
+    def __post_init__(self) -> None:
+        self.sampler = TokenSampler(self.sampling)
+
+    def __aiter__(self) -> _Answer:
+        return self
+
+    async def __anext__(self) -> Tokens:
+        if self.ended:
+            raise StopAsyncIteration
+        piece = await self.pieces.get()
+        self.ended = isinstance(piece, BaseException) or piece.finish is not None
+        if isinstance(piece, BaseException):
+            raise piece
+        return piece
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def send(self, piece: Tokens | BaseException) -> None:
+        """From the engine's thread to the loop that reads; nowhere, where that has ended."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.pieces.put_nowait, piece)
+
+
+class TransformersEngine:
+    """Writes answers in a thread of its own, a token for each of them at a time.
+
+    Between two tokens one prompt that waits is read and joins them. An answer is the same as if it
+    were written alone, but for rounding.
+
+    Args:
+        model: an RNA-GPT.
+        processor: the model's.
+        max_batch: answers that are written at once; the others wait.
+        max_waiting: answers that may wait.
+    """
+
+    def __init__(
+        self,
+        model: RnaGptForCausalLM,
+        processor: RnaGptProcessor,
+        max_batch: int = 32,
+        max_waiting: int = 128,
+    ) -> None:
+        self.max_batch, self.max_waiting = max_batch, max_waiting
+        self._batch = TokenBatch(model)
+        self._model = model
+        self._ends = frozenset(end_tokens(model, processor))
+        self._running: list[_Answer] = []
+        # Whether a prompt is being read, whose answer is in neither list.
+        self._reading = False
+        self._waiting: deque[_Answer] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> int:
+        return len(self._running) + self._reading
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[TokenStream]:
+        loop = asyncio.get_running_loop()
+        answers = [_Answer(prompt, sampling, loop) for sampling in samplings]
+        with self._changed:
+            if self._closed:
+                raise EngineClosedError("The engine was closed.")
+            self._waiting = deque(one for one in self._waiting if not one.cancelled)
+            unfinished = self.running + self.waiting + len(answers)
+            if unfinished > self.max_batch + self.max_waiting:
+                raise EngineOverloadedError(f"{len(self._waiting)} answers wait already.")
+            self._waiting += answers
+            self._changed.notify()
+        return answers
+
+    async def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._waiting or self._running)
+                if self._closed:
+                    break
+                new = self._next_waiting()
+            self._drop_finished([answer.cancelled for answer in self._running])
+            if new is not None:
+                self._begin(new)
+            if self._running:
+                self._step()
+        for answer in [*self._running, *self._waiting]:
+            answer.send(EngineClosedError("The engine was closed while this answer was written."))
+
+    def _next_waiting(self) -> _Answer | None:
+        while self._waiting and len(self._running) < self.max_batch:
+            answer = self._waiting.popleft()
+            if not answer.cancelled:
+                self._reading = True
+                return answer
+        return None
+
+    def _begin(self, answer: _Answer) -> None:
+        """Read a prompt; what fails here is this answer's alone."""
+        try:
+            logits = self._batch.add(answer.prompt)
+        except Exception as error:
+            logger.exception("A prompt could not be read.")
+            answer.send(error)
+            return
+        finally:
+            self._reading = False
+        self._running.append(answer)
+        self._drop_finished([*[False] * (len(self._running) - 1), self._advance(answer, logits)])
+
+    def _step(self) -> None:
+        try:
+            logits = self._batch.step([answer.last for answer in self._running])
+        except Exception as error:
+            # Memory, most likely. All of these share the pass; those that wait do not.
+            logger.exception("%d answers could not be continued.", len(self._running))
+            for answer in self._running:
+                answer.send(error)
+            self._drop_finished([True] * len(self._running))
+            return
+        pairs = zip(self._running, logits, strict=True)
+        self._drop_finished([self._advance(answer, row) for answer, row in pairs])
+
+    def _advance(self, answer: _Answer, logits: torch.Tensor) -> bool:
+        """Choose an answer's next token; whether it was the last."""
+        try:
+            token = answer.sampler.choose(logits)
+        except Exception as error:
+            logger.exception("No token could be chosen.")
+            answer.send(error)
+            return True
+        if token in self._ends:
+            answer.send(Tokens((), "stop"))
+            return True
+        answer.last = token
+        answer.written += 1
+        full = answer.written >= min(answer.sampling.max_tokens, answer.prompt.room)
+        answer.send(Tokens((token,), "length" if full else None))
+        return full
+
+    def _drop_finished(self, finished: Sequence[bool]) -> None:
+        if not any(finished):
+            return
+        rows = [row for row, done in enumerate(finished) if not done]
+        self._batch.keep(rows)
+        self._running = [self._running[row] for row in rows]
+
+
+__all__ = ["TransformersEngine"]

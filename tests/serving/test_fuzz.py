@@ -1,0 +1,195 @@
+"""Malformed requests: whatever comes, the server answers, says why, and lives."""
+
+import copy
+import json
+import math
+
+import httpx
+import pytest
+import schemathesis
+from helpers.tiny_models import make_rna
+from helpers.tiny_server import NAME, ask_about, client_of, make_parts, serve_tiny
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from rnagpt.serving.limits import Limits
+
+FEW, MANY = 40, 1000
+CHAT = "/v1/chat/completions"
+GOOD = {
+    "model": NAME,
+    "messages": [
+        {"role": "system", "content": "Answer shortly."},
+        *ask_about(make_rna(20), make_rna(9, 1)),
+        {"role": "assistant", "content": "A tRNA."},
+        {"role": "user", "content": "Why?"},
+    ],
+    "max_tokens": 2,
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "n": 2,
+    "seed": 3,
+    "stop": ["a", "bc"],
+    "stream": False,
+    "stream_options": {"include_usage": True},
+    "user": "me",
+}
+# Values at the edges of what JSON, Python and the tokenizer take.
+# fmt: off
+ODD = st.sampled_from([
+    None, True, "", " ", "\0", "\ud800", "\u202e", "ACGU", ">\n", ">x\nAC\n>y\nGU", "<RNAHere>",
+    "<|im_end|>", "{{ 7 * 7 }}", "9" * 400, "N" * 50, "ACGU" * 2000, "is " + "GCGGAUUUAG" * 3 + "?",
+    ">x y\nGCGGAUUUAG\nACGU\n\nwhat?", "GCGGAUUUAGCUCAGUUGGG\nGCGGAUUUAGCUCAGUUG", "\udfffx",
+    [], {}, [[]], [None],
+    0, -1, 1, 2, 2**31, 2**63, -(2**63) - 1, 10**400, 0.0, -0.0, 5e-324, 1e-300, 1e308,
+    math.nan, math.inf, -math.inf, {"type": "rna"}, {"type": "rna", "rna": "acgt-n"},
+])
+# fmt: on
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serve_tiny(make_parts(), Limits(max_tokens=3, max_choices=2)) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def description(address):
+    return schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+@st.composite
+def spoilt(draw):
+    """A good request in which up to three values are replaced, dropped or doubled."""
+    body = copy.deepcopy(GOOD)
+    for _ in range(draw(st.integers(1, 3))):
+        places = list(_places(body))
+        if not places:
+            break
+        holder, key = draw(st.sampled_from(places))
+        change = draw(st.sampled_from(["odd", "odd", "any", "drop", "extra"]))
+        if change == "drop":
+            del holder[key]
+        elif change == "extra" and isinstance(holder, dict):
+            holder[draw(st.text(max_size=9))] = _drawn(draw, ODD | JSON)
+        else:
+            holder[key] = _drawn(draw, ODD if change == "odd" else JSON)
+    return body
+
+
+def _drawn(draw, strategy):
+    # A copy: a list of ODD would else be spoilt itself by the next change, and in every example.
+    return copy.deepcopy(draw(strategy))
+
+
+def _places(value):
+    """Every container in a request with each of its keys."""
+    if isinstance(value, list | dict):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
+
+
+def check_reply(reply):
+    """No 5xx, and every refusal in OpenAI's shape, with a reason."""
+    assert reply.status_code < 500, reply.text
+    if reply.status_code >= 400:
+        error = json.loads(reply.text)["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert error["message"]
+    elif reply.text.startswith("data: "):
+        assert reply.text.endswith("data: [DONE]\n\n"), reply.text
+
+
+def fuzz(strategy, examples, check):
+    """Check so many examples, the same in every run."""
+    given_all = given(strategy)(check)
+    settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        # Smaller examples of a failure would take long to find, and tell no more.
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )(given_all)()
+
+
+def fuzz_spoilt_requests(address, examples):
+    with httpx.Client(timeout=60) as client:
+
+        def check(body):
+            check_reply(client.post(f"{address}{CHAT}", content=json.dumps(body).encode()))
+
+        def check_bytes(content):
+            check_reply(client.post(f"{address}{CHAT}", content=content))
+
+        fuzz(spoilt(), examples, check)
+        good = json.dumps(GOOD).encode()
+        cuts = st.builds(
+            lambda at, size, middle: good[:at] + middle + good[at + size :],
+            st.integers(0, len(good)),
+            st.integers(0, 8),
+            st.binary(max_size=8),
+        )
+        fuzz(cuts | st.binary(max_size=50), examples // 2, check_bytes)
+
+
+def fuzz_described_requests(address, description, examples):
+    operations = [operation.ok() for operation in description.get_all_operations()]
+    assert {operation.path for operation in operations} >= {CHAT, "/v1/models", "/health"}
+    for operation in operations:
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            if operation.path != CHAT and mode == GenerationMode.NEGATIVE:
+                continue
+            share = examples if operation.path == CHAT else examples // 10
+
+            def check(case):
+                # Else hardly a request would go further than to the model's name.
+                if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
+                    case.body["model"] = NAME
+                check_reply(case.call(base_url=address))
+
+            fuzz(operation.as_strategy(generation_mode=mode), share, check)
+
+
+def still_answers(address):
+    reply = client_of(address).chat.completions.create(
+        model=NAME, messages=ask_about("ACGU"), max_tokens=3
+    )
+    return reply.usage.completion_tokens == 3
+
+
+def test_spoilt_requests_are_no_server_error(address):
+    fuzz_spoilt_requests(address, FEW)
+    assert still_answers(address)
+
+
+def test_requests_made_from_the_description_are_no_server_error(address, description):
+    fuzz_described_requests(address, description, FEW // 2)
+    assert still_answers(address)
+
+
+@pytest.mark.slow
+def test_a_thousand_spoilt_requests_are_no_server_error(address):
+    fuzz_spoilt_requests(address, MANY)
+    assert still_answers(address)
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_made_from_the_description_are_no_server_error(address, description):
+    fuzz_described_requests(address, description, MANY)
+    assert still_answers(address)
+
+
+def test_good_request_is_good(address):
+    """Else the spoilt ones would all be refused for one reason."""
+    body = {name: value for name, value in GOOD.items() if name != "stream_options"}
+    assert httpx.post(f"{address}{CHAT}", json=body, timeout=60).status_code == 200

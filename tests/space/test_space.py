@@ -1,0 +1,946 @@
+"""The Space without a browser: input, cards, conversations, the model's part and the API."""
+
+import base64
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import gradio as gr
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from helpers.tiny_models import make_question, make_rna
+from helpers.tiny_space import (
+    SPACE,
+    answering,
+    conversation,
+    load_tiny_model,
+    model_loading,
+    open_page,
+    page,
+    plain_text,
+    refusals,
+    rna_cards,
+    rna_input,
+    rna_panel,
+    space_limits,
+    structure_drawing,
+    visitors,
+)
+from markdown_it import MarkdownIt
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
+from rnagpt import RnaChat, read_fasta
+from rnagpt.inference.batch import Answer
+from rnagpt.processing_rnagpt import CleanedRna, clean_rna
+from rnagpt.sequences.drawing import base_pairs, fold_rna
+from rnagpt.sequences.fasta import FastaError
+from rnagpt.serving.body_limit import RequestSize
+
+LIMITS = space_limits.Limits(max_new_tokens=12)
+HAIRPIN = "GGGGAAAACCCC"
+SCRIPT = "<script>alert(1)</script>"
+LINK = "[here](https://example.org)"
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    load_tiny_model(tmp_path_factory.mktemp("tiny"))
+    return model_loading.MODEL.loaded
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory):
+    """Where Gradio keeps files, if it keeps any."""
+    folder = tmp_path_factory.mktemp("gradio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def address(loaded, temporary):
+    with open_page(LIMITS) as address:
+        yield address
+
+
+def packed(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def read_file(content: bytes, name: str = "rnas.fa", limits=LIMITS):
+    return rna_input.records_of_file(packed(content), name, len(content), limits)
+
+
+# Limits
+
+
+def test_limits_are_set_by_the_environment():
+    limits = space_limits.Limits.from_environment({"RNAGPT_SPACE_MAX_RNAS": "3", "HOME": "x"})
+    assert limits == space_limits.Limits(max_rnas=3)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_limit_that_is_no_number_is_refused_by_its_name(value):
+    with pytest.raises(ValueError, match=f"RNAGPT_SPACE_MAX_RNAS must be .* got '{value}'"):
+        space_limits.Limits.from_environment({"RNAGPT_SPACE_MAX_RNAS": value})
+
+
+# Input
+
+
+def test_a_bare_sequence_keeps_its_lines_so_that_errors_can_name_them():
+    (record,) = rna_input.records_of_text("GGCC\nAAXX\n", LIMITS)
+    assert record.name == ""
+    with pytest.raises(ValueError, match="line 2"):
+        clean_rna(record.sequence)
+
+
+def test_pasted_records_are_told_apart():
+    records = rna_input.records_of_text(">a first\nGG\nCC\n>b\nAAUU\n", LIMITS)
+    assert [(record.name, record.sequence) for record in records] == [("a", "GGCC"), ("b", "AAUU")]
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_header():
+    records = rna_input.records_of_text("\ufeff>a\nGG\n>b\nCC\n", LIMITS)
+    assert [record.name for record in records] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  \n", "no sequence yet"),
+        ("LOCUS X 12 bp\n", "looks like GenBank"),
+        ("ACGU\n>a\nACGU", "text before the first header"),
+    ],
+)
+def test_a_text_that_is_no_sequence_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        rna_input.records_of_text(text, LIMITS)
+
+
+def test_a_path_is_a_text_like_any_other():
+    path = str(SPACE / "examples.fasta")
+    (record,) = rna_input.records_of_text(path, LIMITS)
+    assert record.sequence == path
+    (record,) = read_file(path.encode(), name=path)
+    assert record.sequence == path
+
+
+def test_too_large_a_text_is_refused():
+    with pytest.raises(ValueError, match=r"larger than 0\.001 MB"):
+        rna_input.records_of_text("A" * 1001, space_limits.Limits(max_upload_bytes=1000))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_a_file_is_read_plain_and_compressed(pack):
+    records = read_file(pack(b">a\nACGU\n>b\nGGCC\n"))
+    assert [record.name for record in records] == ["a", "b"]
+
+
+def test_a_file_without_header_is_named_after_the_file_alone():
+    (record,) = read_file(b"ACGU\n", "../../etc/mine.fa")
+    assert record.name == "mine"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_file_that_unpacks_to_too_much_is_refused(pack):
+    bomb = pack(b">a\n" + b"A" * 5_000_000)
+    assert len(bomb) < 10_000
+    with pytest.raises(ValueError, match="unpacked, is larger than 1 MB"):
+        read_file(bomb, limits=space_limits.Limits(max_text_bytes=1_000_000))
+
+
+def test_a_file_that_the_browser_did_not_send_is_refused():
+    with pytest.raises(ValueError, match=r"big\.fa is larger than 5 MB"):
+        rna_input.records_of_file("", "big.fa", 6_000_000, LIMITS)
+
+
+def test_a_file_larger_than_it_says_is_refused():
+    with pytest.raises(ValueError, match="larger than"):
+        rna_input.records_of_file("A" * 8_000_000, "lie.fa", 10, LIMITS)
+
+
+def test_all_refused_records_of_a_file_are_told():
+    records = read_file(b">a\nGGXX\n>b\nGGCC\n>c\nMKLVFFAEDVGSNKG\n")
+    with pytest.raises(ValueError, match=r"(?s)2 of 3 RNAs.*RNA 'a'.*RNA 'c'.*protein"):
+        refusals.cleaned(records, LIMITS)
+
+
+def test_structures_are_announced():
+    records = read_file(b">b\nGGGAAACCC\n(((...))) (-1.20)\n")
+    pasted = rna_input.records_of_text("ACGU", LIMITS)
+    first, second = refusals.cleaned([*records, *pasted], LIMITS)
+    assert (first.name, second.name) == ("b", "")
+    assert first.changes == ("1 dot-bracket structure left out (-1.2 kcal/mol)",)
+
+
+def test_white_space_before_a_pasted_header():
+    (record,) = rna_input.records_of_text("  >a\nGG\nCC\n", LIMITS)
+    assert (record.name, record.sequence) == ("a", "GGCC")
+
+
+def test_damaged_and_crowded_files_are_refused():
+    with pytest.raises(FastaError, match="damaged gzip file"):
+        read_file(gzip.compress(b">a\nACGU\n" * 100)[:-8])
+    with pytest.raises(ValueError, match="more than 2 records"):
+        read_file(b">a\nA\n>b\nA\n>c\nA\n", limits=space_limits.Limits(max_records=2))
+
+
+# Cards
+
+
+def conversation_of(*rnas: CleanedRna) -> conversation.Conversation:
+    return conversation.Conversation(rnas=[conversation.ShownRna(rna) for rna in rnas])
+
+
+def read_tags(html: str) -> tuple[set[str], set[str]]:
+    """Names of the tags and of the attributes, as a parser of HTML sees them."""
+    tags, attributes = set(), set()
+    parser = HTMLParser()
+
+    def note(tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        tags.add(tag)
+        attributes.update(name for name, _ in attrs)
+
+    parser.handle_starttag = note
+    parser.feed(html)
+    return tags, attributes
+
+
+def test_gc_is_counted_among_known_nucleotides():
+    assert rna_cards.gc_share("GGCAUUNNNN") == 0.5
+    assert rna_cards.gc_share("NNN") is None
+
+
+def test_a_card_says_what_the_cleaner_changed():
+    card = rna_cards.cards(conversation_of(clean_rna("ggttTTaa--cc" * 3, name="mine")))
+    for words in ("mine", "30 nt", "GC 40%", "12 T read as U", "6 gaps dropped", "Folding…"):
+        assert words in card
+
+
+def test_a_card_warns_of_short_and_ambiguous_sequences():
+    assert rna_cards.warnings_of("ACGU" * 10) == []
+    assert "Very short" in rna_cards.warnings_of("ACGU")[0]
+    assert "10 of 50 nucleotides" in rna_cards.warnings_of("ACGU" * 10 + "N" * 10)[0]
+
+
+def test_a_long_rna_is_said_not_to_be_folded():
+    assert "drawn up to 600 nt" in rna_cards.cards(conversation_of(CleanedRna("a", "A" * 601)))
+
+
+def test_only_what_was_not_asked_about_can_be_removed():
+    asked = conversation_of(CleanedRna("a", "ACGU"), CleanedRna("b", "ACGU"))
+    asked.turns = [conversation.Turn("What?", "A.", num_rnas=1)]
+    assert "Remove a" not in rna_cards.cards(asked)
+    assert "Remove b" in rna_cards.cards(asked)
+
+
+def test_names_and_answers_are_escaped_everywhere():
+    rna = CleanedRna(SCRIPT + '" onload="alert(1)', "ACGU")
+    answer = Answer(1, rna.name, 4, (), SCRIPT, SCRIPT, SCRIPT, True, -1.0, 0.5, False)
+    html = rna_cards.cards(conversation_of(rna)) + rna_cards.comparison(SCRIPT, [rna], [answer])
+    html += rna_cards.notice(SCRIPT)
+    tags, attributes = read_tags(html)
+    assert {"article", "table", "button"} <= tags
+    assert "script" not in tags
+    assert "onload" not in attributes
+
+
+# Structures
+
+
+def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
+    drawing = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
+    tags = [element.tag.rpartition("}")[2] for element in drawing.iter()]
+    assert tags.count("circle") == len(HAIRPIN)
+    assert tags.count("line") == len(base_pairs(fold_rna(HAIRPIN))) == 4
+    width, height = map(float, drawing.attrib["viewBox"].split()[2:])
+    for circle in drawing.iter("{http://www.w3.org/2000/svg}circle"):
+        assert 0 < float(circle.attrib["cx"]) < width
+        assert 0 < float(circle.attrib["cy"]) < height
+
+
+def test_an_rna_without_pairs_has_a_sentence_in_place_of_a_drawing():
+    assert "no base pair" in structure_drawing.draw_structure("AAAAAAAA")
+
+
+def test_the_examples_are_six_rnas_with_accessions():
+    records = list(read_fasta(SPACE / "examples.fasta"))
+    assert len(records) == 6
+    for record in records:
+        accession, _, places = record.name.partition("/")
+        first, last = map(int, places.split("-"))
+        assert "." in accession
+        assert len(clean_rna(record.sequence).sequence) == abs(last - first) + 1
+
+
+# Conversations
+
+
+def test_each_question_brings_the_rnas_that_are_new():
+    talk = conversation_of(*[CleanedRna(name, name * 4) for name in "ACG"])
+    talk.turns = [
+        conversation.Turn("One?", "1", num_rnas=1),
+        conversation.Turn("Two?", "2", num_rnas=1),
+        conversation.Turn("Three?", "3", num_rnas=3),
+    ]
+    brought = [
+        [part["rna"] for part in message["content"] if part["type"] == "rna"]
+        for message in talk.messages()[::2]
+    ]
+    assert brought == [["AAAA"], [], ["CCCC", "GGGG"]]
+    assert [rna.name for rna in talk.new_rnas(2)] == ["C", "G"]
+    assert [rna.name for rna in talk.new_rnas(0)] == ["A", "C", "G"]
+    assert talk.num_read == 3
+
+
+def test_a_conversation_as_markdown_renders_no_markup_of_others():
+    talk = conversation_of(CleanedRna(f"{SCRIPT} {LINK}", "ACGU", ("2 T read as U",)))
+    talk.turns = [conversation.Turn(LINK, f"# {SCRIPT} ![x](y) *so*", 1, 0.75, "stopped")]
+    document = conversation.as_markdown(talk, "tiny")
+    rendered = MarkdownIt("commonmark").render(document)
+    for markup in ("<script", "<a ", "<img", "<h1>&lt;"):
+        assert markup not in rendered
+    assert rendered.count("<em>") == 1  # the remarks alone
+    for words in ("2 T read as U", "confidence 0.75 · stopped", "<code>ACGU</code>", "*so*"):
+        assert words in rendered
+
+
+@pytest.mark.parametrize("text", ["- a", "+ a", "1. a", "12) a", "---", "***", "===", "    a"])
+def test_no_answer_begins_a_list_a_rule_or_code_in_markdown(text):
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    talk.turns = [conversation.Turn("What?", text, 1)]
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
+    assert f"<p>{text.strip()}</p>" in rendered
+
+
+def test_a_conversation_as_json_holds_all_of_it():
+    talk = conversation_of(clean_rna("ACGT", name="mine"))
+    talk.turns = [conversation.Turn("What?", "A tRNA.", 1, 0.5)]
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    assert document["model"] == "tiny"
+    rna = {"name": "mine", "sequence": "ACGU", "changes": ["1 T read as U"]}
+    assert document["rnas"] == [rna]
+    turn = {"question": "What?", "answer": "A tRNA.", "num_rnas": 1, "confidence": 0.5, "note": ""}
+    assert document["turns"] == [turn]
+
+
+# The model's part
+
+
+def test_answers_are_those_of_one_chat_that_goes_on(loaded):
+    """A conversation that is rebuilt for every question says what one with a cache says."""
+    talk = conversation_of(CleanedRna("a", make_rna(40, 1)), CleanedRna("b", make_rna(50, 2)))
+    chat = RnaChat(*loaded)
+    for num_rnas, question in ((1, "What is this RNA?"), (2, "Where is it found?")):
+        chat.add_rna(talk.rnas[num_rnas - 1].rna)
+        expected = "".join(chat.ask(question, max_new_tokens=12))
+        new = [shown.rna for shown in talk.rnas[talk.num_read : num_rnas]]
+        *_, (answer, _) = answering.write_answer(talk.messages(), new, question, 12)
+        assert answer == expected
+        talk.turns.append(conversation.Turn(question, answer, num_rnas))
+
+
+def test_confidence_comes_with_a_complete_greedy_answer(loaded, monkeypatch):
+    model, processor = loaded
+    rnas = [CleanedRna("a", make_rna(40, 1))]
+    asked = make_question([rnas[0].sequence])
+    inputs = processor.apply_chat_template([asked], tokenize=True, add_generation_prompt=True)
+    last = model.generate(**inputs, do_sample=False, max_new_tokens=6)[0, -1].item()
+    monkeypatch.setattr(model.config, "confidence_scale", 1.0)
+    monkeypatch.setattr(model.config, "confidence_bias", 0.0)
+    monkeypatch.setattr(model.generation_config, "eos_token_id", last)
+    *_, (_, confidence) = answering.write_answer([], rnas, "What is this RNA?", 20)
+    assert confidence is not None
+    assert 0 <= confidence <= 0.5  # a probability below 1, so its logarithm below 0
+    *_, (_, confidence) = answering.write_answer([], rnas, "What is this RNA?", 20, True)
+    assert confidence is None
+
+
+def test_answers_side_by_side_end_when_their_time_is_over(loaded):
+    rnas = [CleanedRna(name, make_rna(40, seed)) for seed, name in enumerate("ab")]
+    cut = list(answering.answer_each(rnas, "What is this RNA?", 60, 1e-9))
+    whole = list(answering.answer_each(rnas, "What is this RNA?", 60, 600))
+    assert [answer.complete for answer in cut] == [False, False]
+    for short, long in zip(cut, whole, strict=True):
+        assert len(short.answer) < len(long.answer)
+
+
+def test_the_accelerator_is_asked_for_where_zero_gpu_lends_one(monkeypatch):
+    assert answering.on_gpu(len) is len
+    lent = SimpleNamespace(GPU=lambda duration: lambda one: f"{one.__name__} for {duration} s")
+    monkeypatch.setattr(answering, "spaces", lent)
+    monkeypatch.setenv("RNAGPT_SPACE_SECONDS_PER_ANSWER", "90")
+    assert answering.on_gpu(len) == "len for 90 s"
+
+
+def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
+    loading = model_loading.ModelLoading()
+    loading.start(str(tmp_path / "none"), wait=True)
+    assert loading.state == "failed"
+    assert "could not be loaded" in caplog.text
+    with pytest.raises(RuntimeError, match="failed"):
+        _ = loading.loaded
+
+
+# Visitors
+
+
+def test_a_conversation_is_taken_up_again_as_it_was():
+    talk = conversation_of(clean_rna("ACGT", name="m\u202eine"))
+    talk.turns = [conversation.Turn("What?\u2066", "A tRNA.", 1, 0.5, "stopped")]
+    again = visitors.restored(conversation.as_json(talk, "tiny"), LIMITS)
+    assert [shown.rna for shown in again.rnas] == [shown.rna for shown in talk.rnas]
+    assert again.turns == talk.turns
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rnas": [{"name": "a", "sequence": "MEFI", "changes": []}]},
+        {"rnas": [{"name": "a" * 201, "sequence": "ACGU", "changes": []}]},
+        {"rnas": [{"name": str(i), "sequence": "ACGU", "changes": []} for i in range(9)]},
+        {"rnas": []},
+        {"turns": [{"question": "q" * 1001, "answer": "A", "num_rnas": 1}]},
+        {"turns": [{"question": "What?", "answer": None, "num_rnas": 1}]},
+        {"turns": "none"},
+    ],
+)
+def test_a_page_that_holds_something_else_is_refused(change):
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    talk.turns = [conversation.Turn("What?", "A tRNA.", 1)]
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    visitors.restored(json.dumps(document), LIMITS)
+    with pytest.raises(ValueError, match="begin a new conversation"):
+        visitors.restored(json.dumps(document | change), LIMITS)
+
+
+def test_the_one_idle_longest_is_forgotten_first_and_none_at_work():
+    held = visitors.Visitors(space_limits.Limits(max_conversations=2))
+    working = held.conversation("working", "")
+    assert working.begin()
+    idle = held.conversation("idle", "")
+    held.conversation("last", "")
+    assert held.conversation("working", "") is working
+    assert held.conversation("idle", "") is not idle
+
+
+def test_a_conversation_is_forgotten_an_hour_after_its_last_use(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(visitors.time, "monotonic", lambda: now[0])
+    held = visitors.Visitors(LIMITS)
+    old, used = held.conversation("old", ""), held.conversation("used", "")
+    now[0] = 3000
+    assert held.conversation("used", "") is used
+    now[0] = 3700
+    assert held.conversation("used", "") is used
+    assert held.conversation("old", "") is not old
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    "letter", ["\u202e", "\u2066", "\u200b", "\ufeff", "\x1b", "\u2028", "\ud800"]
+)
+def test_unseen_characters_are_named_wherever_a_visitors_text_is_shown(letter):
+    name = f"tRNA{letter}ANRt"
+    rna, turn = CleanedRna(name, "ACGU"), conversation.Turn(name, name, 1)
+    answer = Answer(1, name, 4, (), name, name, name, True, -1.0, 0.5, False)
+    talk = conversation_of(rna)
+    talk.turns = [turn]
+    shown = [
+        rna_cards.cards(talk),
+        rna_cards.comparison(name, [rna], [answer]),
+        rna_cards.notice(name),
+        conversation.as_markdown(talk, "tiny"),
+        str(conversation.as_chat([turn])),
+        rna_panel._label(SimpleNamespace(name=name, description=name, sequence=""), 1),
+    ]
+    for text in shown:
+        assert letter not in text
+        if letter.strip():  # Markdown makes spaces of those that are white space
+            assert f"U+{ord(letter):04X}" in text
+    document = conversation.as_json(talk, "tiny")
+    assert letter not in document
+    assert json.loads(document)["rnas"][0]["name"] == name
+
+
+def test_other_scripts_and_joined_letters_are_left_alone():
+    text = "µRNA – α‑helix 5′ 日本 עברית \U0001f469\u200d\U0001f52c\tنمی\u200cخواهم\nnext"
+    assert plain_text.visible(text) == text
+
+
+# What the page does
+
+
+@pytest.fixture(scope="module")
+def built():
+    return page.Page(LIMITS)
+
+
+@pytest.fixture
+def ready(monkeypatch):
+    monkeypatch.setattr(model_loading.MODEL, "state", "ready")
+
+
+def slow_answer(*pieces: str):
+    """In the place of `write_answer`: the answer grows by these."""
+
+    def write(*_: object):
+        for end in range(1, len(pieces) + 1):
+            yield "".join(pieces[:end]), None
+
+    return write
+
+
+def final(updates):
+    """The last update of each part."""
+    merged = {}
+    for update in updates:
+        merged |= update
+    return merged
+
+
+def commands(field, updates):
+    """What the browser is told about a field, in order."""
+    told = [json.loads(update[field]) for update in updates if field in update]
+    return [{key: value for key, value in one.items() if key != "at"} for one in told]
+
+
+def test_what_is_typed_while_an_answer_comes_is_left_alone(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    chat = built.chat_panel
+    updates = list(chat.ask(talk, "What?"))
+    assert [turn.answer for turn in talk.turns] == ["A tRNA."]
+    assert len([update for update in updates if built.chat_panel.chat in update]) > 3
+    assert commands(chat.field, updates) == [{"taken": "What?"}]
+    assert not any(chat.question in update for update in updates)
+
+
+def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, monkeypatch):
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+
+    def write(*_: object):
+        built.chat_panel.stop(talk)
+        yield "", None
+
+    monkeypatch.setattr(answering, "write_answer", write)
+    told = commands(built.chat_panel.field, built.chat_panel.ask(talk, "What?"))
+    assert told == [{"taken": "What?"}, {"back": "What?"}]
+    assert talk.turns == []
+
+
+def test_an_answer_that_takes_too_long_is_ended(ready, monkeypatch):
+    hasty = page.Page(space_limits.Limits(seconds_per_answer=0))
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    shown = final(hasty.chat_panel.ask(talk, "What?"))[hasty.chat_panel.chat]
+    assert shown[-1]["content"] == "A\n\n(took too long)"
+
+
+@pytest.mark.parametrize("action", ["compare", "explain", "ask"])
+def test_faults_of_ours_are_told_beside_the_question(built, ready, monkeypatch, caplog, action):
+    def break_down(*_: object):
+        raise OSError("no memory")
+
+    for name in ("answer_each", "explain", "write_answer"):
+        monkeypatch.setattr(answering, name, break_down)
+    talk = conversation_of(CleanedRna("a", "ACGU"), CleanedRna("b", "ACGU"))
+    talk.turns = [conversation.Turn("What?", "A.", num_rnas=2)]
+    given = () if action == "explain" else ("What?",)
+    shown = final(getattr(built.chat_panel, action)(talk, *given))
+    assert "Something went wrong on our side" in shown[built.chat_panel.question_notice]
+    assert shown[built.chat_panel.retry_button]["interactive"] is True
+    assert shown[built.chat_panel.stop_button]["interactive"] is False
+    assert "no memory" in caplog.text
+    assert "no memory" not in shown[built.chat_panel.question_notice]
+
+
+def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
+    monkeypatch.setattr(model_loading.MODEL, "state", "failed")
+    assert "could not be loaded" in built.model_status()
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    shown = final(built.chat_panel.ask(talk, "What?"))
+    assert "could not be loaded" in shown[built.chat_panel.question_notice]
+    assert json.loads(shown[built.chat_panel.field])["back"] == "What?"
+
+
+def test_nothing_of_an_old_conversation_comes_after_a_new_one(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "explain", lambda _: pytest.fail("asked for nothing"))
+    monkeypatch.setattr(answering, "answer_each", lambda *_: iter([]))
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    chat, rnas = built.chat_panel, built.rna_panel
+    for action, given in ((chat.compare, ["What?"]), (chat.ask, ["What?"]), (rnas.fold, [])):
+        visitor = SimpleNamespace(session_hash=action.__name__)
+        talk = built.visitors.conversation(visitor.session_hash, "")
+        talk.rnas = conversation_of(CleanedRna("a", HAIRPIN), CleanedRna("b", HAIRPIN)).rnas
+        updates = action(talk, *given)
+        next(updates)
+        shown = built.clear(visitor)
+        assert shown[chat.findings] == ""
+        assert built.visitors.conversation(visitor.session_hash, "").rnas == []
+        assert [update for update in updates if update != gr.skip()] == [], action
+
+
+def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    first = built.chat_panel.ask(talk, "What?")
+    next(first)
+    (refused,) = built.chat_panel.compare(talk, "Where?")
+    assert "An answer is being written" in refused[built.chat_panel.question_notice]
+    list(first)
+    assert [turn.answer for turn in talk.turns] == ["A tRNA"]
+
+
+def test_questions_wait_for_their_turn_and_none_is_lost(built, ready, monkeypatch):
+    chat, asked = built.chat_panel, []
+
+    def write(messages, new_rnas, question, *_):
+        asked.append(question)
+        yield f"About {question}", None
+
+    monkeypatch.setattr(answering, "write_answer", write)
+    talk = conversation_of(CleanedRna("a", "ACGU"))
+    first = chat.ask(talk, "1?")
+    next(first)
+    told = [final(chat.ask(talk, f"{number}?")) for number in (1, 2, 3, 4, 5, 6)]
+    notices = [one[chat.question_notice] for one in told]
+    assert "already" in notices[0]
+    assert all("2?" in notice for notice in notices[1:5])
+    assert "4 questions wait" in notices[5]
+    # Only what is taken leaves the field.
+    assert [chat.field in one for one in told] == [True] * 5 + [False]
+    list(first)
+    assert asked == [turn.question for turn in talk.turns] == ["1?", "2?", "3?", "4?", "5?"]
+    assert not talk.answering
+
+
+def test_questions_that_wait_are_given_back_when_the_visitor_stops(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA", "."))
+    chat, talk = built.chat_panel, conversation_of(CleanedRna("a", "ACGU"))
+    first = chat.ask(talk, "1?")
+    while "A" not in str(next(first)):
+        pass
+    for question in ("2?", "3?"):
+        list(chat.ask(talk, question))
+    chat.stop(talk)
+    assert commands(chat.field, list(first)) == [{"back": "2?\n3?"}]
+    assert [turn.question for turn in talk.turns] == ["1?"]
+    assert talk.waiting == []
+
+
+def test_an_edited_question_that_cannot_be_asked_now_is_not_lost(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    chat, talk = built.chat_panel, conversation_of(CleanedRna("a", "ACGU"))
+    talk.turns = [conversation.Turn("What?", "A.", num_rnas=1)]
+    first = chat.ask(talk, "1?")
+    next(first)
+    edited = list(chat.edit(talk, SimpleNamespace(index=0, value="Edited?")))
+    assert commands(chat.field, edited) == [{"back": "Edited?"}]
+
+
+def test_the_same_rna_is_taken_once_and_said(built):
+    talk, panel = conversation.Conversation(), built.rna_panel
+    for text in ("ACGU", "ACGU", ">a\nACGU", ">a\nACGU", ">a\nGGCC"):
+        shown = panel.add_text(talk, text)
+    assert [(one.rna.name, one.rna.sequence) for one in talk.rnas] == [
+        ("RNA 1", "ACGU"),
+        ("a", "ACGU"),
+        ("a", "GGCC"),
+    ]
+    assert "Among the RNAs already: RNA 1" in panel.add_text(talk, "acgt")[panel.rna_notice]
+    assert shown[panel.rna_notice] == ""
+
+
+def test_names_of_rnas_without_one_stay_apart(built):
+    talk, panel = conversation.Conversation(), built.rna_panel
+    panel.add_text(talk, "ACGU")
+    panel.add_text(talk, "GGCC")
+    panel.remove(talk, SimpleNamespace(value=talk.rnas[0].key))
+    panel.add_text(talk, "AACC")
+    assert sorted(one.rna.name for one in talk.rnas) == ["RNA 1", "RNA 2"]
+
+
+def test_a_second_click_on_remove_removes_no_other_rna(built):
+    talk, panel = conversation_of(*[CleanedRna(name, "ACGU") for name in "abc"]), built.rna_panel
+    click = SimpleNamespace(value=talk.rnas[0].key)
+    panel.remove(talk, click)
+    panel.remove(talk, click)
+    assert [shown.rna.name for shown in talk.rnas] == ["b", "c"]
+
+
+def test_an_rna_that_is_being_asked_about_stays(built, ready, monkeypatch):
+    monkeypatch.setattr(answering, "write_answer", slow_answer("A ", "tRNA"))
+    talk, panel = conversation_of(CleanedRna("a", "ACGU")), built.rna_panel
+    first = built.chat_panel.ask(talk, "What?")
+    while "A" not in str(next(first)):
+        pass
+    shown = panel.remove(talk, SimpleNamespace(value=talk.rnas[0].key))
+    assert "a was asked about" in shown[panel.rna_notice]
+    panel.add_text(talk, ">b\nGGCC")
+    list(first)
+    assert [turn.num_rnas for turn in talk.turns] == [1]
+    assert [rna.name for rna in talk.new_rnas(1)] == ["b"]
+
+
+def test_an_rna_takes_away_the_hint_that_one_is_missing(built, ready):
+    talk = conversation.Conversation()
+    asked = final(built.chat_panel.ask(talk, "What?"))
+    assert "Give an RNA first" in asked[built.chat_panel.question_notice]
+    added = built.rna_panel.add_text(talk, "ACGU")
+    assert added[built.chat_panel.question_notice] == ""
+
+
+def test_records_that_are_no_longer_held_are_said_to_be_gone(built):
+    shown = built.rna_panel.add_chosen(conversation.Conversation(), [0])
+    assert "Give the file or the text again" in shown[built.rna_panel.rna_notice]
+
+
+def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeypatch, caplog):
+    def break_down(_: str):
+        raise ImportError("no ViennaRNA")
+
+    monkeypatch.setattr(rna_panel, "draw_structure", break_down)
+    talk = conversation_of(CleanedRna("a", HAIRPIN))
+    cards = final(built.rna_panel.fold(talk))[built.rna_panel.cards]
+    assert "could not be drawn" in cards
+    assert "Folding…" not in cards
+    assert "no ViennaRNA" in caplog.text
+
+
+def test_no_event_gives_nothing_which_would_empty_the_page(built, ready):
+    long = conversation_of(CleanedRna("a", "A" * 601))
+    edited = SimpleNamespace(index=4, value="What?")
+    for updates in (
+        built.chat_panel.retry(long),
+        built.chat_panel.edit(long, edited),
+    ):
+        assert list(updates) == [gr.skip()]
+
+
+def test_records_of_the_same_name_are_told_apart_by_their_number(built):
+    talk = conversation.Conversation()
+    shown = built.rna_panel.add_text(talk, ">a\nACGU\n>a\nGGCC\n>a\n")
+    labels = [label for label, _ in shown[built.rna_panel.records]["choices"]]
+    assert labels == ["1. a (4 nt)", "2. a (4 nt)", "3. a (0 nt)"]
+    built.rna_panel.add_chosen(talk, [1])
+    assert [rna.rna.sequence for rna in talk.rnas] == ["GGCC"]
+    refused = built.rna_panel.add_chosen(talk, [0, 2])
+    assert "RNA 'a' is empty" in refused[built.rna_panel.rna_notice].replace("&#x27;", "'")
+    assert len(talk.rnas) == 1
+
+
+# The page's server
+
+
+def test_a_program_asks_in_three_lines(address, loaded):
+    client = Client(address, verbose=False)
+    rna = ">mine\n" + make_rna(40, 1)
+    answer = client.predict(rna=rna, question="What is this RNA?", api_name="/answer")
+    chat = RnaChat(*loaded)
+    chat.add_rna(rna)
+    assert answer["answer"] == "".join(chat.ask("What is this RNA?", max_new_tokens=12)).strip()
+    assert (answer["name"], answer["length"]) == ("mine", 40)
+    with pytest.raises(AppError, match="This looks like a protein"):
+        client.predict(rna="MEFILPQW", question="What is this RNA?", api_name="/answer")
+    with pytest.raises(AppError, match="one RNA at a time"):
+        client.predict(rna=">a\nA\n>b\nA", question="What?", api_name="/answer")
+
+
+def test_the_api_shows_that_one_function(address):
+    api = httpx.get(f"{address}gradio_api/info").json()
+    assert list(api["named_endpoints"]) == ["/answer"]
+    assert api["unnamed_endpoints"] == {}
+
+
+def test_no_file_is_taken_and_none_is_given(address):
+    url = f"{address}gradio_api/upload"
+    assert httpx.post(url, files={"files": b">a\nACGU\n"}).status_code == 404
+    for path in ("/etc/hostname", str(SPACE / "app.py")):
+        answer = httpx.get(f"{address}gradio_api/file={path}")
+        assert answer.status_code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "monitoring",
+        "monitoring/summary",
+        "gradio_api/deep_link?session_hash=a",
+        "gradio_api/runs",
+        "gradio_api/dev/reload",
+        "gradio_api/vibe-code",
+        "gradio_api/proxy=http://127.0.0.1/",
+        "gradio_api/upload_progress?upload_id=a",
+        "gradio_api/token",
+        "docs",
+        "openapi.json",
+    ],
+)
+def test_gradios_own_doors_are_shut(address, path):
+    assert httpx.get(f"{address}{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "config", "gradio_api/info", "theme.css", "robots.txt"])
+def test_what_page_and_programs_need_is_open(address, path):
+    assert httpx.get(f"{address}{path}").status_code == 200
+    assert httpx.get(f"{address}gradio_api/startup-events").status_code == 200
+
+
+def test_curl_asks_in_two_steps(address):
+    call = f"{address}gradio_api/call/answer"
+    given = {"data": [make_rna(40, 1), "What is this RNA?"]}
+    event = httpx.post(call, json=given).json()["event_id"]
+    assert '"length": 40' in httpx.get(f"{call}/{event}", timeout=60).text
+
+
+@pytest.mark.parametrize(
+    ("rna", "question", "message"),
+    [
+        (None, "What?", "`rna` must be a text; got nothing"),
+        ("", "What?", "There is no sequence yet"),
+        (["ACGU"], "What?", "`rna` must be a text; got list"),
+        ("ACGU", None, "The question must be a text; got nothing"),
+        ("ACGU", "", "Write a question"),
+        (">" + "n" * 4_000_000 + "\nACGU", "What?", "name has 4,000,000 letters; at most 200"),
+        ("ACGU", "why" * 500, "The question has 1,500 letters; at most 1,000"),
+    ],
+    ids=["no rna", "empty rna", "rnas", "no question", "empty question", "long name", "long"],
+)
+def test_a_program_is_told_in_plain_words(address, rna, question, message):
+    client = Client(address, verbose=False)
+    with pytest.raises(AppError, match=message) as refused:
+        client.predict(rna=rna, question=question, api_name="/answer")
+    assert len(str(refused.value)) < 500
+
+
+def test_a_fault_of_ours_is_told_to_a_program_without_its_cause(address, monkeypatch, caplog):
+    def break_down(*_: object):
+        raise OSError("no memory")
+
+    monkeypatch.setattr(answering, "answer_each", break_down)
+    with pytest.raises(AppError, match="Something went wrong on our side"):
+        Client(address, verbose=False).predict("ACGU", "What?", api_name="/answer")
+    assert "no memory" in caplog.text
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All strings within a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(part)
+
+
+class Visit:
+    """A visitor who speaks to the page's server as a browser does."""
+
+    def __init__(self, address: str, session: str) -> None:
+        self.api, self.session, self.kept = f"{address}gradio_api/", session, ""
+        self.config = httpx.get(f"{address}config").json()
+
+    def act(self, part: str, event: str, *given: object, data: dict | None = None) -> list[dict]:
+        """What the server sends when a visitor acts on a part of the page."""
+        (part_id,) = [
+            one["id"] for one in self.config["components"] if one["props"].get("elem_id") == part
+        ]
+        number = next(
+            one["id"] for one in self.config["dependencies"] if [part_id, event] in one["targets"]
+        )
+        body = {"fn_index": number, "session_hash": self.session, "data": [self.kept, *given]}
+        # A lone surrogate travels as an escape, as a browser writes it.
+        sent = json.dumps(body | {"event_data": data})
+        headers = {"content-type": "application/json"}
+        joined = httpx.post(f"{self.api}queue/join", content=sent, headers=headers)
+        assert joined.status_code == 200
+        stream = httpx.get(f"{self.api}queue/data?session_hash={self.session}", timeout=60)
+        lines = [line for line in stream.text.splitlines() if line.startswith("data:")]
+        told = [json.loads(line.removeprefix("data:")) for line in lines]
+        documents = [text for text in texts_in(told) if text.startswith('{\n  "model"')]
+        self.kept = documents[-1] if documents else self.kept
+        return told
+
+    def add(self, text: str) -> str:
+        return json.dumps(self.act("add", "click", text))
+
+    def ask(self, question: str) -> str:
+        return json.dumps(self.act("question", "submit", question))
+
+
+@pytest.mark.parametrize(
+    ("part", "event", "given", "data"),
+    [
+        ("question", "submit", ["what \ud800?"], None),
+        ("add", "click", [">a\ud800\nACGU"], None),
+        ("add-records", "click", [["\ud800"]], None),
+        ("upload", "upload", [], {"name": "\udfff.fa", "size": 4, "content": "QUNHVQ=="}),
+        ("chat", "edit", [], {"index": 0, "value": "\ud800"}),
+        ("cards", "select", [], {"value": "\ud800"}),
+    ],
+)
+def test_half_a_character_does_not_break_the_event_stream(address, part, event, given, data):
+    visit = Visit(address, f"half-{part}")
+    visit.add(f">mine\n{make_rna(40, 1)}")
+    told = visit.act(part, event, *given, data=data)
+    assert [one["msg"] for one in told][-1] == "close_stream"
+    assert "unexpected_error" not in {one["msg"] for one in told}
+    if part in ("question", "add", "upload"):
+        assert "holds half a character" in json.dumps(told)
+
+
+@pytest.mark.parametrize("part", ["add", "upload"])
+def test_a_name_of_four_megabytes_does_not_come_back(address, part):
+    record = b">" + b"n" * 4_000_000 + b"\nACGU"
+    visit = Visit(address, f"named-{part}")
+    if part == "add":
+        told = visit.add(record.decode())
+    else:
+        file = {"name": "a.fa", "size": len(record), "content": packed(record)}
+        told = json.dumps(visit.act("upload", "upload", data=file))
+    assert "has 4,000,000 letters; at most 200 are taken" in told
+    assert len(told) < 50_000
+
+
+def test_no_number_of_throw_away_visitors_costs_a_conversation(loaded, tmp_path):
+    """The one who came first is forgotten, and taken up again from what his page holds."""
+    few = space_limits.Limits(max_new_tokens=12, max_conversations=3)
+    with open_page(few) as address:
+        first = Visit(address, "first")
+        rna = make_rna(40, 1)
+        first.add(f">mine\n{rna}")
+        first.ask("What is this RNA?")
+        assert [rna["name"] for rna in json.loads(first.kept)["rnas"]] == ["mine"]
+        for number in range(5):
+            Visit(address, f"throw-away-{number}").add(f">other\n{rna}")
+        first.ask("Where is it found?")
+        questions = [turn["question"] for turn in json.loads(first.kept)["turns"]]
+    assert questions == ["What is this RNA?", "Where is it found?"]
+
+
+def test_nothing_is_left_on_the_disk(address, temporary):
+    Client(address, verbose=False).predict(
+        rna=make_rna(40, 1), question="What is this RNA?", api_name="/answer"
+    )
+    httpx.post(f"{address}gradio_api/upload", files={"files": b">a\nACGU\n" * 10_000})
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
+
+
+def test_a_request_that_is_too_large_is_refused_unread():
+    page = RequestSize(PlainTextResponse("read"), max_bytes=10)
+    client = TestClient(page)
+    assert client.post("/", content=b"a" * 10).text == "read"
+    assert client.post("/", content=b"a" * 11).status_code == 413
+    assert client.post("/", content=iter([b"a"])).status_code == 411
+    assert client.get("/").text == "read"

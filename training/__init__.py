@@ -1,0 +1,1 @@
+"""Both training stages: rows, columns, collators, trainer, encoder cache, negatives."""
