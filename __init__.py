@@ -8,20 +8,35 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from .configuration_rnagpt import RnaGptConfig
-    from .inference.batch import answer_questions
+    from .conversion.mini import load_bundled
+    from .inference.attribution import explain_answer
+    from .inference.batch import Answer, answer_questions
     from .inference.chat import RnaChat
     from .inference.embeddings import encode
+    from .inference.loading import load_model, load_processor
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
-    from .processing_rnagpt import RnaGptProcessor, RnaSequenceError, clean_rna, tokenize_rna
+    from .processing_rnagpt import (
+        MAX_RNA_LENGTH,
+        CleanedRna,
+        RnaGptProcessor,
+        RnaSequenceError,
+        clean_rna,
+        tokenize_rna,
+    )
+    from .sequences.drawing import NucleotideScores, base_pairs, draw_scores, fold_rna
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
 
 _MODULE_OF = {
+    "Answer": "inference.batch",
+    "CleanedRna": "processing_rnagpt",
     "FastaError": "sequences.fasta",
     "FastaRecord": "sequences.fasta",
+    "MAX_RNA_LENGTH": "processing_rnagpt",
+    "NucleotideScores": "sequences.drawing",
     "RnaChat": "inference.chat",
     "RnaGptConfig": "configuration_rnagpt",
     "RnaGptForCausalLM": "modeling_rnagpt",
@@ -29,16 +44,27 @@ _MODULE_OF = {
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "processing_rnagpt",
     "answer_questions": "inference.batch",
+    "base_pairs": "sequences.drawing",
     "clean_rna": "processing_rnagpt",
     "clean_rnas": "sequences.fasta",
+    "draw_scores": "sequences.drawing",
     "encode": "inference.embeddings",
+    "explain_answer": "inference.attribution",
+    "fold_rna": "sequences.drawing",
+    "load_bundled": "conversion.mini",
+    "load_model": "inference.loading",
+    "load_processor": "inference.loading",
     "read_fasta": "sequences.fasta",
     "tokenize_rna": "processing_rnagpt",
 }
 
 __all__ = [
+    "MAX_RNA_LENGTH",
+    "Answer",
+    "CleanedRna",
     "FastaError",
     "FastaRecord",
+    "NucleotideScores",
     "RnaChat",
     "RnaGptConfig",
     "RnaGptForCausalLM",
@@ -47,9 +73,16 @@ __all__ = [
     "RnaSequenceError",
     "__version__",
     "answer_questions",
+    "base_pairs",
     "clean_rna",
     "clean_rnas",
+    "draw_scores",
     "encode",
+    "explain_answer",
+    "fold_rna",
+    "load_bundled",
+    "load_model",
+    "load_processor",
     "read_fasta",
     "tokenize_rna",
 ]

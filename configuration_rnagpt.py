@@ -6,13 +6,19 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
-# The words of RNA-FM (Chen et al. 2022) in its order: ids 0 to 24 of every RNA vocabulary here.
+# The tokens of RNA-FM (Chen et al. 2022) in its order: ids 0 to 24 of every RNA vocabulary here.
 RNA_VOCABULARY = (
     *("<cls>", "<pad>", "<eos>", "<unk>"),
     *"ACGURYKMSWBDHVN-",
     *("<null_1>", "<null_2>", "<null_3>", "<null_4>", "<mask>"),
 )
 RNA_PAD_TOKEN_ID = RNA_VOCABULARY.index("<pad>")
+
+# Fields by their names up to 0.1.0, as folders written then hold them.
+FORMER_NAMES = {
+    "rna_summary_memory": "rna_family_prototypes",
+    "rna_type_memory": "rna_type_prototypes",
+}
 
 _RNA_FM = {
     "vocab_size": len(RNA_VOCABULARY),
@@ -50,7 +56,7 @@ _AUTO_MAP = {
 
 
 def rna_vocabulary_size(kmer_size: int) -> int:
-    """Words of an encoder's vocabulary: RNA-FM's 25, and for k > 1 the 4**k overlapping k-mers."""
+    """Tokens of an encoder's vocabulary: RNA-FM's 25, and for k > 1 the 4**k overlapping k-mers."""
     return len(RNA_VOCABULARY) + (4**kmer_size if kmer_size > 1 else 0)
 
 
@@ -64,19 +70,20 @@ class RnaGptConfig(PreTrainedConfig):
     r"""Configuration of `RnaGptForCausalLM`. Wrong values raise at once and name their field.
 
     Args:
-        rna_config: The encoder, which gives one vector a nucleotide: a configuration, or a
+        rna_config: The encoder, which gives one vector per nucleotide: a configuration, or a
             dictionary with `model_type`. Default: RNA-FM as an `EsmConfig`. Its own attribute
             `kmer_size` (k, default 1) says how many nucleotides a token reads; the vocabulary has
-            25 words for k = 1 and 25 + 4**k for k > 1.
+            25 tokens for k = 1 and 25 + 4**k for k > 1.
         text_config: The language model. Default: Llama-3-8B as a `LlamaConfig`.
         projector_type: `"linear"`, as in the paper, or `"mlp"` (linear, GELU, linear).
         rna_merge_size: Neighbouring nucleotides joined before the projection; an RNA of n nt takes
             `ceil(n / rna_merge_size)` tokens in the language model.
         rna_summary_size: Vectors that summarise an RNA, placed before those of its nucleotides.
-        rna_summary_memory: Learned entries, such as one a family, that the summary is mixed from
-            by attention; 0 projects the mean of the nucleotides itself.
-        rna_type_size: Of the summary vectors, so many, the first, tell what type of RNA it is.
-        rna_type_memory: Types that they are mixed from.
+        rna_family_prototypes: Learned vectors, such as one per family, that the summary is mixed
+            from by attention; 0 projects the mean of the nucleotides itself. Called
+            `rna_summary_memory` up to 0.1.0; that name is still read.
+        rna_type_size: The first N summary vectors, which tell what type of RNA it is.
+        rna_type_prototypes: Types that they are mixed from; `rna_type_memory` up to 0.1.0.
         rna_window_length: The most nucleotides (nt) that the encoder reads at once.
         rna_window_overlap: The least overlap (nt) of the windows of a longer RNA.
         max_rna_length: The longest RNA (nt) accepted.
@@ -86,7 +93,7 @@ class RnaGptConfig(PreTrainedConfig):
         rna_eos_token_id: Token that the encoder wants after a sequence, or None.
         confidence_scale: With `confidence_bias`, the confidence in an answer is sigmoid(scale · its
             tokens' log-probability + bias). Both are fitted to answers about validation RNAs; None
-            where nobody has done so.
+            where they were not fitted.
         confidence_bias: See `confidence_scale`.
 
     Raises:
@@ -95,7 +102,8 @@ class RnaGptConfig(PreTrainedConfig):
     """
 
     model_type = "rna-gpt"
-    sub_configs: ClassVar = {"rna_config": AutoConfig, "text_config": AutoConfig}
+    attribute_map: ClassVar = FORMER_NAMES
+    sub_configs: ClassVar[dict[str, Any]] = {"rna_config": AutoConfig, "text_config": AutoConfig}
     # What Trainer leaves out of predictions; the cache has another name from transformers 5.24 on.
     keys_to_ignore_at_inference: ClassVar = ["past_key_values", "cache", "rna_vectors"]
 
@@ -104,9 +112,9 @@ class RnaGptConfig(PreTrainedConfig):
     projector_type: str = "linear"
     rna_merge_size: int = 1
     rna_summary_size: int = 0
-    rna_summary_memory: int = 0
+    rna_family_prototypes: int = 0
     rna_type_size: int = 0
-    rna_type_memory: int = 0
+    rna_type_prototypes: int = 0
     rna_window_length: int = 1022
     rna_window_overlap: int = 128
     max_rna_length: int = 16_384
@@ -151,9 +159,9 @@ class RnaGptConfig(PreTrainedConfig):
         least = {
             "rna_merge_size": 1,
             "rna_summary_size": 0,
-            "rna_summary_memory": 0,
+            "rna_family_prototypes": 0,
             "rna_type_size": 0,
-            "rna_type_memory": 0,
+            "rna_type_prototypes": 0,
             "rna_window_length": 1,
             "rna_window_overlap": 0,
             "max_rna_length": 1,
@@ -171,10 +179,10 @@ class RnaGptConfig(PreTrainedConfig):
                 f"rna_type_size ({self.rna_type_size}) vectors are a part of rna_summary_size "
                 f"({self.rna_summary_size}), and must be fewer."
             )
-        if bool(self.rna_type_size) != bool(self.rna_type_memory):
+        if bool(self.rna_type_size) != bool(self.rna_type_prototypes):
             raise ValueError(
-                f"rna_type_size ({self.rna_type_size}) and rna_type_memory "
-                f"({self.rna_type_memory}) are both 0 or both more."
+                f"rna_type_size ({self.rna_type_size}) and rna_type_prototypes "
+                f"({self.rna_type_prototypes}) are both 0 or both more."
             )
         if self.rna_window_overlap >= self.rna_window_length:
             raise ValueError(
@@ -236,7 +244,9 @@ def _check_language_model(text: PreTrainedConfig) -> None:
             )
 
 
-def _sub_config(field: str, value: Any, default_type: str, default: dict) -> PreTrainedConfig:
+def _sub_config(
+    field: str, value: Any, default_type: str, default: dict[str, Any]
+) -> PreTrainedConfig:
     """A part's configuration, built from a dictionary, or from nothing as the default part."""
     if value is None:
         value = {"model_type": default_type, **default}
@@ -255,6 +265,7 @@ def _sub_config(field: str, value: Any, default_type: str, default: dict) -> Pre
 RnaGptConfig.register_for_auto_class()
 
 __all__ = [
+    "FORMER_NAMES",
     "RNA_PAD_TOKEN_ID",
     "RNA_VOCABULARY",
     "RnaGptConfig",

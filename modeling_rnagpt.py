@@ -62,9 +62,9 @@ class RnaProjector(nn.Module):
 
     `rna_merge_size` neighbouring nucleotides are joined and projected to one vector. Where
     `rna_summary_size` is n > 0, the mean of an RNA's nucleotides is projected to n vectors before;
-    with `rna_summary_memory`, that mean attends over learned entries first. The first
+    with `rna_family_prototypes`, that mean attends over learned entries first. The first
     `rna_type_size` of the n attend over types of RNA instead: families are many, so that which one
-    it is may be learned by heart, while what is common to a type holds for new families too.
+    it is may be memorised, while what is common to a type holds for new families too.
     """
 
     def __init__(self, config: RnaGptConfig) -> None:
@@ -72,20 +72,20 @@ class RnaProjector(nn.Module):
         rna_size, text_size = config.rna_config.hidden_size, config.text_config.hidden_size
         self.merge_size = config.rna_merge_size
         self.summary_size = config.rna_summary_size
-        self.summary_memory = config.rna_summary_memory
+        self.family_prototypes = config.rna_family_prototypes
         self.type_size = config.rna_type_size
         kind = config.projector_type
         self.nucleotides = _projection(kind, rna_size * self.merge_size, text_size)
         if self.summary_size:
             # Means of RNAs differ little beside what they share: the norm lets it count.
             self.summary_norm = nn.LayerNorm(rna_size)
-            if config.rna_summary_memory:
-                self.summary_keys = nn.Linear(rna_size, config.rna_summary_memory)
-                self.summary_values = nn.Linear(config.rna_summary_memory, rna_size, bias=False)
+            if config.rna_family_prototypes:
+                self.summary_keys = nn.Linear(rna_size, config.rna_family_prototypes)
+                self.summary_values = nn.Linear(config.rna_family_prototypes, rna_size, bias=False)
             if self.type_size:
-                self.type_keys = nn.Linear(rna_size, config.rna_type_memory)
+                self.type_keys = nn.Linear(rna_size, config.rna_type_prototypes)
                 self.type_values = nn.Linear(
-                    config.rna_type_memory, text_size * self.type_size, bias=False
+                    config.rna_type_prototypes, text_size * self.type_size, bias=False
                 )
             self.summary = _projection(
                 kind, rna_size, text_size * (self.summary_size - self.type_size)
@@ -115,7 +115,7 @@ class RnaProjector(nn.Module):
             types = self.type_values(self.type_keys(mean).softmax(-1))
             vectors.append(types.unflatten(-1, (self.type_size, -1)))
         mean = self.summary_norm(mean)
-        if self.summary_memory:
+        if self.family_prototypes:
             mean = self.summary_values(self.summary_keys(mean).softmax(-1))
         vectors.append(self.summary(mean).unflatten(-1, (self.summary_size - self.type_size, -1)))
         return torch.cat(vectors, dim=1)
@@ -133,7 +133,7 @@ class _OnePassIntermediate(EsmIntermediate):
     transformers writes the formula out, as the first ESM did, in five passes over the widest tensor
     of a layer: a fifth of the encoder's time on a CPU. The values differ in their last digits.
     Without gradients it is done in place: a second such tensor is handed back to the system and
-    fetched from it anew in each layer, which costs more than the GELU itself.
+    fetched again in each layer, which costs more than the GELU itself.
     """
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -147,10 +147,13 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     config: RnaGptConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _skip_keys_device_placement: ClassVar = list(_CACHE_NAMES)
+    _skip_keys_device_placement: ClassVar = list(_CACHE_NAMES)  # type: ignore[misc]
     # Quantisation leaves such modules out too: both are small beside the language model, and what
     # they lose is lost for the whole answer. It matches names from their beginning.
-    _keep_in_fp32_modules: ClassVar = [r"(?:model\.)?rna_encoder", r"(?:model\.)?projector"]
+    _keep_in_fp32_modules: ClassVar = [  # type: ignore[misc]
+        r"(?:model\.)?rna_encoder",
+        r"(?:model\.)?projector",
+    ]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -162,7 +165,8 @@ class RnaGptPreTrainedModel(PreTrainedModel):
 
         It is what a saved configuration names, and what the whole model is loaded in again.
         """
-        weights = self.base_model.language_model.parameters()
+        base: Any = self.base_model
+        weights = base.language_model.parameters()
         return next(weight.dtype for weight in weights if weight.is_floating_point())
 
     def _placeholders(self, input_ids: torch.Tensor) -> torch.Tensor:
@@ -300,7 +304,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         rna_hidden_states, mask = _padded_after(rna_hidden_states, mask)
         return self.projector(rna_hidden_states.to(dtype), mask)
 
-    @can_return_tuple
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -393,7 +397,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         """See `RnaGptModel.get_rna_vectors`."""
         return self.model.get_rna_vectors(*args, **kwargs)
 
-    @can_return_tuple
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -457,7 +461,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             logits = self._without_placeholder(logits)
         else:
             if kwargs.get("num_items_in_batch") is not None:
-                self.refuse_labelled_placeholders(labels)
+                self.reject_labelled_placeholders(labels)
             labels = labels.masked_fill(self._placeholders(labels), _IGNORED_LABEL)
             vocab_size = self.config.text_config.vocab_size
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=vocab_size, **kwargs)
@@ -477,8 +481,8 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         index = torch.tensor([self.config.rna_token_id], device=logits.device)
         return logits.index_fill(-1, index, torch.finfo(logits.dtype).min)
 
-    def refuse_labelled_placeholders(self, labels: torch.Tensor) -> None:
-        """Refuse labels (batch, sequence) that a trainer counts and the model leaves out.
+    def reject_labelled_placeholders(self, labels: torch.Tensor) -> None:
+        """Reject labels (batch, sequence) that a trainer counts and the model leaves out.
 
         Raises:
             ValueError: where a label is `rna_token_id`.
@@ -514,10 +518,11 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
                 shown = type(given[0]).__name__ if option == "assistant_model" else repr(given[0])
                 where = "" if option in _REFUSED else " where a prompt holds an RNA"
                 raise ValueError(f"{option}={shown} cannot be had{where}: {reason}. Leave it out.")
-        return super().generate(inputs, generation_config, *args, **_named_cache(kwargs))
+        inherited: Any = super()  # its annotations want a class that no model is
+        return inherited.generate(inputs, generation_config, *args, **_named_cache(kwargs))
 
     def generate_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse transformers' continuous batching, which reads token ids alone.
+        """Reject transformers' continuous batching, which reads token ids alone.
 
         Raises:
             ValueError: always.
@@ -532,7 +537,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             "many at once."
         )
 
-    def prepare_inputs_for_generation(
+    def prepare_inputs_for_generation(  # type: ignore[override]
         self,
         input_ids: torch.Tensor,
         inputs_embeds: torch.Tensor | None = None,
@@ -543,7 +548,8 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
 
         So a later turn of a chat may pass the RNAs of the whole chat, or the new ones alone.
         """
-        inputs = super().prepare_inputs_for_generation(
+        inherited: Any = super()
+        inputs = inherited.prepare_inputs_for_generation(
             input_ids,
             inputs_embeds=inputs_embeds,
             is_first_iteration=is_first_iteration,
@@ -557,7 +563,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             rna_inputs = self._select_uncached(rna_inputs, input_ids, new_ids)
         return {**inputs, **rna_inputs}
 
-    def _expand_inputs_for_generation(
+    def _expand_inputs_for_generation(  # type: ignore[override]
         self,
         expand_size: int = 1,
         is_encoder_decoder: bool = False,
@@ -574,7 +580,8 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             prompts = self._rnas_of_prompts(input_ids, counts)
             rows = [row for prompt in prompts for row in prompt * expand_size]
             rna_inputs = _select_rows(rna_inputs, rows)
-        input_ids, kwargs = super()._expand_inputs_for_generation(
+        inherited: Any = super()
+        input_ids, kwargs = inherited._expand_inputs_for_generation(
             expand_size=expand_size,
             is_encoder_decoder=is_encoder_decoder,
             input_ids=input_ids,
@@ -631,7 +638,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
 
 
 def _asks_for_it(option: str, value: Any) -> bool:
-    """Whether an option of `generate` asks for what is refused; other values of it do not."""
+    """Whether an option of `generate` asks for what is rejected; other values of it do not."""
     if option == "no_repeat_ngram_size":
         return value == 1  # the prompt's own tokens must not come again, its placeholders too
     if option == "cache_implementation":

@@ -116,14 +116,14 @@ def clean_rna(
 
     IUPAC's codes spell words as well (tRNA, DNA, wt, Human), so white space is not dropped blindly:
 
-    - A tab between letters separates the columns of a table: refused.
-    - A name is refused: a word of at most 12 letters, at least a quarter of them codes and not only
-      N, that stands beside nucleotides with hardly any code (under a twentieth) and either is
+    - A tab between letters separates the columns of a table: rejected.
+    - A name is rejected: a word of at most 12 letters, at least a quarter of them codes and not
+      only N, that stands next to nucleotides with hardly any code (under a twentieth) and either is
       written in another case than they all are, or begins a line whose words are not blocks of one
       width. A name may also be all there is: then it mixes capitals and small letters.
     - Lines without a header are one sequence where they are wrapped: all of one width, the last one
       no wider. Where position numbers or both 5' and 3' hold them together, any width will do, as
-      it will below a header. Other lines are several sequences: refused.
+      it will below a header. Other lines are several sequences: rejected.
 
     Args:
         text: a sequence, or one FASTA record, as a string or as Biopython's Seq, MutableSeq or
@@ -367,7 +367,7 @@ def structure_notes(structures: Sequence[Structure]) -> list[str]:
 
 # --- how a sequence is laid out
 
-_LONGEST_NAME = 12
+_MAX_NAME = 12
 _TAB = re.compile(r"\S[^\S\t]*\t\s*\S")
 _PLAIN_LINE = re.compile("[A-Za-z*.-]+")
 
@@ -385,7 +385,7 @@ def join_lines(lines: list[str], headed: bool) -> str:
 
 
 def _check_layout(lines: list[str], name: str, is_one: bool) -> None:
-    """Refuse names, tables and several sequences that IUPAC's codes would let pass."""
+    """Reject names, tables and several sequences that IUPAC's codes would let pass."""
     rows = [words for line in lines if (words := line.split())]
     for number, line in enumerate(lines, start=1):
         if "\t" in line and _TAB.search(line):
@@ -452,7 +452,7 @@ def _find_name(rows: list[list[str]]) -> str | None:
 
 
 def _may_be_name(word: str) -> bool:
-    if len(word) > _LONGEST_NAME or not word.isalpha():
+    if len(word) > _MAX_NAME or not word.isalpha():
         return False
     num_codes = _num_codes(word)
     return 4 * num_codes >= len(word) and num_codes > word.upper().count("N")
@@ -533,7 +533,7 @@ def other_format(line: str) -> str | None:
     return None
 
 
-_LONGEST_ACCESSION = 40
+_MAX_ACCESSION = 40
 # Databases whose accessions people give in place of a sequence, and where the sequence is.
 _ACCESSIONS = (
     (r"RF\d{5}", "Rfam", "https://rfam.org/family/{0}"),
@@ -575,7 +575,7 @@ def accession_advice(text: str) -> str | None:
 
 
 def _accession(word: str) -> str | None:
-    if len(word) > _LONGEST_ACCESSION:
+    if len(word) > _MAX_ACCESSION:
         return None
     for pattern, database, where in _ACCESSIONS:
         if re.fullmatch(pattern, word) and not word.isdigit() and not word.isalpha():
@@ -737,9 +737,9 @@ def _check_ambiguous(sequence: str, name: str, max_ambiguous: float) -> None:
     position = next(i for i, x in enumerate(sequence, start=1) if x not in _NUCLEOTIDES)
     # Where a nucleotide is unknown people write N, and seldom many other codes.
     num_kinds = len(set(sequence) - set(_NUCLEOTIDES))
-    if num_kinds > 5 and len(sequence) > _LONGEST_NAME:
+    if num_kinds > 5 and len(sequence) > _MAX_NAME:
         remedy = _PROTEIN
-    elif len(sequence) <= _LONGEST_NAME and num_kinds > 1:
+    elif len(sequence) <= _MAX_NAME and num_kinds > 1:
         remedy = "If it is a name, give its sequence; else one with more known nucleotides."
     else:
         remedy = "Give a sequence with more known nucleotides."
@@ -925,7 +925,7 @@ class RnaGptProcessor(ProcessorMixin):
         texts = _texts(text)
         return self._prepare(texts, self._rnas_of_prompts(texts, rna), None, **options)
 
-    def apply_chat_template(
+    def apply_chat_template(  # type: ignore[override]  # its overloads, as one
         self,
         conversation: Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]],
         chat_template: str | None = None,
@@ -970,13 +970,9 @@ class RnaGptProcessor(ProcessorMixin):
             raise ValueError("The conversation is empty. Give at least one message.")
         single = isinstance(_rows(batch[0]), Mapping)
         conversations = self._flatten_all([batch] if single else batch)
-        template = chat_template or self.chat_template
-        if template is None:
-            raise ValueError("The tokenizer has no chat template. Give one as chat_template.")
+        template = _template_text(chat_template, self.chat_template)
         # A template would take options of a call for variables of its own, and ignore them.
-        named = self.chat_template if isinstance(self.chat_template, Mapping) else {}
-        text = named.get(template, template)
-        call = {name: kwargs.pop(name) for name in list(kwargs) if not _in_template(name, text)}
+        call = {name: kwargs.pop(name) for name in list(kwargs) if not _in_template(name, template)}
         options = _call_options({**call, **(processor_kwargs or {})})
         kwargs["chat_template"] = template
         texts = [self._render(messages, **kwargs) for messages, _ in conversations]
@@ -1266,6 +1262,19 @@ def _is_heeded(name: str, value: Any) -> bool:
         return value is None or value is True
     neutral = isinstance(value, (type(None), int, Mapping)) and not value
     return name in _OPTIONS or name == "verbose" or (name in _NOT_DONE and neutral)
+
+
+def _template_text(chosen: str | None, given: str | Mapping[str, str] | None) -> str:
+    """The template to use: its text or its name where some are chosen, or the tokenizer's own."""
+    named = given if isinstance(given, Mapping) else {}
+    if chosen:
+        return named.get(chosen, chosen)
+    text = named.get("default") if isinstance(given, Mapping) else given
+    if text is None:
+        advice = f"Name one of {', '.join(named)}" if named else "Give one"
+        which = "default chat template" if named else "chat template"
+        raise ValueError(f"The tokenizer has no {which}. {advice} as chat_template.")
+    return text
 
 
 def _in_template(name: str, template: Any) -> bool:

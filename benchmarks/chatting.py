@@ -33,9 +33,10 @@ import torch
 from datasets import load_dataset
 from measured import (
     Figure,
-    add_destinations,
     command_line,
     machine,
+    make_parser,
+    parse,
     ratio,
     ratio_interval,
     table,
@@ -46,7 +47,7 @@ from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
-from rnagpt.conversion.mini import assemble_mini, find_language_model
+from rnagpt.conversion.mini import find_language_model, load_bundled
 from rnagpt.inference.chat import RnaChat
 from rnagpt.inference.generation import user_message
 from rnagpt.inference.loading import load_model, load_processor
@@ -66,7 +67,7 @@ WHOLE = 3  # rounds of a run to publish
 
 def main() -> None:
     args = parse_arguments()
-    folder = args.model or str(assemble_mini())
+    folder = args.model or str(load_bundled())
     model, processor = load_model(folder, dtype=torch.float32), load_processor(folder)
     measure: dict[str, Callable[[], tuple[str, list[Figure]]]] = {
         "tokens": lambda: tokens(model, processor, args),
@@ -94,17 +95,13 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompts", type=int, default=100, help="whose answers are compared")
-    add_destinations(parser)
-    return parser.parse_args()
+    return parse(parser)
 
 
 def prompt_of(processor: RnaGptProcessor, sequence: str, question: str = QUESTION) -> Any:

@@ -20,7 +20,6 @@ import argparse
 import copy
 import random
 import statistics
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -31,31 +30,29 @@ import torch
 from datasets import load_dataset
 from measured import (
     Figure,
-    add_destinations,
     command_line,
     limit_of,
     machine,
+    make_parser,
+    parse,
     ratio,
     ratio_interval,
     table,
     take_turns,
     write_down,
 )
+from rna_fm_size import convert_official, make_official
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from transformers import EsmConfig, EsmModel, LlamaConfig
 
 import rnagpt
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.conversion.rnafm import convert_rnafm
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import clean_rna
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from helpers.official_rnafm import OFFICIAL_SIZES, official_checkpoint
-
 REPORT = Path(__file__).with_suffix(".md")
-LONGEST = 1022
+MAX_LENGTH = 1022
 OFFICIAL, ALONE, OURS, ROUNDED, QUANTIZED, LIMIT, ROUNDED_LIMIT = (
     "`rna-fm`, batches of 16 in the order given",
     "`rna-fm`, one at a time",
@@ -83,14 +80,10 @@ def main() -> None:
     args = parse_arguments()
     rnas = draw_rnas(args.dataset, args.rnas)
     nucleotides = sum(map(len, rnas))
+    official_model, alphabet = make_official()
+    official = encode_with(official_model, alphabet)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = official_checkpoint(
-            Path(folder) / "official.pth", OFFICIAL_SIZES, token_dropout=True
-        )
-        official = load_official(checkpoint)
-        encoder = EsmModel.from_pretrained(
-            convert_rnafm(checkpoint, Path(folder) / "esm"), add_pooling_layer=False
-        )
+        encoder = convert_official(official_model, Path(folder))
     ours, rounded = model_of(encoder), model_of(encoder).to(torch.bfloat16)
     quantized = quantize(ours)
     error, error_rounded, error_quantized = (
@@ -98,7 +91,7 @@ def main() -> None:
         for model in (ours, rounded, quantized)
     )
     products, rounded_products = (
-        matrix_products(encoder.config, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)
+        matrix_products(encoder.config, dtype) for dtype in (torch.float32, torch.bfloat16)
     )
     ways: dict[str, Callable[[], object]] = {
         OFFICIAL: lambda: official(rnas, 16),
@@ -125,9 +118,9 @@ def main() -> None:
         "",
         f"`python benchmarks/encoding.py {command_line()}`",
         "",
-        f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to {LONGEST} nt from "
-        f"the test split, {nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's size, "
-        f"random weights; medians of {args.rounds} rounds in turn.",
+        f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to {MAX_LENGTH} nt "
+        f"from the test split, {nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's "
+        f"size, random weights; medians of {args.rounds} rounds in turn.",
         "",
         table(
             ["how", "nt a second", "over the official batches", "share of the limit"],
@@ -162,22 +155,18 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
     parser.add_argument("--rnas", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
-    add_destinations(parser)
-    return parser.parse_args()
+    return parse(parser)
 
 
 def draw_rnas(dataset: str, number: int) -> list[str]:
     """RNAs of the test split that fit one window, cleaned, in random order."""
     rows = load_dataset(dataset, "annotations", split="test")
     drawn = random.Random(0).sample(rows["sequence"], len(rows))
-    cleaned = (clean_rna(sequence).sequence for sequence in drawn if len(sequence) <= LONGEST)
+    cleaned = (clean_rna(sequence).sequence for sequence in drawn if len(sequence) <= MAX_LENGTH)
     return [sequence for sequence, _ in zip(cleaned, range(number), strict=False)]
 
 
@@ -185,29 +174,17 @@ def make_rnas(length: int, number: int) -> list[str]:
     return ["".join(random.Random(seed).choices("ACGU", k=length)) for seed in range(number)]
 
 
-def load_official(checkpoint: Path, device: str = "cpu") -> Callable[..., list[torch.Tensor]]:
-    """The official package: RNAs and a batch size to vectors (nucleotides, 640) of each.
-
-    With `rounded=True` it runs under autocast to bfloat16.
-    """
-    import fm
-
-    # The package's own loader does not tell today's torch that its settings may be unpickled.
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        data = torch.load(checkpoint, weights_only=True)
-    model, alphabet = fm.pretrained.load_model_and_alphabet_core("rna-fm", data, theme="rna")
+def encode_with(model: Any, alphabet: Any) -> Callable[..., list[torch.Tensor]]:
+    """The official package: RNAs and a batch size to vectors (nucleotides, 640) of each."""
     convert = alphabet.get_batch_converter()
-    model.eval().to(device)
 
     @torch.no_grad()
-    def encode(rnas: list[str], batch_size: int, rounded: bool = False) -> list[torch.Tensor]:
+    def encode(rnas: list[str], batch_size: int) -> list[torch.Tensor]:
         vectors = []
-        kind = torch.device(device).type
         for start in range(0, len(rnas), batch_size):
             batch = rnas[start : start + batch_size]
             _, _, tokens = convert([(str(row), rna) for row, rna in enumerate(batch)])
-            with torch.autocast(kind, dtype=torch.bfloat16, enabled=rounded):
-                output = model(tokens.to(device), repr_layers=[12])["representations"][12].cpu()
+            output = model(tokens, repr_layers=[12])["representations"][12]
             vectors += [row[1 : len(rna) + 1] for row, rna in zip(output, batch, strict=True)]
         return vectors
 
@@ -232,14 +209,13 @@ def model_of(encoder: EsmModel) -> RnaGptForCausalLM:
     return model
 
 
-def matrix_products(config: EsmConfig, tokens: int = 1024, **options: Any) -> Callable[[int], None]:
-    """Runs the products of the linear layers for a number of nucleotides, and nothing else.
-
-    `options` are those of `torch.randn`, which makes the factors: type and device.
-    """
+def matrix_products(
+    config: EsmConfig, dtype: torch.dtype, tokens: int = 1024
+) -> Callable[[int], None]:
+    """Runs the products of the linear layers for a number of nucleotides, and nothing else."""
     size, inner = config.hidden_size, config.intermediate_size
     shapes = ((tokens, size), (tokens, inner), (size, size), (size, inner), (inner, size))
-    inputs, wide, square, up, down = (torch.randn(*shape, **options) for shape in shapes)
+    inputs, wide, square, up, down = (torch.randn(*shape, dtype=dtype) for shape in shapes)
 
     def run(nucleotides: int) -> None:
         for _ in range(round(nucleotides / tokens * config.num_hidden_layers)):

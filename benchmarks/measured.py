@@ -1,6 +1,6 @@
-"""How figures are taken and written down: shared by the benchmarks of speed.
+"""Measuring, and writing down what was measured: shared by all benchmarks.
 
-`results.json` beside this file holds the figures of the last whole run of each, a list of objects
+`results.json` next to this file holds the figures of the last whole run of each, a list of objects
 as `Figure.row` makes them. A run on less (few RNAs, some parts) changes neither it nor a report.
 """
 
@@ -20,12 +20,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rnagpt.cli.spelling import check_spelling
+
 RESULTS = Path(__file__).with_name("results.json")
 
 
 # Where less is better; of all other units more is.
 COSTS = ("ms/token", "s to the first word", "s", "GB", "times its seconds")
-FEWEST_ROUNDS = 6  # for an interval
+MIN_ROUNDS = 6  # for an interval
 RESAMPLES = 2000
 
 
@@ -39,8 +41,7 @@ class Figure:
         other_name: what ours is compared with.
         unit: of ours, other and limit; `COSTS` are those where less is better.
         target: the ratio (or share of the limit) to reach, in words.
-        limit: the best that the machine could do, in the same unit and with the same type of
-            numbers; None: not known.
+        limit: the best that the machine could do, in the same unit and data type; None: unknown.
         interval: 95 % interval of the ratio over rounds; None: too few rounds.
 
     Raises:
@@ -60,11 +61,11 @@ class Figure:
         if self.share_of_limit is not None and self.share_of_limit > 1:
             raise ValueError(
                 f"{self.figure}: {self.ours:.4g} {self.unit} is better than its limit of "
-                f"{self.limit:.4g}, which is none then. Measure the limit in the type of the run "
-                "itself, or give none."
+                f"{self.limit:.4g}, so that is not a limit. Measure the limit in the data type of "
+                "the run itself, or give none."
             )
         if self.interval and not self.interval[0] <= (self.ratio or 0) <= self.interval[1]:
-            raise ValueError(f"{self.figure}: {self.ratio} lies outside of {self.interval}.")
+            raise ValueError(f"{self.figure}: {self.ratio} lies outside {self.interval}.")
 
     @property
     def ratio(self) -> float | None:
@@ -107,18 +108,18 @@ def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
 
 
 def ratio(slower: Sequence[float], faster: Sequence[float]) -> float:
-    """How many times as fast: that of the medians over rounds, which stand beside it."""
+    """How many times as fast: the ratio of the medians over rounds."""
     return statistics.median(slower) / statistics.median(faster)
 
 
 def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of `ratio`; None for fewer than six rounds, which tell too little.
+    """95 % interval of `ratio`; None for fewer than six rounds.
 
-    Rounds are drawn anew with both of their times (percentile bootstrap): what slowed the machine
+    Rounds are resampled with both of their times (percentile bootstrap): what slowed the machine
     down for a round slowed both ways.
     """
     pairs = list(zip(slower, faster, strict=True))
-    if len(pairs) < FEWEST_ROUNDS:
+    if len(pairs) < MIN_ROUNDS:
         return None
     draw = random.Random(0)
     drawn = sorted(
@@ -130,12 +131,12 @@ def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> tuple[fl
 
 
 def limit_of(limit: float | None, *, ours: float) -> float | None:
-    """A limit of speed, unless a noisy machine ran what it limits faster: then it is none."""
+    """A limit of speed; None where a noisy machine ran what it limits faster."""
     return None if limit is None or ours > limit else limit
 
 
 def machine(*packages: str) -> str:
-    """The machine and the versions, in a line."""
+    """The machine and the versions, in one line."""
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     import torch
 
@@ -148,15 +149,30 @@ def machine(*packages: str) -> str:
 
 
 def command_line() -> str:
-    """The options of this run, without where this machine keeps its folders."""
+    """The options of this run, with folders by their last name only."""
     return " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
 
 
-def add_destinations(parser: argparse.ArgumentParser) -> None:
-    """The options that say where a run is written down."""
-    whole = "without it a whole run writes that beside this file, and a smaller one none"
-    parser.add_argument("--report", type=Path, help=f"report to write; {whole}")
-    parser.add_argument("--results", type=Path, help=f"file of figures to write to; {whole}")
+def make_parser(doc: str | None) -> argparse.ArgumentParser:
+    """A benchmark's parser, with the options that say where a run is written down.
+
+    Args:
+        doc: the program's docstring, whose first paragraph describes it.
+    """
+    parser = argparse.ArgumentParser(
+        description=(doc or "").split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    where = "without it a whole run writes that next to this file, and a smaller one none"
+    parser.add_argument("--report", type=Path, help=f"report to write; {where}")
+    parser.add_argument("--results", type=Path, help=f"file of figures to write to; {where}")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options of this run; an old spelling (`--no_growth`) ends it with the new one."""
+    check_spelling(parser, sys.argv[1:])
+    return parser.parse_args()
 
 
 def write_down(
@@ -170,12 +186,11 @@ def write_down(
     """Write a run's report and figures where its options say.
 
     Args:
-        args: with what `add_destinations` has added.
+        args: options of a parser that `make_parser` made.
         text: the report.
         figures: of this run.
         report: the published one.
-        is_whole: whether the run is one to publish; if not, and no file was named, nothing is
-            written.
+        is_whole: whether the run is one to publish; else only files that were named are written.
     """
     if to := args.report or (report if is_whole else None):
         to.write_text(text)
@@ -186,14 +201,14 @@ def write_down(
 
 
 def keep(figures: Iterable[Figure], file: Path) -> None:
-    """Put figures into a file, in the place of earlier ones of the same name."""
+    """Write figures into a file, in place of earlier ones of the same name."""
     kept = {one["figure"]: one for one in read_kept(file)}
     kept |= {figure.figure: figure.row() for figure in figures}
     file.write_text(json.dumps(list(kept.values()), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_kept(file: Path) -> list[dict[str, Any]]:
-    """The figures in a file; none where there is no such file."""
+    """The figures in a file; empty where there is no such file."""
     return json.loads(file.read_text()) if file.exists() else []
 
 
@@ -206,11 +221,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 __all__ = [
     "RESULTS",
     "Figure",
-    "add_destinations",
     "command_line",
     "keep",
     "limit_of",
     "machine",
+    "make_parser",
+    "parse",
     "ratio",
     "ratio_interval",
     "read_kept",

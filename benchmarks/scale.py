@@ -1,25 +1,25 @@
 """What training RNA-GPT in its true size takes: memory, tokens a second, hours, and what limits it.
 
     python benchmarks/scale.py                                # writes scale.md
-    python benchmarks/scale.py --dollars_per_gpu_hour 3       # with costs
+    python benchmarks/scale.py --dollars-per-gpu-hour 3       # with costs
     python benchmarks/scale.py --utilisation 0.3 --nucleotides 500 --questions 12
 
-Arithmetic: operations are counted from the models' shapes (`tests/benchmarks/test_scale.py` checks the counts
-against PyTorch's own), and divided by a GPU's peak times the share of it that was measured in stage
-1 on one H100, 0.48 (`scale_measured.py`; the Llama 3 report has 0.38 to 0.43 for thousands of them,
-arXiv 2407.21783, table 4). Frozen weights have no gradients, so that a token costs two forward
-passes (three with recomputed activations) where full training costs three (four). An adapter has
-few operations, but reads and writes the activations of every matrix again: that traffic is counted
-apart, against the memory's bandwidth.
+Arithmetic: operations are counted from the models' shapes (`tests/benchmarks/test_scale.py` checks
+the counts against PyTorch's own), and divided by a GPU's peak times the share of it that was
+measured in stage 1 on one H100, 0.48 (`scale_measured.py`; the Llama 3 report has 0.38 to 0.43 for
+thousands of them, arXiv 2407.21783, table 4). Frozen weights have no gradients, so that a token
+costs two forward passes (three with recomputed activations) where full training costs three (four).
+An adapter has few operations, but reads and writes the activations of every matrix again: that
+traffic is counted separately, against the memory's bandwidth.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from measured import command_line, make_parser, parse, table, write_down
 
 REPORT = Path(__file__).with_suffix(".md")
 GB = 1e9
@@ -319,37 +319,26 @@ def runs(utilisation: float) -> list[Run]:
     return [*several, *sharded, *small]
 
 
-def report(arguments: argparse.Namespace, data: Data) -> str:
-    """The table, with what it rests on."""
-    dollars = arguments.dollars_per_gpu_hour
+def report(args: argparse.Namespace, data: Data) -> str:
+    """The table, with its assumptions."""
+    dollars = args.dollars_per_gpu_hour
     model, encoder = LanguageModel(), Encoder()
+    header = ["run", "GPUs", "memory a GPU (GB)", "tokens a second", "hours", "GPU hours"]
+    header += ["links over computation", "used up first", *(["dollars"] if dollars else [])]
     lines = [
         "# Training RNA-GPT in its true size: arithmetic",
         "",
-        f"`{shlex.join(['python', 'benchmarks/scale.py', *sys.argv[1:]])}`",
+        f"`{' '.join(['python benchmarks/scale.py', command_line()]).strip()}`",
         "",
         "Measured is the utilisation alone (`scale_measured.md`). Counted: Llama-3-8B "
         f"({model.parameters / 1e9:.2f} billion weights), RNA-FM ({encoder.parameters / 1e6:.1f} "
         f"million), {data.rnas:,} RNAs. Assumed: {data.nucleotides} nt and {data.questions} "
         f"questions an RNA, {data.asked} tokens a question with its template, {data.answered} an "
-        f"answer, {data.annotation} an annotation; {arguments.utilisation:.0%} of the GPU's peak "
+        f"answer, {data.annotation} an annotation; {args.utilisation:.0%} of the GPU's peak "
         f"in bfloat16 ({H100.name}: {H100.peak / 1e12:.0f} TFLOP/s; {RTX_4090.name}: "
         f"{RTX_4090.peak / 1e12:.0f}); three epochs; activations recomputed.",
         "",
-        "| run | GPUs | memory a GPU (GB) | tokens a second | hours | GPU hours | links over "
-        f"computation | used up first |{' dollars |' if dollars else ''}",
-        f"| --- | --- | --- | --- | --- | --- | --- | --- |{' --- |' if dollars else ''}",
-    ]
-    for run in runs(arguments.utilisation):
-        found = plan(run, data)
-        gpu_hours = found.hours * run.gpus
-        cost = f" {gpu_hours * dollars:,.0f} |" if dollars else ""
-        lines.append(
-            f"| {run.name} | {run.gpus} × {run.gpu.name} | {found.memory / GB:.0f} | "
-            f"{found.tokens_per_second:,.0f} | {found.hours:,.1f} | {gpu_hours:,.0f} | "
-            f"{found.communication:.3f} | {found.limit(run)} |{cost}"
-        )
-    lines += [
+        table(header, [line(run, plan(run, data), dollars) for run in runs(args.utilisation)]),
         "",
         "Weights that do not change are not sent: without FSDP the GPUs exchange the gradients of "
         "projection and adapter alone, and computation is what limits. FSDP is for GPUs that "
@@ -360,21 +349,35 @@ def report(arguments: argparse.Namespace, data: Data) -> str:
     return "\n".join(lines) + "\n"
 
 
+def line(run: Run, found: Plan, dollars: float | None) -> list[str]:
+    """One line of the report's table; `dollars` per GPU hour."""
+    gpu_hours = found.hours * run.gpus
+    return [
+        run.name,
+        f"{run.gpus} × {run.gpu.name}",
+        f"{found.memory / GB:.0f}",
+        f"{found.tokens_per_second:,.0f}",
+        f"{found.hours:,.1f}",
+        f"{gpu_hours:,.0f}",
+        f"{found.communication:.3f}",
+        found.limit(run),
+        *([f"{gpu_hours * dollars:,.0f}"] if dollars else []),
+    ]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     defaults = Data()
     for name, value in vars(defaults).items():
-        parser.add_argument(f"--{name}", type=int, default=value, help="default: %(default)s")
-    parser.add_argument(
-        "--utilisation", type=float, default=UTILISATION, help="default: %(default)s"
-    )
-    parser.add_argument("--dollars_per_gpu_hour", type=float, help="adds a column of costs")
-    arguments = parser.parse_args()
-    data = Data(**{name: getattr(arguments, name) for name in vars(defaults)})
-    REPORT.write_text(report(arguments, data))
-    print(REPORT.read_text())
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--utilisation", type=float, default=UTILISATION)
+    parser.add_argument("--dollars-per-gpu-hour", type=float, help="adds a column of costs")
+    args = parse(parser)
+    data = Data(**{name: getattr(args, name) for name in vars(defaults)})
+    text = report(args, data)
+    print(text)
+    is_whole = data == defaults and args.utilisation == UTILISATION
+    write_down(args, text, [], report=REPORT, is_whole=is_whole and not args.dollars_per_gpu_hour)
 
 
 if __name__ == "__main__":

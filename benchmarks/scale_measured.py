@@ -6,10 +6,10 @@
 
 RNA-FM's and Llama-3-8B's shapes with random weights in bfloat16, the projection in float32 and
 LoRA of rank 16 on every matrix of the language model, activations recomputed, AdamW: the stages as
-`train_sft.py` runs them, each on made-up batches of about `--tokens` tokens. `scale.py` is asked
-for the same batches. The utilisation of the GPU is taken from stage 1, which has no adapter: what
-is compared is then whether `scale.py` tells the runs from each other. PEFT's layers turn their
-inputs into float32 here, as they do by themselves; `train_sft.py` spares them that.
+`train_sft.py` runs them, each on made-up batches of about `--tokens` tokens. `scale.py` calculates
+the same batches. The GPU's utilisation is taken from stage 1, which has no adapter; so the
+comparison shows whether `scale.py` tells the runs apart. PEFT's layers cast their inputs to float32
+here, which is their default; `train_sft.py` switches that off.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from measured import RESULTS, Figure, keep, machine, table
+from measured import Figure, machine, make_parser, parse, table, write_down
 from peft import LoraConfig, PeftModel, get_peft_model
 from scale import GB, H100, Data, LanguageModel, Plan, Run, plan
 from transformers import EsmConfig, LlamaConfig
@@ -63,32 +63,30 @@ class Measured:
 
 def main() -> None:
     args = parse_arguments()
-    if not args.kept:
-        found = measure_all(args)
+    raw = (args.report or REPORT).with_suffix(".json")
+    if args.kept:
+        kept = json.loads(raw.read_text())
+    else:
+        found = [asdict(one) for one in measure_all(args)]
         measured_on = machine("torch", "transformers", "peft", "trl")
-        measured_on += f" Medians of {args.steps} steps."
-        kept = {"machine": measured_on, "runs": [asdict(one) for one in found]}
-        args.report.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
-    kept = json.loads(args.report.with_suffix(".json").read_text())
+        kept = {"machine": f"{measured_on} Medians of {args.steps} steps.", "runs": found}
     text, figures = report([Measured(**one) for one in kept["runs"]], kept["machine"])
     print(text)
-    args.report.write_text(text)
-    keep(figures, RESULTS)
+    is_whole = args.kept or not (args.layers or args.hidden)
+    if not args.kept and (is_whole or args.report):
+        raw.write_text(json.dumps(kept, indent=1) + "\n")
+    write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tokens", type=int, default=8192, help="of a step, about")
     parser.add_argument("--steps", type=int, default=5, help="that are timed, after two others")
     parser.add_argument("--layers", type=int, help="of the language model, to try the program")
     parser.add_argument("--hidden", type=int, help="likewise")
-    parser.add_argument("--report", type=Path, default=REPORT, help="to write, beside a JSON")
-    parser.add_argument("--kept", action="store_true", help="compare what that JSON holds")
-    return parser.parse_args()
+    parser.add_argument("--kept", action="store_true", help="compare the JSON next to the report")
+    return parse(parser)
 
 
 def measure_all(args: argparse.Namespace) -> list[Measured]:
@@ -123,8 +121,8 @@ def make_model(shape: LanguageModel, device: str) -> PeftModel:
     config = RnaGptConfig(text_config=text)
     assert isinstance(config.rna_config, EsmConfig)
     torch.manual_seed(0)
-    with torch.device(device), default_type(torch.bfloat16):
-        model = RnaGptForCausalLM(config)
+    with torch.device(device):
+        model = RnaGptForCausalLM._from_config(config, dtype=torch.bfloat16)
     model.requires_grad_(False)
     add_fused_lm_head(model)
     model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -134,16 +132,6 @@ def make_model(shape: LanguageModel, device: str) -> PeftModel:
     )
     model.model.projector.requires_grad_(True).float()
     return adapted.train()
-
-
-@contextmanager
-def default_type(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def make_inputs(

@@ -17,38 +17,159 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
-import shlex
+import re
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from serving_clients import (
-    EXAMPLES,
-    ROOT,
-    Answer,
-    Question,
-    ask,
-    client_of,
-    make_questions,
-    serving,
-)
+import httpx
+from measured import Figure, command_line, machine, make_parser, parse, table, write_down
+from openai import AsyncOpenAI
 from tqdm import tqdm
 
-from rnagpt.conversion.mini import assemble_mini
+from rnagpt.conversion.mini import load_bundled
+from rnagpt.sequences.fasta import read_fasta
 
+ROOT = Path(__file__).resolve().parents[1]
 REPORT = Path(__file__).with_suffix(".md")
 VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 ENGINES = ("one_by_one", "transformers", "vllm")
+CLIENTS = (8, 32)
+EXAMPLES = ROOT / "space" / "examples.fasta"
+QUESTIONS = (
+    "What is this RNA?",
+    "Which family does it belong to?",
+    "What type of RNA is this?",
+    "What is known about this RNA?",
+    "What does this RNA do?",
+    "Describe this RNA.",
+    "Name the family of this RNA.",
+    "Is this a coding or a non-coding RNA?",
+)
+# Time to load a model and, for vLLM, to build its kernels' caches.
+_START_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one RNA."""
+
+    rna: str
+    text: str
+
+    @property
+    def messages(self) -> Any:
+        """As OpenAI's client takes them, whose types do not know RNAs."""
+        parts = [{"type": "rna", "rna": self.rna}, {"type": "text", "text": self.text}]
+        return [{"role": "user", "content": parts}]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as a client saw it; seconds from the request on."""
+
+    question: Question
+    text: str
+    tokens: int
+    first_word: float
+    whole: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+
+def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
+    """Every question about every RNA of a file, RNA after RNA within a question."""
+    rnas = [record.sequence for record in read_fasta(fasta)]
+    return [Question(rna, text) for text in QUESTIONS for rna in rnas]
+
+
+@contextmanager
+def serving(command: Sequence[str], environment: dict[str, str]) -> Iterator[Server]:
+    """Run `COMMAND serve …`; yields once it answers, and ends it as a service manager would.
+
+    Raises:
+        RuntimeError: the server ended before it answered, or takes too long.
+    """
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        found = None
+        for line in process.stdout:
+            found = re.search(r"Serving \S+ at (http://\S+)/v1", line)
+            if found:
+                break
+        if not found:
+            raise RuntimeError(f"The server did not start; run it to see why: {' '.join(command)}")
+        _await_health(found[1])
+        yield Server(found[1], process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_health(address: str) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        try:
+            if httpx.get(f"{address}/health").status_code == 200:
+                return
+        except httpx.ConnectError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"The server at {address} does not answer.")
+
+
+def client_of(address: str) -> AsyncOpenAI:
+    """OpenAI's client; it does not try again, so that what fails is seen."""
+    return AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=600)
+
+
+async def ask(client: AsyncOpenAI, model: str, question: Question, max_tokens: int) -> Answer:
+    """Ask and read the stream; greedy."""
+    begin = time.monotonic()
+    first = None
+    pieces: list[str] = []
+    tokens = 0
+    stream = await client.chat.completions.create(
+        model=model,
+        messages=question.messages,
+        max_tokens=max_tokens,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    async for chunk in stream:
+        if chunk.usage:
+            tokens = chunk.usage.completion_tokens
+        for choice in chunk.choices:
+            if choice.delta.content:
+                first = first or time.monotonic() - begin
+                pieces.append(choice.delta.content)
+    whole = time.monotonic() - begin
+    return Answer(question, "".join(pieces), tokens, first or whole, whole)
 
 
 @dataclass
 class Load:
-    """What some clients got from a server."""
+    """What clients got from a server."""
 
     answers: list[Answer]
     failures: list[str]
@@ -56,7 +177,7 @@ class Load:
 
     @property
     def speed(self) -> float:
-        """Tokens of answers a second, all clients together."""
+        """Tokens of answers per second, all clients together."""
         return sum(answer.tokens for answer in self.answers) / self.seconds
 
 
@@ -69,6 +190,11 @@ class Record:
     asked: int = 0
     lost: list[str] = field(default_factory=list)
     changed: list[tuple[Answer, str]] = field(default_factory=list)
+
+    @property
+    def speed(self) -> float:
+        """Tokens of answers per second, all clients together: the median of the rounds."""
+        return statistics.median(self.speeds)
 
     def add(self, load: Load, alone: dict[Question, str]) -> None:
         self.speeds.append(load.speed)
@@ -95,29 +221,25 @@ def main() -> None:
             records[engine, clients].add(load, alone)
     text = report(records, args)
     print(text)
-    if args.report:
-        args.report.write_text(text)
+    is_whole = set(ENGINES) <= set(args.engines) and set(CLIENTS) <= set(args.clients)
+    write_down(args, text, figures(records), report=REPORT, is_whole=is_whole)
     if any(record.lost or record.changed for record in records.values()):
         sys.exit("Answers were lost, or differ from those asked alone; the report says which.")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--clients", type=int, nargs="+", default=[8, 32], help="at once")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser = make_parser(__doc__)
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="at once")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--rounds", type=int, default=3, help="starts of each server")
     parser.add_argument("--each", type=int, default=3, help="questions a client asks in a round")
-    parser.add_argument("--max_tokens", type=int, default=128, help="of an answer")
+    parser.add_argument("--max-tokens", type=int, default=128, help="of an answer")
     parser.add_argument("--dtype", default="float32", help="of all servers")
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
     parser.add_argument("--fasta", type=Path, default=EXAMPLES, help="the RNAs")
-    parser.add_argument("--vllm_python", type=Path, default=VLLM_PYTHON, help="that has vLLM")
-    parser.add_argument("--report", type=Path, default=REPORT, help="to write")
-    args = parser.parse_args()
-    args.model = args.model or str(assemble_mini())
+    parser.add_argument("--vllm-python", type=Path, default=VLLM_PYTHON, help="that has vLLM")
+    args = parse(parser)
+    args.model = args.model or str(load_bundled())
     if "vllm" in args.engines and not args.vllm_python.exists():
         parser.error(f"{args.vllm_python} is not there: make test-vllm makes it.")
     return args
@@ -142,10 +264,10 @@ def environment_of(engine: str) -> dict[str, str]:
 async def measure(
     address: str, questions: Sequence[Question], args: argparse.Namespace
 ) -> tuple[dict[Question, str], dict[int, Load]]:
-    """Each question's answer asked alone, and the loads by number of clients."""
+    """Each question's answer when asked alone, and the loads by number of clients."""
     client = client_of(address)
     alone = {}
-    # Those alone of this server, which warms it up as well.
+    # Of this very server; this warms it up as well.
     for question in tqdm(questions, desc="alone", leave=False):
         alone[question] = (await ask(client, "mini", question, args.max_tokens)).text
     loads = {number: await load(address, questions, number, args) for number in args.clients}
@@ -175,26 +297,21 @@ async def load(
 
 def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> str:
     """The report, in Markdown."""
+    header = ["clients", "engine", "tokens a second", "over one_by_one", "first word, median"]
+    header += ["95 %", "asked", "lost", "changed"]
+    vllm = f" vLLM {vllm_version(args)};" if "vllm" in args.engines else ""
     lines = [
         "# Many clients at once",
         "",
-        f"`python benchmarks/serving_load.py {shlex.join(map(portable, sys.argv[1:]))}`",
+        f"`python benchmarks/serving_load.py {command_line()}`",
         "",
-        f"{platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"torch {version('torch')}, transformers {version('transformers')}"
-        f"{', vLLM ' + vllm_version(args) if 'vllm' in args.engines else ''}; {args.dtype}.",
+        f"{machine('torch', 'transformers')}{vllm} {args.dtype}.",
         f"{len(make_questions(args.fasta))} questions about the RNAs of `{args.fasta.name}`; every "
         f"client asks {args.each} a round, {args.rounds} rounds. one_by_one is the transformers "
         "engine with `--max-batch 1`. The ratio is that of the medians.",
         "",
-        "| clients | engine | tokens a second | over one_by_one | first word, median | 95 % | "
-        "asked | lost | changed |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        table(header, [row(clients, engine, records) for engine, clients in records]),
     ]
-    for clients in args.clients:
-        base = records.get(("one_by_one", clients))
-        for engine in args.engines:
-            lines.append(row(clients, engine, records[engine, clients], base))
     for (engine, clients), record in records.items():
         for failure in record.lost:
             lines += ["", f"Lost ({engine}, {clients} clients): {failure}"]
@@ -205,21 +322,38 @@ def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> 
     return "\n".join(lines) + "\n"
 
 
-def portable(word: str) -> str:
-    """A path by its last name alone: where it lay on this machine tells a reader nothing."""
-    return Path(word).name if Path(word).is_absolute() else word
+def row(clients: int, engine: str, records: dict[tuple[str, int], Record]) -> list[str]:
+    """One line of the report's table."""
+    record, base = records[engine, clients], records.get(("one_by_one", clients))
+    waits = sorted(record.waits) or [float("nan")]
+    late = waits[min(len(waits) - 1, int(0.95 * len(waits)))]
+    return [
+        str(clients),
+        engine,
+        f"{record.speed:.1f}",
+        f"{record.speed / base.speed:.2f} x" if base else "",
+        f"{statistics.median(waits):.2f} s",
+        f"{late:.2f} s",
+        str(record.asked),
+        str(len(record.lost)),
+        str(len(record.changed)),
+    ]
 
 
-def row(clients: int, engine: str, record: Record, base: Record | None) -> str:
-    speed = statistics.median(record.speeds)
-    ratio = f"{speed / statistics.median(base.speeds):.2f} x" if base else ""
-    waits = sorted(record.waits)
-    late = waits[min(len(waits) - 1, int(0.95 * len(waits)))] if waits else float("nan")
-    middle = statistics.median(waits) if waits else float("nan")
-    return (
-        f"| {clients} | {engine} | {speed:.1f} | {ratio} | {middle:.2f} s | {late:.2f} s | "
-        f"{record.asked} | {len(record.lost)} | {len(record.changed)} |"
-    )
+def figures(records: dict[tuple[str, int], Record]) -> list[Figure]:
+    """Each engine's speed against one answer at a time."""
+    return [
+        Figure(
+            f"serving {clients} clients, {engine}",
+            ours=record.speed,
+            other=base.speed,
+            other_name="one_by_one",
+            unit="tokens/s",
+            target="ratio 2",
+        )
+        for (engine, clients), record in records.items()
+        if engine != "one_by_one" and (base := records.get(("one_by_one", clients)))
+    ]
 
 
 def vllm_version(args: argparse.Namespace) -> str:

@@ -36,9 +36,10 @@ from typing import Any
 import torch
 from measured import (
     Figure,
-    add_destinations,
     command_line,
     machine,
+    make_parser,
+    parse,
     ratio,
     ratio_interval,
     table,
@@ -104,22 +105,18 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
-    parser.add_argument("--language_model", help="folder or Hub id; else rna-gpt-mini's")
+    parser.add_argument("--language-model", help="folder or Hub id; else rna-gpt-mini's")
     parser.add_argument("--mini", action="store_true", help="the mini's encoder and vectors")
     parser.add_argument("--rnas", type=int, default=16)
     parser.add_argument("--questions", type=int, default=8, help="of each RNA")
     parser.add_argument("--batch", type=int, default=16, help="questions of a step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32", help="of the frozen parts")
-    add_destinations(parser)
-    parser.add_argument("--no_growth", action="store_true", help="leave the last table out")
-    parser.add_argument("--memory_of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    parser.add_argument("--no-growth", action="store_true", help="leave the last table out")
+    parser.add_argument("--memory-of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
+    return parse(parser)
 
 
 def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProcessor]:
@@ -239,7 +236,7 @@ class Ways:
 
     def loss(self, inputs: dict[str, Any]) -> tuple[torch.Tensor, int]:
         """The sum over answer tokens, and their number."""
-        inputs = {name: value for name, value in inputs.items() if name != "rna_strangers"}
+        inputs = {name: value for name, value in inputs.items() if name != "rna_novel_family"}
         output = self.model(**inputs, fused_lm_head=True)
         mask = output.label_mask
         return -output.log_probs[mask].sum(), int(mask.sum())
@@ -283,7 +280,7 @@ def split(rows: list[Row], size: int) -> list[list[Row]]:
 
 def memory_of(way: str) -> int:
     """Highest resident memory (MiB) of a process that trains in this way alone."""
-    command = [sys.executable, *sys.argv, "--memory_of", way]
+    command = [sys.executable, *sys.argv, "--memory-of", way]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(run.stdout.split()[-1])
 

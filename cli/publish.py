@@ -10,19 +10,19 @@ from rnagpt import __version__
 from rnagpt.hub import PublishError
 
 MODEL_HELP = """\
-Publish a model on the Hub, and load it back as a stranger would.
+Publish a model on the Hub, and load it back in a clean environment.
 
-FOLDER is what `rnagpt compose` or `rnagpt mini --out` wrote; with --adapter-only what
-`train_sft.py` wrote, with its encoder in encoder/. The files are shown with their sizes; secrets,
-pickles, paths of this machine and an unfinished card are refused. An upload that broke off goes on
-with the same command. The card comes last. Then a fresh process with an empty cache loads the model
-by its id, and only if it predicts the same is the tag set.
+FOLDER is what `rnagpt compose` or `rnagpt mini` wrote; with --adapter-only what `train_sft.py`
+wrote, with its encoder in encoder/. The files are shown with their sizes; secrets, pickles, paths
+of this machine and an unfinished card are rejected. The same command resumes an interrupted upload.
+The card comes last. Then a fresh process with an empty cache loads the model by its id, and the tag
+is set only if it predicts the same.
 
 A README.md with front matter in FOLDER is the card; without one it is written from
 training_record.json and results.json. The verification needs room for the model in $TMPDIR."""
 MODEL_EXAMPLES = """\
 examples:
-  rnagpt mini --out rna-gpt-mini
+  rnagpt mini rna-gpt-mini
   rnagpt publish model rna-gpt-mini ORG/rna-gpt-mini --dry-run \\
       --base-model HuggingFaceTB/SmolLM2-135M-Instruct --dataset ORG/rna-qa \\
       --training-record checkpoints/rna-gpt-mini/training_record.json
@@ -31,13 +31,13 @@ examples:
 SPACE_HELP = """\
 Publish the Gradio Space of this package on the Hub, for a model that is there.
 
-The Space's files are shown, uploaded and loaded back; a fresh process then opens the page, and only
-if it does is the tag set."""
+The Space's files are shown, uploaded and loaded back; a fresh process then opens the page, and the
+tag is set only if that works."""
 DATASET_HELP = """\
-Publish a data set that `rna-qa` built on the Hub, and load it back as a stranger would.
+Publish a data set that `rna-qa` built on the Hub, and verify it in a clean environment.
 
 OUT is the folder of the build. A fresh process with an empty cache loads every configuration and
-split by the id, and streams them; only if features and rows are the build's is the tag set."""
+split by the id, and streams them; the tag is set only if features and rows are the build's."""
 
 
 def add_model_and_space(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def add_model_and_space(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--base-model", metavar="ID", help="Hub id of the language model")
     model.add_argument("--dataset", metavar="ID", help="Hub id of the data it was trained on")
     model.add_argument(
-        "--license", metavar="ID", help="in the Hub's form (default: the base model's, if known)"
+        "--licence", metavar="ID", help="in the Hub's form (default: the base model's, if known)"
     )
     model.add_argument(
         "--training-record", type=Path, metavar="FILE", help="default: FOLDER/training_record.json"
@@ -63,7 +63,7 @@ def add_model_and_space(parser: argparse.ArgumentParser) -> None:
         "--results",
         type=Path,
         metavar="FILE",
-        help="of evaluation/evaluate.py (FOLDER/results.json)",
+        help="what `rnagpt evaluate` wrote (default: FOLDER/results.json)",
     )
     model.add_argument(
         "--language-model",
@@ -103,12 +103,12 @@ def _add(
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("repo_id", metavar="ORG/NAME", help="where to, on the Hub")
-    parser.add_argument("--private", action="store_true", help="for its owners alone")
+    parser.add_argument("--private", action="store_true", help="visible to its owners only")
     parser.add_argument("--revision", default="main", metavar="BRANCH", help="default: main")
     parser.add_argument(
         "--tag",
         default=f"v{__version__}",
-        help="set on what was verified (default: %(default)s)",
+        help="tag of what was verified (default: %(default)s)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace other files that are there"
@@ -125,15 +125,15 @@ def _publish_model(arguments: argparse.Namespace) -> int:
     from rnagpt.hub.model import publish_model
     from rnagpt.hub.model_card import CardFacts
 
-    if not arguments.base_model and (arguments.dataset or arguments.license):
+    if not arguments.base_model and (arguments.dataset or arguments.licence):
         raise PublishError(
-            "--dataset and --license are for a card that is written now; add --base-model."
+            "--dataset and --licence are for a card that is written now; add --base-model."
         )
     facts = CardFacts(
         arguments.repo_id,
         arguments.base_model,
         arguments.dataset,
-        arguments.license,
+        arguments.licence,
         arguments.adapter_only,
     )
     publish_model(

@@ -14,18 +14,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnagpt.cli.values import positive
+from rnagpt.serving.engines import ENGINES, EngineSettings
 from rnagpt.serving.limits import Limits
 
 if TYPE_CHECKING:
     from rnagpt.serving.app import Service
 
 HELP = """\
-Answer questions about RNAs over HTTP, in the shapes of OpenAI's chat completions, so that every
-client of these works. An RNA is a part of a message: {"type": "rna", "rna": "ACGU..."}. Where no
-message has such a part, sequences of 15 or more nucleotides and FASTA records are taken out of the
-users' texts; the reply then begins with a line "RNA read from the text: ..." for each, one that
-says which question it answers where none was asked ("No question was asked; ..."), and an empty
-line. A conversation without any RNA is refused (400, code no_rna).
+Answer questions about RNAs over HTTP, with the interface of OpenAI's chat completions, so that its
+clients work. An RNA is a part of a message: {"type": "rna", "rna": "ACGU..."}. Where no message has
+such a part, sequences of 15 or more nucleotides and FASTA records are taken out of the users'
+texts. The reply then begins with a line "RNA read from the text: ..." for each of them. Where no
+question was asked, another line says which one is answered. An empty line follows. A conversation
+without any RNA is rejected (400, code no_rna).
 """
 EXAMPLES = """\
 examples:
@@ -45,12 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options, without importing torch."""
     add = parser.add_argument
     add("--model", metavar="PATH", help="folder or Hub id of an RNA-GPT (default: rna-gpt-mini)")
-    add("--served-name", metavar="NAME", help="by which clients ask for it (default: the folder's)")
+    add("--served-name", metavar="NAME", help="name that clients request (default: the folder's)")
     add(
         "--engine",
-        choices=("transformers", "vllm"),
-        default="transformers",
-        help="transformers: in this process; vllm: needs vLLM installed (default: %(default)s)",
+        choices=tuple(ENGINES),
+        default=next(iter(ENGINES)),
+        help="; ".join(f"{name}: {kind.help}" for name, kind in ENGINES.items())
+        + " (default: %(default)s)",
     )
     add(
         "--engine-option",
@@ -65,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--api-key",
         metavar="KEY",
-        help=f"that clients have to give (default: ${KEY_VARIABLE}, else none is asked for)",
+        help=f"key that clients have to send (default: ${KEY_VARIABLE}, else none is needed)",
     )
     add(
         "--cors-origin",
@@ -73,22 +76,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_origin,
         default=[],
         metavar="ORIGIN",
-        help="of a web page that may ask from a browser, such as https://example.org; * lets all; "
+        help="web page that may send requests from a browser, such as https://example.org; *: all; "
         "may be repeated (default: none)",
     )
+    add("--verbose", action="store_true", help="log every request on standard error")
     limits = parser.add_argument_group("limits")
     for field in fields(Limits):
         option = f"--{field.name.replace('_', '-')}"
         limits.add_argument(
-            option, type=_positive, default=field.default, metavar="N", help="default: %(default)s"
+            option, type=positive, default=field.default, metavar="N", help="default: %(default)s"
         )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
 
 
 def _port(text: str) -> int:
@@ -108,7 +105,7 @@ def _origin(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until told to stop; the exit code."""
+    """Serve until a signal stops it; the exit code."""
     try:
         return _serve(arguments)
     except ValueError as error:
@@ -122,13 +119,13 @@ def _serve(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from rnagpt.serving.app import make_app
-        from rnagpt.serving.graceful_server import StoppingServer
+        from rnagpt.serving.graceful_server import GracefulServer
         from rnagpt.serving.read_deadline import protocol_with_deadline
     except ImportError as error:
         raise ValueError(f"The server needs {error.name}: pip install 'rna-gpt[serve]'.") from error
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
     api_key = _api_key(arguments.api_key)
-    # Until the server runs: an exit by way of Python ends the processes that vLLM has begun.
+    # Until the server runs: an exit through Python ends the processes that vLLM started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Before the model is loaded, which takes a while.
     with _listen(arguments.host, arguments.port) as listener:
@@ -139,10 +136,11 @@ def _serve(arguments: argparse.Namespace) -> int:
         config = uvicorn.Config(
             make_app(service),
             http=protocol_with_deadline(limits.read_seconds),
-            log_level="warning",
+            log_config=None,  # to standard error, as all that is logged
+            log_level="info" if arguments.verbose else "warning",
             timeout_graceful_shutdown=limits.shutdown_seconds,
         )
-        StoppingServer(config, service).run(sockets=[listener])
+        GracefulServer(config, service).run(sockets=[listener])
     return 0
 
 
@@ -165,34 +163,24 @@ def make_service(
         OSError, ValueError: as of `load_model`; an option of the engine is not known.
     """
     from rnagpt.inference.default_model import resolve_model
-    from rnagpt.inference.loading import load_model, load_processor
+    from rnagpt.inference.loading import load_processor
     from rnagpt.serving.app import Service
-    from rnagpt.serving.engines.transformers_engine import TransformersEngine
 
     folder = resolve_model(arguments.model)
     processor = load_processor(folder)
-    if arguments.engine == "transformers":
-        if arguments.engine_option:
-            raise ValueError("--engine-option is for --engine vllm; leave it out.")
-        model = load_model(folder, **({"dtype": arguments.dtype} if arguments.dtype else {}))
-        engine: Any = TransformersEngine(model, processor, limits.max_batch, limits.max_waiting)
-        context = model.config.text_config.max_position_embeddings
-    else:
-        from rnagpt.serving.engines.vllm_engine import VllmEngine
-
-        engine = VllmEngine(
-            folder,
-            limits.max_batch,
-            limits.max_waiting,
-            dtype=arguments.dtype,
-            options=dict(map(_option, arguments.engine_option)),
-        )
-        context = engine.context
+    settings = EngineSettings(
+        folder,
+        limits.max_batch,
+        limits.max_waiting,
+        arguments.dtype,
+        dict(map(_option, arguments.engine_option)),
+    )
+    engine = ENGINES[arguments.engine].start(settings, processor)
     return Service(
         engine,
         processor,
         arguments.served_name or (Path(folder).name if arguments.model else MINI),
-        context,
+        engine.context,
         limits,
         api_key,
         tuple(arguments.cors_origin),

@@ -1,11 +1,11 @@
-"""Weights: the official RNA-FM checkpoint, an RNA-GPT folder from its parts, the mini.
+"""Conversion and composition of weights: RNA-FM, an RNA-GPT folder from its parts, the mini.
 
 Nothing is imported here: `rnagpt --help` must not wait for torch.
 """
 
 
 class WeightsError(ValueError):
-    """A weights file or folder that cannot be used; the message says why and how to mend it."""
+    """A weights file or folder that cannot be used; the message says why and how to fix it."""
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -1,4 +1,4 @@
-"""A LoRA adapter as PEFT keeps it: written whole, read, merged into the weights that it adapts."""
+"""A LoRA adapter as PEFT stores it: written whole, read, merged into the weights that it adapts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from rnagpt.conversion import WeightsError
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# The parts of RNA-GPT that a stage trains whole, beside the language model's LoRA matrices.
+# The parts of RNA-GPT that a stage trains whole, next to the language model's LoRA matrices.
 PROJECTOR_PART, ENCODER_PART = "projector", "rna_encoder"
 _LORA_TENSOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _PART_TENSOR = re.compile(rf"base_model\.model\.model\.({PROJECTOR_PART}|{ENCODER_PART})\.(.+)")
@@ -49,7 +49,7 @@ def with_parts(
 def naming_parts(config: Mapping[str, Any], parts: Mapping[str, object]) -> dict[str, Any]:
     """An adapter's configuration that names its whole parts, without which PEFT leaves them out.
 
-    PEFT refuses an adapter that names a part and does not hold its tensors (KeyError).
+    PEFT rejects an adapter that names a part and does not hold its tensors (KeyError).
     """
     named = set(config.get("modules_to_save") or []) | set(parts)
     return {**config, "modules_to_save": sorted(named)}

@@ -23,7 +23,7 @@ from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_la
 from rnagpt.conversion.projector_folder import (
     PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
-    read_projector_settings,
+    check_projector,
 )
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
 from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -33,7 +33,7 @@ PROJECTOR = "model.projector."
 LANGUAGE_MODEL = "model.language_model."
 HEAD = "lm_head.weight"
 
-# A tensor is fetched when its shard is written, and let go with it.
+# A tensor is fetched when its shard is written, and freed with it.
 Fetch = Callable[[], torch.Tensor]
 
 
@@ -101,9 +101,9 @@ def compose(
                 "rna_merge_size": rna_merge_size,
                 "rna_summary_size": rna_summary_size,
                 # Without a trained projection there are none.
-                "rna_summary_memory": None,
+                "rna_family_prototypes": None,
                 "rna_type_size": None,
-                "rna_type_memory": None,
+                "rna_type_prototypes": None,
             },
             sizes={
                 "rna_hidden_size": encoder_config.hidden_size,
@@ -149,7 +149,7 @@ def _projector_of(adapter: LoraAdapter | None) -> Path | None:
 
 
 def _check_encoder(stage: Path, encoder: Mapping[str, torch.Tensor]) -> None:
-    """A stage that has trained its encoder goes with that one alone."""
+    """A stage that has trained its encoder needs that encoder."""
     own = stage / "encoder"
     if (own / "config.json").is_file() and not same_weights(open_encoder(own)[1], encoder):
         raise WeightsError(
@@ -161,7 +161,7 @@ def _check_encoder(stage: Path, encoder: Mapping[str, torch.Tensor]) -> None:
 def _check_parts(
     adapter: LoraAdapter, encoder: Mapping[str, torch.Tensor], projector: str | Path | None
 ) -> None:
-    """The parts that an adapter holds whole have to be those that are put together with it."""
+    """The parts that an adapter holds whole have to be those that it is composed with."""
     whole = adapter.parts
     if ENCODER_PART in whole and not same_weights(whole[ENCODER_PART], encoder):
         raise WeightsError(
@@ -180,7 +180,7 @@ def _check_parts(
 
 def _dtype(language: LanguageModel, dtype: str | None) -> torch.dtype:
     if dtype is None:
-        return language.config.dtype or torch.float32
+        return language.config.dtype or torch.float32  # type: ignore[return-value]  # no name
     chosen = getattr(torch, dtype, None)
     if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
         raise WeightsError(f"dtype must be such as 'float32' or 'bfloat16', got {dtype!r}.")
@@ -196,21 +196,16 @@ def _projector_shape(
             "projector_type": "linear",
             "rna_merge_size": 1,
             "rna_summary_size": 0,
-            "rna_summary_memory": 0,
+            "rna_family_prototypes": 0,
             "rna_type_size": 0,
-            "rna_type_memory": 0,
+            "rna_type_prototypes": 0,
         }
         return {name: defaults[name] if given[name] is None else given[name] for name in given}
-    for name in (PROJECTOR_CONFIG, PROJECTOR_WEIGHTS):
-        if not (folder / name).is_file():
-            raise WeightsError(f"{folder} holds no {name}; give the folder that training wrote.")
-    stored = read_projector_settings(folder)
-    for name, expected in {**given, **sizes}.items():
-        if expected is not None and stored.get(name) != expected:
-            raise WeightsError(
-                f"{folder} holds a projection with {name}={stored.get(name)!r}, but {expected!r} "
-                "is needed for this encoder, language model and options."
-            )
+    stored = check_projector(
+        folder,
+        {**given, **sizes},
+        "Choose the encoder, language model and options that it was trained with.",
+    )
     return {name: stored[name] for name in given}
 
 
@@ -255,7 +250,7 @@ def _projector_sources(
         if folder is None
         else load_file(Path(folder) / PROJECTOR_WEIGHTS)
     )
-    _refuse_missing(f"The projection in {folder}", sorted(expected.keys() - tensors.keys()))
+    _reject_missing(f"The projection in {folder}", sorted(expected.keys() - tensors.keys()))
     return {PROJECTOR + name: _fetch(tensors, name) for name in expected}
 
 
@@ -280,7 +275,7 @@ def _language_sources(model: RnaGptForCausalLM, language: LanguageModel) -> dict
     if not model.config.tie_word_embeddings:
         names[f"{head_name}.weight"] = HEAD
     missing = sorted(names.keys() - language.tensors.keys())
-    _refuse_missing("The language model", missing)
+    _reject_missing("The language model", missing)
     unknown = set(causal.state_dict()) - names.keys() - {f"{head_name}.weight"}
     if unknown:
         raise WeightsError(
@@ -308,7 +303,7 @@ def _fetch(tensors: Mapping[str, torch.Tensor], name: str) -> Fetch:
     return lambda: tensors[name]
 
 
-def _refuse_missing(part: str, names: list[str]) -> None:
+def _reject_missing(part: str, names: list[str]) -> None:
     if names:
         raise WeightsError(f"{part} lacks tensors: {listed(names)}.")
 

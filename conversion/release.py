@@ -4,16 +4,16 @@ Writes what is shipped of rna-gpt-mini, from what training wrote.
 ```bash
 python -m rnagpt.conversion.release --encoder out/encoder --stage out/instruction \
     checkpoints/rna-gpt-mini
-rnagpt mini --out rna-gpt-mini
-rnagpt evaluate --model rna-gpt-mini --dataset rna-qa --write_calibration out/evaluation
+rnagpt mini rna-gpt-mini
+rnagpt evaluate --model rna-gpt-mini --dataset rna-qa --write-calibration out/evaluation
 python -m rnagpt.conversion.release --encoder out/encoder --stage out/instruction \
     --calibrated rna-gpt-mini checkpoints/rna-gpt-mini
 ```
 
 Weights are stored in bfloat16, half of what training held. `--unknown_offset` and `--sharpness` set
-how readily the model declines, as `python -m rnagpt.evaluation.abstention_threshold` helps to choose.
-Whatever else lies in the folder, such as its README, stays. `SHA256SUMS` is what `rnagpt mini`
-checks later.
+how readily the model abstains, as `python -m rnagpt.evaluation.abstention_threshold` helps to
+choose. Whatever else lies in the folder, such as its README, stays. `SHA256SUMS` is what
+`rnagpt mini` checks later.
 """
 
 import argparse
@@ -44,7 +44,7 @@ STAGE_FILES = (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
 )
-MOST_BYTES = 60_000_000  # the projection lies there twice: by itself, and for PEFT in the adapter
+MAX_BYTES = 60_000_000  # the projection lies there twice: by itself, and for PEFT in the adapter
 
 
 def release(
@@ -59,9 +59,9 @@ def release(
     Args:
         encoder: output of `training/encoder/pretrain.py`.
         stage: output of the instruction stage of `train_sft.py`.
-        calibrated: the same parts put together, with the confidence that an evaluation wrote into
+        calibrated: the same parts composed, with the confidence that an evaluation wrote into
             its configuration; None: answers come without a confidence.
-        scores: how readily it declines.
+        scores: how readily it abstains.
 
     Raises:
         FileNotFoundError: if one of the parts is missing.
@@ -75,7 +75,7 @@ def release(
     whole = with_parts(load_file(out / ADAPTER_WEIGHTS), parts)
     save_file(whole, out / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     adapter = naming_parts(json.loads((stage / ADAPTER_CONFIG).read_text()), parts)
-    # PEFT notes the folder of the model that was trained, which is on this machine alone.
+    # PEFT notes the folder of the model that was trained, which is on this machine only.
     adapter["base_model_name_or_path"] = None
     (out / ADAPTER_CONFIG).write_text(json.dumps(adapter, indent=2) + "\n")
     record = {
@@ -86,8 +86,8 @@ def release(
         record["memory_scores"] = scores.record()
     (out / "training_record.json").write_text(json.dumps(record, indent=1) + "\n")
     size = sum(path.stat().st_size for path in written if path.suffix == ".safetensors")
-    if size > MOST_BYTES:
-        raise ValueError(f"The weights take {size:,} bytes, more than {MOST_BYTES:,}.")
+    if size > MAX_BYTES:
+        raise ValueError(f"The weights take {size:,} bytes, more than {MAX_BYTES:,}.")
     written.append(out / "training_record.json")
     # One that was fitted to earlier weights would be wrong.
     (out / CONFIDENCE_FILE).unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument(
         "--calibrated",
         type=Path,
-        help="model folder that evaluation/evaluate.py --write_calibration wrote",
+        help="model folder that `rnagpt evaluate --write-calibration` wrote",
     )
     for name, text in (
         ("unknown_offset", "taken from the score of the memory's entry for unknown RNAs"),

@@ -123,7 +123,7 @@ def _unpickle(checkpoint: Path) -> object:
         else:
             reason = "it is not a PyTorch checkpoint, or not a whole one"
         raise WeightsError(
-            f"{checkpoint} was refused: {reason}. Expected the file RNA-FM_pretrained.pth as its "
+            f"{checkpoint} was rejected: {reason}. Expected the file RNA-FM_pretrained.pth as its "
             "authors publish it."
         ) from error
 
@@ -133,7 +133,7 @@ def encoder_config(arguments: dict[str, object], tensors: Tensors, *, source: Pa
     silent (heads, token dropout).
 
     Raises:
-        WeightsError: if the checkpoint is not ESM-1b over RNA-FM's 25 words.
+        WeightsError: if the checkpoint is not ESM-1b over RNA-FM's 25 tokens.
     """
     if arguments.get("arch") != "roberta_large":
         raise WeightsError(
@@ -141,12 +141,12 @@ def encoder_config(arguments: dict[str, object], tensors: Tensors, *, source: Pa
             f"found {arguments.get('arch')!r}."
         )
     needed = ["embed_tokens.weight", "embed_positions.weight", "layers.0.fc1.weight"]
-    _refuse_missing(source, [name for name in needed if name not in tensors])
-    words, hidden_size = tensors["embed_tokens.weight"].shape
-    if words != len(RNA_VOCABULARY):
+    _reject_missing(source, [name for name in needed if name not in tensors])
+    tokens, hidden_size = tensors["embed_tokens.weight"].shape
+    if tokens != len(RNA_VOCABULARY):
         raise WeightsError(
-            f"{source}: expected RNA-FM's {len(RNA_VOCABULARY)} words in embed_tokens.weight, "
-            f"found {words}. (mRNA-FM reads codons and is another model.)"
+            f"{source}: expected RNA-FM's {len(RNA_VOCABULARY)} tokens in embed_tokens.weight, "
+            f"found {tokens}. (mRNA-FM reads codons and is another model.)"
         )
     layers = {int(name.split(".")[1]) for name in tensors if re.match(r"layers\.\d+\.", name)}
     heads = arguments.get("attention_heads")
@@ -155,9 +155,9 @@ def encoder_config(arguments: dict[str, object], tensors: Tensors, *, source: Pa
             f"{source}: args.encoder_attention_heads={heads!r} does not divide the hidden size "
             f"{hidden_size}."
         )
-    return EsmConfig(
+    return EsmConfig(  # type: ignore[call-arg]  # the base class takes more
         architectures=["EsmModel"],
-        vocab_size=words,
+        vocab_size=tokens,
         hidden_size=hidden_size,
         num_hidden_layers=max(layers) + 1,
         num_attention_heads=heads,
@@ -193,7 +193,7 @@ def _check_tensors(tensors: Tensors, config: EsmConfig, *, source: Path) -> None
     with torch.device("meta"):
         expected = EsmModel(config, add_pooling_layer=False).state_dict()
     expected = {name: tensor for name, tensor in expected.items() if "contact_head" not in name}
-    _refuse_missing(source, sorted(expected.keys() - tensors.keys()))
+    _reject_missing(source, sorted(expected.keys() - tensors.keys()))
     unknown = sorted(tensors.keys() - expected.keys())
     if unknown:
         raise WeightsError(f"{source}: tensors that RNA-FM does not have: {listed(unknown)}.")
@@ -205,7 +205,7 @@ def _check_tensors(tensors: Tensors, config: EsmConfig, *, source: Path) -> None
             )
 
 
-def _refuse_missing(source: Path, names: list[str]) -> None:
+def _reject_missing(source: Path, names: list[str]) -> None:
     if names:
         raise WeightsError(f"{source}: tensors are missing: {listed(names)}.")
 

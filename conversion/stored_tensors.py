@@ -1,4 +1,4 @@
-"""Tensors that lie in a folder's safetensors files, read one at a time."""
+"""Tensors of a folder's safetensors files, read one at a time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _file_of_each_tensor(folder: Path) -> dict[str, str]:
     file = folder / "model.safetensors"
     if not file.is_file():
         raise WeightsError(
-            f"{folder} holds no model.safetensors. Weights are read from safetensors alone; load "
+            f"{folder} holds no model.safetensors. Weights are read from safetensors only; load "
             "the model with transformers and save it again with save_pretrained."
         )
     try:

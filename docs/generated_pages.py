@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 from rnagpt.cli import main as rnagpt_cli
@@ -28,17 +29,23 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _RELATIVE_LINK = re.compile(r"\[([^]]+)\]\((?!https?:|#|mailto:)[^)]*\)")
 
 
+# Before mkdocstrings' own, which leaves out a folder that is not there.
+@event_priority(100)
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lay links to the packages in a folder of their own; MkDocs calls this.
+    """Copy the package's sources to a folder of their own, and list the reports; MkDocs calls this.
 
     The root is the package, and mkdocstrings would read all that lies in it, environments too.
     """
     source = ROOT / "build" / "source" / "rnagpt"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
-    packages = [path.parent for path in ROOT.glob("*/__init__.py")]
-    for path in [*packages, *ROOT.glob("*.py")]:
-        (source / path.name).symlink_to(path)
+    for file in ROOT.glob("*.py"):
+        shutil.copy(file, source)
+    for package in ROOT.glob("*/__init__.py"):
+        shutil.copytree(package.parent, source / package.parent.name)
+    assert config.nav is not None
+    (benchmarks,) = (chapter for chapter in config.nav if "Benchmarks" in chapter)
+    benchmarks["Benchmarks"] += [f"benchmarks/{report.name}" for report in _reports()]
     return config
 
 
@@ -53,12 +60,16 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "reference/commands.md", command_reference()
     for page, source in COPIES.items():
         yield page, _as_page((ROOT / source).read_text(encoding="utf-8"))
-    for report in sorted((ROOT / "benchmarks").glob("*.md")):
+    for report in _reports():
         yield f"benchmarks/{report.name}", _as_page(report.read_text(encoding="utf-8"))
 
 
+def _reports() -> list[Path]:
+    return sorted((ROOT / "benchmarks").glob("*.md"))
+
+
 def _as_page(text: str) -> str:
-    """A document of the repository: its front matter is for the Hub, its links are of its folder."""
+    """A document without what is for the Hub and links that only its own folder has."""
     return _RELATIVE_LINK.sub(r"\1", _FRONT_MATTER.sub("", text))
 
 

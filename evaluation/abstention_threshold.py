@@ -21,16 +21,9 @@ import torch
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.conversion.memory_scores import MemoryScores
-from rnagpt.evaluation.controls import REAL, SHUFFLED, give
-from rnagpt.evaluation.matching import Judge
-from rnagpt.evaluation.tasks import (
-    FAMILY,
-    QUESTIONS,
-    TYPE,
-    DrawnRna,
-    draw_rnas,
-    load_splits,
-)
+from rnagpt.evaluation.baselines import REAL, SHUFFLED, give
+from rnagpt.evaluation.matching import AnswerMatcher
+from rnagpt.evaluation.tasks import FAMILY, QUESTIONS, TYPE, DrawnRna, draw_rnas, load_splits
 from rnagpt.inference.batch import Answer, answer_questions
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
@@ -55,7 +48,7 @@ class RefusalChoice:
         self,
         model: RnaGptForCausalLM,
         processor: RnaGptProcessor,
-        judge: Judge,
+        judge: AnswerMatcher,
         rnas: Sequence[DrawnRna],
         batch_size: int = 32,
         seed: int = 0,
@@ -72,9 +65,9 @@ class RefusalChoice:
             self._keys.weight.copy_(weight)
             self._keys.bias.copy_(bias)
         families = self._ask(FAMILY, REAL)
-        declined = np.array([answer.declines for answer in families])
+        declined = np.array([answer.abstains for answer in families])
         right = self._are_right(families, FAMILY)
-        claimed = [not answer.declines for answer in self._ask(FAMILY, SHUFFLED)]
+        claimed = [not answer.abstains for answer in self._ask(FAMILY, SHUFFLED)]
         types = self._are_right(self._ask(TYPE, REAL), TYPE)
         shares = (right, declined, ~right & ~declined, claimed, types)
         values = [scores.unknown_offset, scores.sharpness, *(float(np.mean(s)) for s in shares)]
@@ -114,7 +107,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--min_training_rnas", type=int, default=10, help="of an RNA's family")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     arguments = parser.parse_args(words)
-    if not RnaGptConfig.from_pretrained(arguments.model).rna_summary_memory:
+    if not RnaGptConfig.from_pretrained(arguments.model).rna_family_prototypes:
         parser.error(f"{arguments.model} has no memory in its projection: there is nothing to set")
     processor = load_processor(arguments.model)
     splits = load_splits(arguments.dataset, ["validation"])
@@ -127,7 +120,7 @@ def main(words: Sequence[str] | None = None) -> None:
         seed=0,
     )
     model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
-    choice = RefusalChoice(model, processor, Judge(splits, splits.has_families), rnas)
+    choice = RefusalChoice(model, processor, AnswerMatcher(splits, splits.has_families), rnas)
     print(f"{len(rnas)} RNAs\n\n| " + " | ".join(COLUMNS) + " |\n" + "| ---: " * len(COLUMNS) + "|")
     for offset, sharpness in product(arguments.unknown_offset, arguments.sharpness):
         row = choice.measure(MemoryScores(offset, sharpness))

@@ -1,7 +1,8 @@
-"""Baselines without a language model: the nearest training RNA, and the commonest class."""
+"""What the scores are compared with: controls of the RNA, and baselines without a model."""
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,67 @@ import numpy as np
 from datasets import Dataset
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from rnagpt.evaluation.tasks import DrawnRna
+from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt.sequences.shuffle import shuffle_dinucleotides
+
+REAL, SWAPPED, SHUFFLED, NONE = "real", "swapped", "shuffled", "none"
+CONTROLS = {
+    SWAPPED: "another family's RNA",
+    SHUFFLED: "shuffled, dinucleotides kept",
+    NONE: "no RNA",
+}
 KMER_SIZE = 8
+
+
+def draw_partners(groups: Sequence[str], seed: int) -> np.ndarray:
+    """For each RNA another one, of a different group, drawn at random.
+
+    Args:
+        groups: of each RNA its family, or what else may not be the same.
+        seed: of the random numbers.
+
+    Returns:
+        The partners' positions (rnas,).
+
+    Raises:
+        ValueError: when all are of one group.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    if codes.max(initial=0) == 0:
+        raise ValueError(
+            f"RNAs are swapped between families, and the {len(codes)} drawn are of one family. "
+            "Raise --limit and --compare-limit, or lower --min-training-rnas."
+        )
+    generator = np.random.default_rng(seed)
+    return np.array([generator.choice(np.flatnonzero(codes != code)) for code in codes])
+
+
+def partners_of(rnas: Sequence[DrawnRna], seed: int) -> np.ndarray:
+    """The partners of RNAs: of another family, and without families of another annotation."""
+    return draw_partners([rna.accession or rna.annotation for rna in rnas], seed)
+
+
+def give(rnas: Sequence[DrawnRna], control: str, seed: int) -> list[CleanedRna | None]:
+    """The RNAs that are given with questions about `rnas`.
+
+    Args:
+        rnas: that the questions are about.
+        control: `REAL` or one of `CONTROLS`.
+        seed: of partners and shuffles. An RNA's shuffle depends on nothing else but its name.
+    """
+    if control == NONE:
+        return [None] * len(rnas)
+    if control == SWAPPED:
+        return [rnas[partner].cleaned for partner in partners_of(rnas, seed)]
+    if control == SHUFFLED:
+        return [_shuffled(rna.cleaned, seed) for rna in rnas]
+    return [rna.cleaned for rna in rnas]
+
+
+def _shuffled(rna: CleanedRna, seed: int) -> CleanedRna:
+    random = np.random.default_rng([seed, zlib.crc32(rna.name.encode())])
+    return CleanedRna(f"{rna.name}/shuffled", shuffle_dinucleotides(rna.sequence, random))
 
 
 @dataclass(frozen=True)
@@ -72,6 +133,3 @@ def majority_labels(train: Dataset, count: int) -> Labels:
         return [Counter(train[name][:]).most_common(1)[0][0]] * count
 
     return Labels(*(most_common(name) for name in ("family_accession", "rna_type", "annotation")))
-
-
-__all__ = ["KMER_SIZE", "Labels", "find_nearest", "majority_labels", "nearest_labels"]

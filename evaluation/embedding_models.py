@@ -32,8 +32,8 @@ class EmbeddingModel(Protocol):
     """Turns texts into vectors of length 1, so that a product is a cosine.
 
     Attributes:
-        name: as it was asked for.
-        gives_tokens: whether a text has one vector a token; else it has one in all.
+        name: as it was requested.
+        gives_tokens: whether a text has one vector per token; else it has one in all.
     """
 
     name: str
@@ -57,7 +57,7 @@ def open_embedding_model(name: str) -> EmbeddingModel:
 
     Raises:
         ValueError: when there is no such model, or a key, a package or the network is missing;
-            says how to mend it.
+            says how to fix it.
     """
     if name.startswith(SERVICE):
         return ServiceEmbeddings(name)
@@ -87,7 +87,7 @@ class EncoderEmbeddings:
         self.batch_size = batch_size
         self.tokenizer, self.model = _load(name, source)
         if torch.accelerator.is_available():
-            self.model.to(torch.accelerator.current_accelerator())
+            self.model.to(torch.accelerator.current_accelerator())  # type: ignore[arg-type]
         self.hidden_size: int = self.model.config.hidden_size
         most = getattr(self.model.config, "max_position_embeddings", WINDOW)
         self.window = min(self.tokenizer.model_max_length, most)
@@ -156,7 +156,7 @@ class ServiceEmbeddings:
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         vectors = np.zeros((len(texts), self.hidden_size))
-        # The service refuses empty texts.
+        # The service rejects empty texts.
         said = [place for place, text in enumerate(texts) if text.strip()]
         for start in range(0, len(said), TEXTS_A_REQUEST):
             some = said[start : start + TEXTS_A_REQUEST]
@@ -173,7 +173,7 @@ class ServiceEmbeddings:
         except openai.OpenAIError as error:
             raise ValueError(
                 f"The service at {self.client.base_url} does not embed texts with {self.name!r}: "
-                f"{error} Mend the name, the key in OPENAI_API_KEY or the address in "
+                f"{error} Fix the name, the key in OPENAI_API_KEY or the address in "
                 f"OPENAI_BASE_URL, or use {MINILM!r}, which needs no service."
             ) from error
         return [one.embedding for one in sorted(answer.data, key=lambda one: one.index)]
@@ -244,7 +244,3 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors (n, hidden) with length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
-
-
-__all__ = ["KNOWN", "MINILM", "EmbeddingModel", "EncoderEmbeddings", "ServiceEmbeddings"]
-__all__ += ["open_embedding_model"]

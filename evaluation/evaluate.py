@@ -1,11 +1,13 @@
-"""One evaluation: asks, scores and writes the report; `rnagpt evaluate` is its command."""
+"""One evaluation: it is planned, asks, scores and writes the report (`rnagpt evaluate`)."""
+
+from __future__ import annotations
 
 import argparse
 import importlib.metadata
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,25 +17,42 @@ import torch
 
 import rnagpt
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.evaluation.answers import CALIBRATION, Answers
-from rnagpt.evaluation.captions import headings
-from rnagpt.evaluation.charts import draw_charts
-from rnagpt.evaluation.confidence import add_confidence, fit_calibration, write_calibration
+from rnagpt.evaluation.baselines import partners_of
+from rnagpt.evaluation.calibration import add_confidence, fit_calibration, write_calibration
 from rnagpt.evaluation.embedding_models import EmbeddingModel, open_embedding_model
-from rnagpt.evaluation.matching import Judge
+from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.metrics import find_all
-from rnagpt.evaluation.plan import Plan, make_plan
-from rnagpt.evaluation.predictions import PredictionFile
-from rnagpt.evaluation.report import write_report
-from rnagpt.evaluation.runner import Interview, ask_everything
-from rnagpt.evaluation.samples import choose_samples
-from rnagpt.evaluation.systems import RNA_GPT, open_systems
-from rnagpt.evaluation.tasks import QUESTIONS
+from rnagpt.evaluation.report import choose_samples, draw_charts, headings, write_report
+from rnagpt.evaluation.runner import Answers, EvalRunner, PredictionFile, ask_everything
+from rnagpt.evaluation.systems import (
+    FUSION,
+    RNA_GPT,
+    SEQUENCE,
+    check_room,
+    open_systems,
+    plain_language_model,
+    stage_one_projector,
+)
+from rnagpt.evaluation.tasks import (
+    CALIBRATION,
+    COMPARED,
+    EVALUATED,
+    NEVER_SEEN,
+    QUESTIONS,
+    UNDER_CONTROL,
+    DrawnRna,
+    Plan,
+    Splits,
+    draw_rnas,
+    load_splits,
+)
 from rnagpt.evaluation.text_metrics import score_texts
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 VERSIONS_OF = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "rouge-score")
+# Used where the data set has them, unless the command line names others.
+USUAL_SPLITS = {CALIBRATION: "validation", NEVER_SEEN: "test_families"}
 
 
 def prepare(
@@ -66,7 +85,7 @@ def evaluate(
     """Asks, scores and writes the report."""
     start = time.monotonic()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    judge = Judge(plan.splits, plan.splits.has_families)
+    judge = AnswerMatcher(plan.splits, plan.splits.has_families)
     with PredictionFile(arguments.out / "predictions.jsonl") as file:
         answers = Answers(file, judge)
         settings, device = ask_systems(arguments, processor, plan, file, answers)
@@ -122,7 +141,7 @@ def ask_systems(
         max_new_tokens=arguments.max_new_tokens,
     ):
         rated = system.name == RNA_GPT
-        interview = Interview(system, file, answers.judge, arguments.seed, rated=rated)
+        interview = EvalRunner(system, file, answers.judge, arguments.seed, rated=rated)
         ask_everything(interview, answers, plan.groups, plan.splits.questions)
         settings[system.name] = interview.settings
     return settings, model.device.type
@@ -155,4 +174,90 @@ def _portable(argument: str) -> str:
     return Path(argument).name if Path(argument).is_absolute() else argument
 
 
-__all__ = ["evaluate", "prepare"]
+def make_plan(
+    arguments: argparse.Namespace, config: RnaGptConfig, processor: RnaGptProcessor
+) -> Plan:
+    """Checks the arguments of `evaluation/evaluate.py`, and draws RNAs.
+
+    Raises:
+        ValueError: the data, the parts of the systems or the RNAs cannot be used; says why.
+        WeightsError: there is no such language model, or it cannot be fetched.
+    """
+    language_model, projector = _parts(arguments, config)
+    splits, split_of = _splits(arguments)
+    groups: dict[str, list[DrawnRna]] = {}
+    counts = {}
+    limits = {
+        EVALUATED: arguments.limit,
+        CALIBRATION: arguments.calibration_limit,
+        NEVER_SEEN: arguments.unseen_limit,
+    }
+    for group, split in split_of.items():
+        groups[group], counts[group] = draw_rnas(
+            splits,
+            split,
+            processor,
+            limit=limits[group],
+            min_training_rnas=0 if group == NEVER_SEEN else arguments.min_training_rnas,
+            seed=arguments.seed,
+        )
+    groups[UNDER_CONTROL] = groups[EVALUATED][: arguments.control_limit]
+    groups[COMPARED] = groups[EVALUATED][: arguments.compare_limit]
+    _check(arguments, config, processor, groups)
+    return Plan(splits, groups, split_of, counts, language_model, projector)
+
+
+def _parts(arguments: argparse.Namespace, config: RnaGptConfig) -> tuple[Path | None, Path | None]:
+    """The plain language model and stage 1's projection, as far as the systems need them."""
+    if {SEQUENCE, FUSION}.isdisjoint(arguments.systems):
+        return None, None
+    if arguments.language_model is None:
+        raise ValueError(
+            "The systems 'sequence' and 'fusion' are the language model without the adapter, but "
+            f"{arguments.model} has no adapter to switch off: training's is merged into its "
+            "weights. Name the language model that it was trained from with --language-model "
+            "(a folder, a GGUF file or a Hub id; 'mini' for rna-gpt-mini's)."
+        )
+    if FUSION in arguments.systems and arguments.alignment is None:
+        raise ValueError(
+            "The system 'fusion' needs the projection as the alignment stage left it. Give the "
+            "folder that this stage wrote with --alignment, or leave 'fusion' out of --systems."
+        )
+    projector = None
+    if FUSION in arguments.systems:
+        projector = stage_one_projector(arguments.alignment, config)
+    return plain_language_model(arguments.language_model, config), projector
+
+
+def _splits(arguments: argparse.Namespace) -> tuple[Splits, dict[str, str]]:
+    """The data, and the split of each group of RNAs."""
+    wanted = {CALIBRATION: arguments.calibration_split, NEVER_SEEN: arguments.unseen_split}
+    if RNA_GPT not in arguments.systems:
+        wanted, usual = {}, {}
+    else:
+        usual = {group: USUAL_SPLITS[group] for group, name in wanted.items() if name is None}
+        wanted = {group: name for group, name in wanted.items() if name is not None}
+    splits = load_splits(
+        arguments.dataset, [arguments.split, *wanted.values()], list(usual.values())
+    )
+    found = {group: name for group, name in usual.items() if name in splits.others}
+    split_of = {EVALUATED: arguments.split, **wanted, **found}
+    if split_of.get(NEVER_SEEN) == arguments.split:
+        del split_of[NEVER_SEEN]  # it is what is evaluated
+    return splits, split_of
+
+
+def _check(
+    arguments: argparse.Namespace,
+    config: RnaGptConfig,
+    processor: RnaGptProcessor,
+    groups: Mapping[str, list[DrawnRna]],
+) -> None:
+    questions = list(QUESTIONS.values())
+    for system in arguments.systems:
+        asked = groups.values() if system == RNA_GPT else [groups[COMPARED]]
+        rnas = [rna.cleaned for drawn in asked for rna in drawn]
+        check_room(system, config, processor, rnas, questions, arguments.max_new_tokens)
+    if RNA_GPT in arguments.systems:
+        for group in (UNDER_CONTROL, COMPARED):
+            partners_of(groups[group], arguments.seed)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datasets import Dataset
 
 from rnagpt.evaluation.tasks import FAMILY, KNOWN, TYPE
-from rnagpt.inference.abstention import declines
+from rnagpt.inference.abstention import is_abstention
 
 _WORD = re.compile(r"[^\W_]+")
 # What joins words to one: "tRNA-dependent" is no tRNA.
@@ -82,7 +82,7 @@ def _is_whole(text: str, first: int, last: int) -> bool:
     return not (joined_before or joined_after)
 
 
-class Judge:
+class AnswerMatcher:
     """Finds the families, by their accessions, and the types that answers name.
 
     Names are looked for among those of all families and types of the data set: see `Names`.
@@ -107,9 +107,6 @@ class Judge:
     def names_in(self, answer: str, question: str) -> list[str]:
         """What an answer to one of `QUESTIONS` names, in order of the alphabet.
 
-        An answer that declines names nothing, whatever words it takes.
+        An answer that abstains names nothing, whatever words it takes.
         """
-        return [] if declines(answer) else sorted(self._names[question].named_in(answer))
-
-
-__all__ = ["Judge", "Names", "fold"]
+        return [] if is_abstention(answer) else sorted(self._names[question].named_in(answer))

@@ -1,29 +1,38 @@
-"""From answers to figures: the paper's scores, baselines, controls and refusals."""
+"""Figures with bootstrap intervals: scores, baselines, controls and abstention."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from datasets import Dataset
 
-from rnagpt.evaluation.answers import (
+from rnagpt.evaluation.baselines import (
+    CONTROLS,
+    KMER_SIZE,
+    REAL,
+    SHUFFLED,
+    Labels,
+    majority_labels,
+    nearest_labels,
+)
+from rnagpt.evaluation.runner import Answers, Asked
+from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
+from rnagpt.evaluation.tasks import (
     COMPARED,
     EVALUATED,
+    FAMILY,
+    KNOWN,
     NEVER_SEEN,
+    TYPE,
     UNDER_CONTROL,
-    Answers,
-    Asked,
+    DrawnRna,
+    Plan,
 )
-from rnagpt.evaluation.baselines import KMER_SIZE, Labels, majority_labels, nearest_labels
-from rnagpt.evaluation.bootstrap import Figures, ratio, share_lost
-from rnagpt.evaluation.controls import CONTROLS, REAL, SHUFFLED
-from rnagpt.evaluation.plan import Plan
-from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
-from rnagpt.evaluation.tasks import FAMILY, KNOWN, TYPE, DrawnRna
 from rnagpt.evaluation.text_metrics import score_texts
 
+RESAMPLES = 1000
 TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
 UNSEEN, REFUSALS, FAMILIES = "unseen families", "refusals", "families"
 NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
@@ -31,14 +40,127 @@ RIGHT = {FAMILY: "right family", TYPE: "right type"}
 ONLY = "right family, no other"
 LIKELY = {FAMILY: "log-likelihood, family", TYPE: "log-likelihood, type"}
 ROUGE_L = "ROUGE-L"
-DECLINES = "declines"
+ABSTAINS = "abstains"
 # Fewer RNAs of a family say little of how well it is known.
 LEAST_OF_FAMILY = 10
-
 # Scores of (reference, prediction) pairs, each (pairs,), by their names.
 ScoreTexts = Callable[[Sequence[str], Sequence[str]], Mapping[str, np.ndarray]]
 # What each baseline says of RNAs, by the RNAs' group and the baseline's name.
 Baselines = Mapping[str, Mapping[str, Labels]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a table.
+
+    Attributes:
+        table: the table's name.
+        row: the system or the control.
+        name: what was measured.
+        value: the figure.
+        interval: its 95 % interval, which holds the value.
+        n: RNAs that it is measured on.
+    """
+
+    table: str
+    row: str
+    name: str
+    value: float
+    interval: tuple[float, float]
+    n: int
+
+
+class Figures:
+    """Collects figures, each with its bootstrap interval over RNAs.
+
+    An RNA with all its questions is the unit of resampling (percentile bootstrap; Efron,
+    Annals of Statistics 7, 1–26, 1979): questions about one RNA are right or wrong together.
+
+    Args:
+        seed: of the draws; figures with the same number of RNAs share them.
+        resamples: how often RNAs are drawn.
+    """
+
+    def __init__(self, seed: int, resamples: int = RESAMPLES) -> None:
+        self.seed = seed
+        self.resamples = resamples
+        self._drawn = np.zeros((resamples, 0), dtype=int)
+        self.all: list[Figure] = []
+
+    def add_mean(
+        self, table: str, row: str, name: str, values: Sequence[float] | np.ndarray
+    ) -> None:
+        """The mean of one value per RNA."""
+        scores = np.asarray(values, dtype=float)
+        draws = scores[self._draws(len(scores))].mean(axis=1)
+        self._add(table, row, name, float(scores.mean()), draws, len(scores))
+
+    def add(
+        self, table: str, row: str, name: str, statistic: Callable[[np.ndarray], float], n: int
+    ) -> None:
+        """A statistic of RNAs, which it is given as positions (drawn,); NaN draws do not count."""
+        draws = np.array([statistic(drawn) for drawn in self._draws(n)])
+        self._add(table, row, name, statistic(np.arange(n)), draws, n)
+
+    def _add(
+        self, table: str, row: str, name: str, value: float, draws: np.ndarray, n: int
+    ) -> None:
+        kept = draws[~np.isnan(draws)]
+        # A statistic such as a calibration error is larger in nearly every draw than in the RNAs
+        # themselves; the interval then reaches from the value to the draws.
+        low, high = np.percentile(kept, [2.5, 97.5]) if len(kept) else (value, value)
+        low, high = min(low, value), max(high, value)
+        self.all.append(Figure(table, row, name, value, (float(low), float(high)), n))
+
+    def _draws(self, n: int) -> np.ndarray:
+        """Positions of drawn RNAs: (resamples, n), the same for the same n."""
+        if self._drawn.shape[1] != n:
+            self._drawn = np.random.default_rng(self.seed).integers(n, size=(self.resamples, n))
+        return self._drawn
+
+    def rows(self, table: str) -> list[str]:
+        """Rows of a table, in the order in which they came."""
+        return list(dict.fromkeys(figure.row for figure in self.all if figure.table == table))
+
+    def names(self, table: str) -> list[str]:
+        """Names of a table's figures, in the order in which they came."""
+        return list(dict.fromkeys(figure.name for figure in self.all if figure.table == table))
+
+    def get(self, table: str, row: str, name: str) -> Figure | None:
+        """A figure, or None where it was not measured."""
+        wanted = (table, row, name)
+        found = (figure for figure in self.all if (figure.table, figure.row, figure.name) == wanted)
+        return next(found, None)
+
+
+def share_lost(scores: np.ndarray, controlled: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Grounding: the share of a mean score that is lost under a control; NaN where there is none.
+
+    1 where the answers depend on the RNA alone, 0 where they do not depend on it.
+
+    Args:
+        scores, controlled: (rnas,), of the same RNAs with their own and under the control.
+    """
+
+    def statistic(drawn: np.ndarray) -> float:
+        score = scores[drawn].mean()
+        return float(1 - controlled[drawn].mean() / score) if score > 0 else float("nan")
+
+    return statistic
+
+
+def ratio(scores: np.ndarray, others: np.ndarray) -> Callable[[np.ndarray], float]:
+    """How many times another mean score a mean score is; NaN where the other is 0.
+
+    Args:
+        scores, others: (rnas,), of the same RNAs.
+    """
+
+    def statistic(drawn: np.ndarray) -> float:
+        other = others[drawn].mean()
+        return float(scores[drawn].mean() / other) if other > 0 else float("nan")
+
+    return statistic
 
 
 def rouge_l(references: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
@@ -184,7 +306,7 @@ def add_refusals(figures: Figures, answers: Answers) -> None:
         if asked not in answers:
             continue
         declined = answers.declined(asked)
-        figures.add_mean(REFUSALS, label, DECLINES, declined)
+        figures.add_mean(REFUSALS, label, ABSTAINS, declined)
         figures.add_mean(REFUSALS, label, "claims a family", ~declined)
         named = [bool(names) for names in answers.names(asked)]
         figures.add_mean(REFUSALS, label, "names one of the data set", named)
@@ -202,7 +324,7 @@ def add_families(figures: Figures, answers: Answers) -> None:
     of_family = {name: np.array(own) for name, own in places.items() if len(own) >= LEAST_OF_FAMILY}
     for name, own in sorted(of_family.items(), key=lambda item: (right[item[1]].mean(), item[0])):
         figures.add_mean(FAMILIES, name, RIGHT[FAMILY], right[own])
-        figures.add_mean(FAMILIES, name, DECLINES, declined[own])
+        figures.add_mean(FAMILIES, name, ABSTAINS, declined[own])
 
 
 def _add_texts(figures: Figures, row: str, scores: Mapping[str, np.ndarray]) -> None:
@@ -234,28 +356,3 @@ def _add_labels(
         figures.add_mean(table, row, name, right)
         if question == FAMILY:
             figures.add_mean(table, row, ONLY, right)
-
-
-__all__ = [
-    "CONTROLLED",
-    "FAMILIES",
-    "GROUNDING",
-    "LEAST_OF_FAMILY",
-    "MAJORITY",
-    "NEAREST",
-    "RATIOS",
-    "REFUSALS",
-    "ROUGE_L",
-    "TEXTS",
-    "UNSEEN",
-    "add_controls",
-    "add_families",
-    "add_grounding",
-    "add_ratios",
-    "add_refusals",
-    "add_systems",
-    "add_unseen",
-    "find_all",
-    "label_baselines",
-    "rouge_l",
-]

@@ -1,35 +1,184 @@
-"""Asks systems about RNAs and writes down what they said, and what was right."""
+"""Asking the systems: their answers on disk, and which of them are right."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
+import numpy as np
 from tqdm import tqdm
 
-from rnagpt.evaluation.answers import (
+from rnagpt.evaluation.baselines import CONTROLS, REAL, SWAPPED, give, partners_of
+from rnagpt.evaluation.matching import AnswerMatcher, fold
+from rnagpt.evaluation.systems import RNA_GPT, Rating, Reply, System
+from rnagpt.evaluation.tasks import (
     CALIBRATION,
     COMPARED,
     EVALUATED,
+    KNOWN,
     NEVER_SEEN,
+    QUESTIONS,
     UNDER_CONTROL,
-    Answers,
-    Asked,
+    DrawnRna,
 )
-from rnagpt.evaluation.controls import CONTROLS, REAL, SWAPPED, give, partners_of
-from rnagpt.evaluation.matching import Judge
-from rnagpt.evaluation.predictions import PredictionFile, Row
-from rnagpt.evaluation.systems import RNA_GPT, Rating, Reply, System
-from rnagpt.evaluation.tasks import KNOWN, QUESTIONS, DrawnRna
-from rnagpt.inference.abstention import declines
+from rnagpt.inference.abstention import is_abstention
 from rnagpt.processing_rnagpt import CleanedRna
 
+Row = dict[str, Any]
 # Batches whose answers are written to the file together.
 _BATCHES = 4
 
 
-class Interview:
+class PredictionFile:
+    """A file of answers, one JSON object per line, with which an interrupted run resumes.
+
+    Every row has a `key`, which tells it from all others. Only the lines' places are in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._places: dict[str, int] = {}
+        path.touch()
+        self._file = path.open("r+b")
+        end = 0
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                break
+            self._places[self._key_of(line)] = end
+            end += len(line)
+        # The last line was being written when an earlier run was killed.
+        os.truncate(path, end)
+
+    def _key_of(self, line: bytes) -> str:
+        row = json.loads(line)
+        if "key" not in row:
+            raise ValueError(
+                f"{self.path} holds answers in an older form. Give another folder as OUT."
+            )
+        return str(row["key"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    def append(self, row: Row) -> None:
+        self._places[row["key"]] = self._file.seek(0, os.SEEK_END)
+        self._file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        self._file.flush()
+
+    def read(self, keys: Iterable[str]) -> Iterator[Row]:
+        """The rows of keys, in the keys' order."""
+        for key in keys:
+            self._file.seek(self._places[key])
+            yield json.loads(self._file.readline())
+
+
+def begins_alike(annotation: str, answer: str) -> bool:
+    """Whether an answer begins with the first sentence of an annotation, letter case apart."""
+    first = annotation.partition(". ")[0].rstrip(".")
+    return fold(answer)[: len(fold(first))] == fold(first)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked, and of whom.
+
+    Attributes:
+        system: one of `SYSTEMS`.
+        group: of RNAs: `EVALUATED` and its first ones `UNDER_CONTROL` and `COMPARED`, `NEVER_SEEN`
+            or `CALIBRATION`.
+        control: `REAL` or one of `CONTROLS`.
+        question: one of `QUESTIONS`.
+    """
+
+    system: str
+    group: str
+    control: str
+    question: str
+
+
+class Answers:
+    """Answers in a file, a row for each RNA that a question was asked about.
+
+    What is right is judged when it is asked for, by the names that the judge knows.
+    """
+
+    def __init__(self, file: PredictionFile, judge: AnswerMatcher) -> None:
+        self._file = file
+        self.judge = judge
+        self._keys: dict[Asked, list[str]] = {}
+        self._rnas: dict[Asked, Sequence[DrawnRna]] = {}
+
+    def put(self, asked: Asked, rnas: Sequence[DrawnRna], keys: list[str]) -> None:
+        """Tell where the answers about RNAs are."""
+        self._keys[asked] = keys
+        self._rnas[asked] = rnas
+
+    def __contains__(self, asked: Asked) -> bool:
+        return asked in self._keys
+
+    def rnas(self, asked: Asked) -> Sequence[DrawnRna]:
+        return self._rnas[asked]
+
+    def rows(self, asked: Asked) -> Iterator[Row]:
+        return self._file.read(self._keys[asked])
+
+    def row(self, asked: Asked, place: int) -> Row:
+        """The row of the RNA at a place."""
+        return next(self._file.read([self._keys[asked][place]]))
+
+    def column(self, asked: Asked, name: str) -> np.ndarray:
+        """One number of each row: (rnas,)."""
+        return np.array([row[name] for row in self.rows(asked)], dtype=float)
+
+    def texts(self, asked: Asked) -> tuple[list[str], list[str]]:
+        """What was right to say, and what was said."""
+        pairs = [(row["reference"], row["answer"]) for row in self.rows(asked)]
+        references, answers = zip(*pairs, strict=True)
+        return list(references), list(answers)
+
+    def names(self, asked: Asked) -> list[list[str]]:
+        """What each answer names."""
+        return [self.judge.names_in(row["answer"], asked.question) for row in self.rows(asked)]
+
+    def right(self, asked: Asked) -> np.ndarray:
+        """Whether each answer is right: booleans (rnas,).
+
+        To the questions of family and type, whether it names it among others; to what is known,
+        whether it begins as the annotation does, which says in its first sentence what the RNA is.
+        """
+        if asked.question == KNOWN:
+            return np.array([begins_alike(*pair) for pair in zip(*self.texts(asked), strict=True)])
+        labels = [rna.label_of(asked.question) for rna in self.rnas(asked)]
+        return np.array([x in names for x, names in zip(labels, self.names(asked), strict=True)])
+
+    def right_alone(self, asked: Asked) -> np.ndarray:
+        """Whether each answer names what is right and nothing else: booleans (rnas,)."""
+        labels = [rna.label_of(asked.question) for rna in self.rnas(asked)]
+        return np.array([[x] == names for x, names in zip(labels, self.names(asked), strict=True)])
+
+    def declined(self, asked: Asked) -> np.ndarray:
+        """Whether each answer abstains: booleans (rnas,)."""
+        return np.array([is_abstention(row["answer"]) for row in self.rows(asked)])
+
+
+class EvalRunner:
     """Asks one system, and takes from the file what it said before.
 
     Args:
@@ -42,7 +191,7 @@ class Interview:
     """
 
     def __init__(
-        self, system: System, file: PredictionFile, judge: Judge, seed: int, *, rated: bool
+        self, system: System, file: PredictionFile, judge: AnswerMatcher, seed: int, *, rated: bool
     ) -> None:
         self.system = system
         self.settings = system.settings()
@@ -137,7 +286,7 @@ class Interview:
             "asked": QUESTIONS[question],
             "answer": reply.answer,
             "log_probability": reply.log_probability,
-            "declines": declines(reply.answer),
+            "abstains": is_abstention(reply.answer),
             "names": names,
             "right": None if question == KNOWN else rna.label_of(question) in names,
             "reference": rna.answer_to(question),
@@ -149,7 +298,7 @@ class Interview:
 
 
 def ask_everything(
-    interview: Interview,
+    interview: EvalRunner,
     answers: Answers,
     groups: Mapping[str, Sequence[DrawnRna]],
     questions: Sequence[str],
@@ -199,6 +348,3 @@ def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 def _length(rna: CleanedRna | None) -> int:
     return len(rna.sequence) if rna else 0
-
-
-__all__ = ["Interview", "ask_everything"]

@@ -17,16 +17,22 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, BatchFeature, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.conversion.model_sources import model_folder, open_language_model
 from rnagpt.conversion.projector_folder import (
-    PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
+    check_projector,
     projector_settings,
 )
 from rnagpt.inference.batch import answer_questions
+from rnagpt.inference.generation import (
+    decode_answers,
+    encode_prompts,
+    generation_options,
+    user_message,
+)
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
 
@@ -124,22 +130,14 @@ class System:
 
     def _generate(self, conversations: list[list[dict[str, Any]]]) -> list[str]:
         """Answers to prompts without vectors of an RNA."""
-        inputs = encode(self.processor, conversations, add_generation_prompt=True)
-        tokenizer = self.processor.tokenizer
-        ends = self.model.generation_config.eos_token_id
-        ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        sequences = self.model.generate(
-            **inputs.to(self.model.device),
-            do_sample=False,
-            max_new_tokens=self.max_new_tokens,
-            eos_token_id=sorted(ends),
-            pad_token_id=tokenizer.pad_token_id,
-        )
-        new_ids = sequences[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in tokenizer.batch_decode(new_ids, skip_special_tokens=True)]
+        inputs = encode_prompts(self.processor, conversations).to(self.model.device)
+        length = {"max_new_tokens": self.max_new_tokens}
+        options = generation_options(self.model, self.processor, length)
+        texts, _ = decode_answers(self.processor, inputs, self.model.generate(**inputs, **options))
+        return [text.strip() for text in texts]
 
     def _rate(self, conversations: list[list[dict[str, Any]]]) -> list[Rating]:
-        inputs = encode(self.processor, conversations, return_assistant_tokens_mask=True)
+        inputs = encode_prompts(self.processor, conversations, answered=True)
         inputs = inputs.to(self.model.device)
         answered = inputs.pop("assistant_masks").bool()[:, 1:]
         positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
@@ -163,24 +161,11 @@ class System:
         return [Rating(*row) for row in zip(sums, counts, strict=True)]
 
 
-def encode(
-    processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]], **options: Any
-) -> BatchFeature:
-    """Conversations as a batch that is padded on the left, where generation wants it."""
-    return processor.apply_chat_template(
-        conversations, tokenize=True, processor_kwargs={"padding_side": "left"}, **options
-    )
-
-
 def _ask(system: str, rna: CleanedRna | None, question: str) -> list[dict[str, Any]]:
     """The conversation in which a system is asked."""
-    if rna is None:
-        content: Any = question
-    elif system == SEQUENCE:
-        content = f"Here is an RNA sequence:\n{rna.sequence}\n\n{question}"
-    else:
-        content = [{"type": "rna", "rna": rna.sequence}, {"type": "text", "text": question}]
-    return [{"role": "user", "content": content}]
+    if rna is not None and system == SEQUENCE:
+        question, rna = f"Here is an RNA sequence:\n{rna.sequence}\n\n{question}", None
+    return [user_message(question, [rna.sequence] if rna else [])]
 
 
 def check_room(
@@ -203,14 +188,14 @@ def check_room(
     for rna in rnas if system == SEQUENCE else [max(rnas, key=lambda rna: len(rna.sequence))]:
         what = f"{SYSTEMS[system]}: {rna.name}: {len(rna.sequence):,} nt as {how}"
         try:
-            prompt = encode(processor, [_ask(system, rna, question)], add_generation_prompt=True)
+            prompt = encode_prompts(processor, [_ask(system, rna, question)])
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from error
         length = prompt["input_ids"].shape[1] + max_new_tokens
         if length > context:
             raise ValueError(
                 f"{what} and {max_new_tokens} tokens of answer take {length:,} tokens; the "
-                f"language model reads {context:,}. Lower --max_new_tokens, or leave {system!r} "
+                f"language model reads {context:,}. Lower --max-new-tokens, or leave {system!r} "
                 "out of --systems."
             )
 
@@ -248,7 +233,7 @@ def _read_config(folder: Path) -> PreTrainedConfig:
     file = folder if folder.is_file() else next(folder.glob("*.gguf"), None)
     if file is None:
         raise ValueError(
-            f"{folder} holds neither a config.json nor a GGUF file. Give with --language_model the "
+            f"{folder} holds neither a config.json nor a GGUF file. Give with --language-model the "
             "language model that the checkpoint was trained from."
         )
     return AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
@@ -266,24 +251,11 @@ def stage_one_projector(folder: Path, config: RnaGptConfig) -> Path:
     Raises:
         ValueError: the folder holds none, or one that does not fit.
     """
-    for name in (PROJECTOR_CONFIG, PROJECTOR_WEIGHTS):
-        if not (folder / name).is_file():
-            raise ValueError(
-                f"{folder} holds no {name}. Give with --alignment the folder that the alignment "
-                "stage of train_sft.py wrote."
-            )
-    stored = json.loads((folder / PROJECTOR_CONFIG).read_text())
-    # A projection may leave unsaid what it does not have.
-    different = [
-        f"{name}={stored.get(name)!r} instead of {value!r}"
-        for name, value in projector_settings(config).items()
-        if (stored.get(name) or 0) != (value or 0)
-    ]
-    if different:
-        raise ValueError(
-            f"The projection in {folder} does not fit the checkpoint: it has "
-            f"{', '.join(different)}."
-        )
+    check_projector(
+        folder,
+        projector_settings(config),
+        "Give with --alignment the folder that the checkpoint's alignment stage wrote.",
+    )
     return folder / PROJECTOR_WEIGHTS
 
 
@@ -341,20 +313,3 @@ def take_language_model(model: RnaGptForCausalLM, source: Path) -> None:
 def take_projector(model: RnaGptForCausalLM, file: Path) -> None:
     """Put another projection in the place of the checkpoint's own."""
     model.model.projector.load_state_dict(load_file(file))
-
-
-__all__ = [
-    "FUSION",
-    "RNA_GPT",
-    "SEQUENCE",
-    "SYSTEMS",
-    "Rating",
-    "Reply",
-    "System",
-    "check_room",
-    "open_systems",
-    "plain_language_model",
-    "stage_one_projector",
-    "take_language_model",
-    "take_projector",
-]

@@ -1,10 +1,11 @@
-"""What is asked: the RNAs that are drawn from a data set, and the questions about each of them."""
+"""Questions, the RNAs that they are about, and the plan of an evaluation."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, RnaSequenceErr
 from rnagpt.sequences.dataset_columns import check_texts
 from rnagpt.sequences.dataset_loading import choose_split
 from rnagpt.sequences.dataset_loading import load_splits as load_all_splits
-from rnagpt.sequences.rna_types import with_article
+from rnagpt.sequences.rna_types import family_sentence, type_sentence
 
 COLUMNS = ("id", "sequence", "rna_type", "annotation")
 # What a data set made from Rfam has beside them; without families theirs is a question less.
@@ -25,6 +26,9 @@ QUESTIONS = {
     TYPE: "What type of RNA is this?",
     KNOWN: "What is known about this RNA?",
 }
+EVALUATED, NEVER_SEEN, CALIBRATION = "evaluated", "unseen", "calibration"
+# The first of those evaluated.
+UNDER_CONTROL, COMPARED = "under control", "compared"
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,8 @@ class DrawnRna:
         if question == KNOWN:
             return self.annotation
         if question == TYPE:
-            return f"It is {with_article(self.type)}."
-        noun = "" if self.description.lower().endswith("family") else " family"
-        return f"It belongs to the {self.description}{noun} ({self.family})."
+            return type_sentence(self.type)
+        return family_sentence(self.description, self.family)
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def draw_rnas(
 
     Returns:
         The RNAs; and how many there were, had no type or no annotation, could be drawn, were drawn
-        and refused by the cleaner, and of how many families they are.
+        and rejected by the cleaner, and of how many families they are.
 
     Raises:
         ValueError: no RNA is of such a family, or none is accepted.
@@ -150,26 +153,26 @@ def draw_rnas(
         accessions = rows["family_accession"][:]
         eligible = [i for i in labelled if sizes[accessions[i]] >= min_training_rnas]
     rnas: list[DrawnRna] = []
-    refused = 0
+    rejected = 0
     for index in np.random.default_rng(seed).permutation(eligible).astype(int).tolist():
         if len(rnas) == limit:
             break
         try:
             rnas.append(_drawn(rows[index], processor))
         except RnaSequenceError:
-            refused += 1
+            rejected += 1
     if not rnas:
         raise ValueError(
             f"Of {len(rows):,} RNAs in the split {split!r}, {len(labelled):,} have a type and an "
             f"annotation, {len(eligible):,} of them are of families with at least "
-            f"{min_training_rnas} training RNAs, and {refused:,} were refused: none is left to ask "
-            "about. Lower --min_training_rnas."
+            f"{min_training_rnas} training RNAs, and {rejected:,} were rejected: none is left to "
+            "ask about. Lower --min-training-rnas."
         )
     return rnas, {
         "rnas": len(rows),
         "unlabelled": len(rows) - len(labelled),
         "eligible": len(eligible),
-        "refused": refused,
+        "rejected": rejected,
         "drawn": len(rnas),
         "families": len({rna.accession for rna in rnas}),
     }
@@ -193,15 +196,23 @@ def _drawn(row: dict[str, Any], processor: RnaGptProcessor) -> DrawnRna:
     )
 
 
-__all__ = [
-    "COLUMNS",
-    "FAMILY",
-    "FAMILY_COLUMNS",
-    "KNOWN",
-    "QUESTIONS",
-    "TYPE",
-    "DrawnRna",
-    "Splits",
-    "draw_rnas",
-    "load_splits",
-]
+@dataclass(frozen=True)
+class Plan:
+    """What will be asked.
+
+    Attributes:
+        splits: the data.
+        groups: RNAs to ask about, by `EVALUATED`, `UNDER_CONTROL`, `COMPARED`, `NEVER_SEEN` and
+            `CALIBRATION`.
+        split_of: the split that they are of, by the group; the first three are of the same.
+        counts: how they were drawn, likewise.
+        language_model, projector: the plain language model and stage 1's projection, where a system
+            needs them.
+    """
+
+    splits: Splits
+    groups: Mapping[str, list[DrawnRna]]
+    split_of: Mapping[str, str]
+    counts: Mapping[str, dict[str, int]]
+    language_model: Path | None
+    projector: Path | None

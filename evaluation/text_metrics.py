@@ -2,7 +2,7 @@
 
 The semantic scores are computed in two ways, and every score's name says in which:
 
-- `pair` compares an answer with its own reference alone, token by token: BERTScore without
+- `pair` compares an answer with its own reference only, token by token: BERTScore without
   importance weights and without rescaling (Zhang et al., ICLR 2020, arXiv:1904.09675).
 - `paper` embeds whole texts and compares each with all texts of the other side, so that an answer
   may also be credited for being near another RNA's reference: right answers that are dealt to the
@@ -179,13 +179,12 @@ def _within(cosine: np.floating) -> float:
 
 def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
     total = precision + recall
-    return np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+    scores: np.ndarray = np.zeros_like(total)
+    np.divide(2 * precision * recall, total, out=scores, where=total > 0)
+    return scores
 
 
 _MATCHES: dict[str, Callable[[EmbeddingModel, Pairs], PrecisionAndRecall]] = {
     PAIR: _match_pairs,
     PAPER: _match_all,
 }
-
-__all__ = ["MEASURES", "PAIR", "PAPER", "ROUGE", "ROUGE_STEMMER", "WAYS"]
-__all__ += ["score_texts", "semantic_names"]

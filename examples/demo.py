@@ -22,7 +22,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from rnagpt import answer_questions, clean_rnas, read_fasta
-from rnagpt.conversion.mini import assemble_mini
+from rnagpt.conversion.mini import load_bundled
 from rnagpt.inference.loading import load_model, load_processor
 
 FOLDER = Path(__file__).parent
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--model", help="model folder or Hub id (default: rna-gpt-mini)")
     args = parser.parse_args()
     logging.disable_progress_bar()
-    name_or_path = args.model or str(assemble_mini())
+    name_or_path = args.model or str(load_bundled())
 
     start = time.monotonic()
     rnas = clean_rnas(read_fasta(FOLDER / "five_rnas.fasta"))

@@ -27,7 +27,7 @@ def describe_parts(language_model: str) -> bytes:
     return (json.dumps({"language_model": language_model}, indent=2) + "\n").encode()
 
 
-def put_together(
+def compose_from_adapter(
     source: str | Path,
     language_model: str | Path | None = None,
     *,
@@ -37,14 +37,14 @@ def put_together(
     api: HfApi | None = None,
     cache: Path | None = None,
 ) -> Path:
-    """A whole model from published parts: `RnaChat.from_pretrained(put_together("ORG/NAME"))`.
+    """A whole model from published parts, for `RnaChat.from_pretrained`.
 
     Args:
         source: Hub id or folder of the parts.
         language_model: folder, GGUF file or Hub id; None: the id that the parts name.
         revision: of the Hub: branch, tag or commit.
         out: folder to write; None: one in the user's cache (`rnagpt.conversion.mini.cache_folder`),
-            used again.
+            reused.
         dtype: of all weights; None: the language model's.
         api: the Hub; None: that of `HF_ENDPOINT`.
         cache: the Hub's cache; None: the user's.
@@ -108,15 +108,16 @@ def _language_model(folder: Path, source: str | Path) -> str:
             f"{source} has no {PARTS_FILE}, which names the language model; give it as "
             "language_model."
         )
-    return json.loads(named.read_text())["language_model"]
+    model: str = json.loads(named.read_text())["language_model"]
+    return model
 
 
 def _key(folder: Path, language_model: str, dtype: str | None) -> str:
-    """Changes with the parts, so that a new revision is put together anew."""
+    """Changes with the parts, so that a new revision is composed again."""
     digest = hashlib.sha256(f"{language_model}\0{dtype}".encode())
     for name in PARTS:
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-__all__ = ["PARTS", "PARTS_FILE", "describe_parts", "put_together"]
+__all__ = ["PARTS", "PARTS_FILE", "compose_from_adapter", "describe_parts"]

@@ -1,4 +1,4 @@
-"""Whether a card can be published: its metadata, its model index, and what was left unfinished."""
+"""Checks of a card: its metadata, its licence, and what was left unfinished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CARDS: dict[str, type[RepoCard]] = {
     "dataset": DatasetCard,
     "space": SpaceCard,
 }
-# Marks of a card that nobody finished: templates' own words, and figures that a build fills in.
+# Marks of an unfinished card: placeholders of templates, and figures that a build fills in.
 UNFINISHED = (
     re.compile(r"\[More Information Needed\]|\bTODO\b|\bFIXME\b|\bXXX\b|\bTBD\b"),
     re.compile(r"\{\{.+?\}\}|<<<<<<<|>>>>>>>"),
@@ -53,7 +53,7 @@ def check_card(manifest: Manifest, repo_type: str) -> None:
 
 
 def find_card_problems(text: str, repo_type: str) -> Iterator[str]:
-    """What is wrong with a card, a sentence each."""
+    """What is wrong with a card, one sentence per problem."""
     try:
         card = _CARDS[repo_type](text)
     except (ValueError, TypeError, yaml.YAMLError) as error:
@@ -73,7 +73,7 @@ def find_card_problems(text: str, repo_type: str) -> Iterator[str]:
 
 
 def _bad_ids(data: dict[str, Any]) -> Iterator[str]:
-    """Ids of other repositories that are none, such as folders of this machine."""
+    """Ids of other repositories that are not Hub ids, such as folders of this machine."""
     for name in ("base_model", "datasets", "models"):
         value = data.get(name) or []
         for one in [value] if isinstance(value, str) else value:
@@ -82,7 +82,7 @@ def _bad_ids(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _broken_license(data: dict[str, Any]) -> Iterator[str]:
-    """A licence that is not the base model's, which goes with its weights."""
+    """A licence other than the base model's, which applies to its weights."""
     base_models, license_id = data.get("base_model") or [], data.get("license")
     for base_model in [base_models] if isinstance(base_models, str) else base_models:
         known = known_license(str(base_model))

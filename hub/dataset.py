@@ -4,61 +4,46 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import yaml
 from huggingface_hub import DatasetCard, HfApi
 
 from rnagpt.hub import PublishError
 from rnagpt.hub.manifest import CARD, Manifest, plan_folder
-from rnagpt.hub.upload import Publication, Say, publish
-from rnagpt.hub.verify import ask_stranger, check_files, empty_home
+from rnagpt.hub.upload import Publication, PublishOptions, publish
+from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
 
 SCRIPT = "verify_dataset.py"
 FOLDER_NOTE = "  # OUT: the folder of this card"
 
 
-def publish_dataset(
-    folder: Path,
-    repo_id: str,
-    *,
-    tag: str,
-    revision: str = "main",
-    private: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    api: HfApi | None = None,
-    say: Say = print,
-) -> str | None:
+def publish_dataset(folder: Path, repo_id: str, **options: Unpack[PublishOptions]) -> str | None:
     """Publish a data set, and load it back by its id before the tag is set.
 
     Args:
         folder: OUT of `rna-qa rfam` or `rna-qa literature`; its README.md is the card, in which
             `OUT` becomes the id.
         repo_id: ORG/NAME.
-        tag, revision, private, overwrite, dry_run, api, say: see `hub_upload`.
+        **options: see `Publication`.
 
     Returns:
         The commit's id; None for a dry run.
 
     Raises:
-        PublishError: what is refused, or what failed.
+        PublishError: what is rejected, or what failed.
     """
     manifest = dataset_manifest(folder, repo_id)
-    publication = Publication(
-        repo_id, "dataset", manifest, tag, revision=revision, private=private, overwrite=overwrite
-    )
 
-    def verify(commit: str, is_private: bool) -> None:
-        hub = api or HfApi()
+    def verify(api: HfApi, commit: str, is_private: bool) -> None:
         with empty_home() as home:
-            got = ask_stranger(SCRIPT, [repo_id, commit], home, api=hub, private=is_private)
+            got = run_in_clean_env(SCRIPT, [repo_id, commit], home, api=api, private=is_private)
             check_files(Path(got["snapshot"]), manifest)
         with empty_home() as home:
-            expected = ask_stranger(SCRIPT, [str(folder.absolute())], home)
+            expected = run_in_clean_env(SCRIPT, [str(folder.absolute())], home)
         compare_configurations(got["configurations"], expected["configurations"])
 
-    return publish(publication, verify, api=api, dry_run=dry_run, say=say)
+    return publish(Publication(repo_id, "dataset", manifest, verify, **options))
 
 
 def dataset_manifest(folder: Path, repo_id: str) -> Manifest:
@@ -115,7 +100,7 @@ def _data_files(card: str) -> list[str]:
 
 
 def compare_configurations(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Compare what two strangers loaded, by configuration and split.
+    """Compare what was loaded from the Hub and from the folder, by configuration and split.
 
     Raises:
         PublishError: naming what differs first.

@@ -1,8 +1,9 @@
-"""What will be uploaded: files, their sizes, and what is left out."""
+"""Files of a publication, their sizes, and what is left out."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from rnagpt.hub import PublishError
 
 CARD = "README.md"
-# What tools leave in folders and nobody means to publish. It is shown as left out.
+# Files of tools, which nobody means to publish; they are shown as left out.
 LEFT_OUT_FOLDERS = frozenset({"__pycache__", "__MACOSX"})
 LEFT_OUT_FILES = frozenset({"Thumbs.db", "desktop.ini"})
 
@@ -85,8 +86,18 @@ class Manifest:
         others = [file for file in self.files if file.path != path]
         return make_manifest([*others, PlannedFile(path, content)], self.left_out)
 
-    def without_card(self) -> list[PlannedFile]:
-        return [file for file in self.files if file.path != CARD]
+    def link_into(self, folder: Path) -> None:
+        """Lay the files out in an empty folder: written ones as they are, others as links."""
+        for file in self.files:
+            target = folder / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(file.source, bytes):
+                target.write_bytes(file.source)
+                continue
+            try:
+                target.symlink_to(file.source.absolute())
+            except OSError:  # Windows allows links to administrators and developers only
+                shutil.copyfile(file.source, target)
 
 
 def make_manifest(files: Iterable[PlannedFile], left_out: Sequence[str] = ()) -> Manifest:
@@ -94,7 +105,7 @@ def make_manifest(files: Iterable[PlannedFile], left_out: Sequence[str] = ()) ->
 
 
 def plan_folder(folder: Path) -> Manifest:
-    """All files of a folder, at any depth; hidden files and tools' leavings are left out.
+    """All files of a folder, at any depth; hidden files and those of tools are left out.
 
     Raises:
         PublishError: if there is no such folder, or it holds nothing.
@@ -131,7 +142,7 @@ def format_size(size: int) -> str:
 
 
 def format_manifest(manifest: Manifest) -> str:
-    """A line a file with its size, the sum, and what is left out."""
+    """A line per file with its size, the sum, and what is left out."""
     sizes = [format_size(file.size) for file in manifest.files]
     width = max(map(len, [*sizes, format_size(manifest.size)]))
     lines = [

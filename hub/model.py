@@ -1,10 +1,10 @@
-"""Publishing a model: the whole folder, or encoder, projection and adapter alone."""
+"""Publishing a model: the whole folder, or only encoder, projection and adapter."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import yaml
 from huggingface_hub import HfApi, ModelCard
@@ -20,7 +20,7 @@ from rnagpt.conversion.adapter import (
 from rnagpt.conversion.mini import CONFIDENCE_FILE
 from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS
 from rnagpt.hub import PublishError
-from rnagpt.hub.adapter_parts import PARTS, PARTS_FILE, describe_parts, put_together
+from rnagpt.hub.adapter_parts import PARTS, PARTS_FILE, compose_from_adapter, describe_parts
 from rnagpt.hub.manifest import CARD, Manifest, make_manifest, plan_folder
 from rnagpt.hub.model_card import (
     RECORD,
@@ -30,21 +30,22 @@ from rnagpt.hub.model_card import (
     read_json,
     write_model_card,
 )
-from rnagpt.hub.upload import Publication, Say, Verify, explain, publish
-from rnagpt.hub.verify import ask_stranger, check_files, empty_home
+from rnagpt.hub.upload import Publication, PublishOptions, Say, Verify, explain, publish
+from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
 
+SCRIPT = "verify_model.py"
 MODEL_TYPE = "rna-gpt"
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
 NEEDED = ("config.json", "generation_config.json", "processor_config.json", *CODE)
-# Where a README without front matter goes when a card takes its name.
+# The name of a README without front matter, once a card takes its own.
 NOTES = "NOTES.md"
-# What a licence wants beside the weights in its own words.
+# The notice that a licence requires next to the weights, in its own words.
 NOTICE = "NOTICE"
 NOTICES = {
     "llama3": "Meta Llama 3 is licensed under the Meta Llama 3 Community License, Copyright © Meta "
     "Platforms, Inc. All Rights Reserved.\n",
 }
-# What the logits of two loads may differ by: nothing, but for a library's other order of sums.
+# How far the logits of two loads may differ: only by the order of a library's sums.
 TOLERANCE = 1e-4
 
 
@@ -53,57 +54,49 @@ def publish_model(
     facts: CardFacts | None,
     repo_id: str,
     *,
-    tag: str,
-    revision: str = "main",
-    private: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
     adapter_only: bool = False,
     record: Path | None = None,
     results: Path | None = None,
     language_model: str | Path | None = None,
-    api: HfApi | None = None,
-    say: Say = print,
+    **options: Unpack[PublishOptions],
 ) -> str | None:
     """Publish a model, and load it back by its id before the tag is set.
 
     Args:
         folder: of `rnagpt compose`; for `adapter_only` of training, with `encoder/`.
         facts: for a card that is written now; None: the folder's README.md is one. A README.md
-            without front matter is published as NOTES.md beside the card.
+            without front matter is published as NOTES.md next to the card.
         repo_id: ORG/NAME.
-        tag, revision, private, overwrite, dry_run, api, say: see `hub_upload`.
         adapter_only: publish the parts, without the language model.
         record, results: of training and evaluation, for the card; None: those in `folder`.
         language_model: for an adapter: where the verification takes the base model from, if not
             by its id.
+        **options: see `Publication`.
 
     Returns:
         The commit's id; None for a dry run.
 
     Raises:
-        PublishError: what is refused, or what failed.
+        PublishError: what is rejected, or what failed.
     """
     manifest = adapter_manifest(folder, facts) if adapter_only else model_manifest(folder)
     manifest = _with_records(manifest, record, results)
-    manifest = _with_card(manifest, facts, say)
+    manifest = _with_card(manifest, facts, options.get("say", print))
     if not adapter_only:
         manifest = _with_terms(manifest)
-    publication = Publication(
-        repo_id, "model", manifest, tag, revision=revision, private=private, overwrite=overwrite
-    )
     verify = (
-        _adapter_verification(publication, folder, language_model, api)
+        _adapter_verification(repo_id, manifest, folder, language_model)
         if adapter_only
-        else _model_verification(publication, folder, api)
+        else _model_verification(repo_id, manifest, folder)
     )
-    if adapter_only and facts and language_model is None and not dry_run:
-        _check_base_model(facts.base_model, api or HfApi())
-    return publish(publication, verify, api=api, dry_run=dry_run, say=say)
+    publication = Publication(repo_id, "model", manifest, verify, **options)
+    if adapter_only and facts and language_model is None and not publication.dry_run:
+        _check_base_model(facts.base_model, publication.api or HfApi())
+    return publish(publication)
 
 
 def _check_base_model(base_model: str, api: HfApi) -> None:
-    """Whether the Hub has what parts are put together with; else nobody could load them."""
+    """Whether the Hub has the language model of the parts; else nobody could load them."""
     try:
         api.model_info(base_model)
     except Exception as error:
@@ -127,7 +120,7 @@ def model_manifest(folder: Path) -> Manifest:
         hint = " For the output of training, add --adapter-only." if _is_adapter(manifest) else ""
         raise PublishError(
             f"{folder} lacks {', '.join(missing)}; expected a folder that `rnagpt compose` or "
-            f"`rnagpt mini --out` wrote.{hint}"
+            f"`rnagpt mini` wrote.{hint}"
         )
     config = json.loads(manifest.get("config.json").text())
     if config.get("model_type") != MODEL_TYPE or "AutoModel" not in config.get("auto_map", {}):
@@ -177,9 +170,9 @@ def adapter_manifest(folder: Path, facts: CardFacts | None) -> Manifest:
 
 
 def _with_whole_adapter(manifest: Manifest) -> Manifest:
-    """With the projection in the adapter too, which earlier releases kept beside it alone.
+    """With the projection in the adapter too, which earlier releases had only next to it.
 
-    Whoever loaded such a one with PEFT had the base's projection, and no warning.
+    PEFT loads such an adapter with the projection of the base model, and gives no warning.
     """
     config = json.loads(manifest.get(ADAPTER_CONFIG).text())
     if PROJECTOR_PART in (config.get("modules_to_save") or []):
@@ -227,10 +220,10 @@ def _with_card(manifest: Manifest, facts: CardFacts | None, say: Say) -> Manifes
 
 
 def _with_terms(manifest: Manifest) -> Manifest:
-    """What the licence of the card wants beside the weights.
+    """The manifest with what the licence of the card requires next to the weights.
 
     Raises:
-        PublishError: if it wants its own text there, and the folder does not have it.
+        PublishError: if it requires its own text there, and the folder does not have it.
     """
     try:
         license_id = ModelCard(manifest.get(CARD).text()).data.to_dict().get("license")
@@ -242,7 +235,7 @@ def _with_terms(manifest: Manifest) -> Manifest:
         raise PublishError(
             f"The folder has no LICENSE, and {license_id} asks that its text goes with the "
             "weights: put the LICENSE file of the base model's repository into the folder, and its "
-            "USE_POLICY.md. (`rnagpt compose` copies them where they lie beside its weights.)"
+            "USE_POLICY.md. (`rnagpt compose` copies them where they are next to its weights.)"
         )
     if NOTICE in manifest:
         return manifest
@@ -253,62 +246,53 @@ def _json(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _model_verification(publication: Publication, folder: Path, api: HfApi | None) -> Verify:
-    """Load folder and id each in a process of its own, which has transformers alone."""
+def _model_verification(repo_id: str, manifest: Manifest, folder: Path) -> Verify:
+    """Load folder and id each in a process of its own, which has transformers only."""
 
-    def verify(commit: str, is_private: bool) -> None:
-        hub = api or HfApi()
-        script = "verify_model.py"
+    def verify(api: HfApi, commit: str, is_private: bool) -> None:
         with empty_home() as home:
-            arguments = [publication.repo_id, commit]
-            got = ask_stranger(script, arguments, home, api=hub, private=is_private)
-            check_files(Path(got["snapshot"]), publication.manifest)
+            got = run_in_clean_env(SCRIPT, [repo_id, commit], home, api=api, private=is_private)
+            check_files(Path(got["snapshot"]), manifest)
         with empty_home() as home:
-            expected = ask_stranger(script, [str(folder.absolute())], home)
+            expected = run_in_clean_env(SCRIPT, [str(folder.absolute())], home)
         compare_logits(got, expected)
 
     return verify
 
 
 def _adapter_verification(
-    publication: Publication,
-    folder: Path,
-    language_model: str | Path | None,
-    api: HfApi | None,
+    repo_id: str, manifest: Manifest, folder: Path, language_model: str | Path | None
 ) -> Verify:
-    """Put the parts together from the folder and from the id, then compare as whole models."""
+    """Compose the parts from the folder and from the id, then compare as whole models."""
 
-    def verify(commit: str, is_private: bool) -> None:
-        hub = api or HfApi()
-        script = "verify_model.py"
+    def verify(api: HfApi, commit: str, is_private: bool) -> None:
         with empty_home() as home:
-            got_folder = put_together(
-                publication.repo_id,
+            got = compose_from_adapter(
+                repo_id,
                 language_model,
                 revision=commit,
                 out=home / "got",
-                api=hub,
+                api=api,
                 cache=home / "cache",
             )
-            check_files(next((home / "cache").glob("models--*/snapshots/*")), publication.manifest)
-            expected_folder = put_together(
-                folder,
-                language_model or _base_model(publication.manifest),
-                out=home / "expected",
+            check_files(next((home / "cache").glob("models--*/snapshots/*")), manifest)
+            expected = compose_from_adapter(
+                folder, language_model or _base_model(manifest), out=home / "expected"
             )
-            got = ask_stranger(script, [str(got_folder)], home)
-            expected = ask_stranger(script, [str(expected_folder)], home)
-        compare_logits(got, expected)
+            compare_logits(
+                *(run_in_clean_env(SCRIPT, [str(model)], home) for model in (got, expected))
+            )
 
     return verify
 
 
 def _base_model(manifest: Manifest) -> str:
-    return json.loads(manifest.get(PARTS_FILE).text())["language_model"]
+    model: str = json.loads(manifest.get(PARTS_FILE).text())["language_model"]
+    return model
 
 
 def compare_logits(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Compare what two strangers found.
+    """Compare what two clean environments computed.
 
     Raises:
         PublishError: with both values, if classes, tokens or logits differ.

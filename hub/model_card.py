@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from rnagpt.hub import PublishError
 
+TEMPLATE = Path(__file__).with_name("model_card.md")
 PAPER = "https://arxiv.org/abs/2411.08900"
 RECORD, RESULTS = "training_record.json", "results.json"
-# Where a base model's licence is known: its name, its address, and what it asks of those who
-# publish a model made from it.
+# Known licences of base models: id, address, and what they require of those who publish a model
+# made from one.
 _LLAMA_3 = (
     "llama3",
     "https://llama.meta.com/llama3/license",
@@ -41,6 +41,11 @@ INDEXED = (
     ("controls", "RNA-GPT", "right type", "accuracy", "right RNA type named"),
     ("systems", "RNA-GPT", "ROUGE-L", "rouge", "ROUGE-L of annotations"),
 )
+# Tables of results.json, with their headings.
+TABLES = {
+    "controls": "Named right, with the RNA and without",
+    "systems": "“What is known about this RNA?”, against its annotation",
+}
 EXAMPLE_RNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
 
 
@@ -65,7 +70,7 @@ class CardFacts:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A record or results that stand beside a model.
+    """A record or results of a model.
 
     Raises:
         PublishError: if the file is missing, or holds no JSON object.
@@ -84,28 +89,51 @@ def write_model_card(
     record: Mapping[str, Any] | None = None,
     results: Mapping[str, Any] | None = None,
 ) -> str:
-    """The card README.md, with the front matter that the Hub reads.
+    """The card README.md, with the front matter that the Hub reads, from `model_card.md`.
 
     Args:
         facts: what no record holds.
         record: `training_record.json` of `train_sft.py`, or of the shipped checkpoint, which has
             it under `stages`.
-        results: `results.json` of `evaluation/evaluate.py`; its figures become the model index.
+        results: `results.json` of `rnagpt evaluate`; its figures become the model index.
 
     Raises:
         PublishError: if the licence is not given and not known from the base model.
     """
-    data = _metadata(facts, results)
-    sections = [
-        _introduction(facts),
-        _usage(facts),
-        *([_evaluation(results)] if results else []),
-        *([_training(record)] if record else []),
-        _limits(results),
-        _license(facts),
-        _citation(),
-    ]
-    return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
+    license_id, link, terms = license_of(facts)
+    card = ModelCard.from_template(
+        _metadata(facts, results),
+        template_path=str(TEMPLATE),
+        facts=facts,
+        name=_name(facts),
+        paper=PAPER,
+        rna=EXAMPLE_RNA,
+        results=results,
+        command=results["command"] if results else None,
+        tables=_tables(results) if results else [],
+        stages=_stages(record.get("stages", record)) if record else [],
+        record_file=RECORD,
+        license_name=f"[{license_id}]({link})" if link else license_id,
+        terms=terms,
+    )
+    return f"{card}\n"
+
+
+def _name(facts: CardFacts) -> str:
+    """The repository's name without its owner."""
+    return facts.repo_id.split("/")[-1]
+
+
+def _tables(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Headings and rows of the tables that results have figures for."""
+    figures = results.get("figures", {})
+    return [(title, figures[name]) for name, title in TABLES.items() if figures.get(name)]
+
+
+def _stages(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """First stage first: a record holds the one that it started from."""
+    earlier = record.get("started_from")
+    return [*(_stages(earlier) if earlier else []), record]
 
 
 def known_license(base_model: str) -> str | None:
@@ -117,7 +145,7 @@ def known_license(base_model: str) -> str | None:
 
 
 def license_of(facts: CardFacts) -> tuple[str, str | None, str]:
-    """The licence's id, its address, and what it says to readers.
+    """The licence's id, its address, and its terms in plain words.
 
     Raises:
         PublishError: if it is not given and not known.
@@ -128,11 +156,11 @@ def license_of(facts: CardFacts) -> tuple[str, str | None, str]:
                 return known
             raise PublishError(
                 f"{facts.base_model} is under {known[0]}, which goes with its weights; the licence "
-                f"{facts.license} was given. Leave --license out."
+                f"{facts.license} was given. Leave --licence out."
             )
     if facts.license is None:
         raise PublishError(
-            f"The licence of {facts.base_model} is not known here; say it with --license, in the "
+            f"The licence of {facts.base_model} is not known here; say it with --licence, in the "
             "Hub's form (apache-2.0, llama3, …)."
         )
     return facts.license, None, f"As its base model {facts.base_model}: {facts.license}."
@@ -143,7 +171,7 @@ def _metadata(facts: CardFacts, results: Mapping[str, Any] | None) -> ModelCardD
     index = list(_index(facts, results)) if results else []
     extra: dict[str, Any] = {"license_link": link} if license_id == "llama3" else {}
     return ModelCardData(
-        model_name=facts.repo_id.split("/")[-1] if index else None,
+        model_name=_name(facts) if index else None,
         eval_results=index or None,
         base_model=facts.base_model,
         base_model_relation="adapter" if facts.adapter_only else "finetune",
@@ -176,169 +204,13 @@ def _index(facts: CardFacts, results: Mapping[str, Any]) -> Iterator[EvalResult]
         )
 
 
-def _introduction(facts: CardFacts) -> str:
-    name = facts.repo_id.split("/")[-1]
-    what = (
-        "This repository holds encoder, projection and adapter alone; the language model, "
-        f"[{facts.base_model}](https://huggingface.co/{facts.base_model}), is fetched from its own."
-        if facts.adapter_only
-        else "An RNA encoder reads the nucleotides, a projection turns its vectors into the "
-        f"language model's space, and [{facts.base_model}](https://huggingface.co/"
-        f"{facts.base_model}) answers."
-    )
-    return (
-        f"# {name}\n\nAsk about an RNA sequence in plain English. {what} The design is that of "
-        f"[RNA-GPT]({PAPER})."
-    )
-
-
-def _usage(facts: CardFacts) -> str:
-    if facts.adapter_only:
-        return f"""## Use
-
-`pip install rna-gpt`, then
-
-```python
-from rnagpt import RnaChat
-from rnagpt.hub.adapter_parts import put_together
-
-chat = RnaChat.from_pretrained(put_together("{facts.repo_id}"))
-chat.add_rna("{EXAMPLE_RNA}")
-print("".join(chat.ask("What type of RNA is this?", max_new_tokens=40)))
-```"""
-    return f"""## Use
-
-```python
-from transformers import AutoModel, AutoProcessor
-
-model = AutoModel.from_pretrained("{facts.repo_id}", trust_remote_code=True)
-processor = AutoProcessor.from_pretrained("{facts.repo_id}", trust_remote_code=True)
-messages = [
-    {{
-        "role": "user",
-        "content": [
-            {{
-                "type": "rna",
-                "rna": "{EXAMPLE_RNA}",
-            }},
-            {{"type": "text", "text": "What type of RNA is this?"}},
-        ],
-    }}
-]
-inputs = processor.apply_chat_template(
-    messages, tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-)
-answer = model.generate(**inputs, max_new_tokens=40)
-print(processor.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-```
-
-`trust_remote_code=True` runs the three Python files of this repository; `revision=` pins them with
-the weights. With `pip install rna-gpt` the same model streams, explains and serves:
-`rnagpt chat --model {facts.repo_id} rnas.fasta`."""
-
-
-def _evaluation(results: Mapping[str, Any]) -> str:
-    parts = ["## Evaluation\n\nWith 95 % intervals over RNAs, by"]
-    parts.append(f"```bash\n{results['command']}\n```")
-    for table, title in (
-        ("controls", "Named right, with the RNA and without"),
-        ("systems", "“What is known about this RNA?”, against its annotation"),
-    ):
-        rows = results.get("figures", {}).get(table)
-        if rows:
-            parts.append(f"### {title}\n\n" + _table(rows))
-    return "\n\n".join(parts)
-
-
-def _table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    lines = [_line(["", *names, "RNAs"]), _line(["---"] * (len(names) + 2))]
-    for row, figures in rows.items():
-        counts = sorted({figure["n"] for figure in figures.values()})
-        cells = [_cell(figures.get(name)) for name in names]
-        lines.append(_line([row, *cells, " / ".join(f"{count:,}" for count in counts)]))
-    return "\n".join(lines)
-
-
-def _cell(figure: Mapping[str, Any] | None) -> str:
-    if figure is None or figure["value"] is None or math.isnan(figure["value"]):
-        return "–"
-    low, high = figure["interval"]
-    interval = "" if low is None or high is None else f" ({low:.3f}–{high:.3f})"
-    return f"{figure['value']:.3f}{interval}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    escaped = [cell.replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
-
-
-def _training(record: Mapping[str, Any]) -> str:
-    lines = ["## Training\n", _line(["stage", "RNAs", "steps", "trained", "device", "time"])]
-    lines.append(_line(["---"] * 6))
-    for stage in _stages(record.get("stages", record)):
-        trained = {part: n for part, n in stage.get("trained_parameters", {}).items() if n}
-        lines.append(
-            _line(
-                [
-                    str(stage.get("stage", "–")),
-                    f"{stage.get('data', {}).get('train', {}).get('rnas_used', 0):,}",
-                    f"{stage.get('steps', 0):,}",
-                    ", ".join(f"{part} ({n:,})" for part, n in trained.items()) or "–",
-                    str(stage.get("device", "–")),
-                    f"{stage.get('seconds', 0) / 60:.0f} min",
-                ]
-            )
-        )
-    lines.append(
-        f"\nAll settings, losses, versions and hashes of the data are in `{RECORD}`; times are of "
-        "the last run, where one was resumed."
-    )
-    return "\n".join(lines)
-
-
-def _stages(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """First stage first: a record holds the one that it started from."""
-    stages: list[Mapping[str, Any]] = []
-    stage: Mapping[str, Any] | None = record
-    while stage:
-        stages.insert(0, stage)
-        stage = stage.get("started_from")
-    return stages
-
-
-def _limits(results: Mapping[str, Any] | None) -> str:
-    measured = "what it says of functions is less sure than the figures above, and was not measured"
-    unmeasured = "nothing of what it says was measured"
-    return (
-        "## Limits\n\nIt answers from what it was trained on, and can be wrong in fluent words: "
-        f"{measured if results else unmeasured}. Do not rely on it for anything but a first guess, "
-        "and not at all for medical decisions."
-    )
-
-
-def _license(facts: CardFacts) -> str:
-    license_id, link, terms = license_of(facts)
-    name = f"[{license_id}]({link})" if link else license_id
-    if facts.adapter_only:
-        terms = terms.replace("The weights contain weights of", "The weights were made with")
-    return f"## Licence\n\n{name}. {terms} The code is under the Apache License 2.0."
-
-
-def _citation() -> str:
-    return (
-        "## Citation\n\n> Xiao Y, Sun E, Jin Y, Wang W. RNA-GPT: Multimodal Generative System for "
-        f"RNA Sequence Understanding. {PAPER.removeprefix('https://')} (2024)."
-    )
-
-
 def check_name(facts: CardFacts) -> str | None:
     """What a base model's licence says about the name of what is made from it, where it is broken.
 
     Returns:
         A sentence, or None.
     """
-    name = facts.repo_id.split("/")[-1]
+    name = _name(facts)
     if license_of(facts)[0] == "llama3" and not re.match(r"llama[-_ ]?3", name, re.IGNORECASE):
         return (
             f"Llama 3's licence asks that the name begins with Llama-3; {name} does not. Publish "

@@ -1,4 +1,4 @@
-"""What is never uploaded: secrets, pickles, paths of this machine, links out of the folder."""
+"""Checks for what is never uploaded: secrets, pickles, paths of this machine, links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from rnagpt.hub import PublishError
 from rnagpt.hub.manifest import Manifest, PlannedFile
 
-MOST_PROBLEMS_SHOWN = 12
+MAX_PROBLEMS_SHOWN = 12
 LARGEST_TEXT = 20_000_000  # bytes; larger files are data, of which nothing is read as text
 
 # Formats that can run code when they are loaded.
@@ -34,7 +34,7 @@ SECRETS = {
     "a Google key": re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
-# Folders that exist on one machine alone; a text that is nothing but a path counts wherever it
+# Folders that exist on one machine only; a text that is nothing but a path counts wherever it
 # points.
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/~$}-])/(?:home|Users|root|mnt|tmp|scratch|data|nfs|gpfs|lustre|private|var|opt|srv)"
@@ -45,19 +45,19 @@ ABSOLUTE_VALUE = re.compile(r"/[\w.@+-]+(?:/[\w.@+-]+)+/?|[A-Za-z]:\\[\w.\\ -]+"
 VOCABULARIES = frozenset(("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"))
 
 
-def refuse(manifest: Manifest) -> None:
+def reject(manifest: Manifest) -> None:
     """Raise if a file of the manifest must not be published.
 
     Raises:
         PublishError: naming each file, what is wrong with it (never the secret itself) and how to
-            mend it.
+            fix it.
     """
     problems = [problem for file in manifest.files for problem in find_problems(file)]
     if not problems:
         return
-    shown = [f"  {problem}" for problem in problems[:MOST_PROBLEMS_SHOWN]]
-    if len(problems) > MOST_PROBLEMS_SHOWN:
-        shown.append(f"  and {len(problems) - MOST_PROBLEMS_SHOWN} more")
+    shown = [f"  {problem}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
+    if len(problems) > MAX_PROBLEMS_SHOWN:
+        shown.append(f"  and {len(problems) - MAX_PROBLEMS_SHOWN} more")
     raise PublishError("Nothing was uploaded, because of\n" + "\n".join(shown))
 
 
@@ -150,4 +150,4 @@ def _machine_path(text: str) -> str | None:
     return found[0] if found else None
 
 
-__all__ = ["find_problems", "is_pickle", "read_text", "refuse"]
+__all__ = ["find_problems", "is_pickle", "read_text", "reject"]

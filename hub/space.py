@@ -3,77 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from huggingface_hub import HfApi, SpaceCard
 
 import rnagpt
 from rnagpt.hub import PublishError
 from rnagpt.hub.manifest import CARD, Manifest, plan_folder
-from rnagpt.hub.upload import Publication, Say, explain, publish
-from rnagpt.hub.verify import ask_stranger, check_files, empty_home
+from rnagpt.hub.upload import Publication, PublishOptions, explain, publish
+from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
 from rnagpt.inference.default_model import MODEL_VARIABLE
 
 SPACE = Path(rnagpt.__file__).parent / "space"
+SCRIPT = "verify_space.py"
 NEEDED = (CARD, "app.py", "requirements.txt")
 
 
 def publish_space(
-    repo_id: str,
-    model: str,
-    *,
-    tag: str,
-    revision: str = "main",
-    private: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    folder: Path = SPACE,
-    api: HfApi | None = None,
-    say: Say = print,
+    repo_id: str, model: str, *, folder: Path = SPACE, **options: Unpack[PublishOptions]
 ) -> str | None:
     """Publish the Space, and open its page in a fresh process before the tag is set.
 
     Args:
         repo_id: ORG/NAME of the Space.
         model: Hub id of the model that answers; it must be there.
-        tag, revision, private, overwrite, dry_run, api, say: see `hub_upload`.
         folder: of the Space's files.
+        **options: see `Publication`.
 
     Returns:
         The commit's id; None for a dry run.
 
     Raises:
-        PublishError: what is refused, or what failed.
+        PublishError: what is rejected, or what failed.
     """
     manifest = space_manifest(folder, model)
-    publication = Publication(
-        repo_id,
-        "space",
-        manifest,
-        tag,
-        revision=revision,
-        private=private,
-        overwrite=overwrite,
-        variables=((MODEL_VARIABLE, model),),
-    )
+    settings = {MODEL_VARIABLE: model}
 
-    def verify(commit: str, is_private: bool) -> None:
+    def verify(api: HfApi, commit: str, is_private: bool) -> None:
+        words = [repo_id, commit]
         with empty_home() as home:
-            got = ask_stranger(
-                "verify_space.py",
-                [repo_id, commit],
-                home,
-                api=api or HfApi(),
-                private=is_private,
-                settings={MODEL_VARIABLE: model},
+            got = run_in_clean_env(
+                SCRIPT, words, home, api=api, private=is_private, settings=settings
             )
             check_files(Path(got["snapshot"]), manifest)
 
-    if not dry_run and _is_private(model, api or HfApi()):
-        say(
+    publication = Publication(
+        repo_id, "space", manifest, verify, variables=tuple(settings.items()), **options
+    )
+    if not publication.dry_run and _is_private(model, publication.api or HfApi()):
+        publication.say(
             f"Note: {model} is private; give the Space a token that may read it, as the secret "
             "HF_TOKEN in its settings."
         )
-    return publish(publication, verify, api=api, dry_run=dry_run, say=say)
+    return publish(publication)
 
 
 def space_manifest(folder: Path, model: str) -> Manifest:

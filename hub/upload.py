@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
+import glob
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Required, TypedDict
 
-from huggingface_hub import (
-    CommitOperationAdd,
-    CommitOperationDelete,
-    HfApi,
-    RepoFile,
-    constants,
-)
+from huggingface_hub import HfApi, RepoFile, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils.sha import git_hash
 
 from rnagpt.conversion import WeightsError
 from rnagpt.hub import PublishError
 from rnagpt.hub.card_checks import check_card
-from rnagpt.hub.manifest import (
-    CARD,
-    Manifest,
-    PlannedFile,
-    format_manifest,
-    format_size,
-)
-from rnagpt.hub.preflight import refuse
+from rnagpt.hub.manifest import CARD, Manifest, PlannedFile, format_manifest
+from rnagpt.hub.preflight import reject
 
 # The Hub's own file, which every repository has from its beginning.
 OF_THE_HUB = frozenset({".gitattributes"})
-RESUME = "The same command goes on from here, and sends no finished file twice."
+# As many files the client uploads in one commit; more of them it may commit in parts.
+MAX_FILES_PER_COMMIT = 20
+RESUME = "The same command resumes from here, and sends no finished file twice."
 
-# Loads a commit by its id and compares; raises PublishError where it is something else. The second
+# Loads a commit by its id and compares; raises PublishError where it is something else. The last
 # argument says whether that takes a token, because the repository is private.
-Verify = Callable[[str, bool], None]
+Verify = Callable[[HfApi, str, bool], None]
 Say = Callable[[str], None]
+
+
+class PublishOptions(TypedDict, total=False):
+    """Options of every publication; `Publication` says what they mean."""
+
+    tag: Required[str]
+    revision: str
+    private: bool
+    overwrite: bool
+    dry_run: bool
+    api: HfApi | None
+    say: Say
 
 
 @dataclass(frozen=True)
@@ -49,20 +53,28 @@ class Publication:
         repo_id: ORG/NAME.
         repo_type: "model", "dataset" or "space".
         manifest: all files, the card among them.
+        verify: is called before the tag is set.
         tag: set on the commit once it is verified.
-        revision: the branch; made where it is not there.
-        private: make the repository private; one that is public already is refused.
+        revision: the branch; created where it is not there.
+        private: make the repository private; one that is public already is rejected.
         overwrite: replace other files that are there already (their history stays).
+        dry_run: stop after the checks and the table; nothing is sent to the Hub.
+        api: the client; None: one for `HF_ENDPOINT` with the token of `hf auth login`.
+        say: takes what is shown on the way.
         variables: of a Space: environment variables, as the Hub sets them.
     """
 
     repo_id: str
     repo_type: str
     manifest: Manifest
+    verify: Verify
     tag: str
     revision: str = "main"
     private: bool = False
     overwrite: bool = False
+    dry_run: bool = False
+    api: HfApi | None = None
+    say: Say = print
     variables: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -71,63 +83,48 @@ class Publication:
         return f"{constants.REPO_TYPES_URL_PREFIXES.get(self.repo_type, '')}{self.repo_id}"
 
 
+@dataclass
 class _Progress:
-    """How far a publication came: every error message ends with it."""
+    """What the Hub holds by now: every error message ends with it."""
 
-    def __init__(self, publication: Publication) -> None:
-        self.publication = publication
-        self.state = f"Nothing was committed to {publication.address}."
-
-    def made(self) -> None:
-        self.state = (
-            f"{self.publication.address} was made and is empty: nothing was committed to it."
-        )
-
-    def reached(self, what: str) -> None:
-        self.state = f"{self.publication.address} now holds {what}; the tag is not set."
+    state: str
 
 
-def publish(
-    publication: Publication,
-    verify: Verify,
-    *,
-    api: HfApi | None = None,
-    dry_run: bool = False,
-    say: Say = print,
-) -> str | None:
+def publish(publication: Publication) -> str | None:
     """Check, show, upload, verify, tag.
-
-    Args:
-        publication: what goes where.
-        verify: is called before the tag is set.
-        api: the client; None: one for `HF_ENDPOINT` with the token of `hf auth login`.
-        dry_run: stop after the checks and the table; the Hub is not asked.
-        say: takes what is shown on the way.
 
     Returns:
         The commit's id; None for a dry run.
 
     Raises:
-        PublishError: what is refused, or what failed; says what the Hub holds now.
+        PublishError: what is rejected, or what failed; says what the Hub holds now.
     """
+    say = publication.say
     _check_id(publication.repo_id)
-    refuse(publication.manifest)
+    reject(publication.manifest)
     check_card(publication.manifest, publication.repo_type)
     say(f"To {publication.address}, branch {publication.revision}, tag {publication.tag}:")
     say(format_manifest(publication.manifest))
-    if dry_run:
+    if publication.dry_run:
         say("Nothing was uploaded: this was a dry run.")
         return None
-    api = api or HfApi()
-    progress = _Progress(publication)
+    api = publication.api or HfApi()
+    progress = _Progress(f"Nothing was committed to {publication.address}.")
     try:
         with _explained(progress, api.endpoint):
             is_private = _open_repository(api, publication, progress)
-            stale = _check_replaceable(api, publication, say)
-            commit = _upload(api, publication, stale, progress, say)
-        _verify(publication, partial(verify, commit, is_private), commit, say)
+            stale = _check_replaceable(api, publication)
+            commit = _upload(api, publication, stale, progress)
+        _verify(api, publication, commit, is_private)
         with _explained(progress, api.endpoint):
-            _set_tag(api, publication, commit)
+            # An earlier run that came this far has set it, on the same files.
+            api.create_tag(
+                publication.repo_id,
+                tag=publication.tag,
+                revision=commit,
+                repo_type=publication.repo_type,
+                exist_ok=True,
+            )
     except KeyboardInterrupt:
         say(f"Stopped. {progress.state} {RESUME}")
         raise
@@ -161,11 +158,13 @@ def _open_repository(api: HfApi, publication: Publication, progress: _Progress) 
         **options,
     )
     if is_new:
-        progress.made()
+        progress.state = (
+            f"{publication.address} was created and is empty: nothing was committed to it."
+        )
     info = api.repo_info(publication.repo_id, repo_type=publication.repo_type)
     if publication.private and not info.private:
         raise PublishError(
-            f"{publication.address} exists and is public, but --private was asked for. Make it "
+            f"{publication.address} exists and is public, but --private was given. Make it "
             "private in its settings, or choose another name."
         )
     for name, value in publication.variables:
@@ -173,73 +172,44 @@ def _open_repository(api: HfApi, publication: Publication, progress: _Progress) 
     return bool(info.private)
 
 
-def _check_replaceable(api: HfApi, publication: Publication, say: Say) -> list[str]:
-    """Files of the Hub that the publication does not have, after checking that they may go.
+def _check_replaceable(api: HfApi, publication: Publication) -> list[str]:
+    """Files on the Hub that the publication does not have, after checking that they may go.
 
-    Makes the branch where it is not there yet.
+    Creates the branch where it is not there yet.
 
     Raises:
         PublishError: if the repository holds other files and is not to be overwritten, or if the
-            tag names another content.
+            tag names other content.
     """
+    where: dict[str, Any] = {"repo_id": publication.repo_id, "repo_type": publication.repo_type}
     if publication.revision != constants.DEFAULT_REVISION:
-        api.create_branch(
-            publication.repo_id,
-            branch=publication.revision,
-            repo_type=publication.repo_type,
-            exist_ok=True,
-        )
-    remote = _remote_files(api, publication)
+        api.create_branch(branch=publication.revision, exist_ok=True, **where)
+    tree = api.list_repo_tree(revision=publication.revision, recursive=True, **where)
+    remote = {
+        entry.path: entry
+        for entry in tree
+        if isinstance(entry, RepoFile) and entry.path not in OF_THE_HUB
+    }
     planned = {file.path: file for file in publication.manifest.files}
     stale = sorted(remote.keys() - planned.keys())
-    changed = sorted(
+    others = stale + sorted(
         path for path in remote.keys() & planned if not _is_same(planned[path], remote[path])
     )
-    complete = not stale and not changed and remote.keys() == planned.keys()
-    if not complete or not _tag_is_at_head(api, publication):
-        _refuse_taken_tag(api, publication)
-    others = stale + changed
+    tags = {tag.name: tag.target_commit for tag in api.list_repo_refs(**where).tags}
+    head = api.repo_info(revision=publication.revision, **where).sha
+    is_complete = not others and remote.keys() == planned.keys()
+    if publication.tag in tags and not (is_complete and tags[publication.tag] == head):
+        raise PublishError(
+            f"{publication.address} has the tag {publication.tag} already, of other files. A tag "
+            "that people pinned must not move: choose another with --tag."
+        )
     if others and not publication.overwrite:
         raise PublishError(
             f"{publication.address} exists and holds other files ({', '.join(others[:4])}"
             f"{', …' if len(others) > 4 else ''}). Add --overwrite to replace them (their history "
             "stays), or choose another name or branch."
         )
-    for path in stale:
-        say(f"  removed  {path}")
     return stale
-
-
-def _tag_is_at_head(api: HfApi, publication: Publication) -> bool:
-    head = api.repo_info(
-        publication.repo_id, repo_type=publication.repo_type, revision=publication.revision
-    )
-    return _tags(api, publication).get(publication.tag) == head.sha
-
-
-def _refuse_taken_tag(api: HfApi, publication: Publication) -> None:
-    if publication.tag in _tags(api, publication):
-        raise PublishError(
-            f"{publication.address} has the tag {publication.tag} already, of other files. A tag "
-            "that people pinned must not move: choose another with --tag."
-        )
-
-
-def _tags(api: HfApi, publication: Publication) -> dict[str, str]:
-    """Commits by the names of their tags."""
-    refs = api.list_repo_refs(publication.repo_id, repo_type=publication.repo_type)
-    return {tag.name: tag.target_commit for tag in refs.tags}
-
-
-def _remote_files(api: HfApi, publication: Publication) -> dict[str, RepoFile]:
-    tree = api.list_repo_tree(
-        publication.repo_id,
-        repo_type=publication.repo_type,
-        revision=publication.revision,
-        recursive=True,
-    )
-    files = (entry for entry in tree if isinstance(entry, RepoFile))
-    return {file.path: file for file in files if file.path not in OF_THE_HUB}
 
 
 def _is_same(planned: PlannedFile, remote: RepoFile) -> bool:
@@ -247,61 +217,61 @@ def _is_same(planned: PlannedFile, remote: RepoFile) -> bool:
         return False
     if remote.lfs is not None:
         return planned.sha256() == remote.lfs.sha256
-    content = planned.read()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == remote.blob_id
+    return git_hash(planned.read()) == remote.blob_id
 
 
-def _upload(
-    api: HfApi, publication: Publication, stale: list[str], progress: _Progress, say: Say
-) -> str:
-    """Send the files one by one, commit them, then commit the card; returns the last commit."""
+def _upload(api: HfApi, publication: Publication, stale: list[str], progress: _Progress) -> str:
+    """Upload the files, then the card, so that no card is there without them; the last commit.
+
+    The client leaves out files, or parts of them, that the Hub has already.
+    """
     where: dict[str, Any] = {
         "repo_id": publication.repo_id,
         "repo_type": publication.repo_type,
         "revision": publication.revision,
     }
-    operations = [_add(file) for file in publication.manifest.without_card()]
-    for file, operation in zip(publication.manifest.without_card(), operations, strict=True):
-        # One at a time: what is finished is finished, whatever happens to the next.
-        api.preupload_lfs_files(additions=[operation], **where)
-        say(f"  done  {file.path} ({format_size(file.size)})")
-    deletions = [CommitOperationDelete(path) for path in stale]
-    files = api.create_commit(
-        operations=[*operations, *deletions], commit_message="Upload files", **where
-    )
-    progress.reached(f"the files ({files.oid[:7]}), but not their card")
-    card = api.create_commit(
-        operations=[_add(publication.manifest.get(CARD))],
-        commit_message="Upload card",
-        parent_commit=files.oid,
-        **where,
-    )
-    progress.reached(f"files and card ({card.oid[:7]})")
-    return card.oid
+    publication.say("Uploading what is not on the Hub yet.")
+    for path in stale:
+        publication.say(f"  removed  {path}")
+    if len(publication.manifest.files) > MAX_FILES_PER_COMMIT:
+        progress.state = _holds(publication, "perhaps some of the files, without their card")
+    with tempfile.TemporaryDirectory(prefix="rnagpt-publish-") as folder:
+        publication.manifest.link_into(Path(folder))
+        files = api.upload_folder(
+            folder_path=folder,
+            ignore_patterns=[CARD],
+            delete_patterns=[glob.escape(path) for path in stale] or None,
+            commit_message="Upload files",
+            **where,
+        )
+        progress.state = _holds(publication, f"the files ({files.oid[:7]}), but not their card")
+        card = api.upload_file(
+            path_or_fileobj=Path(folder) / CARD,
+            path_in_repo=CARD,
+            commit_message="Upload card",
+            parent_commit=files.oid,
+            **where,
+        )
+    progress.state = _holds(publication, f"files and card ({card.oid[:7]})")
+    return str(card.oid)
 
 
-def _add(file: PlannedFile) -> CommitOperationAdd:
-    return CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=file.source)
+def _holds(publication: Publication, what: str) -> str:
+    return f"{publication.address} now holds {what}; the tag is not set."
 
 
-def _verify(publication: Publication, verify: Callable[[], None], commit: str, say: Say) -> None:
-    say("Verifying as a stranger would: a fresh process with an empty cache.")
+def _verify(api: HfApi, publication: Publication, commit: str, is_private: bool) -> None:
+    publication.say("Verifying in a clean environment: a fresh process with an empty cache.")
     try:
-        verify()
+        publication.verify(api, commit, is_private)
     except (PublishError, WeightsError, OSError) as error:
         raise PublishError(
             f"The verification failed: {error}\n{publication.address} holds the files and the card "
-            f"of commit {commit[:7]} all the same. The tag {publication.tag} is not set: nobody "
+            f"of commit {commit[:7]} nevertheless. The tag {publication.tag} is not set: nobody "
             "who asks for it gets them. If the network, the Hub or this machine is to blame, the "
-            "same command verifies again and sends nothing twice; else mend the folder and publish "
+            "same command verifies again and sends nothing twice; else fix the folder and publish "
             "again with --overwrite, or delete the repository."
         ) from error
-
-
-def _set_tag(api: HfApi, publication: Publication, commit: str) -> None:
-    where: dict[str, Any] = {"repo_id": publication.repo_id, "repo_type": publication.repo_type}
-    # A run that came this far before has set it, on the same files.
-    api.create_tag(tag=publication.tag, revision=commit, exist_ok=True, **where)
 
 
 @contextmanager
@@ -371,4 +341,4 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-__all__ = ["Publication", "explain", "publish"]
+__all__ = ["Publication", "PublishOptions", "explain", "publish"]

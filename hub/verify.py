@@ -1,4 +1,4 @@
-"""Processes that know nothing of this one: they load what was published as anybody would."""
+"""Clean environments: processes without this one's caches, tokens and settings."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from rnagpt.hub.manifest import Manifest
 
 SCRIPTS = Path(__file__).parent
 SECONDS = 3600
-# Settings that would lead a stranger to this user's caches, tokens or modules.
+# Settings that would give such a process this user's caches, tokens or modules.
 _OWN_SETTINGS = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "TRANSFORMERS_", "DATASETS_", "PYTHON")
 
 
 @contextmanager
 def empty_home() -> Iterator[Path]:
-    """A folder for the caches of one stranger, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="rnagpt-stranger-") as folder:
+    """A folder for the caches of one clean environment, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="rnagpt-verify-") as folder:
         yield Path(folder)
 
 
-def ask_stranger(
+def run_in_clean_env(
     script: str,
     arguments: Sequence[str],
     home: Path,
@@ -47,7 +47,7 @@ def ask_stranger(
         arguments: of the script.
         home: folder of its caches.
         api: the Hub that it may reach; None: it may reach none.
-        private: give it the token; else it is nobody.
+        private: give it the token; else it is anonymous.
         settings: more environment variables.
 
     Raises:
@@ -77,11 +77,11 @@ def ask_stranger(
             timeout=SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise PublishError(f"a stranger's process took more than {SECONDS} s") from error
+        raise PublishError(f"the clean environment took more than {SECONDS} s") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it wrote nothing"]
         raise PublishError(
-            f"a stranger's process ended with {done.returncode}: {lines[-1]}\n"
+            f"the process in the clean environment ended with {done.returncode}: {lines[-1]}\n"
             f"(Its last lines were:\n{chr(10).join(lines[-8:])})"
         )
     return json.loads(done.stdout.splitlines()[-1])
@@ -103,7 +103,7 @@ def _reach(api: HfApi | None, private: bool) -> dict[str, str]:
 
 
 def check_files(snapshot: Path, manifest: Manifest) -> None:
-    """Compare the files that a stranger got with those that were published, by their SHA-256.
+    """Compare the files that were downloaded with those that were published, by their SHA-256.
 
     Raises:
         PublishError: naming the first file that is missing or another.
@@ -120,4 +120,4 @@ def check_files(snapshot: Path, manifest: Manifest) -> None:
             )
 
 
-__all__ = ["ask_stranger", "check_files", "empty_home"]
+__all__ = ["check_files", "empty_home", "run_in_clean_env"]

@@ -1,4 +1,4 @@
-"""Run by a process that has `datasets` alone: loads all of a data set, and says what is in it.
+"""Script of a clean environment: loads all of a data set with `datasets`, prints what is in it.
 
     python -P verify_dataset.py WHERE [REVISION]
 
@@ -11,18 +11,19 @@ import json
 import os
 import sys
 from itertools import islice
+from typing import Any
 
 SAMPLED, STREAMED = 500, 20
 
 
 def main(where: str, revision: str | None = None) -> None:
-    # Even where rna-gpt is installed: a stranger may not have it.
+    # Even where rna-gpt is installed: users may not have it.
     sys.modules["rnagpt"] = None  # type: ignore[assignment]
     from datasets import get_dataset_config_names, load_dataset
     from huggingface_hub import snapshot_download
 
     is_folder = os.path.isdir(where)
-    given = {} if is_folder else {"revision": revision}
+    given: dict[str, Any] = {} if is_folder else {"revision": revision}
     snapshot = (
         where if is_folder else snapshot_download(where, repo_type="dataset", revision=revision)
     )

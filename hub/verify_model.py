@@ -1,4 +1,4 @@
-"""Run by a process that has transformers alone: loads a model, and says what it predicts.
+"""Script of a clean environment: loads a model with transformers, prints its predictions.
 
     python -P verify_model.py WHERE [REVISION]
 
@@ -20,7 +20,7 @@ MESSAGES = [
 
 
 def main(where: str, revision: str | None = None) -> None:
-    # Even where rna-gpt is installed: a stranger may not have it.
+    # Even where rna-gpt is installed: users may not have it.
     sys.modules["rnagpt"] = None  # type: ignore[assignment]
     import torch
     from huggingface_hub import snapshot_download

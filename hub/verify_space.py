@@ -1,4 +1,4 @@
-"""Run by a process that has what the Space's requirements ask for: starts it, opens its page.
+"""Script of a clean environment that has the Space's requirements: starts it, opens its page.
 
     python -P verify_space.py ORG/NAME [REVISION]
 
@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 SECONDS = 600
 
@@ -21,7 +22,7 @@ SECONDS = 600
 def main(where: str, revision: str | None = None) -> None:
     from huggingface_hub import snapshot_download
 
-    # Not into the cache, whose files are links: Python looks for modules beside the link's target.
+    # Not into the cache, whose files are links: Python looks for modules next to the link's target.
     folder = os.path.abspath("space")
     snapshot_download(where, repo_type="space", revision=revision, local_dir=folder)
     with socket.socket() as free:
@@ -59,7 +60,7 @@ def _title(page: str) -> str | None:
     return found[-1].strip() if found else None
 
 
-def _open(url: str, app: subprocess.Popen) -> tuple[int, str]:
+def _open(url: str, app: subprocess.Popen[Any]) -> tuple[int, str]:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         if app.poll() is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature
 
+from rnagpt.inference.generation import encode_prompts
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.sequences.drawing import NucleotideScores
@@ -40,9 +41,7 @@ def explain_answer(
     """
     if not messages or messages[-1]["role"] != "assistant":
         raise ValueError("There is no answer to explain: the last message must be the assistant's.")
-    inputs: Any = processor.apply_chat_template(
-        messages, tokenize=True, return_assistant_tokens_mask=True
-    )
+    inputs = encode_prompts(processor, [messages], answered=True)
     if "rna_input_ids" not in inputs:
         raise ValueError("There is no RNA in the conversation that an answer could rest on.")
     scores = _vector_scores(model, inputs.to(model.device)).cpu().numpy()

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.inference.abstention import declines
+from rnagpt.inference.abstention import is_abstention
 from rnagpt.inference.generation import (
     MAX_NEW_TOKENS,
     TokenProbabilities,
     confidence_of,
+    decode_answers,
     encode_prompts,
     generation_options,
-    room_for_answer,
+    remaining_context,
     user_message,
 )
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
@@ -43,7 +44,7 @@ class Answer:
         log_probability: the natural logarithm of the answer's probability: the sum over its
             tokens, the one that ends it included.
         confidence: how likely the answer is right, from 0 to 1; `confidence_of` says by what.
-        declines: whether the model says that it does not know.
+        abstains: whether the model says that it does not know.
     """
 
     record: int
@@ -56,7 +57,7 @@ class Answer:
     complete: bool
     log_probability: float
     confidence: float | None
-    declines: bool
+    abstains: bool
 
     def as_row(self) -> dict[str, Any]:
         """What is shown of an answer: all but `written`."""
@@ -86,7 +87,7 @@ def answer_questions(
         **generation: for `model.generate`; greedy by default.
 
     Raises:
-        RnaSequenceError: when sequences are refused; it tells of all of them.
+        RnaSequenceError: when sequences are rejected; it tells of all of them.
         TypeError: for one sequence in place of several, or what is no sequence.
         ValueError: when a prompt does not fit the language model's context, or a question is
             empty or holds a control token. All of these before the first answer.
@@ -126,7 +127,7 @@ class _Prompt:
         self.messages = [user_message(question, [rna.sequence])]
         try:
             inputs = encode_prompts(processor, [self.messages])
-            self.room = room_for_answer(model, inputs)
+            self.room = remaining_context(model, inputs)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from error
         self.length = inputs["input_ids"].shape[1]
@@ -145,7 +146,7 @@ class _Prompt:
             complete=complete,
             log_probability=log_probability,
             confidence=confidence_of(config, answer, log_probability, complete),
-            declines=declines(answer),
+            abstains=is_abstention(answer),
         )
 
 
@@ -157,7 +158,7 @@ def _answer_prompts(
     max_new_tokens: int,
     options: dict[str, Any],
 ) -> Iterator[Answer]:
-    encoder = _OnceEncoder(model)
+    encoder = EncoderOutputCache(model)
     window = batch_size * _BATCHES_SORTED_TOGETHER
     for start in range(0, len(prompts), window):
         group = range(start, min(start + window, len(prompts)))
@@ -183,7 +184,7 @@ def _answer_prompts(
 def _answer_batch(
     model: RnaGptForCausalLM,
     processor: RnaGptProcessor,
-    encoder: _OnceEncoder,
+    encoder: EncoderOutputCache,
     batch: list[_Prompt],
     options: dict[str, Any],
 ) -> list[Answer]:
@@ -197,8 +198,7 @@ def _answer_batch(
     sequences = model.generate(
         **inputs, rna_hidden_states=rna_hidden_states, **tokens.noted_in(options)
     )
-    new_ids = sequences[:, inputs["input_ids"].shape[1] :]
-    texts = processor.tokenizer.batch_decode(new_ids, skip_special_tokens=True)
+    texts, new_ids = decode_answers(processor, inputs, sequences)
     written = tokens.read(new_ids, options["eos_token_id"])
     return [
         prompt.answered(text, *how, model.config)
@@ -206,7 +206,7 @@ def _answer_batch(
     ]
 
 
-class _OnceEncoder:
+class EncoderOutputCache:
     """Runs the RNA encoder once for each record, however many questions follow."""
 
     def __init__(self, model: RnaGptForCausalLM) -> None:

@@ -12,16 +12,17 @@ from transformers import BatchFeature, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from rnagpt.inference.attribution import NucleotideScores, explain_answer, rnas_of
-from rnagpt.inference.detokenizer import TextOfTokens
+from rnagpt.inference.default_model import resolve_model
+from rnagpt.inference.detokenizer import IncrementalDetokenizer
 from rnagpt.inference.generation import (
     MAX_NEW_TOKENS,
-    TokenByToken,
     TokenProbabilities,
+    TokenStream,
     clean_once,
     confidence_of,
     encode_prompts,
     generation_options,
-    room_for_answer,
+    remaining_context,
     user_message,
 )
 from rnagpt.inference.loading import load_model, load_processor
@@ -36,9 +37,9 @@ class _Answer:
     turn: dict[str, Any]
     inputs: BatchFeature
     options: dict[str, Any]
-    text: TextOfTokens
+    text: IncrementalDetokenizer
     probabilities: TokenProbabilities = field(default_factory=TokenProbabilities)
-    tokens: TokenByToken | None = None
+    tokens: TokenStream | None = None
     stopped: bool = False
     # Of a function that gives the iterator, None once that is gone.
     reader: Callable[[], object] = lambda: None
@@ -58,7 +59,7 @@ class RnaChat:
             while another is being written.
 
     Examples:
-        >>> chat = RnaChat.from_pretrained("./rna-gpt-mini")
+        >>> chat = RnaChat.from_pretrained()  # rna-gpt-mini
         >>> chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA")
         >>> for text in chat.ask("What is this RNA?"):
         ...     print(text, end="", flush=True)
@@ -78,8 +79,9 @@ class RnaChat:
         self._lock = threading.RLock()
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str, **kwargs: Any) -> RnaChat:
+    def from_pretrained(cls, name_or_path: str | None = None, **kwargs: Any) -> RnaChat:
         """Load the model and begin a conversation; arguments and errors as of `load_model`."""
+        name_or_path = resolve_model(name_or_path)
         return cls(load_model(name_or_path, **kwargs), load_processor(name_or_path, **kwargs))
 
     def add_rna(self, sequence: str | CleanedRna, name: str = "") -> CleanedRna:
@@ -93,7 +95,7 @@ class RnaChat:
             The RNA as the model will read it, with what cleaning changed.
 
         Raises:
-            RnaSequenceError: when the sequence is refused; the conversation is as before.
+            RnaSequenceError: when the sequence is rejected; the conversation is as before.
         """
         rna = clean_once(sequence, name, self.processor)
         self._new_rnas.append(rna)
@@ -125,9 +127,11 @@ class RnaChat:
             inputs = encode_prompts(self.processor, [[*self.messages, turn]])
             options = {
                 **generation_options(self.model, self.processor, generation),
-                "max_new_tokens": min(max_new_tokens, room_for_answer(self.model, inputs)),
+                "max_new_tokens": min(max_new_tokens, remaining_context(self.model, inputs)),
             }
-            answer = _Answer(turn, inputs, options, TextOfTokens(self.processor.tokenizer))
+            answer = _Answer(
+                turn, inputs, options, IncrementalDetokenizer(self.processor.tokenizer)
+            )
             pieces = self._read(answer)
             answer.reader = weakref.ref(pieces)
             self._answer = answer
@@ -214,10 +218,10 @@ class RnaChat:
             self._end(answer)
             return rest or None
 
-    def _begin(self, answer: _Answer) -> TokenByToken:
+    def _begin(self, answer: _Answer) -> TokenStream:
         rnas = rnas_of([*self.messages, answer.turn])
         arguments = self._without_cached(answer.inputs, rnas)
-        return TokenByToken(
+        return TokenStream(
             self.model, {**arguments, **answer.probabilities.noted_in(answer.options)}
         )
 

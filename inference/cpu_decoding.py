@@ -186,7 +186,7 @@ def _packed(weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Scr
     scales = weight.abs().amax(1).clamp_min(torch.finfo(weight.dtype).tiny) / _LARGEST
     zeros = torch.zeros(len(weight), dtype=torch.long)
     with warnings.catch_warnings():
-        # These are to go some day as well, and then int8=True is refused: no operator that is to
+        # These are to go some day as well, and then int8=True is rejected: no operator that is to
         # stay quantises what comes in, and those that take it quantised are slower than this one.
         warnings.filterwarnings("ignore", "torch.quantize_per_tensor")
         quantised = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)

@@ -16,13 +16,14 @@ def resolve_model(name_or_path: str | None = None) -> str:
     Raises:
         WeightsError: rna-gpt-mini is needed and cannot be put together; says why.
     """
-    named = name_or_path or os.environ.get(MODEL_VARIABLE)
-    if named:
+    if name_or_path is not None:
+        return name_or_path
+    if named := os.environ.get(MODEL_VARIABLE):
         return named
     # Imported here, since it loads torch.
-    from rnagpt.conversion.mini import assemble_mini
+    from rnagpt.conversion.mini import load_bundled
 
-    return str(assemble_mini())
+    return str(load_bundled())
 
 
 __all__ = ["MODEL_VARIABLE", "resolve_model"]

@@ -1,4 +1,4 @@
-"""From tokens to text, as they come: no half character, and nothing of a stop string."""
+"""Incremental detokenizer: text from tokens as they come, no half character, no stop string."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 _INCOMPLETE = "\ufffd"
 
 
-class TextOfTokens:
+class IncrementalDetokenizer:
     """The text of one answer while it is written.
 
     Args:
@@ -51,7 +51,8 @@ class TextOfTokens:
         return after[len(before) :]
 
     def _text(self, first: int, last: int) -> str:
-        return self._tokenizer.decode(self._ids[first:last], skip_special_tokens=True)
+        ids = self._ids[first:last]
+        return self._tokenizer.decode(ids, skip_special_tokens=True)  # type: ignore[return-value]
 
     def _release(self, text: str) -> str:
         """All of what is held and `text` but what may be the beginning of a stop string."""
@@ -73,4 +74,4 @@ def _overlap(text: str, stop: str) -> int:
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
-__all__ = ["TextOfTokens"]
+__all__ = ["IncrementalDetokenizer"]

@@ -1,4 +1,4 @@
-"""Many RNAs to vectors: one a nucleotide, from a model's RNA encoder alone."""
+"""Vectors of many RNAs, one per nucleotide, from a model's RNA encoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from tqdm import tqdm
 
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
-from rnagpt.inference.default_model import resolve_model
 from rnagpt.inference.loading import load_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, tokenize_rna
@@ -26,7 +25,7 @@ def encode(
     progress: bool = False,
     **kwargs: Any,
 ) -> list[torch.Tensor]:
-    """Encode RNAs: one vector a nucleotide, in the order given, in main memory.
+    """Encode RNAs: one vector per nucleotide, in the order given, in main memory.
 
     RNAs of similar length share a batch, so that hardly any padding is computed; equal RNAs are
     encoded once and share their vectors. What is longer than a window is encoded in windows.
@@ -41,7 +40,7 @@ def encode(
         For each RNA (nucleotides, rna hidden), in the encoder's own type.
 
     Raises:
-        RnaSequenceError: when sequences are refused: all of them, before any is encoded.
+        RnaSequenceError: when sequences are rejected: all of them, before any is encoded.
         TypeError: for one sequence in place of several, or what is no sequence.
         OSError, ValueError: as of `load_model`.
 
@@ -51,7 +50,7 @@ def encode(
         [(13, 128), (4, 128)]
     """
     if not isinstance(model, RnaGptForCausalLM):
-        model = load_model(resolve_model(model), **kwargs)
+        model = load_model(model, **kwargs)
     longest = model.config.max_rna_length
     cleaned = clean_rnas(rnas, max_length=longest)
     known: dict[str, torch.Tensor | None] = dict.fromkeys(rna.sequence for rna in cleaned)

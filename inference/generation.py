@@ -1,9 +1,9 @@
-"""From a question to what `generate` takes, and how likely what it writes is."""
+"""Prompts and options of `generate`, its tokens one by one, and the probability of its answers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.inference.abstention import declines
+from rnagpt.inference.abstention import is_abstention
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
 
@@ -53,18 +53,29 @@ def user_message(question: str, sequences: list[str]) -> dict[str, Any]:
 
 
 def encode_prompts(
-    processor: RnaGptProcessor, conversations: list[list[dict[str, Any]]]
+    processor: RnaGptProcessor,
+    conversations: Sequence[Sequence[Mapping[str, Any]]],
+    *,
+    answered: bool = False,
 ) -> BatchFeature:
-    """Conversations as the model's input, (conversations, longest), padded on the left."""
-    return processor.apply_chat_template(
+    """Conversations as the model's input, (conversations, longest), padded on the left.
+
+    Args:
+        processor: the model's.
+        conversations: as its chat template takes them.
+        answered: they end with an answer, and not with a question: none is prompted for, and
+            `assistant_masks` (conversations, longest) is 1 for the tokens of all answers.
+    """
+    return processor.apply_chat_template(  # type: ignore[return-value]  # of `tokenize`
         conversations,
-        add_generation_prompt=True,
+        add_generation_prompt=not answered,
+        return_assistant_tokens_mask=answered,
         tokenize=True,
         processor_kwargs={"padding_side": "left"},
     )
 
 
-def room_for_answer(model: RnaGptForCausalLM, inputs: BatchFeature) -> int:
+def remaining_context(model: RnaGptForCausalLM, inputs: BatchFeature) -> int:
     """Tokens that an answer to a prompt may have before the language model's context ends.
 
     Raises:
@@ -102,6 +113,23 @@ def generation_options(
     }
 
 
+def decode_answers(
+    processor: RnaGptProcessor, inputs: Mapping[str, torch.Tensor], sequences: torch.Tensor
+) -> tuple[list[str], torch.Tensor]:
+    """The answers in what `generate` returned for a batch of prompts, and their tokens.
+
+    Args:
+        processor: the model's.
+        inputs: as `encode_prompts` made them.
+        sequences: (prompts, prompt and answer).
+
+    Returns:
+        The texts, and their tokens (prompts, longest answer).
+    """
+    new_ids = sequences[:, inputs["input_ids"].shape[1] :]
+    return processor.tokenizer.batch_decode(new_ids, skip_special_tokens=True), new_ids
+
+
 def end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int]:
     """Tokens that end an answer: the tokenizer's, and those that the model's author names."""
     named = model.generation_config.eos_token_id
@@ -109,7 +137,7 @@ def end_tokens(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> list[int
     return sorted({end for end in [*ends, processor.tokenizer.eos_token_id] if end is not None})
 
 
-class TokenByToken:
+class TokenStream:
     """One answer, of which each token is computed when it is asked for, in the asking thread.
 
     `generate` prepares everything, the logits processors and stopping criteria among it, and this
@@ -161,7 +189,7 @@ class TokenByToken:
                 arguments = model._update_model_kwargs_for_generation(outputs, arguments)
                 scores = outputs.logits[:, -1].to(copy=True, dtype=torch.float32)
                 del outputs  # the first one's logits may be large
-                scores = logits_processor(input_ids, scores)
+                scores = logits_processor(input_ids, scores)  # type: ignore[arg-type]
                 if generation_config.do_sample:
                     token = torch.multinomial(scores.softmax(-1), num_samples=1)
                 else:
@@ -177,7 +205,7 @@ class TokenByToken:
 class TokenProbabilities(LogitsProcessor):
     """Notes how likely each token of the answers is, and changes nothing.
 
-    It keeps one number a token; `output_logits` would keep one for every word of the vocabulary.
+    It keeps one number per token; `output_logits` would keep one per token of the vocabulary.
     """
 
     def __init__(self) -> None:
@@ -218,15 +246,15 @@ def confidence_of(
     """How likely an answer is right, by Platt's scaling (1999) of its log-probability.
 
     The model's configuration holds the two numbers, fitted to greedy answers to the questions that
-    `evaluation/evaluate.py` asks; for questions of another kind they are a guess.
+    `rnagpt evaluate` asks; for questions of another kind they are a guess.
 
     Returns:
         From 0 to 1. None where the model was not calibrated, for an answer that was cut short, and
-        for one that declines: how often that is right depends on what is asked about.
+        for one that abstains: how often that is right depends on what is asked about.
     """
     if config.confidence_scale is None or config.confidence_bias is None or not complete:
         return None
-    if declines(answer):
+    if is_abstention(answer):
         return None
     logit = config.confidence_scale * log_probability + config.confidence_bias
     # The sigmoid, in the form that overflows nowhere.
@@ -235,13 +263,14 @@ def confidence_of(
 
 __all__ = [
     "MAX_NEW_TOKENS",
-    "TokenByToken",
     "TokenProbabilities",
+    "TokenStream",
     "clean_once",
     "confidence_of",
+    "decode_answers",
     "encode_prompts",
     "end_tokens",
     "generation_options",
-    "room_for_answer",
+    "remaining_context",
     "user_message",
 ]

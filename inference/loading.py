@@ -12,6 +12,7 @@ from transformers import AutoConfig
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.cpu_decoding import compile_steps, use_int8_weights
+from rnagpt.inference.default_model import resolve_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
@@ -22,21 +23,27 @@ _HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files
 AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
 
 
-def load_processor(name_or_path: str, **kwargs: Any) -> RnaGptProcessor:
+def load_processor(name_or_path: str | None = None, **kwargs: Any) -> RnaGptProcessor:
     """Load a model's processor; arguments as of `load_model`, of which others are left aside."""
+    name_or_path = resolve_model(name_or_path)
     options = _hub_options(kwargs)
     _check_model_type(name_or_path, options)
     return RnaGptProcessor.from_pretrained(name_or_path, **options)
 
 
 def load_model(
-    name_or_path: str, *, int8: bool = False, compiled: bool = False, **kwargs: Any
+    name_or_path: str | None = None,
+    *,
+    int8: bool = False,
+    compiled: bool = False,
+    **kwargs: Any,
 ) -> RnaGptForCausalLM:
     """Load a model from a folder or from the Hub, ready to answer.
 
     Args:
         name_or_path: a folder that `rnagpt compose`, `rnagpt mini` or `save_pretrained` wrote,
-            or a Hub id.
+            or a Hub id; None: what the variable RNAGPT_MODEL names, else rna-gpt-mini, which is
+            put together on first use (half a minute).
         int8: write answers with int8 weights, as `use_int8_weights` says: for a CPU, where that is
             faster. It changes answers: short ones seldom, long ones often.
         compiled: compile what writes a token in a conversation, as `compile_steps` says: for long
@@ -49,7 +56,9 @@ def load_model(
         OSError: when there is no such model.
         ValueError: when it is another kind of model, or int8 or compiled where that cannot
             be had.
+        WeightsError: when rna-gpt-mini is needed and cannot be put together.
     """
+    name_or_path = resolve_model(name_or_path)
     _check_model_type(name_or_path, _hub_options(kwargs))
     has_accelerator = torch.accelerator.is_available()
     device = torch.accelerator.current_accelerator() if has_accelerator else None
@@ -57,7 +66,7 @@ def load_model(
     kwargs.setdefault("dtype", torch.float32 if device is None else "auto")
     model = RnaGptForCausalLM.from_pretrained(name_or_path, **kwargs)
     if device is not None and "device_map" not in kwargs:
-        model.to(device)
+        model.to(device)  # type: ignore[arg-type]
     if int8:
         use_int8_weights(model)
     if compiled:
@@ -89,12 +98,14 @@ def _check_model_type(name_or_path: str, options: dict[str, Any]) -> None:
 
 
 def _check_there(name_or_path: str) -> None:
-    """Refuse what is neither a model's folder nor an id that the Hub could know.
+    """Reject what is neither a model's folder nor an id that the Hub could know.
 
     Raises:
         OSError: says what is missing.
     """
     made = "a folder that `rnagpt compose` or `rnagpt mini` wrote, or a Hub id (ORG/NAME)"
+    if not name_or_path:
+        raise OSError(f"The model's name is empty. Give {made}.")
     path = Path(name_or_path)
     if path.is_dir():
         if not (path / "config.json").is_file():

@@ -98,7 +98,7 @@ def describe_configurations(
     """The card's lines of YAML after ``configs:``, one block a configuration that has files.
 
     The description holds a hash of the files. `datasets` tells one state of a folder from another
-    by the card alone: without it, a new build would be read from the old one's cache.
+    only by the card: without it, a new build would be read from the old one's cache.
 
     Args:
         files: of `hash_shards`.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 SPLITS = ("train", "validation", "test", "test_families")
 # A type with fewer families gives none away; a group of families that holds more than this share
 # of all sequences (ten at least) is never held out.
-FEWEST_FAMILIES = 5
+MIN_FAMILIES = 5
 LARGEST_GROUP = 0.005
 
 
@@ -105,7 +105,7 @@ def hold_out_families(members: Sequence[Member], seed: int, share: float) -> set
     for family in sorted(sizes):
         united[groups.root(family)].append(family)
     quota = {
-        rna_type: max(1, round(share * count)) if count >= FEWEST_FAMILIES and share > 0 else 0
+        rna_type: max(1, round(share * count)) if count >= MIN_FAMILIES and share > 0 else 0
         for rna_type, count in Counter(type_of.values()).items()
     }
     largest = max(10, LARGEST_GROUP * len(members))
@@ -123,7 +123,7 @@ def hold_out_families(members: Sequence[Member], seed: int, share: float) -> set
 def find_leaks(members: Iterable[Member], splits: Iterable[str]) -> list[str]:
     """What lies in two splits and must not.
 
-    Clusters and sequences may lie in one split alone; families, clans and transcripts that are in
+    Clusters and sequences may lie in only one split; families, clans and transcripts that are in
     test_families in no other.
     """
     places: dict[tuple[str, Hashable], set[str]] = defaultdict(set)

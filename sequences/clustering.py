@@ -129,7 +129,8 @@ def _kmer_codes(sequence: str) -> list[int]:
         return []
     digits = np.lib.stride_tricks.sliding_window_view(digits - ord("0"), KMER)
     codes = digits[(digits < 4).all(axis=1)] @ 4 ** np.arange(KMER)
-    return np.unique(codes).tolist()
+    different: list[int] = np.unique(codes).tolist()
+    return different
 
 
 _DIGITS = str.maketrans("ACGU", "0123")

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from datasets import (
     Dataset,
@@ -48,7 +49,7 @@ def load_splits(name: str, config: str | None = None, usual: str | None = None) 
             f"The configuration {builder.config.name!r} of {name!r} cannot be read: {reason}. "
             "All its files need the same columns, and rows."
         ) from error
-    return DatasetDict({split: _rows(builder, split) for split in builder.info.splits})
+    return DatasetDict({split: _rows(builder, split) for split in builder.info.splits or ()})
 
 
 def choose_split(splits: DatasetDict, split: str, name: str, advice: str) -> Dataset:
@@ -63,7 +64,7 @@ def choose_split(splits: DatasetDict, split: str, name: str, advice: str) -> Dat
     Raises:
         ValueError: it is missing or empty.
     """
-    there = [one for one, rows in splits.items() if len(rows)]
+    there = [str(one) for one, rows in splits.items() if len(rows)]
     if split in there:
         return splits[split]
     what = f"has an empty split: {split}" if split in splits else f"has no split {split!r}"
@@ -115,9 +116,10 @@ def _state_of(files: Sequence[Path]) -> str:
 
 
 def _rows(builder: DatasetBuilder, split: str) -> Dataset:
-    if builder.info.splits[split].num_examples:
-        return builder.as_dataset(split=split)
-    features = builder.info.features or {}
+    splits: Any = builder.info.splits
+    if splits[split].num_examples:
+        return builder.as_dataset(split=split)  # type: ignore[return-value]  # of one split
+    features: Any = builder.info.features or {}
     return Dataset.from_dict({column: [] for column in features}, features=builder.info.features)
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-LONGEST_FOLDED = 600
+MAX_FOLDED = 600
 
 # White in the middle; orange and blue are told apart by all kinds of colour vision, and black
 # letters are read on every shade of them.
@@ -75,7 +75,7 @@ def draw_scores(
     drawing.legend()
     for name, rna in zip(names, scored, strict=False):
         drawing.strip(name, rna)
-        if with_structure and len(rna.sequence) <= LONGEST_FOLDED:
+        if with_structure and len(rna.sequence) <= MAX_FOLDED:
             drawing.structure(rna)
     titles = ", ".join(names[: len(scored)])
     descriptions = [_describe(name, rna) for name, rna in zip(names, scored, strict=False)]
@@ -88,7 +88,8 @@ def fold_rna(sequence: str) -> str:
     Raises:
         ImportError: when ViennaRNA is not installed.
     """
-    return _vienna_rna().fold(sequence)[0]
+    structure: str = _vienna_rna().fold(sequence)[0]
+    return structure
 
 
 def lay_out(structure: str) -> np.ndarray:
@@ -324,4 +325,4 @@ def _vienna_rna() -> Any:
     return RNA
 
 
-__all__ = ["LONGEST_FOLDED", "base_pairs", "draw_scores", "fold_rna", "lay_out"]
+__all__ = ["MAX_FOLDED", "base_pairs", "draw_scores", "fold_rna", "lay_out"]

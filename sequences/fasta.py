@@ -1,7 +1,7 @@
 """Read FASTA files as people have them: compressed, from Windows, wrapped, with one bare sequence.
 
 Records come out as they are written; `rnagpt.clean_rna` is what turns a sequence into an RNA, and
-`clean_rnas` does so with many, and lists all that are refused.
+`clean_rnas` does so with many, and lists all that are rejected.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _ENCODINGS = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-# As many refused records are told in words; the others are counted.
-_MOST_TOLD = 50
+# As many rejected records are told in words; the others are counted.
+_MAX_TOLD = 50
 
 
 class FastaError(ValueError):
@@ -87,7 +87,7 @@ class FastaRecord:
 
 
 class RnaSequencesError(RnaSequenceError):
-    """Several RNAs are refused.
+    """Several RNAs are rejected.
 
     Attributes:
         errors: one for each of them.
@@ -102,7 +102,7 @@ def clean_rnas(
     max_length: int = MAX_RNA_LENGTH,
     max_ambiguous: float = MAX_AMBIGUOUS,
 ) -> list[CleanedRna]:
-    """Clean RNAs, and tell of all that are refused at once.
+    """Clean RNAs, and tell of all that are rejected at once.
 
     Args:
         rnas: records of `read_fasta`, what `clean_rna` takes, and what it made already.
@@ -110,7 +110,7 @@ def clean_rnas(
         max_ambiguous: as in `clean_rna`.
 
     Raises:
-        RnaSequenceError: when one is refused; when several are, `RnaSequencesError`.
+        RnaSequenceError: when one is rejected; when several are, `RnaSequencesError`.
         TypeError: for one sequence in place of several, and as `clean_rna`.
     """
     if isinstance(rnas, (str, bytes, CleanedRna, FastaRecord)) or hasattr(rnas, "translate"):
@@ -145,10 +145,10 @@ def _clean(rna: Any, name: str, max_length: int, max_ambiguous: float) -> Cleane
 
 
 def _together(errors: list[RnaSequenceError], number: int) -> RnaSequencesError:
-    told = [f"- {error}" for error in errors[:_MOST_TOLD]]
-    if len(errors) > _MOST_TOLD:
-        told.append(f"- and {len(errors) - _MOST_TOLD:,} more")
-    head = f"{len(errors):,} of {number:,} RNAs are refused:"
+    told = [f"- {error}" for error in errors[:_MAX_TOLD]]
+    if len(errors) > _MAX_TOLD:
+        told.append(f"- and {len(errors) - _MAX_TOLD:,} more")
+    head = f"{len(errors):,} of {number:,} RNAs are rejected:"
     together = RnaSequencesError("\n".join([head, *told]), errors[0].name)
     together.errors = tuple(errors)
     return together
@@ -217,13 +217,13 @@ def unpacked(stream: BinaryIO, file: str) -> Iterator[io.BufferedIOBase]:
         start = buffered.peek(8)
         found = [kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)]
         if not found:
-            _refuse_packed(start, file)
+            _reject_packed(start, file)
             yield buffered
             return
         method, opened = found[0]
         try:
             with opened(buffered) if method != "gzip" else opened(fileobj=buffered) as plain:
-                _refuse_packed(plain.peek(8), file)
+                _reject_packed(plain.peek(8), file)
                 yield plain
         except _DAMAGE as error:
             if isinstance(error, OSError) and error.errno is not None:
@@ -236,7 +236,7 @@ def unpacked(stream: BinaryIO, file: str) -> Iterator[io.BufferedIOBase]:
             buffered.detach()
 
 
-def _refuse_packed(start: bytes, file: str) -> None:
+def _reject_packed(start: bytes, file: str) -> None:
     for magic, (kind, remedy) in _PACKED.items():
         if start.startswith(magic):
             raise FastaError(f"{file} is {kind}, not FASTA. {remedy}, and give the FASTA file.")

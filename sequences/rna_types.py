@@ -1,4 +1,4 @@
-"""Names of RNA types in sentences."""
+"""Names of RNA types and families in sentences."""
 
 # Read aloud they begin with a vowel: "an es-RNA", "an aitch-ACA box".
 SPOKEN_WITH_A_VOWEL = ("H/ACA", "sRNA", "snRNA", "lncRNA", "rRNA", "RNA ")
@@ -10,4 +10,15 @@ def with_article(rna_type: str) -> str:
     return f"{'an' if vowel else 'a'} {rna_type}"
 
 
-__all__ = ["with_article"]
+def type_sentence(rna_type: str) -> str:
+    """What RNA-QA answers to the question of the type: "It is a riboswitch."."""
+    return f"It is {with_article(rna_type)}."
+
+
+def family_sentence(description: str, name: str) -> str:
+    """What RNA-QA answers to the question of the family, by its description and its name."""
+    noun = "" if description.lower().endswith("family") else " family"
+    return f"It belongs to the {description}{noun} ({name})."
+
+
+__all__ = ["family_sentence", "type_sentence", "with_article"]

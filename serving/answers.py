@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from rnagpt.inference.detokenizer import TextOfTokens
-from rnagpt.serving.engines.base import Engine, Prompt, Sampling, TokenStream
+from rnagpt.inference.detokenizer import IncrementalDetokenizer
+from rnagpt.serving.engines.base import AnswerStream, Engine, Prompt, Sampling
 from rnagpt.serving.metrics import Metrics
 
 
@@ -35,7 +35,7 @@ class Answers:
     Args:
         engine: writes them.
         tokenizer: of the language model.
-        metrics: are told.
+        metrics: updated as tokens come.
         prompt, samplings: see `Engine.submit`, as do the errors.
         stop: strings before which an answer ends.
 
@@ -54,7 +54,7 @@ class Answers:
     ) -> None:
         self._began = time.monotonic()
         self._streams = engine.submit(prompt, samplings)
-        self._texts = [TextOfTokens(tokenizer, stop) for _ in self._streams]
+        self._texts = [IncrementalDetokenizer(tokenizer, stop) for _ in self._streams]
         self._metrics = metrics
         self.completion_tokens = 0
         metrics.prompt_tokens.inc(prompt.length)
@@ -95,7 +95,7 @@ class Answers:
             stream.cancel()
 
     async def _read(
-        self, index: int, stream: TokenStream, ready: asyncio.Queue[Piece | BaseException]
+        self, index: int, stream: AnswerStream, ready: asyncio.Queue[Piece | BaseException]
     ) -> None:
         text = self._texts[index]
         try:

@@ -1,4 +1,4 @@
-"""The key that clients have to give, asked for before anything else of a request is read."""
+"""The API key, checked before anything else of a request is read."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class ApiKey:
     Args:
         app: what it protects.
         key: as `check_api_key` lets it pass.
-        refuse: makes the reply to those without it.
+        reject: makes the reply to those without it.
     """
 
-    def __init__(self, app: ASGIApp, key: str, refuse: Callable[[], Response]) -> None:
-        self.app, self.refuse = app, refuse
+    def __init__(self, app: ASGIApp, key: str, reject: Callable[[], Response]) -> None:
+        self.app, self.reject = app, reject
         self._key = key.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _OPEN or self._is_given(scope):
             await self.app(scope, receive, send)
         else:
-            await self.refuse()(scope, receive, send)
+            await self.reject()(scope, receive, send)
 
     def _is_given(self, scope: Scope) -> bool:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -41,14 +41,14 @@ def check_api_key(key: str) -> str:
     """The key, if clients can give it.
 
     A header carries ASCII for certain; what else it carries each client encodes in its own way, and
-    OpenAI's refuses to send it.
+    OpenAI's rejects to send it.
 
     Raises:
         ValueError: it is empty, or has other characters than printable ASCII without spaces.
     """
     if not key:
         raise ValueError(
-            "The API key is empty, so that nobody would be asked for one. Give a key, or none at "
+            "The API key is empty, so that no client would need one. Give a key, or none at "
             "all: leave out --api-key and unset RNAGPT_API_KEY."
         )
     for position, letter in enumerate(key, start=1):

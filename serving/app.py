@@ -1,4 +1,4 @@
-"""The routes of the server: OpenAI's chat completions, health and metrics."""
+"""The routes of the OpenAI-compatible server: chat completions, health and metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.answers import Answers
 from rnagpt.serving.api_key import ApiKey, check_api_key
-from rnagpt.serving.body_limit import RequestSize
+from rnagpt.serving.body_limit import BodySizeLimit
 from rnagpt.serving.engines.base import Engine, EngineClosedError, EngineOverloadedError
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import CountRequests, Metrics
@@ -28,7 +28,7 @@ from rnagpt.serving.read_deadline import ReadBodyInTime
 
 logger = logging.getLogger(__name__)
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_ERROR_REPLIES: dict[int | str, dict[str, Any]] = {
     status: {"description": text}
     for status, text in {
         400: "The request is not as expected; the message says why.",
@@ -47,7 +47,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_MOST_TOLD = 500
+_MAX_TOLD = 500
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Service:
         limits: of requests.
         api_key: that clients have to give; None: none.
         cors_origins: of the web pages that may ask, such as "https://example.org"; "*": all.
-        stopping: whether new requests are refused.
+        stopping: whether new requests are rejected.
 
     Raises:
         ValueError: as of `check_api_key`.
@@ -83,7 +83,7 @@ class Service:
         self.prompts = Prompts(self.processor, self.context, self.limits)
 
     async def begin(self, request: ChatRequest) -> tuple[Answers, Prepared]:
-        """Begin the answers to a request; beside them what they answer to.
+        """Begin the answers to a request; returns them with the prompt that they answer.
 
         Raises:
             ApiError: what cannot be done; says why.
@@ -116,7 +116,7 @@ class Service:
         return answers, prepared
 
     def check_model(self, name: str) -> None:
-        """Refuse requests for other models."""
+        """Reject requests for other models."""
         if name != self.model_name:
             raise ApiError(
                 404,
@@ -142,17 +142,17 @@ def make_app(service: Service) -> FastAPI:
     _shape_errors(app)
     entry = model_entry(service.model_name, service.context)
 
-    @app.post("/v1/chat/completions", responses=_REFUSALS)
-    async def chat(request: Request, asked: ChatRequest) -> Response:
+    @app.post("/v1/chat/completions", responses=_ERROR_REPLIES)
+    async def chat(request: Request, body: ChatRequest) -> Response:
         """Answer a conversation about RNAs."""
-        answers, prepared = await service.begin(asked)
-        if asked.stream:
-            events = _events(asked, answers, prepared)
+        answers, prepared = await service.begin(body)
+        if body.stream:
+            events = _events(body, answers, prepared)
             return StreamingResponse(events, headers=_STREAMED, media_type="text/event-stream")
         texts, finishes = await _unless_gone(request, answers)
         texts = [prepared.note + text for text in texts]
         usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
-        return JSONResponse(Completion(asked.model).whole(texts, finishes, usage))
+        return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
 
     @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models")
@@ -160,7 +160,7 @@ def make_app(service: Service) -> FastAPI:
         """The model that answers here."""
         return {"object": "list", "data": [entry]}
 
-    @app.get("/v1/models/{name:path}", responses={404: _REFUSALS[404]})
+    @app.get("/v1/models/{name:path}", responses={404: _ERROR_REPLIES[404]})
     async def model(name: str) -> dict[str, Any]:
         """The model, if it is the one that answers here."""
         service.check_model(name)
@@ -183,12 +183,12 @@ def make_app(service: Service) -> FastAPI:
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
-    """Before a request is read: counted, asked for its key, measured, timed; the last is first."""
+    """Before a request is read: counted, authorised, measured, timed; the last added runs first."""
     limits = service.limits
-    app.add_middleware(ReadBodyInTime, seconds=limits.read_seconds, refuse=_refuse_unread)
-    app.add_middleware(RequestSize, max_bytes=limits.max_body_bytes, refuse=_refuse_unread)
+    app.add_middleware(ReadBodyInTime, seconds=limits.read_seconds, reject=_reject_unread)
+    app.add_middleware(BodySizeLimit, max_bytes=limits.max_body_bytes, reject=_reject_unread)
     if service.api_key is not None:
-        app.add_middleware(ApiKey, key=service.api_key, refuse=_refuse_stranger)
+        app.add_middleware(ApiKey, key=service.api_key, reject=_reject_unauthorized)
     if service.cors_origins:
         # A browser asks whether it may ask before it shows a key.
         app.add_middleware(
@@ -201,11 +201,13 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
     app.add_middleware(CountRequests, metrics=service.metrics)
 
 
-async def _events(asked: ChatRequest, answers: Answers, prepared: Prepared) -> AsyncIterator[str]:
+async def _events(
+    chat_request: ChatRequest, answers: Answers, prepared: Prepared
+) -> AsyncIterator[str]:
     """Server-sent events, as OpenAI's; a failure is the last of them."""
-    completion = Completion(asked.model)
+    completion = Completion(chat_request.model)
     try:
-        for index in range(asked.n):
+        for index in range(chat_request.n):
             yield _event(completion.chunk(index, {"role": "assistant", "content": ""}))
             if prepared.note:
                 yield _event(completion.chunk(index, {"content": prepared.note}))
@@ -214,7 +216,7 @@ async def _events(asked: ChatRequest, answers: Answers, prepared: Prepared) -> A
                 yield _event(completion.chunk(piece.index, {"content": piece.text}))
             if piece.finish is not None:
                 yield _event(completion.chunk(piece.index, {}, piece.finish))
-        if asked.stream_options and asked.stream_options.include_usage:
+        if chat_request.stream_options and chat_request.stream_options.include_usage:
             usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
             yield _event(completion.usage_chunk(usage))
         yield "data: [DONE]\n\n"
@@ -252,7 +254,7 @@ async def _unless_gone(request: Request, answers: Answers) -> tuple[list[str], l
 
 
 def _failure(error: Exception) -> ApiError:
-    """What a client is told of an error that is not its own."""
+    """The reply to a client about an error that is not its own."""
     if isinstance(error, ApiError):
         return error
     return ApiError(
@@ -264,8 +266,8 @@ def _failure(error: Exception) -> ApiError:
 
 def _shorten(text: str) -> str:
     """Without the middle of what a client sent and need not have back in millions of letters."""
-    half = _MOST_TOLD // 2
-    return text if len(text) <= _MOST_TOLD else f"{text[:half]} ... {text[-half:]}"
+    half = _MAX_TOLD // 2
+    return text if len(text) <= _MAX_TOLD else f"{text[:half]} ... {text[-half:]}"
 
 
 def _is_field(key: int | str) -> bool:
@@ -280,12 +282,12 @@ def _reply(error: ApiError) -> JSONResponse:
     return JSONResponse(error.body(), error.status, headers)
 
 
-def _refuse_unread(message: str, status: int) -> JSONResponse:
+def _reject_unread(message: str, status: int) -> JSONResponse:
     code = {408: "request_timeout", 413: "request_too_large"}.get(status)
     return _reply(ApiError(status, message, code=code))
 
 
-def _refuse_stranger() -> JSONResponse:
+def _reject_unauthorized() -> JSONResponse:
     return _reply(
         ApiError(
             401,
@@ -300,24 +302,24 @@ def _shape_errors(app: FastAPI) -> None:
     """Every error in OpenAI's shape."""
 
     @app.exception_handler(ApiError)
-    async def refused(_: Request, error: ApiError) -> JSONResponse:
+    async def rejected(_: Request, error: ApiError) -> JSONResponse:
         return _reply(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Of a part that is neither text nor RNA: what is said of the part, not of the message.
+        # Of a part that is neither text nor RNA: the error of the part, not of the message.
         deepest = max(error.errors(), key=lambda one: len(one["loc"]))
         place = ".".join(str(key) for key in deepest["loc"][1:] if _is_field(key))
         where = f"{_shorten(place)}: " if place else ""
         # Pydantic puts "Value error, " before what was raised here.
         raised = deepest["type"] == "value_error"
-        told = deepest["ctx"]["error"] if raised else deepest["msg"]
-        return _reply(ApiError(400, f"{where}{_shorten(str(told))}.", param=place or None))
+        message = deepest["ctx"]["error"] if raised else deepest["msg"]
+        return _reply(ApiError(400, f"{where}{_shorten(str(message))}.", param=place or None))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
-        told = f"{request.method} {request.url.path}: {error.detail}."
-        reply = _reply(ApiError(error.status_code, told))
+        message = f"{request.method} {request.url.path}: {error.detail}."
+        reply = _reply(ApiError(error.status_code, message))
         reply.headers.update(error.headers or {})
         return reply
 

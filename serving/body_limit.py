@@ -1,4 +1,4 @@
-"""Refuses requests that are too large before they are read."""
+"""A limit on the size of request bodies, applied before they are read."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class RequestSize:
+class BodySizeLimit:
     """ASGI middleware that answers 413 to a body that is too large, 411 to one of unknown size.
 
     Args:
         app: what it protects.
         max_bytes: of a body.
-        refuse: makes the reply of a message and a status.
+        reject: makes the reply of a message and a status.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         max_bytes: int,
-        refuse: Callable[[str, int], Response] = PlainTextResponse,
+        reject: Callable[[str, int], Response] = PlainTextResponse,
     ) -> None:
         self.app = app
         self.max_bytes = max_bytes
-        self.refuse = refuse
+        self.reject = reject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope)
-        if refusal is None:
+        rejection = self._rejection(scope)
+        if rejection is None:
             await self.app(scope, receive, send)
         else:
-            await refusal(scope, receive, send)
+            await rejection(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _rejection(self, scope: Scope) -> Response | None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return None
         length = Headers(scope=scope).get("content-length", "")
         if not length.isdecimal():
-            return self.refuse("Give the request's Content-Length.", 411)
+            return self.reject("Give the request's Content-Length.", 411)
         if int(length) > self.max_bytes:
-            told = f"The request has {int(length):,} bytes; at most {self.max_bytes:,} are read."
-            return self.refuse(told, 413)
+            message = f"The request has {int(length):,} bytes; at most {self.max_bytes:,} are read."
+            return self.reject(message, 413)
         return None
 
 
-__all__ = ["RequestSize"]
+__all__ = ["BodySizeLimit"]

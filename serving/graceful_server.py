@@ -1,4 +1,4 @@
-"""An ASGI server that, once told to stop, finishes what runs and refuses what comes."""
+"""An ASGI server that finishes running answers on SIGTERM and rejects new requests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import uvicorn
 from rnagpt.serving.app import Service
 
 
-class StoppingServer(uvicorn.Server):
-    """Uvicorn's server; requests that come on open connections while it stops are refused too.
+class GracefulServer(uvicorn.Server):
+    """Uvicorn's server; requests that come on open connections while it stops are rejected too.
 
     Args:
         config: of uvicorn, with the time that running answers may take.
-        service: is told.
+        service: marked as stopping.
     """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
@@ -41,4 +41,4 @@ class StoppingServer(uvicorn.Server):
         await self.service.engine.close()
 
 
-__all__ = ["StoppingServer"]
+__all__ = ["GracefulServer"]

@@ -1,4 +1,4 @@
-"""What one request to the server may ask for."""
+"""Limits of one request and of the server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of the server; the model's own (longest RNA, context) hold beside them.
+    """Limits of the server; the model's own (longest RNA, context) apply too.
 
     Attributes:
         max_body_bytes: of a request.
@@ -16,9 +16,9 @@ class Limits:
         max_choices: answers to one request (`n`).
         max_tokens: the longest answer, also where a request asks for a longer one or does not say.
         max_batch: answers that are written at once.
-        max_waiting: answers that wait; further requests are refused with 429.
-        retry_after: seconds after which a refused client is told to try again.
-        shutdown_seconds: how long running answers may take once the server is told to stop.
+        max_waiting: answers that wait; further requests are rejected with 429.
+        retry_after: seconds that a rejected client should wait (Retry-After).
+        shutdown_seconds: how long running answers may take once the server is stopping.
     """
 
     max_body_bytes: int = 5_000_000

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-# Says who asks and how it is billed or kept; the answer does not depend on it.
+# Says who asks and how it is billed or stored; the answer does not depend on it.
 _IGNORED = frozenset(
     {
         "metadata",
@@ -33,7 +33,7 @@ _IGNORED = frozenset(
         "user",
     }
 )
-# What says no more of an option than leaving it out, beside null and what is empty or zero: the
+# What says no more of an option than leaving it out, besides null and what is empty or zero: the
 # defaults of OpenAI, vLLM, llama.cpp and transformers, which clients send along.
 _OFF: tuple[Any, ...] = (False, 0, 0.0, [], {}, "")
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -57,16 +57,16 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 # Of a message: what the model would have to read, and cannot.
 _UNREADABLE = ("tool_calls", "function_call", "audio")
-_MOST_STOP_LETTERS = 1000
+_MAX_STOP_LETTERS = 1000
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 class ApiError(Exception):
-    """A request that is refused.
+    """A request that is rejected.
 
     Args:
         status: of HTTP.
-        message: what was given, what was expected and how to mend it.
+        message: what was given, what was expected and how to fix it.
         kind: one of OpenAI's error types.
         param: the field at fault.
         code: for programs.
@@ -149,14 +149,14 @@ def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-StopString = Annotated[str, Field(max_length=_MOST_STOP_LETTERS)]
+StopString = Annotated[str, Field(max_length=_MAX_STOP_LETTERS)]
 _STOP_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]}
 )
 
 
 class ChatRequest(BaseModel):
-    """A request; what would change the answer and is not supported is refused."""
+    """A request; what would change the answer and is not supported is rejected."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -195,7 +195,7 @@ class ChatRequest(BaseModel):
         return [string for string in self.stop if string]
 
     @property
-    def most_tokens(self) -> int | None:
+    def requested_tokens(self) -> int | None:
         """The newer name counts where both are given."""
         return self.max_completion_tokens or self.max_tokens
 
@@ -207,7 +207,7 @@ def _is_neutral(name: str, value: Any) -> bool:
 
 
 def _check_characters(data: Any) -> None:
-    """Refuse halves of UTF-16 pairs, which no text can hold and no tokenizer takes.
+    """Reject halves of UTF-16 pairs, which no text can hold and no tokenizer takes.
 
     Raises:
         ValueError: there is one.
@@ -242,7 +242,7 @@ class Completion:
     """The replies to one request: whole, or in chunks.
 
     Args:
-        model: the name that was asked for.
+        model: the requested name.
     """
 
     def __init__(self, model: str) -> None:

@@ -1,4 +1,4 @@
-"""RNAs that stand in a text, as people paste them into a chat.
+"""Detection of RNAs in a text, as people paste them into a chat.
 
 This finds where a sequence begins and ends, and is strict: a word of at least 15 letters of which
 four fifths are A C G U T N, lines of such words, or a FASTA record. Whether it is an RNA
@@ -12,22 +12,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LEAST_LETTERS = 15
+MIN_LETTERS = 15
 _SHARE = 0.8
 _PLAIN = frozenset("ACGUTN")
 _IUPAC = frozenset("ACGUTNRYKMSWBDHV")
 _GAPS = "-."
 _WITHOUT_GAPS = str.maketrans("", "", _GAPS)
-_WORD = re.compile(rf"[\w{re.escape(_GAPS)}]{{{LEAST_LETTERS},}}")
-_UNBROKEN = re.compile(rf"[^{re.escape(_GAPS)}]{{{LEAST_LETTERS},}}")
+_WORD = re.compile(rf"[\w{re.escape(_GAPS)}]{{{MIN_LETTERS},}}")
+_UNBROKEN = re.compile(rf"[^{re.escape(_GAPS)}]{{{MIN_LETTERS},}}")
 # Lines of a sequence are broken at such widths; else several are as likely one RNA each.
-_LEAST_WIDTH, _WIDTH_STEP = 40, 10
+_MIN_WIDTH, _WIDTH_STEP = 40, 10
 _FIVE_PRIME, _THREE_PRIME = re.compile(r"5['′’][ -]*$"), re.compile(r"^[ -]*3['′’]")
 _EMPTY_FENCE = re.compile(r"```\w*\s*```")
 
 
 class UnclearSequenceError(ValueError):
-    """Lines of which nobody can tell which belong to one sequence."""
+    """Lines that may be one sequence or several."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Pasted:
     rnas: tuple[str, ...]
 
 
-def find_pasted(text: str, most: int = 1000) -> Pasted:
+def find_pasted(text: str, max_rnas: int = 1000) -> Pasted:
     """Take the sequences out of a text, at a cost that grows with its length.
 
     Args:
         text: of a message.
-        most: where there are more RNAs than this, what follows the first surplus one is not read.
+        max_rnas: where there are more, what follows the first surplus one is not read.
 
     Raises:
         UnclearSequenceError: lines of sequence without headers may be one RNA or several.
@@ -63,8 +63,8 @@ def find_pasted(text: str, most: int = 1000) -> Pasted:
     left: list[str | int] = []
     lines = text.splitlines()
     at = 0
-    while at < len(lines) and len(rnas) <= most:
-        if len(lines[at]) < LEAST_LETTERS and ">" not in lines[at]:
+    while at < len(lines) and len(rnas) <= max_rnas:
+        if len(lines[at]) < MIN_LETTERS and ">" not in lines[at]:
             taken = 1
             left += [lines[at], "\n"]
         elif taken := _fasta_lines(lines, at):
@@ -73,7 +73,7 @@ def find_pasted(text: str, most: int = 1000) -> Pasted:
             rnas.append("".join("".join(lines[at : at + taken]).split()))
         else:
             taken = 1
-            left += [*_without_sequences(lines[at], rnas, most), "\n"]
+            left += [*_without_sequences(lines[at], rnas, max_rnas), "\n"]
         at += taken
     return Pasted(_named(left, len(rnas)), tuple(rnas)) if rnas else Pasted(text, ())
 
@@ -97,7 +97,7 @@ def _bare_lines(lines: list[str], at: int) -> int:
         end += 1
     widths = [len("".join(line.split())) for line in lines[at:end]]
     first = widths[0]
-    wrapped = first >= _LEAST_WIDTH and first % _WIDTH_STEP == 0
+    wrapped = first >= _MIN_WIDTH and first % _WIDTH_STEP == 0
     if len(widths) > 1 and not (wrapped and set(widths[:-1]) == {first} and widths[-1] <= first):
         raise UnclearSequenceError(
             f"The text holds {end - at} lines of nucleotides, of {', '.join(map(str, widths[:9]))}"
@@ -108,7 +108,7 @@ def _bare_lines(lines: list[str], at: int) -> int:
 
 
 def _follows(lines: list[str], at: int, *, record: bool) -> bool:
-    """Whether a line goes on with the sequence (or begins that of the record) before it."""
+    """Whether a line continues the sequence (or begins that of the record) before it."""
     line, before = lines[at].strip(), lines[at - 1].strip()
     if _is_sequence_line(line):
         return True
@@ -133,7 +133,7 @@ def _follows(lines: list[str], at: int, *, record: bool) -> bool:
 
 def _is_sequence_line(line: str) -> bool:
     """Whether a line is one sequence and nothing else: a word, or blocks of equal length."""
-    if len(line) < LEAST_LETTERS:
+    if len(line) < MIN_LETTERS:
         return False
     words = line.split()
     if len(words) == 1:
@@ -142,17 +142,17 @@ def _is_sequence_line(line: str) -> bool:
         return False
     lengths = [len(word) for word in words]
     return (
-        5 <= lengths[0] < LEAST_LETTERS <= sum(lengths)
+        5 <= lengths[0] < MIN_LETTERS <= sum(lengths)
         and set(lengths[:-1]) == {lengths[0]}
         and lengths[-1] <= lengths[0]
     )
 
 
-def _without_sequences(line: str, rnas: list[str], most: int) -> list[str | int]:
+def _without_sequences(line: str, rnas: list[str], max_rnas: int) -> list[str | int]:
     """A line of text, a number in the place of each sequence, which is added to `rnas`."""
     pieces: list[str | int] = []
     end = 0
-    for begin, word in itertools.islice(_sequences(line), most + 1):
+    for begin, word in itertools.islice(_sequences(line), max_rnas + 1):
         rnas.append(word)
         pieces += [line[end:begin], len(rnas)]
         end = begin + len(word)
@@ -178,7 +178,7 @@ def _sequences(line: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_sequence(word: str) -> bool:
-    return sum(map(str.isalpha, word)) >= LEAST_LETTERS and _is_mostly_plain(word)
+    return sum(map(str.isalpha, word)) >= MIN_LETTERS and _is_mostly_plain(word)
 
 
 def _is_mostly_plain(word: str) -> bool:
@@ -196,4 +196,4 @@ def _named(pieces: list[str | int], number: int) -> str:
     return _EMPTY_FENCE.sub("", "".join(named)).strip()
 
 
-__all__ = ["LEAST_LETTERS", "Pasted", "UnclearSequenceError", "find_pasted"]
+__all__ = ["MIN_LETTERS", "Pasted", "UnclearSequenceError", "find_pasted"]

@@ -1,4 +1,4 @@
-"""From a request to what an engine takes: checked, cleaned, tokenised."""
+"""Prompts for an engine from requests: checked, cleaned, tokenised."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rnagpt.processing_rnagpt import (
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.openai_api import ApiError, ChatRequest, Message, RnaPart, TextPart
-from rnagpt.serving.pasted_rnas import LEAST_LETTERS, UnclearSequenceError, find_pasted
+from rnagpt.serving.pasted_rnas import MIN_LETTERS, UnclearSequenceError, find_pasted
 from rnagpt.serving.text_bounds import TextBounds
 
 _SEEDS = 2**63
@@ -63,11 +63,11 @@ class Prompts:
     """
 
     def __init__(self, processor: RnaGptProcessor, context: int, limits: Limits) -> None:
-        # A tokenizer that is asked to pad changes itself: it may serve one thread at a time, and
-        # none that decodes beside it.
+        # A tokenizer changes itself when it pads: it may serve one thread at a time, and none that
+        # decodes meanwhile.
         self.processor, self._one_at_a_time = copy.deepcopy(processor), threading.Lock()
         self.context, self.limits = context, limits
-        # The processor's own refusal of a long prompt has no code that a client could go by.
+        # The processor's own error for a long prompt has no code for clients.
         self._longest = processor.max_context or processor.tokenizer.model_max_length
         self.processor.max_context = sys.maxsize
         self._bounds = TextBounds(self.processor.tokenizer, self._one_at_a_time, context)
@@ -78,7 +78,7 @@ class Prompts:
         A conversation without an RNA as a part takes those that stand in its texts.
 
         Raises:
-            ApiError: what is asked for cannot be done; says why.
+            ApiError: the request cannot be served; says why.
         """
         self._check_request(request)
         messages, pasted = request.messages, []
@@ -110,7 +110,7 @@ class Prompts:
         return Prompt(inputs, length, self.context - length), rnas
 
     def _check_request(self, request: ChatRequest) -> None:
-        """Refuse what can be told before the texts are looked at."""
+        """Reject what can be rejected before the texts are read."""
         if request.messages[-1].role != "user":
             raise ApiError(
                 400,
@@ -127,8 +127,8 @@ class Prompts:
             )
         letters = sum(len(text) for message in request.messages for text in message.texts())
         of_rnas = self.limits.max_rnas * self.processor.max_rna_length
-        # Each message has a token at least.
-        if len(request.messages) > self.context or letters > self._bounds.most_letters + of_rnas:
+        # Each message has at least one token.
+        if len(request.messages) > self.context or letters > self._bounds.max_letters + of_rnas:
             raise self._too_long("more")
 
     def _with_pasted(self, messages: list[Message]) -> list[Message]:
@@ -149,8 +149,8 @@ class Prompts:
         if not any(message.rnas() for message in parted):
             raise ApiError(
                 400,
-                "The conversation holds no RNA, and this model answers about RNAs alone. Write the "
-                f"sequence into the message ({LEAST_LETTERS} or more nucleotides at a stretch, or "
+                "The conversation holds no RNA, and this model only answers about RNAs. Write the "
+                f"sequence into the message ({MIN_LETTERS} or more nucleotides at a stretch, or "
                 'a FASTA record), or give it as a part: {"type": "rna", "rna": "ACGU..."}.',
                 param="messages",
                 code="no_rna",
@@ -223,7 +223,7 @@ class Prompts:
         return conversation, rnas
 
     def _samplings(self, request: ChatRequest, prompt: Prompt) -> list[Sampling]:
-        wanted = request.most_tokens or self.limits.max_tokens
+        wanted = request.requested_tokens or self.limits.max_tokens
         return [
             Sampling(
                 # More than there can be is as much as there can be: clients ask for their own most.
@@ -237,7 +237,7 @@ class Prompts:
         ]
 
     def _too_long(self, taken: str) -> ApiError:
-        """The refusal of a conversation that takes so many tokens."""
+        """The error for a conversation with too many tokens."""
         # LiteLLM and LangChain go by these first words as well as by the code.
         return ApiError(
             400,
@@ -250,7 +250,7 @@ class Prompts:
 
 
 def _question_for(message: Message) -> str | None:
-    """What is asked about RNAs that a person pasted without a word; None where there is one."""
+    """The question for RNAs that a person pasted without any text; None where there is text."""
     rnas = message.rnas()
     return _QUESTIONS[len(rnas) > 1] if rnas and not message.texts() else None
 
@@ -262,10 +262,10 @@ def _with_question(message: Message) -> Message:
     return Message(role="user", content=[*rnas, TextPart(type="text", text=question)])
 
 
-def _note(rnas: list[CleanedRna], asked: str | None) -> str:
-    """Says which RNAs were read from a text, and what was asked where that did not say."""
+def _note(rnas: list[CleanedRna], question: str | None) -> str:
+    """Which RNAs were read from a text, and which question is answered where none was given."""
     lines = [f"{_NOTE}{_described(rna)}" for rna in rnas]
-    return "\n".join([*lines, *([f"{_UNASKED}{asked}"] if asked else []), "", ""])
+    return "\n".join([*lines, *([f"{_UNASKED}{question}"] if question else []), "", ""])
 
 
 def _described(rna: CleanedRna) -> str:

@@ -1,4 +1,4 @@
-"""How long a client may take to send a request: else each half-open connection would be kept."""
+"""A deadline for sending a request, so that half-open connections do not pile up."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class ReadBodyInTime:
     Args:
         app: is called once the body is there.
         seconds: from the head of the request to the end of its body.
-        refuse: makes the reply of a message and a status.
+        reject: makes the reply of a message and a status.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         seconds: float,
-        refuse: Callable[[str, int], Response] = PlainTextResponse,
+        reject: Callable[[str, int], Response] = PlainTextResponse,
     ) -> None:
-        self.app, self.seconds, self.refuse = app, seconds, refuse
+        self.app, self.seconds, self.reject = app, seconds, reject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,8 +36,8 @@ class ReadBodyInTime:
         try:
             body = await asyncio.wait_for(_whole_body(receive), self.seconds)
         except TimeoutError:
-            told = f"The request's body did not come within {self.seconds:g} seconds."
-            reply = self.refuse(told, 408)
+            message = f"The request's body did not come within {self.seconds:g} seconds."
+            reply = self.reject(message, 408)
             reply.headers["Connection"] = "close"
             await reply(scope, receive, send)
             return
@@ -72,7 +72,7 @@ def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
     """Uvicorn's HTTP protocol with a limit that it lacks; for `uvicorn.Config(http=...)`.
 
     A connection is closed where the head of a request is not there so long after it was opened, or
-    after the answer before; and where the rest of a refused body goes on for longer.
+    after the answer before; and where the rest of a rejected body takes longer.
 
     Args:
         seconds: this limit.
@@ -107,8 +107,8 @@ class _HeadInTime(H11Protocol):
     def _watch(self) -> None:
         """Let the time run while something is awaited here, and nowhere else."""
         body = self.conn.their_state is h11.SEND_BODY
-        refused = body and self.cycle is not None and self.cycle.response_complete
-        if self.transport.is_closing() or not (self.conn.their_state is h11.IDLE or refused):
+        rejected = body and self.cycle is not None and self.cycle.response_complete
+        if self.transport.is_closing() or not (self.conn.their_state is h11.IDLE or rejected):
             self._unwatch()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.read_seconds, self.transport.close)

@@ -1,4 +1,4 @@
-"""Whether a text can fit into the context, told before all of it is tokenised."""
+"""A quick bound on a text's tokens, so that what cannot fit is not tokenised in full."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerBase
 
-# Letters that are tokenised at once: some milliseconds, after which another request may go on.
+# Letters that are tokenised at once: some milliseconds, after which another request gets its turn.
 _PIECE = 8192
-# By so many tokens at most a word that is cut between two pieces makes them longer.
+# A word that is cut between two pieces adds at most this many tokens.
 _SLACK = 8
 
 
 class TextBounds:
-    """Tells texts that are too long at a cost which the context bounds, and not the text.
+    """Finds texts that are too long at a cost bounded by the context, not by the text.
 
     Args:
         tokenizer: of the language model.
@@ -22,19 +22,19 @@ class TextBounds:
         context: tokens that the language model reads.
 
     Attributes:
-        most_letters: that so many tokens can stand for.
+        max_letters: that the context's tokens can stand for.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, lock: threading.Lock, context: int
     ) -> None:
         self._tokenizer, self._lock, self._context = tokenizer, lock, context
-        self.most_letters = context * max(map(len, tokenizer.get_vocab()))
+        self.max_letters = context * max(map(len, tokenizer.get_vocab()))
 
     def too_long(self, texts: Iterable[str]) -> bool:
         """Whether texts have certainly more tokens than the context; False where it is unsure."""
         texts = list(texts)
-        if sum(map(len, texts)) > self.most_letters:
+        if sum(map(len, texts)) > self.max_letters:
             return True
         tokens = 0
         for text in texts:

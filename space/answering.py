@@ -1,7 +1,7 @@
-"""What needs the model: an answer as it is written, its nucleotides, many RNAs side by side.
+"""Functions that need the model: streamed answers, nucleotide scores, one question for many RNAs.
 
-The functions hold no state, so that one visitor's words cannot reach another's, and so that ZeroGPU
-may run each of them in a process of its own.
+They hold no state, so that nothing passes from one visitor to another, and so that ZeroGPU can run
+each call in a process of its own.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from typing import Any, TypeVar
 from model_loading import MODEL
 from space_limits import Limits
 
-from rnagpt.inference.attribution import NucleotideScores, explain_answer
-from rnagpt.inference.batch import Answer, answer_questions
-from rnagpt.inference.chat import RnaChat
-from rnagpt.processing_rnagpt import CleanedRna
+from rnagpt import Answer, CleanedRna, NucleotideScores, RnaChat, answer_questions, explain_answer
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 try:
-    import spaces  # Hugging Face's, on ZeroGPU alone
+    import spaces  # Hugging Face's, only on ZeroGPU
 except ImportError:
     spaces = None
 
@@ -28,11 +25,13 @@ except ImportError:
 def on_gpu(function: _Function) -> _Function:
     """Run a function on ZeroGPU's accelerator where there is one.
 
-    For as long as an answer may take: else it is lent for 60 s, and taken away in the middle.
+    For as long as an answer may take: the default of 60 s could end in the middle of one.
     """
     if spaces is None:
         return function
-    return spaces.GPU(duration=Limits.from_environment().seconds_per_answer)(function)
+    seconds = Limits.from_environment().seconds_per_answer
+    lent: _Function = spaces.GPU(duration=seconds)(function)
+    return lent
 
 
 @on_gpu
@@ -50,7 +49,7 @@ def write_answer(
         new_rnas: RNAs that the question brings.
         question: plain text.
         max_new_tokens: the longest answer.
-        sampled: draw the words by chance, so that another answer may come; else greedy.
+        sampled: sample, so that another answer may come; else greedy.
 
     Yields:
         The answer so far and None; once it has ended, the answer and its confidence, which only
@@ -81,11 +80,11 @@ def explain(messages: Sequence[dict[str, Any]]) -> list[NucleotideScores]:
 def answer_each(
     rnas: Sequence[CleanedRna], question: str, max_new_tokens: int, seconds: float
 ) -> Iterator[Answer]:
-    """Ask the same question about each RNA, alone; errors as `answer_questions`.
+    """Ask the same question about each RNA separately; errors as `answer_questions`.
 
     Args:
         max_new_tokens: the longest answer.
-        seconds: after so long the answers of a batch are ended where they are.
+        seconds: after this time the answers of a batch end where they are.
     """
     yield from answer_questions(
         *MODEL.loaded,

@@ -1,4 +1,4 @@
-"""RNA-GPT's page: give an RNA, ask about it. It is the Space of the same name on the Hub.
+"""RNA-GPT's web demo: give an RNA, ask about it. On the Hub it is the Space of the same name.
 
     python space/app.py                              # rna-gpt-mini, at http://127.0.0.1:7860
     RNAGPT_MODEL=./my-rna-gpt python space/app.py    # another model folder or Hub id
@@ -18,7 +18,7 @@ from page import FOLDER, Page
 from space_limits import Limits
 from starlette.middleware import Middleware
 
-from rnagpt.serving.body_limit import RequestSize
+from rnagpt.serving.body_limit import BodySizeLimit
 
 # Fonts of the visitor's own system, so that nothing is fetched from elsewhere; colours with the
 # contrast that WCAG 2.2 asks for at level AA.
@@ -42,7 +42,7 @@ THEME = gr.themes.Soft(
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_700",
     button_secondary_background_fill_hover_dark="*neutral_700",
-    # Three to one at least beside white: the edge is all that shows where to write.
+    # A contrast of at least 3:1 against white: only the border shows where to write.
     input_border_color="*neutral_500",
     input_border_width="1px",
     input_placeholder_color="*neutral_500",
@@ -52,10 +52,10 @@ THEME = gr.themes.Soft(
 
 def launch(limits: Limits, **options: Any) -> gr.Blocks:
     """Open the page; options go to `gr.Blocks.launch`."""
-    blocks = Page(limits).blocks
+    blocks: gr.Blocks = Page(limits).blocks
     blocks.queue(max_size=limits.max_waiting, default_concurrency_limit=8)
     # A file travels in base 64.
-    size = Middleware(RequestSize, max_bytes=2 * limits.max_upload_bytes)
+    size = Middleware(BodySizeLimit, max_bytes=2 * limits.max_upload_bytes)
     blocks.launch(
         theme=THEME,
         css_paths=[FOLDER / "style.css"],

@@ -1,4 +1,4 @@
-"""What the page does in the browser, beyond Gradio's own parts."""
+"""JavaScript and HTML that the page adds to Gradio's own components."""
 
 # A click on a card's button becomes an event that says which RNA is meant.
 REMOVE_JS = """
@@ -29,7 +29,7 @@ input.addEventListener('change', () => {
 });
 """
 # What was taken leaves its field, and what nothing came of returns to it, but never at the cost of
-# what a visitor has typed meanwhile. The server alone cannot tell: it does not see the field.
+# what a visitor has typed meanwhile. The server cannot tell: it does not see the field.
 FIELD_JS = """
 (told, now) => {
   const {taken, back} = JSON.parse(told || '{}');
@@ -48,7 +48,7 @@ DOWNLOAD_JS = """
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 """
-# Browsers have a clipboard for pages that come over HTTPS or from this machine alone.
+# Browsers offer the clipboard only to pages over HTTPS or from the same machine.
 COPY_JS = """
 async (text) => {
   if (navigator.clipboard) {

@@ -1,4 +1,4 @@
-"""The chat's side of the page: questions, answers, and what is made of them."""
+"""The chat panel of the page: questions, answers, explanations, downloads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import answering
 import gradio as gr
-import refusals
 import rna_cards
+import validation
 from conversation import (
     Conversation,
     Turn,
@@ -22,7 +22,7 @@ from model_loading import MODEL
 from plain_text import check_text, visible
 from rna_panel import (
     AS_IT_IS,
-    LONGEST_ECHO,
+    MAX_ECHO,
     RnaPanel,
     Updates,
     command,
@@ -32,9 +32,7 @@ from rna_panel import (
 from space_limits import Limits
 from structure_drawing import FOLDING
 
-from rnagpt.inference.batch import Answer
-from rnagpt.processing_rnagpt import CleanedRna
-from rnagpt.sequences.drawing import draw_scores
+from rnagpt import Answer, CleanedRna, draw_scores
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -47,7 +45,7 @@ QUESTIONS = (
 )
 FAULT = "Something went wrong on our side, not with what you gave. Please try again."
 _BUSY = "An answer is being written. Wait for its end, or stop it."
-_MOST_WAITING = 4
+_MAX_WAITING = 4
 _PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
 
 
@@ -117,8 +115,8 @@ class ChatPanel:
     def ask(self, conversation: Conversation, question: str) -> Iterator[Updates]:
         """Ask a question after the others; while the model is at work it waits for its turn."""
         while not conversation.begin(question):
-            if told := self._put_off(conversation, question):
-                yield told
+            if message := self._put_off(conversation, question):
+                yield message
                 return
         yield from self._at_work(conversation, self._following(conversation, question), question)
 
@@ -152,7 +150,7 @@ class ChatPanel:
         self, conversation: Conversation, question: str, num_turns: int, *, sampled: bool = False
     ) -> Iterator[Updates]:
         """Write the answer to a question that follows the first turns, the rest being dropped."""
-        refusals.check_question(question, self.limits)
+        validation.check_question(question, self.limits)
         if not conversation.rnas:
             raise ValueError("Give an RNA first: paste one, upload a file or take an example.")
         # Once: what the visitor types meanwhile is the next question.
@@ -163,17 +161,17 @@ class ChatPanel:
     def _put_off(self, conversation: Conversation, question: str) -> Updates | None:
         """Let a question wait, and say so; None where the model has come to rest meanwhile."""
         try:
-            refusals.check_question(question, self.limits)
+            validation.check_question(question, self.limits)
         except ValueError as error:
             return {self.question_notice: rna_cards.notice(str(error))}
         taken = {self.field: command(taken=question)}
         waiting = conversation.waiting
-        if question in (conversation.asked, *waiting):
-            told = "This question is being answered, or waits for its turn, already."
-            return {self.question_notice: rna_cards.notice(told, "hint"), **taken}
-        if len(waiting) >= _MOST_WAITING:
-            told = f"{len(waiting)} questions wait already. Ask this one when they are answered."
-            return {self.question_notice: rna_cards.notice(told, "hint")}
+        if question in (conversation.question, *waiting):
+            message = "This question is being answered, or waits for its turn, already."
+            return {self.question_notice: rna_cards.notice(message, "hint"), **taken}
+        if len(waiting) >= _MAX_WAITING:
+            message = f"{len(waiting)} questions wait already. Ask this one when they are answered."
+            return {self.question_notice: rna_cards.notice(message, "hint")}
         if not conversation.wait_with(question):
             return None
         return {self.question_notice: _line(conversation), **taken}
@@ -186,7 +184,7 @@ class ChatPanel:
         *,
         stoppable: bool = True,
     ) -> Iterator[Updates]:
-        """Let the model do what cannot wait; refuse while it is at work already."""
+        """Let the model do what cannot wait; reject while it is at work already."""
         if conversation.begin(question):
             yield from self._at_work(conversation, work, question, stoppable=stoppable)
         else:
@@ -216,7 +214,7 @@ class ChatPanel:
                 yield from self._done(conversation, work, following, True)
         finally:
             # Also where the visitor has left in the middle.
-            conversation.answering, conversation.asked, conversation.reading = False, "", 0
+            conversation.answering, conversation.question, conversation.reading = False, "", 0
 
     def _done(
         self, conversation: Conversation, work: Iterator[Updates], question: str, stoppable: bool
@@ -228,13 +226,13 @@ class ChatPanel:
             for updates in work:
                 if not conversation.closed:
                     yield updates
-        except ValueError as refused:
-            error = str(refused)
+        except ValueError as rejected:
+            error = str(rejected)
         except Exception:
             _log.exception("The model's work for a conversation failed.")
             error = FAULT
         lost = [question] if conversation.turns == turns else []
-        conversation.asked, conversation.reading = "", 0
+        conversation.question, conversation.reading = "", 0
         if error or conversation.stopping:
             lost += conversation.give_back()
         if not conversation.closed:
@@ -243,7 +241,7 @@ class ChatPanel:
     def _back(self, questions: list[str]) -> Updates:
         """Give questions back to the field."""
         text = "\n".join(filter(None, questions))
-        return {self.field: command(back=text)} if 0 < len(text) <= LONGEST_ECHO else {}
+        return {self.field: command(back=text)} if 0 < len(text) <= MAX_ECHO else {}
 
     def _written(
         self, conversation: Conversation, question: str, num_turns: int, sampled: bool
@@ -255,7 +253,7 @@ class ChatPanel:
         yield Turn(question, "…", num_rnas)
         while MODEL.state == "loading" and not conversation.stopping:
             MODEL.wait(0.2)
-        refusals.check_model()
+        validation.check_model()
         turn = Turn(question, "", num_rnas, note="another wording" if sampled else "")
         end = time.monotonic() + self.limits.seconds_per_answer
         pieces = answering.write_answer(
@@ -276,7 +274,7 @@ class ChatPanel:
         if turn.answer.strip():
             conversation.turns[num_turns:] = [turn]
         elif not conversation.stopping:
-            raise ValueError("The model said nothing. Ask in other words.")
+            raise ValueError("The model gave no answer. Ask in other words.")
 
     def stop(self, conversation: Conversation) -> None:
         """End what the model does at its next word."""
@@ -304,11 +302,11 @@ class ChatPanel:
 
         def compared() -> Iterator[Updates]:
             question = check_text(given, "The question").strip() or QUESTIONS[0]
-            refusals.check_question(question, self.limits)
+            validation.check_question(question, self.limits)
             rnas = [shown.rna for shown in conversation.rnas]
             answers: list[Answer] = []
             yield {self.findings: rna_cards.comparison(question, rnas, answers)}
-            refusals.await_model(self.limits)
+            validation.await_model(self.limits)
             for answer in self.answers_of(rnas, question):
                 answers.append(answer)
                 yield {self.findings: rna_cards.comparison(question, rnas, answers)}

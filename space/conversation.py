@@ -1,4 +1,4 @@
-"""One visitor's conversation: its RNAs and turns, and how it is written down."""
+"""A visitor's conversation: RNAs, turns, and its export as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import Any
 
 from plain_text import escape_unseen, visible
 
+from rnagpt import CleanedRna, FastaRecord
 from rnagpt.inference.generation import user_message
-from rnagpt.processing_rnagpt import CleanedRna
-from rnagpt.sequences.fasta import FastaRecord
 
 # What Markdown or HTML could read as markup in a name or an answer.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&])")
@@ -33,8 +32,8 @@ class ShownRna:
     @property
     def key(self) -> str:
         """What tells it from the others of its conversation, wherever it stands among them."""
-        told = f"{self.rna.name}\n{self.rna.sequence}".encode()
-        return hashlib.sha256(told).hexdigest()[:16]
+        content = f"{self.rna.name}\n{self.rna.sequence}".encode()
+        return hashlib.sha256(content).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Turn:
     """A question with its answer.
 
     Attributes:
-        question: as asked.
+        question: as the visitor wrote it.
         answer: as far as it was written.
         num_rnas: RNAs of the conversation that the model had read by then.
         confidence: from 0 to 1; None where the model gives none.
@@ -64,13 +63,13 @@ class Turn:
 
 @dataclass
 class Conversation:
-    """What the server keeps of one visitor, in memory alone.
+    """One visitor's state on the server, in memory only.
 
     Attributes:
         records: FASTA records to choose from.
-        waiting: questions that were asked while the model was at work, in their order.
-        asked: the question that is being answered; empty while none is.
-        reading: RNAs that the conversation had when that question was asked.
+        waiting: questions that came while the model was at work, in order.
+        question: the one that is being answered; empty while none is.
+        reading: RNAs that the conversation had when that question came.
         answering: whether the model is at work for it.
         stopping: whether the visitor wants that to end.
         closed: whether a new conversation has taken this one's place.
@@ -81,19 +80,19 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     records: list[FastaRecord] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    asked: str = ""
+    question: str = ""
     reading: int = 0
     answering: bool = False
     stopping: bool = False
     closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def begin(self, asked: str = "") -> bool:
+    def begin(self, question: str = "") -> bool:
         """Whether the model may go to work for it, as it now does, on a question or otherwise."""
         with self.lock:
             if self.answering:
                 return False
-            self.answering, self.stopping, self.asked = True, False, asked
+            self.answering, self.stopping, self.question = True, False, question
             return True
 
     def wait_with(self, question: str) -> bool:
@@ -104,11 +103,11 @@ class Conversation:
             return self.answering
 
     def next_question(self) -> str | None:
-        """The question to go on with; where none waits, the model is at rest."""
+        """The next question in the queue; None, and the model is at rest, where there is none."""
         with self.lock:
             if self.waiting and not self.closed:
-                self.stopping, self.asked = False, self.waiting.pop(0)
-                return self.asked
+                self.stopping, self.question = False, self.waiting.pop(0)
+                return self.question
             self.answering = False
             return None
 

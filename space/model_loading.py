@@ -1,4 +1,4 @@
-"""The Space's one model, loaded in the background while the page is there already."""
+"""The Space's one model, loaded in the background while the page is already open."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import threading
 from pathlib import Path
 from typing import Literal
 
-from rnagpt.conversion.mini import assemble_mini
-from rnagpt.inference.loading import load_model, load_processor
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt import RnaGptForCausalLM, RnaGptProcessor, load_bundled, load_model, load_processor
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -36,7 +33,7 @@ class ModelLoading:
         """Begin to load a model folder or Hub id; rna-gpt-mini where it is empty.
 
         Args:
-            name_or_path: as for `rnagpt.inference.loading.load_model`.
+            name_or_path: as for `rnagpt.load_model`.
             wait: return only when it is there (ZeroGPU moves models before the page opens).
         """
         self.name = Path(name_or_path).name if os.path.isdir(name_or_path) else name_or_path
@@ -49,7 +46,7 @@ class ModelLoading:
             thread.join()
 
     def wait(self, seconds: float) -> bool:
-        """Whether loading ends, well or badly, within so many seconds."""
+        """Whether loading ends, with or without a model, within N seconds."""
         return self._done.wait(seconds)
 
     @property
@@ -65,10 +62,10 @@ class ModelLoading:
 
     def _load(self, name_or_path: str) -> None:
         try:
-            found = name_or_path or str(assemble_mini())
+            found = name_or_path or str(load_bundled())
             model, processor = load_model(found), load_processor(found)
             if os.environ.get("SPACES_ZERO_GPU"):
-                model.to("cuda")
+                model.to("cuda")  # type: ignore[arg-type]
             self._loaded, self.state = (model, processor), "ready"
         except Exception:
             # Visitors read that it failed; why is for the one who runs the Space.

@@ -1,4 +1,4 @@
-"""Which of Gradio's addresses are open: those that the page and the API need, and no others."""
+"""The routes of Gradio that are open: only those that the page and the API need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Space's page: its two sides, and what leads to what."""
+"""The Space's page: its two panels, and the events that connect them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import refusals
 import rna_cards
+import validation
 from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS
 from chat_panel import FAULT, ChatPanel
 from conversation import Conversation
@@ -20,7 +20,7 @@ from rna_panel import RnaPanel, Updates
 from space_limits import Limits
 from visitors import Visitors
 
-from rnagpt.sequences.fasta import read_fasta
+from rnagpt import read_fasta
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -60,14 +60,14 @@ class Page:
             question: plain text.
 
         Returns:
-            What `rnagpt.inference.batch.Answer` holds: the answer, its confidence, what cleaning
+            What `rnagpt.Answer` holds: the answer, its confidence, what cleaning
             changed in the sequence, and more.
         """
         try:
-            record = refusals.one_record(rna, self.limits)
-            (cleaned,) = refusals.cleaned([record], self.limits)
-            refusals.check_question(question, self.limits)
-            refusals.await_model(self.limits)
+            record = validation.one_record(rna, self.limits)
+            (cleaned,) = validation.cleaned([record], self.limits)
+            validation.check_question(question, self.limits)
+            validation.await_model(self.limits)
             return next(self.chat_panel.answers_of([cleaned], question)).as_row()
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
@@ -78,12 +78,12 @@ class Page:
 
     def model_status(self) -> str:
         """How the model stands, as HTML."""
-        text = rna_cards.escape(refusals.state_of_model())
+        text = rna_cards.escape(validation.state_of_model())
         return f'<p class="model {MODEL.state}" role="status">{text}</p>'
 
     def clear(self, request: gr.Request) -> Updates:
         """Begin a new conversation; the old one ends, whatever it was doing."""
-        fresh = self.visitors.begin_anew(_session(request))
+        fresh = self.visitors.start_over(_session(request))
         panel = self.chat_panel
         return {**self.rna_panel.emptied(fresh), **panel.view(fresh), panel.findings: ""}
 
@@ -186,22 +186,22 @@ class Page:
         What Gradio passes it reads from the names and types of the parameters.
         """
 
-        def found(request: gr.Request, kept: str) -> Callable[..., Any]:
-            return functools.partial(function, self._conversation(request, kept))
+        def found(request: gr.Request, saved: str) -> Callable[..., Any]:
+            return functools.partial(function, self._conversation(request, saved))
 
-        def with_event(request: gr.Request, event: gr.EventData, kept: str, *given: Any) -> Any:
-            return found(request, kept)(*given, event)
+        def with_event(request: gr.Request, event: gr.EventData, saved: str, *given: Any) -> Any:
+            return found(request, saved)(*given, event)
 
-        def without_event(request: gr.Request, kept: str, *given: Any) -> Any:
-            return found(request, kept)(*given)
+        def without_event(request: gr.Request, saved: str, *given: Any) -> Any:
+            return found(request, saved)(*given)
 
         takes_event = "event" in inspect.signature(function).parameters
         called = with_event if takes_event else without_event
         return _streaming(called) if inspect.isgeneratorfunction(function) else called
 
-    def _conversation(self, request: gr.Request, kept: str) -> Conversation:
+    def _conversation(self, request: gr.Request, saved: str) -> Conversation:
         try:
-            return self.visitors.conversation(_session(request), kept)
+            return self.visitors.conversation(_session(request), saved)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

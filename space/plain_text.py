@@ -1,4 +1,4 @@
-"""Visitors' texts: what can be sent at all, and what shows where it would not be seen."""
+"""Checks of visitors' texts, and display of characters that would not be visible."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_text(text: object, what: str, max_letters: int | None = None) -> str:
     if found := _SURROGATE.search(text):
         raise ValueError(
             f"{what} holds half a character (U+{ord(found.group()):04X}) at position "
-            f"{found.start() + 1:,}, which no file can hold. Remove it or type it anew."
+            f"{found.start() + 1:,}, which no file can hold. Remove it or type it again."
         )
     return text
 

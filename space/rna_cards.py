@@ -1,4 +1,4 @@
-"""What the page shows of RNAs, as HTML. Every text of a visitor is escaped, here and once."""
+"""HTML for RNAs and messages. Every text of a visitor is escaped here, exactly once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from html import escape as escape_markup
 from conversation import Conversation, ShownRna
 from plain_text import visible
 
-from rnagpt.inference.batch import Answer
-from rnagpt.processing_rnagpt import CleanedRna
-from rnagpt.sequences.drawing import LONGEST_FOLDED
+from rnagpt import Answer, CleanedRna
+from rnagpt.sequences.drawing import MAX_FOLDED
 
-_SHORTEST_USUAL = 20
-_MOST_AMBIGUOUS_USUAL = 0.05
-_LONGEST_NAME = 80
+_MIN_USUAL = 20
+_MAX_AMBIGUOUS_USUAL = 0.05
+_MAX_NAME = 80
 
 
 def escape(text: str) -> str:
@@ -61,7 +60,7 @@ def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answ
         for rna, words in zip(rnas, said, strict=True)
     )
     return (
-        f'<div class="scrolled"><table class="comparison"><caption>Each RNA alone, asked: '
+        f'<div class="scrolled"><table class="comparison"><caption>Each RNA separately: '
         f'{escape(question)}</caption><thead><tr><th scope="col">RNA</th><th scope="col">nt</th>'
         f'<th scope="col">GC</th><th scope="col">Answer</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
@@ -71,10 +70,10 @@ def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answ
 def warnings_of(sequence: str) -> list[str]:
     """What should make a reader careful about the answers."""
     warnings = []
-    if len(sequence) < _SHORTEST_USUAL:
+    if len(sequence) < _MIN_USUAL:
         warnings.append("Very short: little to tell it from other RNAs.")
     num_ambiguous = len(sequence) - sum(map(sequence.count, "ACGU"))
-    if num_ambiguous > _MOST_AMBIGUOUS_USUAL * len(sequence):
+    if num_ambiguous > _MAX_AMBIGUOUS_USUAL * len(sequence):
         warnings.append(f"{num_ambiguous:,} of {len(sequence):,} nucleotides are ambiguous.")
     return warnings
 
@@ -82,7 +81,7 @@ def warnings_of(sequence: str) -> list[str]:
 def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     rna = shown.rna
     facts = [f"{len(rna.sequence):,} nt", f"GC {_percent(gc_share(rna.sequence))}", *rna.changes]
-    told = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     warned = "".join(notice(warning, "warning") for warning in warnings_of(rna.sequence))
     name = _name(rna)
     remove = (
@@ -92,14 +91,14 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
         else ""
     )
     return (
-        f'<article class="card"><header><h3>{name}</h3>{remove}</header><ul>{told}</ul>{warned}'
+        f'<article class="card"><header><h3>{name}</h3>{remove}</header><ul>{listed}</ul>{warned}'
         f"{_structure(shown, opened)}</article>"
     )
 
 
 def _structure(shown: ShownRna, opened: bool) -> str:
-    if len(shown.rna.sequence) > LONGEST_FOLDED:
-        return f"<p>Secondary structure: drawn up to {LONGEST_FOLDED} nt.</p>"
+    if len(shown.rna.sequence) > MAX_FOLDED:
+        return f"<p>Secondary structure: drawn up to {MAX_FOLDED} nt.</p>"
     drawing = '<p role="status">Folding…</p>' if shown.drawing is None else shown.drawing
     return (
         f"<details{' open' if opened else ''}><summary>Secondary structure (minimum free energy, "
@@ -114,8 +113,8 @@ def _said(answer: Answer) -> str:
 
 
 def _name(rna: CleanedRna) -> str:
-    long = len(rna.name) > _LONGEST_NAME
-    return escape(rna.name[: _LONGEST_NAME - 1] + "…" if long else rna.name)
+    long = len(rna.name) > _MAX_NAME
+    return escape(rna.name[: _MAX_NAME - 1] + "…" if long else rna.name)
 
 
 def _percent(share: float | None) -> str:

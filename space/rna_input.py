@@ -1,4 +1,4 @@
-"""From a pasted text or an uploaded file to FASTA records, within the Space's limits."""
+"""FASTA records of a pasted text or an uploaded file, within the Space's limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import IO, Any
 
 from space_limits import Limits
 
-from rnagpt.sequences.fasta import FastaRecord, read_fasta, unpacked
+from rnagpt import FastaRecord, read_fasta
+from rnagpt.sequences.fasta import unpacked
 
 
 def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:

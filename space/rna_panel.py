@@ -1,4 +1,4 @@
-"""The RNAs' side of the page: given, shown, removed."""
+"""The RNA panel of the page: adding, showing and removing RNAs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-import refusals
 import rna_cards
+import validation
 from browser_scripts import FIELD_JS, REMOVE_JS, UPLOAD_HTML, UPLOAD_JS
 from conversation import Conversation, ShownRna, as_json, as_markdown
 from model_loading import MODEL
@@ -20,8 +20,8 @@ from rna_input import records_of_file, records_of_text
 from space_limits import Limits
 from structure_drawing import draw_structure
 
-from rnagpt.sequences.drawing import LONGEST_FOLDED
-from rnagpt.sequences.fasta import FastaRecord
+from rnagpt import FastaRecord
+from rnagpt.sequences.drawing import MAX_FOLDED
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -29,7 +29,7 @@ _NOT_DRAWN = "<p>The structure could not be drawn. You can ask about the RNA all
 # Of a generator that gives nothing at all, Gradio makes parts that are empty.
 AS_IT_IS: dict[Any, Any] = gr.skip()
 # A longer text is not sent back to tell that it was taken.
-LONGEST_ECHO = 100_000
+MAX_ECHO = 100_000
 
 Updates = dict[Any, Any]
 
@@ -77,7 +77,7 @@ class RnaPanel:
             elem_id="compare",
             render=False,
         )
-        # The chat's side shows it; an RNA that is given answers what it may have asked for.
+        # The chat panel shows it; an RNA that is given may be what it requests.
         self.question_notice = gr.HTML(elem_id="question-notice", render=False)
 
     @property
@@ -99,16 +99,16 @@ class RnaPanel:
         }
 
     def add_text(self, conversation: Conversation, text: str) -> Updates:
-        """Add what was pasted; what was refused stays in its field."""
+        """Add what was pasted; what was rejected stays in its field."""
         try:
             records = records_of_text(check_text(text, "The pasted text"), self.limits)
             if len(records) > 1:
-                # What has to be chosen from stays in the field, as what is refused does.
+                # What has to be chosen from stays in the field, as what is rejected does.
                 return self._offer(conversation, records)
             updates = self._add(conversation, records)
         except ValueError as error:
             return self.shown(conversation, str(error))
-        short = len(text) <= LONGEST_ECHO
+        short = len(text) <= MAX_ECHO
         return updates | ({self.field: command(taken=text)} if short else {})
 
     def add_file(self, conversation: Conversation, event: gr.EventData) -> Updates:
@@ -177,7 +177,7 @@ class RnaPanel:
         """
         with conversation.lock:
             rnas, twice = list(conversation.rnas), []
-            for rna in refusals.cleaned(records, self.limits):
+            for rna in validation.cleaned(records, self.limits):
                 named = rna if rna.name else dataclasses.replace(rna, name=_free_name(rnas))
                 new = ShownRna(named)
                 if same := _same(new, rnas, named=bool(rna.name)):
@@ -192,13 +192,13 @@ class RnaPanel:
             conversation.rnas = rnas
         updates = self.shown(conversation)
         if twice:
-            told = f"Among the RNAs already: {', '.join(twice)}."
-            updates[self.rna_notice] = rna_cards.notice(told, "hint")
-        # What it said may have been that there is no RNA.
+            message = f"Among the RNAs already: {', '.join(twice)}."
+            updates[self.rna_notice] = rna_cards.notice(message, "hint")
+        # Its message may have been that there is no RNA.
         return updates if conversation.answering else updates | {self.question_notice: ""}
 
     def shown(self, conversation: Conversation, error: str = "") -> Updates:
-        """How the RNAs stand, with what was refused."""
+        """How the RNAs stand, with what was rejected."""
         return {
             self.cards: rna_cards.cards(conversation),
             self.rna_notice: rna_cards.notice(error),
@@ -231,9 +231,9 @@ class RnaPanel:
 
 def field_commands(field: gr.Textbox) -> gr.Textbox:
     """A hidden part for `command`s about a field, which the browser carries out."""
-    told = gr.Textbox(visible="hidden")
-    told.change(None, [told, field], [field], js=FIELD_JS)
-    return told
+    commands = gr.Textbox(visible="hidden")
+    commands.change(None, [commands, field], [field], js=FIELD_JS)
+    return commands
 
 
 def command(**what: str) -> str:
@@ -262,7 +262,7 @@ def _label(record: FastaRecord, number: int) -> str:
 
 def draw(shown: ShownRna) -> None:
     """Draw an RNA's structure, if it is one that is drawn."""
-    if shown.drawing is None and len(shown.rna.sequence) <= LONGEST_FOLDED:
+    if shown.drawing is None and len(shown.rna.sequence) <= MAX_FOLDED:
         shown.drawing = _drawn(shown.rna.sequence)
 
 
@@ -276,7 +276,7 @@ def _drawn(sequence: str) -> str:
 
 __all__ = [
     "AS_IT_IS",
-    "LONGEST_ECHO",
+    "MAX_ECHO",
     "RnaPanel",
     "Updates",
     "command",

@@ -1,4 +1,4 @@
-"""Makes pictures of the page in use: light and dark, on a desktop and on a phone.
+"""Screenshots of the page in use: light and dark, on a desktop and on a phone.
 
     python space/screenshots.py OUT                           # of rna-gpt-mini
     RNAGPT_MODEL=./my-rna-gpt python space/screenshots.py OUT

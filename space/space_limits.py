@@ -1,4 +1,4 @@
-"""What one visitor of the Space may ask for, and which model answers; settings by environment."""
+"""Limits of the Space, set by environment variables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from rnagpt.processing_rnagpt import MAX_RNA_LENGTH
+from rnagpt import MAX_RNA_LENGTH
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Limits:
     """Limits of the Space. `RNAGPT_SPACE_MAX_RNAS=4` and the like set them.
 
     Attributes:
-        max_rna_length: the longest RNA (nt); the model's own limit holds beside it.
+        max_rna_length: the longest RNA (nt); the model's own limit applies too.
         max_rnas: RNAs in one conversation.
         max_records: FASTA records in one upload or paste.
         max_upload_bytes: an uploaded file as it is, or a pasted text.
@@ -22,9 +22,9 @@ class Limits:
         max_question_letters: a question.
         max_name_letters: an RNA's name, and a file's.
         max_new_tokens: the longest answer (tokens).
-        seconds_per_answer: after so long an answer is ended where it is.
+        seconds_per_answer: after this time an answer ends where it is.
         answers_at_once: answers that are written at the same time.
-        max_waiting: requests that wait; further ones are refused.
+        max_waiting: requests that wait; further ones are rejected.
         max_conversations: conversations in memory; the one used least recently is forgotten first,
             and taken up again from what the visitor's page holds.
     """

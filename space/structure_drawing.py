@@ -1,4 +1,4 @@
-"""Draws an RNA's secondary structure as SVG, in the page's own colours, light or dark."""
+"""Secondary structures as SVG, in the page's own colours, light or dark."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from rnagpt.sequences.drawing import base_pairs, fold_rna, lay_out
+from rnagpt import base_pairs, fold_rna
+from rnagpt.sequences.drawing import lay_out
 
 # ViennaRNA keeps settings for the whole process; whoever folds or draws holds this.
 FOLDING = threading.Lock()
 
-# Told apart by their letters too; black is read on each of them.
+# The letters tell them apart too; black text is readable on each of them.
 _COLOURS = {"A": "#9fd49f", "C": "#8fc1ee", "G": "#f5c26b", "U": "#f0a0a0"}
 _OTHER = "#d0d0d0"
 _RADIUS, _MARGIN = 7.5, 26
@@ -75,11 +76,11 @@ def _drawn(sequence: str, pairs: list[tuple[int, int]], places: np.ndarray) -> s
 
 def _add(parent: ElementTree.Element, tag: str, **attributes: object) -> ElementTree.Element:
     """A new element, numbers to a tenth."""
-    told = {
+    attributes_as_text = {
         name: value if isinstance(value, str) else f"{value:.1f}"
         for name, value in attributes.items()
     }
-    return ElementTree.SubElement(parent, tag, told)
+    return ElementTree.SubElement(parent, tag, attributes_as_text)
 
 
 __all__ = ["FOLDING", "draw_structure"]

@@ -1,8 +1,8 @@
-"""Whose conversation is whose. What is forgotten here is taken up from the visitor's own page.
+"""Conversations by visitor; what is evicted here is restored from the visitor's own page.
 
 The page holds its conversation as the JSON document that it offers for download, and sends it
-with every event. So no number of other visitors, and no restart, costs anyone a conversation: what
-the server keeps is a cache.
+with every event. So no number of other visitors, and no restart, costs anyone a conversation: the
+server's copy is a cache.
 """
 
 from __future__ import annotations
@@ -12,33 +12,32 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import refusals
+import validation
 from conversation import Conversation, ShownRna, Turn
 from plain_text import check_text
 from pydantic import TypeAdapter, ValidationError
 from space_limits import Limits
 
-from rnagpt.processing_rnagpt import CleanedRna
-from rnagpt.sequences.fasta import FastaRecord
+from rnagpt import CleanedRna, FastaRecord
 
 _SECONDS_IDLE = 3600
 
 
 @dataclass(frozen=True)
-class _KeptRna:
+class _SavedRna:
     name: str
     sequence: str
     changes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Saved:
     model: str
-    rnas: list[_KeptRna]
+    rnas: list[_SavedRna]
     turns: list[Turn]
 
 
-_KEPT = TypeAdapter(_Kept)
+_SAVED = TypeAdapter(_Saved)
 
 
 class Visitors:
@@ -50,23 +49,23 @@ class Visitors:
         # The one used least recently first.
         self._held: OrderedDict[str, tuple[Conversation, float]] = OrderedDict()
 
-    def conversation(self, session: str, kept: str) -> Conversation:
+    def conversation(self, session: str, saved: str) -> Conversation:
         """The visitor's conversation; taken up from what his page holds where it was forgotten.
 
         Args:
             session: Gradio's name for an open page.
-            kept: `as_json` of the conversation as the page shows it; empty for a new one.
+            saved: `as_json` of the conversation as the page shows it; empty for a new one.
 
         Raises:
-            ValueError: when `kept` is needed and is no such document, or beyond the limits.
+            ValueError: when `saved` is needed and is no such document, or beyond the limits.
         """
         with self._lock:
             found = self._held.get(session)
-            conversation = found[0] if found else restored(kept, self.limits)
+            conversation = found[0] if found else restored(saved, self.limits)
             self._hold(session, conversation)
             return conversation
 
-    def begin_anew(self, session: str) -> Conversation:
+    def start_over(self, session: str) -> Conversation:
         """A new conversation; the old one ends, whatever it was doing."""
         with self._lock:
             if found := self._held.get(session):
@@ -87,17 +86,17 @@ class Visitors:
                 del self._held[other]
 
 
-def restored(kept: str, limits: Limits) -> Conversation:
+def restored(saved: str, limits: Limits) -> Conversation:
     """A conversation of its JSON document, which a visitor may have changed: all is checked.
 
     Raises:
         ValueError: when it is none, or beyond the limits.
     """
-    if not kept:
+    if not saved:
         return Conversation()
     try:
-        check_text(kept, "The conversation", limits.max_upload_bytes)
-        document = _KEPT.validate_json(kept)
+        check_text(saved, "The conversation", limits.max_upload_bytes)
+        document = _SAVED.validate_json(saved)
         _check(document, limits)
     except (ValidationError, ValueError) as error:
         raise ValueError(
@@ -108,16 +107,16 @@ def restored(kept: str, limits: Limits) -> Conversation:
     return Conversation(rnas=[ShownRna(rna) for rna in rnas], turns=document.turns)
 
 
-def _check(document: _Kept, limits: Limits) -> None:
+def _check(document: _Saved, limits: Limits) -> None:
     if len(document.rnas) > limits.max_rnas:
         raise ValueError("too many RNAs")
     records = [FastaRecord(rna.name, "", rna.sequence, 1) for rna in document.rnas]
-    for rna, cleaned in zip(document.rnas, refusals.cleaned(records, limits), strict=True):
+    for rna, cleaned in zip(document.rnas, validation.cleaned(records, limits), strict=True):
         if cleaned.sequence != rna.sequence:
             raise ValueError("an RNA that is not cleaned")
     num_read = 1
     for turn in document.turns:
-        refusals.check_question(turn.question, limits)
+        validation.check_question(turn.question, limits)
         if not num_read <= turn.num_rnas <= len(document.rnas):
             raise ValueError("a turn about RNAs that are not there")
         num_read = turn.num_rnas

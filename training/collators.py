@@ -16,10 +16,10 @@ PREFIX, PADDING = 0, -1  # branches; questions are 1, 2, …
 
 @dataclass
 class AlignmentCollator:
-    """Batches of the alignment stage: the RNA alone, no prompt text, then its annotation.
+    """Batches of the alignment stage: only the RNA, no prompt text, then its annotation.
 
-    A sequence is the RNA's placeholders, the annotation and the end-of-text token (before the RNA
-    whatever the tokenizer puts at the start of any text). The loss lies on annotation and end.
+    A sequence is the RNA's placeholders, the annotation and the end-of-text token (preceded
+    by the tokens that the tokenizer puts before any text). The loss lies on annotation and end.
 
     Args:
         processor: the model's processor.
@@ -70,9 +70,9 @@ class InstructionCollator:
 
     What the rendered conversations of an RNA have in common at their start (system prompt, RNA)
     is written once; then each question with its answer is a branch of its own. A branch sees the
-    shared prefix and itself, and its positions go on from the prefix, so that the loss is the one
-    of asking each question in a sequence of its own, while the RNA is read once. The loss lies on
-    the answers alone, end of turn included.
+    shared prefix and itself, and its positions continue from the prefix. So the loss is the same as
+    with each question in a sequence of its own, while the RNA is read once. Only answers carry
+    loss, end of turn included.
 
     Args:
         processor: the model's processor.
@@ -85,8 +85,8 @@ class InstructionCollator:
         `input_ids`, `position_ids`, `labels` of shape `(batch, sequence)`, padded on the right;
         `attention_mask`, boolean, of shape `(batch, 1, sequence, sequence)`, or `(batch, sequence)`
         with one question a sequence; `rna_input_ids`, `rna_attention_mask` of shape
-        `(batch, nucleotides)`; `rna_strangers`, boolean, of shape `(batch,)`, where the rows have a
-        column `stranger`.
+        `(batch, nucleotides)`; `rna_novel_family`, boolean, of shape `(batch,)`, where the rows
+        have a column `novel_family`.
     """
 
     processor: RnaGptProcessor
@@ -96,7 +96,7 @@ class InstructionCollator:
     epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells which epoch's questions to choose."""
+        """Choose the questions of this epoch."""
         self.epoch = epoch
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -125,11 +125,11 @@ class InstructionCollator:
         branches = pad_sequence(
             [s.branches for s in sequences], batch_first=True, padding_value=PADDING
         )
-        strangers = {}
-        if "stranger" in rows[0]:
-            strangers["rna_strangers"] = torch.tensor([row["stranger"] for row in rows])
+        marks = {}
+        if "novel_family" in rows[0]:
+            marks["rna_novel_family"] = torch.tensor([row["novel_family"] for row in rows])
         return {
-            **strangers,
+            **marks,
             "input_ids": pad_sequence(
                 [s.input_ids for s in sequences],
                 batch_first=True,

@@ -1,4 +1,4 @@
-"""The frozen encoder's outputs, computed once an RNA and kept: in memory, or in files.
+"""The frozen encoder's outputs, computed once per RNA and cached: in memory, or in files.
 
 Exact: a frozen encoder in evaluation mode gives an RNA the same vectors every time (but for the
 rounding of other batches). They take `nucleotides * rna hidden` numbers of the encoder's type.
@@ -104,7 +104,7 @@ class EncoderCache:
             self.vectors = VectorFiles(Path(folder) / encoder_key(model))
 
     def fill(self, sequences: Iterable[str]) -> None:
-        """Encode cleaned RNAs that are not kept yet, many at once, and write them to files."""
+        """Encode cleaned RNAs that are not cached yet, in batches, and write them to files."""
         if isinstance(self.vectors, VectorFiles):
             self.vectors.find()
         kmer_size = self.model.config.rna_kmer_size
@@ -144,7 +144,7 @@ def rna_key(ids: torch.Tensor) -> str:
 
 
 def encoder_key(model: RnaGptForCausalLM) -> str:
-    """What outputs depend on beside the RNA: the encoder's weights, their type, and the windows."""
+    """What outputs depend on besides the RNA: the encoder's weights, their type, the windows."""
     config = model.config
     settings = [
         config.rna_config.to_dict(),

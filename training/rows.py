@@ -1,11 +1,11 @@
-"""Rows of RNA-QA made ready for training: grouped by RNA, cleaned, sampled, shortened, measured.
+"""Training rows from RNA-QA: grouped by RNA, cleaned, sampled, shortened, measured.
 
-Both stages end in the same columns, one row an RNA:
+Both stages end in the same columns, one row per RNA:
 
 - `id`, `sequence`: the RNA, its sequence cleaned;
 - `questions`, `answers`: lists of the same length in the instruction stage; in the alignment stage
-  `questions` is empty and `answers` holds the annotation alone;
-- `stranger`, where `unfamiliar_rnas` made some: whether the RNA is shown as one of a new family;
+  `questions` is empty and `answers` holds only the annotation;
+- `novel_family`, where `negatives` added some: whether the RNA is shown as one of a new family;
 - `length`: tokens that the row is expected to take in the language model, for grouping by length.
 """
 
@@ -25,12 +25,12 @@ from datasets.table import InMemoryTable
 from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
 from rnagpt.training.columns import check_texts, take_columns
-from rnagpt.training.negatives import add_decoys, add_strangers
+from rnagpt.training.negatives import add_decoys, add_novel_families
 
 if TYPE_CHECKING:
     from rnagpt.processing_rnagpt import RnaGptProcessor
 
-ALIGNMENT, INSTRUCTION = STAGES = ("alignment", "instruction")
+ALIGNMENT, INSTRUCTION = TRAINING_STAGES = ("alignment", "instruction")
 DATASET_CONFIGS = {ALIGNMENT: "annotations", INSTRUCTION: "qa"}
 COLUMNS = {
     ALIGNMENT: ("id", "sequence", "annotation"),
@@ -143,7 +143,7 @@ def group_by_rna(rows: Dataset, stage: str) -> Dataset:
 def _starts_of_runs(*columns: pa.Array) -> np.ndarray:
     """Where a row differs from the one before it in any column; the first row is one."""
     ends = [pc.run_end_encode(column).run_ends.to_numpy() for column in columns]
-    # Two RNAs under one id stay two: no answer may come to stand beside another's sequence.
+    # Two RNAs under one id stay two: no answer may be joined to another's sequence.
     return np.unique(np.concatenate([[0], *(end[:-1] for end in ends)])).astype(np.int64)
 
 
@@ -155,7 +155,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
 def drop_unusable(
     rnas: Dataset, processor: "RnaGptProcessor", max_rna_tokens: int
 ) -> tuple[Dataset, Counter[str]]:
-    """Cleans every sequence; drops the RNAs that the cleaner refuses or that take too many tokens.
+    """Cleans every sequence; drops the RNAs that the cleaner rejects or that take too many tokens.
 
     Args:
         rnas: rows with a column `sequence`.
@@ -279,15 +279,15 @@ def fit_texts(
 
     def fit_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         names = ["id", "sequence", "questions", "answers", "length"]
-        marked = "stranger" in batch
-        rows: dict[str, list[Any]] = {name: [] for name in names + ["stranger"] * marked}
+        marked = "novel_family" in batch
+        rows: dict[str, list[Any]] = {name: [] for name in names + ["novel_family"] * marked}
         answer_tokens = iter(count_tokens([text for texts in batch["answers"] for text in texts]))
         question_tokens = iter(
             count_tokens([text for texts in batch["questions"] for text in texts])
         )
-        strangers = batch["stranger"] if marked else [False] * len(batch["id"])
-        for id_, sequence, questions, answers, stranger in zip(
-            *(batch[name] for name in names[:4]), strangers, strict=True
+        novel_families = batch["novel_family"] if marked else [False] * len(batch["id"])
+        for id_, sequence, questions, answers, novel_family in zip(
+            *(batch[name] for name in names[:4]), novel_families, strict=True
         ):
             prefix = processor.num_rna_tokens(len(sequence)) + 1
             kept: list[tuple[str, str, int]] = []
@@ -310,7 +310,7 @@ def fit_texts(
             rows["id"].append(id_)
             rows["sequence"].append(sequence)
             if marked:
-                rows["stranger"].append(stranger)
+                rows["novel_family"].append(novel_family)
             rows["questions"].append([question for question, _, _ in kept] if questions else [])
             rows["answers"].append([answer for _, answer, _ in kept])
             rows["length"].append(prefix + shared * sum(tokens for *_, tokens in kept) // len(kept))
@@ -339,7 +339,7 @@ def prepare_rnas(
     max_rnas: int | None = None,
     max_rnas_per_family: int | None = None,
     decoy_share: float = 0.0,
-    stranger_share: float = 0.0,
+    novel_family_share: float = 0.0,
     seed: int = 0,
 ) -> tuple[Dataset, dict[str, int]]:
     """From grouped rows to rows that a collator takes, with what was left out, by reason.
@@ -353,7 +353,7 @@ def prepare_rnas(
         questions_per_sequence: see `fit_texts`.
         max_rnas: most RNAs.
         max_rnas_per_family: most RNAs of a family.
-        decoy_share, stranger_share: see `unfamiliar_rnas`.
+        decoy_share, novel_family_share: see `negatives`.
         seed: of the draw.
 
     Raises:
@@ -364,8 +364,8 @@ def prepare_rnas(
     rnas, dropped = drop_unusable(rnas, processor, room - 1)
     rnas = sample_rnas(rnas, max_rnas, max_rnas_per_family, seed)
     known = rnas
-    if stranger_share:
-        rnas = add_strangers(rnas, known, stranger_share, seed)
+    if novel_family_share:
+        rnas = add_novel_families(rnas, known, novel_family_share, seed)
     if decoy_share:
         rnas = add_decoys(rnas, known, decoy_share, seed)
     fitted, shortened = fit_texts(

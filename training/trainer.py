@@ -1,4 +1,4 @@
-"""SFTTrainer for RNA-GPT: batches by length, the frozen encoder once an RNA, small checkpoints."""
+"""SFTTrainer for RNA-GPT: batches by length, the frozen encoder once per RNA, small checkpoints."""
 
 import functools
 import logging
@@ -30,10 +30,9 @@ from rnagpt.conversion.adapter import (
     same_weights,
 )
 from rnagpt.conversion.projector_folder import (
-    PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
+    check_projector,
     projector_settings,
-    read_projector_settings,
     save_projector,
 )
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
@@ -58,19 +57,22 @@ class RnaGptTrainer(SFTTrainer):
     """
 
     _total_train_tokens: int
+    # What the base class takes more of, or none.
+    model: nn.Module
+    train_dataset: Dataset
 
     def __init__(
         self, *, cache_encoder: bool = False, cache_folder: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        # TRL's fused head skips the positions without a label on GPUs alone.
+        # TRL's fused head skips the positions without a label only on GPUs.
         if self.accelerator.device.type == "cpu":
             add_answer_head(rna_gpt(self.model))
         self._encoder_cache: EncoderCache | None = None
         if cache_encoder or cache_folder:
             self._encoder_cache = self._make_encoder_cache(cache_folder)
-        has_strangers = "stranger" in (self.train_dataset.column_names or [])
-        self._family_hider = FamilyHider(rna_gpt(self.model)) if has_strangers else None
+        has_novel_families = "novel_family" in (self.train_dataset.column_names or [])
+        self._family_masking = FamilyMasking(rna_gpt(self.model)) if has_novel_families else None
 
     def _make_encoder_cache(self, folder: str | None) -> EncoderCache:
         if self.is_fsdp_enabled:
@@ -82,11 +84,12 @@ class RnaGptTrainer(SFTTrainer):
         cache = EncoderCache(rna_gpt(self.model), folder)
         if folder:
             with self.accelerator.main_process_first():
+                rows: Any  # of `datasets`
                 for rows in filter(None, (self.train_dataset, self.eval_dataset)):
                     cache.fill(rows["sequence"])
         return cache
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset = self.train_dataset if train_dataset is None else train_dataset
         batch_size = (
             self.args.train_batch_size
@@ -94,7 +97,7 @@ class RnaGptTrainer(SFTTrainer):
             * self.args.gradient_accumulation_steps
         )
         sampler = SimilarLengthSampler(dataset["length"], batch_size, seed=self.args.seed)
-        followers = [f for f in (sampler, self.data_collator) if hasattr(f, "set_epoch")]
+        followers: list[Any] = [f for f in (sampler, self.data_collator) if hasattr(f, "set_epoch")]
         self.callback_handler.pop_callback(EpochCallback)
         self.add_callback(EpochCallback(followers))
         return sampler
@@ -106,10 +109,10 @@ class RnaGptTrainer(SFTTrainer):
             inputs["rna_hidden_states"] = self._encoder_cache(
                 inputs["rna_input_ids"], inputs["rna_attention_mask"]
             )
-        rna_gpt(self.model).refuse_labelled_placeholders(inputs["labels"])
-        strangers = inputs.pop("rna_strangers", None)
-        if self._family_hider is not None:
-            self._family_hider.strangers = strangers
+        rna_gpt(self.model).reject_labelled_placeholders(inputs["labels"])
+        novel_families = inputs.pop("rna_novel_family", None)
+        if self._family_masking is not None:
+            self._family_masking.novel_families = novel_families
         tokens_before = self._total_train_tokens
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if inputs["attention_mask"].ndim == 4 and self.model.training:
@@ -129,7 +132,7 @@ class RnaGptTrainer(SFTTrainer):
         if self.args.should_save:
             save_stage(
                 self.accelerator.unwrap_model(self.model),
-                output_dir or self.args.output_dir,
+                str(output_dir or self.args.output_dir),
                 state_dict,
             )
 
@@ -141,16 +144,17 @@ class RnaGptTrainer(SFTTrainer):
             load_stage(model, resume_from_checkpoint)
             return
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        # Of a PEFT model the adapter alone is read.
+        # Of a PEFT model, PEFT reads only the adapter.
         load_projector(model, resume_from_checkpoint)
         load_encoder(model, resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
-        """Reads the whole stage: Trainer would read an adapter alone, and without one nothing."""
+        """Reads the whole stage: Trainer itself reads the adapter only, without one nothing."""
         if self.is_deepspeed_enabled:  # whose own checkpoint holds all weights
             super()._load_best_model()
         else:
-            self._load_from_checkpoint(self.state.best_model_checkpoint, self.model)
+            best: Any = self.state.best_model_checkpoint
+            self._load_from_checkpoint(best, self.model)
 
 
 class SetsEpoch(Protocol):
@@ -175,7 +179,7 @@ class SimilarLengthSampler(Sampler[int]):
     """Draws rows in batches of similar length, so that little is padding.
 
     The rows are shuffled, sorted by length within chunks of 50 batches, and the batches shuffled.
-    The order depends on seed and epoch alone, so a resumed run meets the same batches; and with
+    The order depends only on seed and epoch, so a resumed run meets the same batches; and with
     `batch_size` the global batch, it does not depend on the number of processes.
 
     Args:
@@ -216,40 +220,40 @@ class SimilarLengthSampler(Sampler[int]):
         return (int(index) for batch in [*shuffled, *short] for index in batch)
 
 
-class FamilyHider:
-    """Shows RNAs as if of families never seen: hides the entry of the memory that each is.
+class FamilyMasking:
+    """Masks the families of RNAs: hides the entry of the memory that each RNA belongs to.
 
-    The memory then gives what it gives a new family, most often its last entry, for the unknown.
+    The memory then answers as for a new family, mostly by its last entry, that of the unknown.
 
     Attributes:
-        strangers: (rnas,), bool: whose families the next forward pass hides; None: nobody's.
+        novel_families: (rnas,), bool: RNAs whose families the next forward pass masks; None: none.
 
     Raises:
         ValueError: the projection has no memory.
     """
 
     def __init__(self, model: RnaGptForCausalLM) -> None:
-        if not model.config.rna_summary_memory:
+        if not model.config.rna_family_prototypes:
             raise ValueError(
-                "stranger_share hides entries of the summary's memory, and this projection has "
-                "none (rna_summary_memory is 0). Leave the option out."
+                "novel_family_share hides entries of the summary's memory, and this projection has "
+                "none (rna_family_prototypes is 0). Leave the option out."
             )
-        self.strangers: torch.Tensor | None = None
+        self.novel_families: torch.Tensor | None = None
         model.model.projector.summary_keys.register_forward_hook(self._hide)
 
     def _hide(self, module: nn.Module, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
-        if self.strangers is None:
+        if self.novel_families is None:
             return logits
         own = logits[:, :-1].argmax(dim=-1, keepdim=True)
         hidden = logits.scatter(1, own, -torch.inf)
-        return torch.where(self.strangers.unsqueeze(1).to(logits.device), hidden, logits)
+        return torch.where(self.novel_families.unsqueeze(1).to(logits.device), hidden, logits)
 
 
 def add_answer_head(model: RnaGptForCausalLM) -> None:
-    """Gives `model.forward` the mode `fused_lm_head=True`: logits for labelled positions alone.
+    """Gives `model.forward` the mode `fused_lm_head=True`: logits only for labelled positions.
 
     Takes the place of `trl.trainer.utils.add_fused_lm_head`, which without Triton computes the
-    logits of all positions: dear with 50,000 words and a loss on few tokens.
+    logits of all positions: expensive with 50,000 tokens in the vocabulary and a loss on few.
     """
     original = type(model).forward
 
@@ -293,7 +297,7 @@ def lora_targets(model: RnaGptForCausalLM, last_layers: int | None = None) -> st
 
     Args:
         model: RNA-GPT; encoder, projection and head are never matched.
-        last_layers: match the last so many layers alone; None or 0: all.
+        last_layers: match only the last N layers; None or 0: all.
 
     Raises:
         ValueError: the language model has fewer layers, or no linear ones.
@@ -349,7 +353,7 @@ def save_stage(
             save_original_format=False,
         )
     if isinstance(model, PeftModel):
-        model.save_pretrained(folder, state_dict=state_dict)
+        model.save_pretrained(str(folder), state_dict=state_dict)
         add_parts(folder, parts)
         # PEFT's card is a form to fill in; the training record says what there is to say.
         (folder / "README.md").unlink(missing_ok=True)
@@ -367,32 +371,20 @@ def load_projector(model: nn.Module, folder: str | Path) -> None:
     """Reads the projection of a stage's output into `model`.
 
     Raises:
-        FileNotFoundError: `folder` is no output of a stage.
-        ValueError: its projection has other dimensions than the model's.
+        WeightsError: `folder` is no output of a stage, or its projection has other dimensions
+            than the model's.
     """
-    folder = Path(folder)
-    for name in (PROJECTOR_WEIGHTS, PROJECTOR_CONFIG):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no {name}. Name the output folder of a stage or a checkpoint."
-            )
     base = rna_gpt(model)
-    expected, given = projector_settings(base.config), read_projector_settings(folder)
-    wrong = [
-        f"{key} is {given.get(key)}, the model's is {expected[key]}"
-        for key in expected
-        if given.get(key) != expected[key]
-    ]
-    if wrong:
-        raise ValueError(
-            f"The projection in {folder} does not fit this model: {'; '.join(wrong)}. "
-            "Compose the model with the projection's settings, or train the projection anew."
-        )
-    _load_part(base.model.projector, folder / PROJECTOR_WEIGHTS)
+    check_projector(
+        folder,
+        projector_settings(base.config),
+        "Compose the model with the projection's settings, or train a new projection.",
+    )
+    _load_part(base.model.projector, Path(folder) / PROJECTOR_WEIGHTS)
 
 
 def check_encoder(model: nn.Module, folder: str | Path) -> None:
-    """Refuses a stage's output that was trained with another encoder than `model` has.
+    """Rejects a stage's output that was trained with another encoder than `model` has.
 
     Raises:
         ValueError: `folder` holds an encoder that the stage has trained, and `model` another.
@@ -403,7 +395,7 @@ def check_encoder(model: nn.Module, folder: str | Path) -> None:
     if not same_weights(load_file(weights), rna_gpt(model).model.rna_encoder.state_dict()):
         raise ValueError(
             f"{folder} was trained together with the encoder in {weights.parent}, and this model "
-            f"has another. Compose the model anew: `rnagpt compose --rna-encoder {weights.parent} "
+            f"has another. Compose the model again: `rnagpt compose --rna-encoder {weights.parent} "
             "--language-model MODEL OUT`."
         )
 
@@ -430,7 +422,7 @@ def load_stage(model: nn.Module, folder: str | Path) -> None:
 
 
 def check_adapter(folder: str | Path) -> None:
-    """Refuses a folder that holds no adapter (FileNotFoundError)."""
+    """Rejects a folder that holds no adapter (FileNotFoundError)."""
     if not (Path(folder) / ADAPTER_WEIGHTS).is_file():
         raise FileNotFoundError(
             f"{folder} holds no {ADAPTER_WEIGHTS}. Name the output folder of an instruction stage."
@@ -470,7 +462,7 @@ class SampleAnswers(TrainerCallback):
     Args:
         processor: the model's processor.
         rows: rows of `prepare_rnas`; of each the first question is asked, or, in the alignment
-            stage, the RNA alone is given.
+            stage, only the RNA is given.
         max_new_tokens: most tokens of an answer.
     """
 

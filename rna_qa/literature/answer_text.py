@@ -20,7 +20,7 @@ _HALF_CHARACTER = re.compile("\\\\ud[89a-f]|[\ud800-\udfff]", re.IGNORECASE)
 def text_of_content(content: object) -> str | None:
     """The text of a message's content, be it a string, parts or nothing; None where it is no text.
 
-    Half a character (a lone surrogate) becomes JSON's escape for it, so that the text can be kept.
+    Half a character (a lone surrogate) becomes JSON's escape for it, so that it can be stored.
     """
     if content is None:
         return ""

@@ -1,4 +1,4 @@
-"""Answers in a row that are of no use: a run that only costs money stops, and can go on later."""
+"""Answers in a row that are of no use: a run that only costs money stops, and can be resumed."""
 
 from __future__ import annotations
 

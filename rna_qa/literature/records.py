@@ -1,4 +1,4 @@
-"""What flows through the build: RNAs, papers, claims and questions, and their form in JSON."""
+"""Records of the build and their JSON: RNAs, papers, claims and questions."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Annotation(_Record):
     """What the papers say about an RNA: `text` is made of the claims.
 
     `mode` is ``dnc``, ``ais`` or ``extractive``; `model` the language model's name, empty where
-    none was used; `refused` counts the claims that failed the checks, by reason.
+    none was used; `rejected` counts the claims that failed the checks, by reason.
     """
 
     rna_id: str
@@ -142,7 +142,7 @@ class Annotation(_Record):
     text: str
     claims: tuple[Claim, ...]
     model: str = ""
-    refused: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    rejected: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Annotation:

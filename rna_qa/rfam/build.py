@@ -24,7 +24,7 @@ FILES_OF_A_BUILD = {".partial", "annotations", "qa", "README.md", "build.json"}
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the content of a build beside its sources.
+    """What decides the content of a build besides its sources.
 
     `test` and `validation` are shares of the sequence clusters, `test_families` a share of the
     families; `clusters` is the method of `cluster_sequences`.
@@ -68,9 +68,9 @@ def build(
 ) -> dict[str, Any]:
     """Build RNA-QA from Rfam's seed alignments into the folder `out`; returns the build's record.
 
-    The work goes on in ``out/.partial`` and is moved into place at the end, ``build.json`` (the
+    The work is done in ``out/.partial`` and is moved into place at the end, ``build.json`` (the
     record) last: a build that was interrupted is not mistaken for a finished one, and the next run
-    goes on with its downloads and its clusters. The same sources and options give the same bytes;
+    resumes with its downloads and its clusters. The same sources and options give the same bytes;
     a build that is there already is left as it is.
 
     Args:
@@ -119,22 +119,22 @@ def build(
 
 
 def _age(sources: dict[str, Source]) -> str:
-    """What to know of a finished build whose sources are named by their addresses alone."""
+    """What to know of a finished build whose sources are named only by their addresses."""
     if not any(source.is_address for source in sources.values()):
         return ""
-    return " (--overwrite downloads the sources anew, in case they have changed)"
+    return " (--overwrite downloads the sources again, in case they have changed)"
 
 
 def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
     """The record of this very build if it is there and to be kept.
 
-    Refuses a folder that holds anything but a build, or another one that is not to be overwritten.
+    Rejects a folder that holds anything but a build, or another one that is not to be overwritten.
     """
     record_path = out / "build.json"
     if record_path.exists():
         if overwrite:
             return None
-        record = json.loads(record_path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
         different = [key for key, value in request.items() if record.get(key) != value]
         if different:
             raise FileExistsError(
@@ -200,8 +200,8 @@ def _split(
     if leaks := find_leaks(members, splits):
         raise RuntimeError(f"the splits leak in {len(leaks):,} places, the first: {leaks[0]}")
     rnas = [
-        Rna(*one, cluster=member.cluster, split=split)
-        for one, member, split in zip(found, members, splits, strict=True)
+        Rna(*rna, cluster=member.cluster, split=split)
+        for rna, member, split in zip(found, members, splits, strict=True)
     ]
     return rnas, method
 

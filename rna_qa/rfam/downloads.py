@@ -1,4 +1,4 @@
-"""Where a build's files come from: a path, or an address that is downloaded once."""
+"""Source files of a build: a path, or an address that is downloaded once."""
 
 import hashlib
 import os
@@ -67,7 +67,7 @@ def download(address: str, path: Path) -> Path:
     """Download to `path` unless it is there.
 
     The bytes go to ``path.part``; what an earlier try left there is gone on with if the server
-    can, else it is begun anew.
+    can, else it starts again.
 
     Raises:
         OSError: if the address cannot be read, or fewer bytes come than were announced.
@@ -80,10 +80,10 @@ def download(address: str, path: Path) -> Path:
         missing = _fetch_rest(address, part)
     except OSError as error:  # urllib's errors are among them
         raise OSError(
-            f"{address}: {error}; run again to go on, or give a file that you got yourself"
+            f"{address}: {error}; run again to resume, or give a file that you got yourself"
         ) from error
     if missing:
-        raise OSError(f"{address}: {missing:,} bytes did not come; run again to go on with them")
+        raise OSError(f"{address}: {missing:,} bytes did not come; run again to resume")
     part.rename(path)
     return path
 

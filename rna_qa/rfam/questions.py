@@ -1,17 +1,20 @@
 """Annotation, questions and answers of an RNA: its family's record and its sequence, no more."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from rnagpt.rna_qa.rfam.comments import Sentence
 from rnagpt.rna_qa.rfam.families import PATH_OF_TYPE, Family, Term, other_types
 from rnagpt.rna_qa.splits import fraction
-from rnagpt.sequences.rna_types import with_article
+from rnagpt.sequences.rna_types import family_sentence, type_sentence, with_article
 
 # Words of a sentence that is taken from a comment as an answer, and papers that are named in one.
-FEWEST_WORDS, MOST_WORDS = 3, 40
-MOST_PAPERS = 5
+MIN_WORDS, MAX_WORDS = 3, 40
+MAX_PAPERS = 5
+
+Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True)
@@ -32,106 +35,24 @@ class Question:
     evidence: tuple[str, ...]
 
 
-WORDINGS = {
-    "identity": (
-        "What is this RNA?",
-        "What is the identity of this RNA?",
-        "Which RNA is this?",
-        "Can you identify this RNA?",
-        "What RNA is given here?",
-        "Please identify the given RNA.",
-        "What do you call this RNA?",
-    ),
-    "family": (
-        "Which RNA family does this sequence belong to?",
-        "What family is this RNA a member of?",
-        "Which Rfam family does this RNA belong to?",
-        "To which family would you assign this RNA?",
-        "Name the RNA family of this sequence.",
-        "What is the family of this RNA?",
-    ),
-    "type": (
-        "What type of RNA is this?",
-        "What kind of RNA is this?",
-        "Which class of RNA does this sequence belong to?",
-        "How would you classify this RNA?",
-        "What is the RNA type of this sequence?",
-        "Name the type of this RNA.",
-    ),
-    "accession": (
-        "What is the Rfam accession of this RNA?",
-        "Which Rfam accession does this RNA have?",
-        "Under which accession does Rfam list this RNA?",
-    ),
-    "name": (
-        "What is the short name of this RNA's family?",
-        "What identifier does Rfam give to this RNA's family?",
-        "Which Rfam ID does this RNA have?",
-    ),
-    "summary": (
-        "Describe this RNA.",
-        "Tell me about this RNA.",
-        "What is known about this RNA?",
-        "Give a short description of this RNA.",
-    ),
-    "function": (
-        "What is the function of this RNA?",
-        "What does this RNA do?",
-        "Which role does this RNA play?",
-        "What is known about the function of this RNA?",
-        "How does this RNA act?",
-    ),
-    "process": (
-        "In which biological process does this RNA take part?",
-        "Which biological process is this RNA involved in?",
-        "What process does this RNA contribute to?",
-    ),
-    "location": (
-        "Where is this RNA found?",
-        "Where does this RNA occur?",
-        "In which organisms, genes or cellular compartments is this RNA found?",
-        "What is known about where this RNA is located?",
-    ),
-    "interaction": (
-        "What binds or regulates this RNA?",
-        "What does this RNA interact with?",
-        "Which molecules does this RNA bind, target or respond to?",
-        "What are known partners, targets or regulators of this RNA?",
-    ),
-    "gene": (
-        "Is this an RNA gene or a cis-regulatory element?",
-        "Does Rfam list this RNA as a gene, a cis-regulatory element or an intron?",
-        "Does this sequence come from an RNA gene or from a regulatory element?",
-    ),
-    "structure": (
-        "How is the secondary structure of this RNA's family known?",
-        "Is the secondary structure of this RNA published or predicted?",
-        "What is the secondary structure of this RNA's family based on?",
-    ),
-    "clan": (
-        "Which Rfam clan does this RNA belong to?",
-        "Is this RNA's family a member of a clan?",
-        "What is the clan of this RNA?",
-    ),
-    "evidence": (
-        "Which papers describe this RNA?",
-        "What evidence is there for this RNA?",
-        "Which publications support what is known about this RNA?",
-        "Where was this RNA described?",
-    ),
-    "length": (
-        "How long is this RNA?",
-        "How many nucleotides does this RNA have?",
-        "What is the length of this RNA?",
-    ),
-    "composition": (
-        "What is the GC content of this RNA?",
-        "How much of this RNA is G or C?",
-        "What share of this RNA's nucleotides are G or C?",
-    ),
-}
+@dataclass(frozen=True)
+class Kind(Generic[Subject]):
+    """A kind of question about a family's record or about a sequence.
 
-# A sentence that speaks of a function in so many words is preferred to one that names an action.
+    Attributes:
+        name: Of the kind; the drawing of its wording depends on it.
+        wordings: Ways to ask for it.
+        answer: Gives the answer, None where the record says nothing.
+        category: Of the data set's rows; "" for the name.
+    """
+
+    name: str
+    wordings: tuple[str, ...]
+    answer: Callable[[Subject], Answer | None]
+    category: str = ""
+
+
+# A sentence that names a function explicitly is preferred to one that names an action.
 FUNCTION = re.compile(
     r"\b(?:functions?|functioning|involved in|required for|roles?|acts? (?:as|by|in|on)"
     r"|responsible for|mediat(?:es|ing)|guid(?:e|es|ing)|essential for|necessary for"
@@ -185,16 +106,18 @@ def ask(rna: str, sequence: str, family: Family, seed: int = 0) -> Iterator[Ques
     At least nine: what it is, its family, type, accession and name, gene or element, a check of
     its type, length and composition. One wording of each kind is drawn by `seed` and the RNA's id.
     """
-    for kind, answer_of in ANSWERS.items():
-        if answer := answer_of(family):
-            wording = _draw(WORDINGS[kind], seed, rna, kind)
-            yield Question(kind, wording, answer.text, answer.evidence)
+    yield from _ask_kinds(RECORD_KINDS, family, rna, seed)
     yield _ask_type_check(rna, family, seed)
-    wording = _draw(WORDINGS["length"], seed, rna, "length")
-    yield Question("sequence", wording, f"It is {len(sequence):,} nucleotides long.", ())
-    wording = _draw(WORDINGS["composition"], seed, rna, "composition")
-    share = (sequence.count("G") + sequence.count("C")) / len(sequence)
-    yield Question("sequence", wording, f"Its GC content is {share:.0%}.", ())
+    yield from _ask_kinds(SEQUENCE_KINDS, sequence, rna, seed)
+
+
+def _ask_kinds(
+    kinds: Iterable[Kind[Subject]], subject: Subject, rna: str, seed: int
+) -> Iterator[Question]:
+    for kind in kinds:
+        if answer := kind.answer(subject):
+            wording = _draw(kind.wordings, seed, rna, kind.name)
+            yield Question(kind.category or kind.name, wording, answer.text, answer.evidence)
 
 
 def _answer_identity(family: Family) -> Answer:
@@ -202,14 +125,13 @@ def _answer_identity(family: Family) -> Answer:
 
 
 def _answer_family(family: Family) -> Answer:
-    noun = "" if family.description.lower().endswith("family") else " family"
     # The accession has a question of its own: a model that reads the family well may still not
     # know its number, and would learn to make one up here.
-    return _answer(family, f"It belongs to the {family.description}{noun} ({family.name}).")
+    return _answer(family, family_sentence(family.description, family.name))
 
 
 def _answer_type(family: Family) -> Answer:
-    return _answer(family, f"It is {with_article(family.rna_type)}.")
+    return _answer(family, type_sentence(family.rna_type))
 
 
 def _answer_accession(family: Family) -> Answer:
@@ -221,7 +143,7 @@ def _answer_name(family: Family) -> Answer:
 
 
 def _answer_summary(family: Family) -> Answer | None:
-    """The annotation with one sentence of the comment: none where it were the identity alone."""
+    """The annotation with one sentence of the comment: none where it would be only the identity."""
     first = next(filter(_is_short, family.sentences), None)
     parts = ([first.text] if first else []) + _linked_terms(family)
     if not parts:
@@ -280,27 +202,191 @@ def _answer_clan(family: Family) -> Answer | None:
 
 
 def _answer_evidence(family: Family) -> Answer | None:
-    papers = tuple(family.evidence[:MOST_PAPERS])
+    papers = tuple(family.evidence[:MAX_PAPERS])
     named = [f"PMID {paper}" for paper in papers]
     return Answer(f"It is described in {_join(named)}.", papers) if papers else None
 
 
-ANSWERS: dict[str, Callable[[Family], Answer | None]] = {
-    "identity": _answer_identity,
-    "family": _answer_family,
-    "type": _answer_type,
-    "accession": _answer_accession,
-    "name": _answer_name,
-    "summary": _answer_summary,
-    "function": _answer_function,
-    "process": _answer_process,
-    "location": _answer_location,
-    "interaction": _answer_interaction,
-    "gene": _answer_gene,
-    "structure": _answer_structure,
-    "clan": _answer_clan,
-    "evidence": _answer_evidence,
-}
+def _answer_length(sequence: str) -> Answer:
+    return Answer(f"It is {len(sequence):,} nucleotides long.", ())
+
+
+def _answer_composition(sequence: str) -> Answer:
+    share = (sequence.count("G") + sequence.count("C")) / len(sequence)
+    return Answer(f"Its GC content is {share:.0%}.", ())
+
+
+# Every question but the check of the type, in the order in which they are asked.
+#
+# To add one: write a function that answers it from a family's record (or from the sequence), or
+# gives None where that says nothing, and add a line here with its name, its wordings, of which one
+# is drawn for each RNA, and the function. A new name changes no other question's wording.
+RECORD_KINDS: tuple[Kind[Family], ...] = (
+    Kind(
+        "identity",
+        (
+            "What is this RNA?",
+            "What is the identity of this RNA?",
+            "Which RNA is this?",
+            "Can you identify this RNA?",
+            "What RNA is given here?",
+            "Please identify the given RNA.",
+            "What do you call this RNA?",
+        ),
+        _answer_identity,
+    ),
+    Kind(
+        "family",
+        (
+            "Which RNA family does this sequence belong to?",
+            "What family is this RNA a member of?",
+            "Which Rfam family does this RNA belong to?",
+            "To which family would you assign this RNA?",
+            "Name the RNA family of this sequence.",
+            "What is the family of this RNA?",
+        ),
+        _answer_family,
+    ),
+    Kind(
+        "type",
+        (
+            "What type of RNA is this?",
+            "What kind of RNA is this?",
+            "Which class of RNA does this sequence belong to?",
+            "How would you classify this RNA?",
+            "What is the RNA type of this sequence?",
+            "Name the type of this RNA.",
+        ),
+        _answer_type,
+    ),
+    Kind(
+        "accession",
+        (
+            "What is the Rfam accession of this RNA?",
+            "Which Rfam accession does this RNA have?",
+            "Under which accession does Rfam list this RNA?",
+        ),
+        _answer_accession,
+    ),
+    Kind(
+        "name",
+        (
+            "What is the short name of this RNA's family?",
+            "What identifier does Rfam give to this RNA's family?",
+            "Which Rfam ID does this RNA have?",
+        ),
+        _answer_name,
+    ),
+    Kind(
+        "summary",
+        (
+            "Describe this RNA.",
+            "Tell me about this RNA.",
+            "What is known about this RNA?",
+            "Give a short description of this RNA.",
+        ),
+        _answer_summary,
+    ),
+    Kind(
+        "function",
+        (
+            "What is the function of this RNA?",
+            "What does this RNA do?",
+            "Which role does this RNA play?",
+            "What is known about the function of this RNA?",
+            "How does this RNA act?",
+        ),
+        _answer_function,
+    ),
+    Kind(
+        "process",
+        (
+            "In which biological process does this RNA take part?",
+            "Which biological process is this RNA involved in?",
+            "What process does this RNA contribute to?",
+        ),
+        _answer_process,
+    ),
+    Kind(
+        "location",
+        (
+            "Where is this RNA found?",
+            "Where does this RNA occur?",
+            "In which organisms, genes or cellular compartments is this RNA found?",
+            "What is known about where this RNA is located?",
+        ),
+        _answer_location,
+    ),
+    Kind(
+        "interaction",
+        (
+            "What binds or regulates this RNA?",
+            "What does this RNA interact with?",
+            "Which molecules does this RNA bind, target or respond to?",
+            "What are known partners, targets or regulators of this RNA?",
+        ),
+        _answer_interaction,
+    ),
+    Kind(
+        "gene",
+        (
+            "Is this an RNA gene or a cis-regulatory element?",
+            "Does Rfam list this RNA as a gene, a cis-regulatory element or an intron?",
+            "Does this sequence come from an RNA gene or from a regulatory element?",
+        ),
+        _answer_gene,
+    ),
+    Kind(
+        "structure",
+        (
+            "How is the secondary structure of this RNA's family known?",
+            "Is the secondary structure of this RNA published or predicted?",
+            "What is the secondary structure of this RNA's family based on?",
+        ),
+        _answer_structure,
+    ),
+    Kind(
+        "clan",
+        (
+            "Which Rfam clan does this RNA belong to?",
+            "Is this RNA's family a member of a clan?",
+            "What is the clan of this RNA?",
+        ),
+        _answer_clan,
+    ),
+    Kind(
+        "evidence",
+        (
+            "Which papers describe this RNA?",
+            "What evidence is there for this RNA?",
+            "Which publications support what is known about this RNA?",
+            "Where was this RNA described?",
+        ),
+        _answer_evidence,
+    ),
+)
+SEQUENCE_KINDS: tuple[Kind[str], ...] = (
+    Kind(
+        "length",
+        (
+            "How long is this RNA?",
+            "How many nucleotides does this RNA have?",
+            "What is the length of this RNA?",
+        ),
+        _answer_length,
+        category="sequence",
+    ),
+    Kind(
+        "composition",
+        (
+            "What is the GC content of this RNA?",
+            "How much of this RNA is G or C?",
+            "What share of this RNA's nucleotides are G or C?",
+        ),
+        _answer_composition,
+        category="sequence",
+    ),
+)
 
 
 def _ask_type_check(rna: str, family: Family, seed: int) -> Question:
@@ -340,7 +426,7 @@ def _pick(family: Family, pattern: re.Pattern[str]) -> Answer | None:
 
 
 def _is_short(sentence: Sentence) -> bool:
-    return FEWEST_WORDS <= len(sentence.text.split()) <= MOST_WORDS
+    return MIN_WORDS <= len(sentence.text.split()) <= MAX_WORDS
 
 
 def _cited(family: Family, sentence: Sentence) -> tuple[str, ...]:

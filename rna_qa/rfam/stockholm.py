@@ -181,7 +181,7 @@ def _add_line(block: _Block, line: str, number: int, problems: list[Problem]) ->
         if len(words) == 4 and words[2] == "OS":
             block.organisms[words[1]] = words[3]
     elif line.startswith("#=GC"):
-        # Not SS_cons_pk and its like, which stand beside it.
+        # Not SS_cons_pk and its like, which stand next to it.
         if len(words) == 3 and words[1] == "SS_cons":
             if "#=GC SS_cons" in block.part:
                 problems.append(Problem(block.label, "a second SS_cons in one block", number))
@@ -222,7 +222,7 @@ def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
     sequences = []
     for name, row in block.rows.items():
         sequence = row.translate(GAPS).upper().replace("T", "U")
-        if reason := _find_doubled(block, name) or _find_fault(row, sequence, widths):
+        if reason := _find_doubled(block, name) or _check_row(row, sequence, widths):
             problems.append(Problem(f"{accession} {name}", reason, block.row_lines[name]))
         else:
             sequences.append((name, sequence))
@@ -252,7 +252,7 @@ def _find_doubled(block: _Block, name: str) -> str:
     )
 
 
-def _find_fault(row: str, sequence: str, widths: list[int]) -> str:
+def _check_row(row: str, sequence: str, widths: list[int]) -> str:
     if len(widths) > 1:
         columns = " and of ".join(f"{width:,}" for width in widths)
         return f"as many rows of {columns} columns, and no SS_cons that tells which are whole"

@@ -1,1 +1,81 @@
-"""Engines of the server: the protocol, and one module for each engine."""
+"""The engines that can write answers, by name: the one place to add another.
+
+An engine is a class with the methods of `rnagpt.serving.engines.base.Engine`, in a module of its
+own here, and an entry in `ENGINES`; `rnagpt serve --engine NAME` then offers it. Nothing here
+imports torch before an engine is started, so that `rnagpt serve --help` is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnagpt.processing_rnagpt import RnaGptProcessor
+    from rnagpt.serving.engines.base import Engine
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is started with.
+
+    Attributes:
+        name_or_path: folder or Hub id of an RNA-GPT.
+        max_batch: answers that are written at once.
+        max_waiting: answers that may wait.
+        dtype: of the weights, such as "bfloat16"; None: the engine's default.
+        options: the engine's own, from `--engine-option NAME=VALUE`.
+    """
+
+    name_or_path: str
+    max_batch: int = 32
+    max_waiting: int = 128
+    dtype: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An engine that can be chosen.
+
+    Attributes:
+        help: half a line for `rnagpt serve --help`.
+        start: loads the model and starts the engine. Raises ValueError for an option that it does
+            not know, and for a package that is not installed.
+    """
+
+    help: str
+    start: Callable[[EngineSettings, RnaGptProcessor], Engine]
+
+
+def _start_transformers(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
+    from rnagpt.inference.loading import load_model
+    from rnagpt.serving.engines.transformers_engine import TransformersEngine
+
+    if settings.options:
+        raise ValueError("--engine-option is for --engine vllm; leave it out.")
+    dtype: dict[str, Any] = {"dtype": settings.dtype} if settings.dtype else {}
+    model = load_model(settings.name_or_path, **dtype)
+    return TransformersEngine(model, processor, settings.max_batch, settings.max_waiting)
+
+
+def _start_vllm(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
+    from rnagpt.serving.engines.vllm_engine import VllmEngine
+
+    return VllmEngine(
+        settings.name_or_path,
+        settings.max_batch,
+        settings.max_waiting,
+        dtype=settings.dtype,
+        options=settings.options,
+    )
+
+
+# The first is the default.
+ENGINES: dict[str, EngineKind] = {
+    "transformers": EngineKind("in this process", _start_transformers),
+    "vllm": EngineKind("needs vLLM installed", _start_vllm),
+}
+
+__all__ = ["ENGINES", "EngineKind", "EngineSettings"]

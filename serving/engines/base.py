@@ -1,4 +1,4 @@
-"""What writes answers: the interface of the engines, and what goes in and out of them."""
+"""The interface of the engines that write answers: prompts in, streams of tokens out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sampling:
     Attributes:
         max_tokens: of the answer.
         temperature: 0 takes the likeliest token.
-        top_p: of the likeliest tokens so many are kept that their shares reach this, from 0 to 1.
+        top_p: sample from the fewest likeliest tokens whose probabilities sum to this (0 to 1).
         seed: of the draws; None: another one each time.
     """
 
@@ -62,10 +62,10 @@ class EngineClosedError(RuntimeError):
     """The engine does not run (any more)."""
 
 
-class TokenStream(Protocol):
+class AnswerStream(Protocol):
     """An answer while it is written: `async for` gives its `Tokens`, the last with a `finish`."""
 
-    def __aiter__(self) -> TokenStream: ...
+    def __aiter__(self) -> AnswerStream: ...
 
     async def __anext__(self) -> Tokens:
         """The next piece, as soon as it is there; raises what went wrong with this answer."""
@@ -78,6 +78,10 @@ class Engine(Protocol):
     """Answers many prompts at once."""
 
     @property
+    def context(self) -> int:
+        """Tokens that the language model reads, the answer included."""
+
+    @property
     def running(self) -> int:
         """Answers that are being written."""
 
@@ -85,7 +89,7 @@ class Engine(Protocol):
     def waiting(self) -> int:
         """Answers that are not begun."""
 
-    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[TokenStream]:
+    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[AnswerStream]:
         """Begin an answer for each of `samplings`. Whoever goes away has to `cancel` them.
 
         Raises:
@@ -98,11 +102,11 @@ class Engine(Protocol):
 
 
 __all__ = [
+    "AnswerStream",
     "Engine",
     "EngineClosedError",
     "EngineOverloadedError",
     "Prompt",
     "Sampling",
-    "TokenStream",
     "Tokens",
 ]

@@ -1,7 +1,7 @@
 """Answers that are written together: one forward pass gives each of them its next token.
 
 Answers come and go while others are being written. Prompts differ in length, so the keys and values
-of all are kept in one cache that is padded on the left.
+of all are in one cache that is padded on the left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.serving.engines.base import Prompt, Sampling
 
 # Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
-_LEAST_TEMPERATURE = 1e-5
+_MIN_TEMPERATURE = 1e-5
 
 
 class TokenSampler:
@@ -36,12 +36,12 @@ class TokenSampler:
 
     def choose(self, logits: torch.Tensor) -> int:
         """A token, by logits (vocabulary,)."""
-        if self.sampling.temperature < _LEAST_TEMPERATURE:
+        if self.sampling.temperature < _MIN_TEMPERATURE:
             return int(logits.argmax())
         shares = (logits.float().cpu() / self.sampling.temperature).softmax(-1)
         if self.sampling.top_p < 1:
             ordered, order = shares.sort(descending=True)
-            # The token with which the sum reaches top_p is kept. The first is also where top_p is
+            # The token with which the sum reaches top_p stays in. The first is also where top_p is
             # less than float32 can tell from 0.
             surplus = ordered.cumsum(0) - ordered >= self.sampling.top_p
             surplus[0] = False
@@ -117,6 +117,7 @@ class TokenBatch:
             return
         width = max(self._lengths)
         index = torch.tensor(rows, device=self._model.device)
+        layer: Any  # one that keeps keys and values
         for layer in self._cache.layers:
             layer.keys = layer.keys[index, :, -width:]
             layer.values = layer.values[index, :, -width:]
@@ -124,6 +125,8 @@ class TokenBatch:
 
 def _joined(first: DynamicCache, second: DynamicCache) -> DynamicCache:
     """The rows of both, the narrower one padded on the left."""
+    one: Any  # one that keeps keys and values
+    other: Any
     for one, other in zip(first.layers, second.layers, strict=True):
         width = max(one.get_seq_length(), other.get_seq_length())
         one.keys = torch.cat([_widened(layer.keys, width) for layer in (one, other)])

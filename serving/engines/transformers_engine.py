@@ -1,4 +1,4 @@
-"""The engine in this process: transformers alone, many answers at once."""
+"""The engine in this process: only transformers, many answers at once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rnagpt.inference.generation import end_tokens
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import (
+    AnswerStream,
     EngineClosedError,
     EngineOverloadedError,
     Prompt,
     Sampling,
     Tokens,
-    TokenStream,
 )
 from rnagpt.serving.engines.token_batch import TokenBatch, TokenSampler
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Answer:
-    """One answer, from the queue to its end; a `TokenStream` for the loop that asked."""
+    """One answer, from the queue to its end; an `AnswerStream` for the loop that submitted it."""
 
     prompt: Prompt
     sampling: Sampling
@@ -67,8 +67,8 @@ class _Answer:
 class TransformersEngine:
     """Writes answers in a thread of its own, a token for each of them at a time.
 
-    Between two tokens one prompt that waits is read and joins them. An answer is the same as if it
-    were written alone, but for rounding.
+    Between two tokens one prompt that waits is read and joins them. An answer is the same, up to
+    rounding, as if it were the only one.
 
     Args:
         model: an RNA-GPT.
@@ -85,6 +85,7 @@ class TransformersEngine:
         max_waiting: int = 128,
     ) -> None:
         self.max_batch, self.max_waiting = max_batch, max_waiting
+        self._context: int = model.config.text_config.max_position_embeddings
         self._batch = TokenBatch(model)
         self._model = model
         self._ends = frozenset(end_tokens(model, processor))
@@ -98,6 +99,10 @@ class TransformersEngine:
         self._thread.start()
 
     @property
+    def context(self) -> int:
+        return self._context
+
+    @property
     def running(self) -> int:
         return len(self._running) + self._reading
 
@@ -105,7 +110,7 @@ class TransformersEngine:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[TokenStream]:
+    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[AnswerStream]:
         loop = asyncio.get_running_loop()
         answers = [_Answer(prompt, sampling, loop) for sampling in samplings]
         with self._changed:
@@ -149,7 +154,7 @@ class TransformersEngine:
         return None
 
     def _begin(self, answer: _Answer) -> None:
-        """Read a prompt; what fails here is this answer's alone."""
+        """Read a prompt; what fails here concerns only this answer."""
         try:
             logits = self._batch.add(answer.prompt)
         except Exception as error:

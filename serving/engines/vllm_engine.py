@@ -1,6 +1,6 @@
 """The engine that leaves the writing to vLLM, fed with prompt embeddings.
 
-Encoder, projection and the look-up of words run here; vLLM, unmodified, runs the language model,
+Encoder, projection and the token embeddings run here; vLLM, unmodified, runs the language model,
 with its paged attention, continuous batching and parallelism. https://docs.vllm.ai
 """
 
@@ -18,12 +18,12 @@ from rnagpt.inference.generation import end_tokens
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.serving.engines.base import (
+    AnswerStream,
     EngineClosedError,
     EngineOverloadedError,
     Prompt,
     Sampling,
     Tokens,
-    TokenStream,
 )
 from rnagpt.serving.engines.vllm_folder import language_model_folder
 
@@ -78,7 +78,7 @@ class VllmEngine:
     def waiting(self) -> int:
         return len(self._streams) - self.running
 
-    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[TokenStream]:
+    def submit(self, prompt: Prompt, samplings: Sequence[Sampling]) -> Sequence[AnswerStream]:
         if self._closed or self.llm.errored:
             raise EngineClosedError("The engine was closed, or has failed.")
         if len(self._streams) + len(samplings) > self.max_batch + self.max_waiting:
@@ -147,7 +147,7 @@ class VllmEngine:
 
 
 class _Stream:
-    """One answer; a `TokenStream`."""
+    """One answer; a `AnswerStream`."""
 
     def __init__(
         self, engine: VllmEngine, embeds: asyncio.Task[torch.Tensor], sampling: Sampling
@@ -180,7 +180,7 @@ class _Stream:
 
 
 def _start_vllm(vllm: Any, model: RnaGptForCausalLM, source: str, settings: dict[str, Any]) -> Any:
-    """Start vLLM on the language model alone."""
+    """Start vLLM on the language model only."""
     with language_model_folder(model, source) as folder:
         try:
             arguments = vllm.AsyncEngineArgs(
@@ -197,7 +197,7 @@ def _without_layers(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
     model.model.language_model.layers = torch.nn.ModuleList()
     model.lm_head = torch.nn.Linear(1, 1)
     if torch.accelerator.is_available():
-        model.to(torch.accelerator.current_accelerator())
+        model.to(torch.accelerator.current_accelerator())  # type: ignore[arg-type]
     return model.eval()
 
 

@@ -29,7 +29,7 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 logger = logging.getLogger(__name__)
 
 _WRITTEN = "written.json"
-# Beside the weights: configurations, and the table of contents of each file.
+# Next to the weights: configurations, and the table of contents of each file.
 _SPARE_BYTES = 100_000_000
 
 
@@ -45,7 +45,7 @@ def language_model_folder(model: RnaGptForCausalLM, source: str) -> Iterator[Pat
         source: folder or Hub id that the model was loaded from.
 
     Raises:
-        ValueError: the cache cannot be written, or the disk has not the room; says how to mend it.
+        ValueError: the cache cannot be written, or the disk is too small; says how to fix it.
     """
     language = language_model(model)
     cache = cache_folder() / "vllm"
@@ -112,7 +112,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _write(language: PreTrainedModel, folder: Path, source: str) -> None:
-    """Write beside the folder, and rename at the end: what is there is whole."""
+    """Write next to the folder, and rename at the end: what is there is complete."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     for left_over in (folder, unfinished):  # by a process that was killed, or by a full disk
         shutil.rmtree(left_over, ignore_errors=True)

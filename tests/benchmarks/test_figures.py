@@ -1,6 +1,5 @@
 """What the benchmarks share: turns, ratios, the file of figures."""
 
-import argparse
 import itertools
 import json
 import random
@@ -21,6 +20,8 @@ quick = pytest.importorskip("quick")
 KEPT = json.loads((ROOT / "benchmarks" / "results.json").read_text())
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "docs" / "results.md",
+    ROOT / "docs" / "benchmarks" / "index.md",
     ROOT / "checkpoints" / "rna-gpt-mini" / "README.md",
     *sorted((ROOT / "benchmarks").glob("*.md")),
 ]
@@ -74,7 +75,7 @@ def test_a_figure_takes_the_place_of_its_last(tmp_path):
 
 def test_what_cannot_be_true_is_no_figure():
     for impossible in ({"limit": 1.5}, {"unit": "s", "limit": 2.5}, {"interval": (0.5, 1.9)}):
-        with pytest.raises(ValueError, match=r"is none then|lies outside"):
+        with pytest.raises(ValueError, match=r"is not a limit|lies outside"):
             figure("one", 2.0, **impossible)
     assert figure("one", 2.0, limit=2.5).share_of_limit == pytest.approx(0.8)
     assert figure("one", 2.5, limit=2.0, unit="s").share_of_limit == pytest.approx(0.8)
@@ -84,8 +85,7 @@ def test_what_cannot_be_true_is_no_figure():
 def test_a_run_on_less_changes_nothing_that_is_published(tmp_path, monkeypatch, capsys):
     report, results = tmp_path / "report.md", tmp_path / "results.json"
     monkeypatch.setattr(measured, "RESULTS", results)
-    parser = argparse.ArgumentParser()
-    measured.add_destinations(parser)
+    parser = measured.make_parser("A benchmark.")
     destination = {"report": report, "is_whole": False}
     measured.write_down(parser.parse_args([]), "text", [figure("one", 2.0)], **destination)
     assert "Not a whole run" in capsys.readouterr().err
@@ -105,17 +105,17 @@ def test_the_quick_set_prints_what_it_measured_and_leaves_the_published(
     # A benchmark that measures one thing, with the options that all of them have.
     (tmp_path / "benchmark.py").write_text(
         f"""
-import argparse, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT / "benchmarks")!r})
 import measured
 measured.RESULTS = Path(__file__).with_name("results.json")
-parser = argparse.ArgumentParser()
+parser = measured.make_parser(None)
 parser.add_argument("--dataset")
-measured.add_destinations(parser)
 figure = measured.Figure("now", 2.0, 1.0, "plain", "nt/s", "ratio 2")
+args = measured.parse(parser)
 measured.write_down(
-    parser.parse_args(), "text", [figure], report=Path(__file__).with_suffix(".md"), is_whole=False
+    args, "text", [figure], report=Path(__file__).with_suffix(".md"), is_whole=False
 )
 """
     )
@@ -136,6 +136,26 @@ measured.write_down(
 def test_the_quick_set_s_own_file_is_not_committed():
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert quick.QUICK_RESULTS.relative_to(ROOT).as_posix() in ignored
+
+
+@pytest.mark.parametrize(
+    ("program", "option"),
+    [
+        ("training", "--no_growth"),
+        ("training", "--language_model"),
+        ("serving_load", "--vllm_python"),
+        ("serving_load", "--max_tokens"),
+        ("scale", "--dollars_per_gpu_hour"),
+    ],
+)
+def test_an_option_as_older_reports_spell_it_is_answered_with_today_s(
+    program, option, monkeypatch, capsys
+):
+    module = pytest.importorskip(program)
+    monkeypatch.setattr(sys, "argv", [program, option, "1"])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert f"{option} is now {option.replace('_', '-')}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept["figure"])
@@ -249,10 +269,10 @@ def test_shares_are_at_most_1_and_intervals_hold_their_values(document):
         assert low <= value <= high, (value, low, high)
 
 
-def test_the_readme_says_what_is_kept():
+def test_the_overview_says_what_is_kept():
     """Its figures of speed are those of `results.json`, rounded."""
     kept = {one["figure"]: one for one in KEPT}
-    lines = (ROOT / "README.md").read_text().splitlines()
+    lines = (ROOT / "docs" / "benchmarks" / "index.md").read_text().splitlines()
 
     def said(start):
         (line,) = [line for line in lines if line.startswith(f"| {start}")]

@@ -83,7 +83,7 @@ def test_one_shot_json(folder, fasta):
     assert not any(row["complete"] for row in rows)
 
 
-def test_a_refused_record_fails_the_call_before_any_answer(folder, fasta):
+def test_a_rejected_record_fails_the_call_before_any_answer(folder, fasta):
     with open(fasta, "rb") as file:
         data = gzip.compress(file.read() + b">amyloid\nDAEFRHDSGYEVHHQKLVFFAEDVGSNKGAIIGLMVGGVV\n")
     done = run("-", "--model", folder, "--ask", WHAT, "--json", stdin=data)
@@ -95,13 +95,13 @@ def test_a_refused_record_fails_the_call_before_any_answer(folder, fasta):
     assert "protein" in message
 
 
-def test_all_refused_records_are_told_at_once(folder, tmp_path, capsys):
+def test_all_rejected_records_are_told_at_once(folder, tmp_path, capsys):
     path = tmp_path / "mixed.fa"
     path.write_text(">ok\nACGU\n>x\nACGX\n>amyloid\nDAEFRHDSGYEVHHQK\n>gone\n")
     assert main(["chat", str(path), "--model", folder, "--ask", WHAT, "--rna", "wt ACGUACGU"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("rnagpt chat: 4 of 5 RNAs are refused:\n")
+    assert captured.err.startswith("rnagpt chat: 4 of 5 RNAs are rejected:\n")
     for name in ("rna_1", "x", "amyloid", "gone"):
         assert f"- RNA '{name}' " in captured.err
 

@@ -1,6 +1,8 @@
 """The command `rnagpt`: what it says, how fast, and how it fails."""
 
 import argparse
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -8,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from helpers import tiny_parts
+from helpers.paths import ROOT
 
 import rnagpt
+from rnagpt.cli import chat, evaluate, pretrain_encoder, publish, serve
 from rnagpt.cli import main as cli
+from rnagpt.cli.spelling import check_spelling
 from rnagpt.conversion import mini
 
 
@@ -61,15 +66,30 @@ def test_help_names_every_command_with_an_example(capsys):
 
 def examples() -> list[str]:
     """Every example line of the help texts, continued lines joined."""
-    text = (cli.EXAMPLES + "\n" + cli.COMPOSE_EXAMPLES).replace("\\\n", " ")
-    return [line.strip() for line in text.splitlines() if line.strip().startswith("rnagpt ")]
+    texts = (
+        cli.EXAMPLES,
+        cli.COMPOSE_EXAMPLES,
+        chat.EXAMPLES,
+        evaluate.EXAMPLES,
+        pretrain_encoder.EXAMPLES,
+        publish.MODEL_EXAMPLES,
+        serve.EXAMPLES,
+    )
+    lines = re.sub(r"\\\n\s*", "", "\n".join(texts)).splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("rnagpt ")]
 
 
 @pytest.mark.parametrize("example", examples())
-def test_examples_are_accepted(example):
-    import shlex
-
-    arguments = cli.build_parser().parse_args(shlex.split(example)[1:])
+def test_examples_are_accepted(example, monkeypatch):
+    words = shlex.split(example, comments=True)[1:]
+    if words[0] == "pretrain-encoder":  # transformers' own kind of options
+        monkeypatch.chdir(ROOT)
+        encoder, training = pretrain_encoder.parse(words[1:])
+        assert (encoder.fasta or encoder.dataset_name) in words
+        assert training.output_dir == words[-1]
+        return
+    check_spelling(cli.build_parser(), words)
+    arguments = cli.build_parser().parse_args(words)
     assert callable(arguments.run)
 
 
@@ -90,10 +110,10 @@ def test_without_a_command_it_says_what_there_is(capsys):
     [
         (["convert-rnafm", "absent.pth", "out"], "absent.pth is not a file"),
         (["compose", "--rna-encoder", "absent", "--language-model", "b", "out"], "does not exist"),
-        (["mini", "--language-model", "absent.gguf", "--out", "out"], "absent.gguf does not exist"),
+        (["mini", "--language-model", "absent.gguf", "out"], "absent.gguf does not exist"),
     ],
 )
-def test_refused_input_exits_with_2_and_the_reason(
+def test_rejected_input_exits_with_2_and_the_reason(
     arguments, reason, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -137,6 +157,6 @@ def test_ctrl_c_says_so(capsys, monkeypatch, tmp_path):
     def interrupt(*arguments: object, **named: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mini, "assemble_mini", interrupt)
+    monkeypatch.setattr(mini, "load_bundled", interrupt)
     assert cli.main(["mini"]) == 130
     assert capsys.readouterr().err == "rnagpt mini: stopped\n"

@@ -86,9 +86,22 @@ def test_it_answers_until_told_to_stop_and_finishes_what_runs(folder):
         said = "".join(piece.choices[0].delta.content or "" for piece in pieces)
         assert said == whole.choices[0].message.content
         assert process.wait(timeout=30) == 128 + signal.SIGTERM
-        assert "SIGTERM: finishing what runs" in process.stderr.read()
+        told = process.stderr.read()
+        assert "SIGTERM: finishing what runs" in told
+        assert "GET /v1/models" not in told  # only with --verbose
         with pytest.raises(openai.APIConnectionError):
             client.models.list()
+
+
+def test_verbose_logs_requests_and_ctrl_c_exits_with_130(folder):
+    with serving(folder, "--verbose") as (process, address):
+        client_of(address).models.list()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        told = process.stderr.read()
+        assert re.search(r'"GET /v1/models HTTP/1.1" 200', told)
+        assert "Traceback" not in told
+        assert process.stdout.read() == ""
 
 
 def test_a_taken_port_is_told_before_the_model_is_loaded(folder, capsys):
@@ -151,7 +164,7 @@ def test_an_empty_key_in_the_environment_is_told(folder, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--max-batch", "0", "at least 1"),
+        ("--max-batch", "0", "a whole number from 1"),
         ("--port", "99999", "from 0 to 65535"),
         ("--port", "-1", "from 0 to 65535"),
         ("--port", "http", "from 0 to 65535"),

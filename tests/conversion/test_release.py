@@ -51,10 +51,10 @@ def test_weights_are_rounded_and_summed(trained: tuple[Path, Path], tmp_path: Pa
     assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] is None
 
 
-def test_too_large_weights_are_refused(
+def test_too_large_weights_are_rejected(
     trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release_module, "MOST_BYTES", 100)
+    monkeypatch.setattr(release_module, "MAX_BYTES", 100)
     with pytest.raises(ValueError, match="more than 100"):
         release(*trained, tmp_path / "checkpoint")
 

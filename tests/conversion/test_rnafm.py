@@ -82,10 +82,10 @@ class Malicious:
         return os.system, (f"touch {self.file}",)
 
 
-def test_malicious_pickle_is_refused_and_not_run(tmp_path):
+def test_malicious_pickle_is_rejected_and_not_run(tmp_path):
     witness = tmp_path / "ran"
     torch.save({"args": argparse.Namespace(), "model": Malicious(witness)}, tmp_path / "bad.pth")
-    with pytest.raises(WeightsError, match=r"bad\.pth was refused: it asks for \w+\.system"):
+    with pytest.raises(WeightsError, match=r"bad\.pth was rejected: it asks for \w+\.system"):
         convert_rnafm(tmp_path / "bad.pth", tmp_path / "out")
     assert not witness.exists()
     assert not (tmp_path / "out").exists()
@@ -119,10 +119,10 @@ def _cut_short(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("write", [_text, _html, _empty, _plain_zip, _plain_pickle, _cut_short])
-def test_other_files_are_refused(tmp_path, write):
+def test_other_files_are_rejected(tmp_path, write):
     write(tmp_path / "file.pth")
     with pytest.raises(
-        WeightsError, match=r"file\.pth was refused: it is not a PyTorch checkpoint"
+        WeightsError, match=r"file\.pth was rejected: it is not a PyTorch checkpoint"
     ):
         convert_rnafm(tmp_path / "file.pth", tmp_path / "out")
 
@@ -186,13 +186,13 @@ def _wrong_heads(data: dict) -> None:
         (_missing_tensor, r"missing: encoder\.layer\.1\.output\.dense\.bias"),
         (_no_embedding, r"missing: embed_tokens\.weight"),
         (_wrong_shape, r"output\.dense\.weight has the shape \(16, 31\); expected \(16, 32\)"),
-        (_codon_vocabulary, r"expected RNA-FM's 25 words in embed_tokens\.weight, found 73"),
+        (_codon_vocabulary, r"expected RNA-FM's 25 tokens in embed_tokens\.weight, found 73"),
         (_strange_tensor, r"does not have: layers\.1\.adapter\.weight"),
         (_not_a_tensor, r"layers\.1\.fc2\.bias is not a tensor but int"),
         (_wrong_heads, "attention_heads=3 does not divide the hidden size 16"),
     ],
 )
-def test_other_checkpoints_are_refused(tmp_path, damage, reason):
+def test_other_checkpoints_are_rejected(tmp_path, damage, reason):
     checkpoint = official_checkpoint(tmp_path / "x.pth", SMALL_SIZES, token_dropout=True)
     data = _load(checkpoint)
     damage(data)

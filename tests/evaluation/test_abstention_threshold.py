@@ -11,7 +11,7 @@ from helpers.tiny_models import make_model, make_processor
 from rnagpt.conversion.memory_scores import MemoryScores
 from rnagpt.evaluation import abstention_threshold as refusal_choice
 from rnagpt.evaluation.abstention_threshold import COLUMNS, RefusalChoice
-from rnagpt.evaluation.matching import Judge
+from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.tasks import QUESTIONS, TYPE, draw_rnas, load_splits
 from rnagpt.inference.batch import Answer
 from rnagpt.training.negatives import DECLINED
@@ -43,12 +43,12 @@ def answer_by_bias(model, processor, rnas, questions, **_) -> list[Answer]:
 def test_each_setting_is_measured_from_the_trained_scores(data, monkeypatch):
     monkeypatch.setattr(refusal_choice, "answer_questions", answer_by_bias)
     processor = make_processor(summary_size=2, merge_size=3)
-    model = make_model(processor, rna_summary_memory=5)
+    model = make_model(processor, rna_family_prototypes=5)
     with torch.no_grad():
         model.model.projector.summary_keys.bias.fill_(2.0)
     splits = load_splits(str(data), ["validation"])
     rnas, _ = draw_rnas(splits, "validation", processor, limit=12, min_training_rnas=1, seed=0)
-    choice = RefusalChoice(model, processor, Judge(splits), rnas)
+    choice = RefusalChoice(model, processor, AnswerMatcher(splits), rnas)
     # Of twelve RNAs three are tRNA-Sec, and six are of the type tRNA.
     cautious, middling, bold = (choice.measure(MemoryScores(offset)) for offset in (0.0, 1.5, 2.5))
     names = COLUMNS[2:]
@@ -59,7 +59,7 @@ def test_each_setting_is_measured_from_the_trained_scores(data, monkeypatch):
     assert choice.measure(MemoryScores(1.5, 4.0))["declined"] == 1.0
 
 
-def test_a_model_without_memory_is_refused(data, tmp_path, capsys):
+def test_a_model_without_memory_is_rejected(data, tmp_path, capsys):
     processor = make_processor()
     make_model(processor).save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)

@@ -20,9 +20,9 @@ from rnagpt.conversion.projector_folder import save_projector
 from rnagpt.evaluation import evaluate as evaluate_sft
 from rnagpt.evaluation import metrics as findings
 from rnagpt.evaluation import systems
-from rnagpt.evaluation.answers import begins_alike
-from rnagpt.evaluation.bootstrap import Figures
 from rnagpt.evaluation.calibration import Calibration
+from rnagpt.evaluation.metrics import Figures
+from rnagpt.evaluation.runner import begins_alike
 from rnagpt.evaluation.systems import Rating, Reply, System
 from rnagpt.evaluation.tasks import QUESTIONS
 from rnagpt.inference.loading import load_model
@@ -136,7 +136,7 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
         *("--systems", "sequence,fusion,rnagpt", "--compare-limit", "5"),
         *("--language-model", str(folder / "text"), "--alignment", str(folder / "alignment")),
     )
-    drawn = {"rnas": 12, "unlabelled": 0, "eligible": 9, "refused": 0, "drawn": 9, "families": 3}
+    drawn = {"rnas": 12, "unlabelled": 0, "eligible": 9, "rejected": 0, "drawn": 9, "families": 3}
     assert results["data"]["evaluated"] == drawn
     assert {group: counts["drawn"] for group, counts in results["data"].items()} == {
         "evaluated": 9,
@@ -200,8 +200,8 @@ def test_controls_may_be_asked_about_fewer_rnas(
     controls, grounding = results["figures"]["controls"], results["figures"]["grounding"]
     refusals = results["figures"]["refusals"]
     assert controls[RNA_GPT]["right family"]["n"] == 9
-    assert refusals["RNAs of known families"]["declines"]["n"] == 9
-    assert refusals["shuffled RNAs of known families"]["declines"]["n"] == 4
+    assert refusals["RNAs of known families"]["abstains"]["n"] == 9
+    assert refusals["shuffled RNAs of known families"]["abstains"]["n"] == 4
     for control in (SWAPPED, SHUFFLED, NO_RNA):
         assert controls[control]["right type"]["n"] == 4
         assert grounding[control]["right family"] == {"value": 1, "interval": [1, 1], "n": 4}
@@ -225,7 +225,7 @@ def test_controls_cost_a_model_that_knows_all_and_a_parrot_nothing(
     assert controls[NO_RNA]["log-likelihood, family"]["value"] == -5
     assert grounding[NO_RNA]["log-likelihood, family: nats"]["value"] == 4
     refusals = results["figures"]["refusals"]
-    assert refusals["RNAs of known families"]["declines"]["value"] == 0
+    assert refusals["RNAs of known families"]["abstains"]["value"] == 0
     assert refusals["shuffled RNAs of known families"]["claims a family"]["value"] == 0
     assert results["figures"]["unseen families"][RNA_GPT]["right type"]["value"] == 1
 
@@ -249,7 +249,7 @@ def test_families_are_listed_with_the_least_known_first(
     families = run(folder, tmp_path / "all")["figures"]["families"]
     assert list(families) == ["tRNA", "tRNA-Sec", "U6"]
     assert [families[name]["right family"]["value"] for name in families] == [0, 0, 1]
-    assert families["U6"]["declines"] == {"value": 0, "interval": [0, 0], "n": 3}
+    assert families["U6"]["abstains"] == {"value": 0, "interval": [0, 0], "n": 3}
 
     monkeypatch.setattr(findings, "LEAST_OF_FAMILY", 4)
     assert "families" not in run(folder, tmp_path / "none")["figures"]
@@ -397,7 +397,7 @@ def test_a_data_set_without_families_is_asked_for_types(
         (["--embedding-models", "openai:embedder"], "'openai:embedder' needs a key"),
     ],
 )
-def test_what_cannot_be_used_is_refused_before_any_work(
+def test_what_cannot_be_used_is_rejected_before_any_work(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -421,12 +421,12 @@ def test_a_row_without_a_sequence_is_named(folder: Path, tmp_path: Path) -> None
     shutil.copytree(folder / "model", tmp_path / "model")
     sound = Dataset.from_list(make_rows(FAMILIES[:3], 4))
     write_data(tmp_path / "data", train=sound, test=Dataset.from_list(rows))
-    with pytest.raises(SystemExit, match=r"1 of 12 rows of .* have an empty sequence, or none: 7 "):
+    with pytest.raises(ValueError, match=r"1 of 12 rows of .* have an empty sequence, or none: 7 "):
         run(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("column", ["rna_type", "annotation"])
-def test_data_without_a_column_are_refused(folder: Path, tmp_path: Path, column: str) -> None:
+def test_data_without_a_column_are_rejected(folder: Path, tmp_path: Path, column: str) -> None:
     rows = Dataset.from_list(make_rows(FAMILIES, 1)).remove_columns(column)
     shutil.copytree(folder / "model", tmp_path / "model")
     write_data(tmp_path / "data", train=rows, test=rows)
@@ -437,7 +437,7 @@ def test_data_without_a_column_are_refused(folder: Path, tmp_path: Path, column:
     assert not (tmp_path / "out").exists()
 
 
-def test_splits_with_other_columns_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_splits_with_other_columns_are_rejected(folder: Path, tmp_path: Path) -> None:
     rows = Dataset.from_list(make_rows(FAMILIES, 1))
     shutil.copytree(folder / "model", tmp_path / "model")
     write_data(tmp_path / "data", train=rows.remove_columns("rna_type"), test=rows)
@@ -447,7 +447,7 @@ def test_splits_with_other_columns_are_refused(folder: Path, tmp_path: Path) -> 
         run(tmp_path, tmp_path / "out")
 
 
-def test_an_empty_split_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_an_empty_split_is_rejected(folder: Path, tmp_path: Path) -> None:
     rows = Dataset.from_list(make_rows(FAMILIES, 1))
     shutil.copytree(folder / "model", tmp_path / "model")
     write_data(tmp_path / "data", train=rows, test=rows.select([]))
@@ -467,7 +467,7 @@ def test_an_empty_usual_split_is_done_without(folder: Path, tmp_path: Path) -> N
     assert results["calibration"] is None
 
 
-def test_a_projection_of_another_shape_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_projection_of_another_shape_is_rejected(folder: Path, tmp_path: Path) -> None:
     model = make_model(make_processor(merge_size=2))
     save_projector(model.model.projector.state_dict(), model.config, tmp_path / "alignment")
     options = ["--language-model", str(folder / "text"), "--alignment", str(tmp_path / "alignment")]
@@ -475,7 +475,7 @@ def test_a_projection_of_another_shape_is_refused(folder: Path, tmp_path: Path) 
         run(folder, tmp_path / "out", "--systems", "fusion", *options)
 
 
-def test_a_language_model_of_another_size_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_language_model_of_another_size_is_rejected(folder: Path, tmp_path: Path) -> None:
     config = make_model(make_processor(), text={"num_hidden_layers": 1}).config.text_config
     LlamaForCausalLM(config).save_pretrained(tmp_path / "text")
     with pytest.raises((ValueError, OSError), match="num_hidden_layers 1 instead of 2"):
@@ -486,7 +486,7 @@ def test_a_language_model_of_another_size_is_refused(folder: Path, tmp_path: Pat
         )
 
 
-def test_answers_in_an_older_form_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_answers_in_an_older_form_are_rejected(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "predictions.jsonl").write_text('{"system": "rnagpt"}\n')
     with pytest.raises(ValueError, match="in an older form"):
         run(folder, tmp_path)
@@ -495,7 +495,7 @@ def test_answers_in_an_older_form_are_refused(folder: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "words", [["--limit", "0"], ["--systems", "all"], ["--matching", "both"], ["--systems"]]
 )
-def test_wrong_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_words_are_rejected(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--model", "m", "--dataset", "d", *words, "out"])
     assert words[0] in capsys.readouterr().err
@@ -529,4 +529,4 @@ def test_rnas_that_cannot_be_asked_about_are_counted(folder: Path, tmp_path: Pat
     shutil.copytree(folder / "model", tmp_path / "model")
     results = run(tmp_path, tmp_path / "out", "--limit", "12")
     counts = results["data"]["evaluated"]
-    assert (counts["refused"], counts["unlabelled"], counts["drawn"]) == (1, 1, 10)
+    assert (counts["rejected"], counts["unlabelled"], counts["drawn"]) == (1, 1, 10)

@@ -1,4 +1,4 @@
-"""Which families and types an answer names, and whether it declines to."""
+"""Which families and types an answer names, and whether it abstains."""
 
 import pytest
 from datasets import Dataset
@@ -6,15 +6,15 @@ from helpers.tiny_evaluation import FAMILIES, make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnagpt.evaluation.matching import Judge, Names, fold
+from rnagpt.evaluation.matching import AnswerMatcher, Names, fold
 from rnagpt.evaluation.tasks import FAMILY, TYPE
-from rnagpt.inference.abstention import declines
+from rnagpt.inference.abstention import is_abstention
 from rnagpt.training.negatives import DECLINED
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge([Dataset.from_list(make_rows(FAMILIES, 1))])
+def judge() -> AnswerMatcher:
+    return AnswerMatcher([Dataset.from_list(make_rows(FAMILIES, 1))])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def judge() -> Judge:
         ("", "RF00005", False),
     ],
 )
-def test_family_is_named(judge: Judge, answer: str, accession: str, right: bool) -> None:
+def test_family_is_named(judge: AnswerMatcher, answer: str, accession: str, right: bool) -> None:
     assert (accession in judge.names_in(answer, FAMILY)) is right
 
 
@@ -57,16 +57,16 @@ def test_family_is_named(judge: Judge, answer: str, accession: str, right: bool)
         ("an snRNA", "spliceosomal snRNA", False),
     ],
 )
-def test_type_is_named(judge: Judge, answer: str, rna_type: str, right: bool) -> None:
+def test_type_is_named(judge: AnswerMatcher, answer: str, rna_type: str, right: bool) -> None:
     assert (rna_type in judge.names_in(answer, TYPE)) is right
 
 
-def test_answer_with_a_second_family_is_not_the_only_one(judge: Judge) -> None:
+def test_answer_with_a_second_family_is_not_the_only_one(judge: AnswerMatcher) -> None:
     assert judge.names_in("U6 or perhaps U7", FAMILY) == ["RF00026", "RF00066"]
     assert judge.names_in("U6 (RF00026)", FAMILY) == ["RF00026"]
 
 
-def test_an_answer_that_declines_names_nothing(judge: Judge) -> None:
+def test_an_answer_that_declines_names_nothing(judge: AnswerMatcher) -> None:
     assert judge.names_in("I do not recognise this RNA: it is no tRNA.", FAMILY) == []
     assert judge.names_in("I cannot tell whether it is a tRNA.", TYPE) == []
 
@@ -84,7 +84,7 @@ def test_an_answer_that_declines_names_nothing(judge: Judge) -> None:
     ],
 )
 def test_declining_is_told_from_answering(answer: str, declined: bool) -> None:
-    assert declines(answer) is declined
+    assert is_abstention(answer) is declined
 
 
 @given(st.text(alphabet="abAB1 -_/.", max_size=12), st.text(alphabet="ab 1.", max_size=12))

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.tiny_models import make_model, make_processor, make_question, make_rna
+from helpers.tiny_models import make_config, make_model, make_processor, make_question, make_rna
 from transformers import LlamaForCausalLM
 
 from rnagpt.conversion.projector_folder import save_projector
-from rnagpt.evaluation.predictions import PredictionFile
+from rnagpt.evaluation.runner import PredictionFile
 from rnagpt.evaluation.systems import (
     FUSION,
     RNA_GPT,
     SEQUENCE,
     System,
+    stage_one_projector,
     take_language_model,
     take_projector,
 )
@@ -122,6 +123,23 @@ def test_a_systems_parts_are_exchanged(rnagpt: System, tmp_path: Path) -> None:
     for name, tensor in model.model.rna_encoder.state_dict().items():
         assert torch.equal(tensor, encoder[name])
     assert system.settings() != before
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["", "written by 0.1.0"])
+def test_the_projection_of_stage_one_has_to_fit(tmp_path: Path, former: bool) -> None:
+    processor = make_processor(summary_size=3)
+    options = {"rna_family_prototypes": 5, "rna_type_size": 2, "rna_type_prototypes": 4}
+    config = make_config(processor, **options)
+    save_projector({"weight": torch.zeros(1)}, config, tmp_path)
+    if former:
+        text = (tmp_path / "projector_config.json").read_text()
+        text = text.replace("rna_family_prototypes", "rna_summary_memory")
+        text = text.replace("rna_type_prototypes", "rna_type_memory")
+        (tmp_path / "projector_config.json").write_text(text)
+    assert stage_one_projector(tmp_path, config) == tmp_path / "projector.safetensors"
+    other = make_config(processor, **options | {"rna_family_prototypes": 6})
+    with pytest.raises(ValueError, match="rna_family_prototypes=5 instead of 6"):
+        stage_one_projector(tmp_path, other)
 
 
 def test_settings_tell_systems_and_lengths_apart(rnagpt: System) -> None:

@@ -79,7 +79,7 @@ class FakeEbi:
     ``rnacentral-litscan``, ``rna``, ``search`` and ``status-update-search``.
 
     Lasting faults: `repeat_cursor` (the next cursor is the one sent), `duplicate_pages` (a page
-    begins with the last row of the page before), `extra_hits` (hitCount is too large by so many),
+    begins with the last row of the page before), `extra_hits` (hitCount is too large by N),
     `drop_abstracts` (EBI Search leaves abstracts empty).
     """
 

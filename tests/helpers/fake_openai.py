@@ -134,7 +134,7 @@ class FakeOpenAi:
     requests, one each ("" for none): "429", "429 after 0.2", "500", "html", "html 200", "cut",
     "slow", "truncated", "context", "quota", "402", "region", "451", "error" (within a completion),
     "error 200" (in its place), "odd usage", "deep envelope", or one of BAD_ANSWERS or WRAPPINGS;
-    ``fault_of`` says one by the body. Fields that the service does not take are in ``refuses``, the
+    ``fault_of`` gives one by the body. Fields that the service rejects are in ``rejects``, the
     words for it are those of ``refusal`` in REFUSALS. `completed` counts the answers that were sent
     by the request's name in the cache (header X-Client-Request-Id), `received` all requests.
 
@@ -149,7 +149,7 @@ class FakeOpenAi:
         self.delay = 0.0  # seconds an answer takes
         self.faults: deque[str] = deque()
         self.fault_of: Callable[[Body], str] = lambda body: ""
-        self.refuses: set[str] = set()
+        self.rejects: set[str] = set()
         self.refusal = "openai"
         self.received: Counter[str] = Counter()
         self.completed: Counter[str] = Counter()
@@ -206,7 +206,7 @@ class FakeOpenAi:
     def _refuse(self, body: Body) -> JSONResponse | None:
         """A refusal of the first field that the service does not take."""
         for name in body:
-            if name in self.refuses:
+            if name in self.rejects:
                 status, said = REFUSALS[self.refusal](name)
                 return JSONResponse(said, status)
         return None
@@ -224,7 +224,7 @@ class FakeOpenAi:
         }
         if fault in ("empty", "thoughts alone"):
             usage["completion_tokens"] = body.get("max_tokens") or body["max_completion_tokens"]
-        content = WRAPPINGS[fault](text) if fault in WRAPPINGS else text
+        content = WRAPPINGS[fault](text) if fault in WRAPPINGS else text  # type: ignore[arg-type]
         if fault == "error":
             finish_reason = "error"
         self.billed.update(tokens_in=usage["prompt_tokens"], tokens_out=usage["completion_tokens"])
@@ -250,9 +250,8 @@ class FakeOpenAi:
     async def _upload(self, request: Request) -> Any:
         head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
         form = email.message_from_bytes(head + await request.body())
-        content = next(
-            part.get_payload(decode=True) for part in form.get_payload() if part.get_filename()
-        )
+        parts: Any = form.get_payload()
+        content = next(part.get_payload(decode=True) for part in parts if part.get_filename())
         return self._keep(content, "batch")
 
     def _keep(self, content: bytes, purpose: str) -> dict[str, Any]:
@@ -336,8 +335,8 @@ class FakeOpenAi:
         fault = self.fault_of(line["body"])
         name = line["custom_id"]
         self.received[name] += 1
-        if refused := next((field for field in line["body"] if field in self.refuses), None):
-            status, said = REFUSALS[self.refusal](refused)
+        if rejected := next((field for field in line["body"] if field in self.rejects), None):
+            status, said = REFUSALS[self.refusal](rejected)
             response = {"status_code": status, "request_id": "r", "body": said}
             return {"id": "b", "custom_id": name, "response": response, "error": None}
         if fault == "context":

@@ -114,7 +114,7 @@ class Server:
 
     def run(self, program: str, *arguments: str) -> None:
         command = [str(self.programs / program), "-D", str(self.folder / "data"), *arguments]
-        if os.geteuid() == 0:  # the server refuses to run as root
+        if os.geteuid() == 0:  # the server rejects to run as root
             command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
         log = self.folder / "log"
         with log.open("ab") as file:

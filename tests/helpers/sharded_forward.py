@@ -5,6 +5,7 @@ under the recipe itself is `train_sharded.py`.
 """
 
 import sys
+from typing import Any
 
 import torch
 import yaml
@@ -66,7 +67,8 @@ def main():
     }
     for name, weight in model.named_parameters():
         if name in trained:
-            torch.testing.assert_close(weight.grad.full_tensor(), trained[name], msg=name)
+            gradient: Any = weight.grad
+            torch.testing.assert_close(gradient.full_tensor(), trained[name], msg=name)
     assert trained
     destroy_process_group()
     return 0

@@ -101,8 +101,8 @@ class Repository:
 
 
 @dataclass
-class Fault:
-    """Requests of `method` to a path that holds `part` fail, `times` times.
+class Violation:
+    """Requests of `method` to a path that holds `part` fail, `times` times, the first `after` not.
 
     `status` answers with an error; None closes the connection before there is an answer.
     """
@@ -113,11 +113,13 @@ class Fault:
     message: str
     times: int
     headers: dict[str, str]
+    after: int = 0
 
     def matches(self, request: Request) -> bool:
-        return (
-            self.times > 0 and request.method == self.method and self.part in str(request.url.path)
-        )
+        if request.method != self.method or self.part not in str(request.url.path):
+            return False
+        self.after -= 1
+        return self.after < 0 and self.times > 0
 
 
 class SmallHub:
@@ -126,7 +128,7 @@ class SmallHub:
         self.url = ""
         self.token = TOKEN
         self.repositories: dict[tuple[str, str], Repository] = {}
-        self.faults: list[Fault] = []
+        self.faults: list[Violation] = []
         self.requests: list[str] = []
         self.uploaded: list[str] = []  # SHA-256 of each object that was sent whole
         (folder / "objects").mkdir(parents=True, exist_ok=True)
@@ -139,10 +141,11 @@ class SmallHub:
         message: str = "made up",
         *,
         times: int = 1_000_000,
+        after: int = 0,
         headers: dict[str, str] | None = None,
-    ) -> Fault:
+    ) -> Violation:
         """Make requests fail from now on; `status` None cuts the connection."""
-        fault = Fault(method, part, status, message, times, headers or {})
+        fault = Violation(method, part, status, message, times, headers or {}, after)
         self.faults.append(fault)
         return fault
 
@@ -234,8 +237,8 @@ class FaultyApp:
         if fault.status is None:
             # A response that ends before its announced length: the connection is closed.
             await receive()
-            headers = [(b"content-length", b"100")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            length = [(b"content-length", b"100")]
+            await send({"type": "http.response.start", "status": 200, "headers": length})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         headers = {"X-Error-Message": fault.message} | fault.headers
@@ -247,7 +250,7 @@ def make_app(hub: SmallHub) -> FastAPI:
     app = FastAPI()
 
     @app.exception_handler(HubError)
-    async def refuse(_: Request, error: HubError) -> Response:
+    async def reject(_: Request, error: HubError) -> Response:
         return error.response()
 
     @app.get("/api/whoami-v2")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -36,7 +37,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
 
 
 def encoder_folder(folder: Path, *, kmer_size: int = 1, seed: int = 0) -> Path:
-    config = EsmConfig(
+    config = EsmConfig(  # type: ignore[call-arg]
         vocab_size=25 + (4**kmer_size if kmer_size > 1 else 0),
         hidden_size=RNA_HIDDEN,
         num_hidden_layers=2,
@@ -103,7 +104,7 @@ def language_model_folder(
 def projector_folder(
     folder: Path, *, merge_size: int = 1, summary_size: int = 0, text_hidden_size: int = TEXT_HIDDEN
 ) -> Path:
-    shape = {
+    shape: dict[str, Any] = {
         "projector_type": "linear",
         "rna_merge_size": merge_size,
         "rna_summary_size": summary_size,

@@ -28,7 +28,7 @@ def embeds_of_prompt(
 ) -> torch.Tensor:
     """The embeddings (1, sequence, text hidden) of one prompt, put together piece by piece."""
     inputs = prompt(processor, messages)
-    table = model.get_input_embeddings().weight
+    table: Any = model.get_input_embeddings().weight
     pieces = []
     if "rna_input_ids" in inputs:
         lengths = inputs["rna_attention_mask"].sum(1).tolist()

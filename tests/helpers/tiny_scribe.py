@@ -11,7 +11,7 @@ def scribe(body: Mapping[str, Any]) -> Any:
     """The answer to a request of the build, as `fake_openai.FakeOpenAi.answer`.
 
     Of each paper, the first sentence that names the RNA becomes a claim. Claims on papers with an
-    even number get a number that no paper has; asked to repair, every other of these is mended.
+    even number get a number that no paper has; asked to repair, every other of these is fixed.
     """
     data = json.loads(body["messages"][-1]["content"])
     kind = body["response_format"]["json_schema"]["name"]

@@ -19,12 +19,12 @@ import model_loading  # noqa: E402
 import open_routes  # noqa: E402
 import page  # noqa: E402
 import plain_text  # noqa: E402
-import refusals  # noqa: E402
 import rna_cards  # noqa: E402
 import rna_input  # noqa: E402
 import rna_panel  # noqa: E402
 import space_limits  # noqa: E402
 import structure_drawing  # noqa: E402
+import validation  # noqa: E402
 import visitors  # noqa: E402
 
 
@@ -67,11 +67,11 @@ __all__ = [
     "open_routes",
     "page",
     "plain_text",
-    "refusals",
     "rna_cards",
     "rna_input",
     "rna_panel",
     "space_limits",
     "structure_drawing",
+    "validation",
     "visitors",
 ]

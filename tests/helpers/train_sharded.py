@@ -14,7 +14,7 @@ from accelerate.state import DistributedType, PartialState
 def main() -> None:
     os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     torch.distributed.init_process_group("gloo")
-    PartialState._prepare_backend = lambda *args, **kwargs: ("gloo", DistributedType.MULTI_GPU)
+    PartialState._prepare_backend = lambda *args, **kwargs: ("gloo", DistributedType.MULTI_GPU)  # type: ignore[method-assign]
     from rnagpt.train_sft import main as train
     from rnagpt.train_sft import make_parser
 

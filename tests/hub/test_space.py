@@ -11,9 +11,9 @@ from huggingface_hub import HfApi, SpaceCard
 
 from rnagpt.hub import PublishError
 from rnagpt.hub.card_checks import check_card
-from rnagpt.hub.preflight import refuse
+from rnagpt.hub.preflight import reject
 from rnagpt.hub.space import publish_space, space_manifest
-from rnagpt.hub.verify import ask_stranger
+from rnagpt.hub.verify import run_in_clean_env
 
 SPACE = ROOT / "space"
 REPO, MODEL = "laboratory/rna-gpt", "laboratory/rna-gpt-tiny"
@@ -120,7 +120,7 @@ def test_the_model_must_be_there(hub: SmallHub, publish: Callable[..., str], fol
 @pytest.mark.skipif(not (SPACE / "app.py").is_file(), reason="installed without the Space")
 def test_the_packages_own_space_can_be_published() -> None:
     manifest = space_manifest(SPACE, MODEL)
-    refuse(manifest)
+    reject(manifest)
     check_card(manifest, "space")
 
 
@@ -133,10 +133,10 @@ def test_the_packages_own_space_starts_with_gradio(
     seen: list[dict[str, Any]] = []
 
     def noting(*words: Any, **options: Any) -> dict[str, Any]:
-        seen.append(ask_stranger(*words, **options))
+        seen.append(run_in_clean_env(*words, **options))
         return seen[-1]
 
-    monkeypatch.setattr("rnagpt.hub.space.ask_stranger", noting)
+    monkeypatch.setattr("rnagpt.hub.space.run_in_clean_env", noting)
     before = len(hub.requests)
     commit = publish(folder=SPACE)
     assert hub.repository(REPO, "space").tags == {"v1": commit}

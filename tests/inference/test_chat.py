@@ -63,7 +63,7 @@ def record(monkeypatch, owner, name):
 @pytest.mark.parametrize("style", ["chatml", "llama-3"])
 def test_turns_on_the_kept_cache_equal_full_runs(tiny, style, monkeypatch):
     chat = RnaChat(*tiny[style])
-    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenStream")
     chat.add_rna(make_rna(20))
     first = ask(chat, "What is this RNA?")
     chat.add_rna(make_rna(45, seed=1))  # more than one window
@@ -107,7 +107,7 @@ def test_an_answer_that_tokenises_in_another_way_shortens_the_cache(chat, monkey
     crops = []
     crop = DynamicCache.crop
     monkeypatch.setattr(DynamicCache, "crop", lambda cache, n: (crops.append(n), crop(cache, n))[1])
-    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenStream")
     ask(chat, "What is this RNA?", max_new_tokens=30, **NEVER_ENDS)
     ask(chat, "Where?", **NEVER_ENDS)
     second = outputs[1].ids[0].tolist()
@@ -298,7 +298,7 @@ def test_a_question_that_does_not_fit_changes_nothing(chat, monkeypatch):
 
 
 def test_an_answer_ends_where_the_context_ends(chat, monkeypatch):
-    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenStream")
     chat.add_rna(make_rna(420))
     ask(chat, "What?", max_new_tokens=100, **NEVER_ENDS)
     assert outputs[0].ids.shape[1] == 512
@@ -329,7 +329,7 @@ def test_a_prompt_that_leaves_no_room_for_an_answer(chat):
         ("What?", {"num_beams": 2}, "num_beams must be 1"),
     ],
 )
-def test_refused_questions_change_nothing(chat, question, options, message):
+def test_rejected_questions_change_nothing(chat, question, options, message):
     chat.add_rna(make_rna(10))
     with pytest.raises(ValueError, match=message):
         chat.ask(question, **options)
@@ -348,7 +348,7 @@ def test_add_rna_cleans_and_refuses(chat):
 
 
 def test_generation_options_pass_through(chat, monkeypatch):
-    outputs = record(monkeypatch, chat_rnagpt, "TokenByToken")
+    outputs = record(monkeypatch, chat_rnagpt, "TokenStream")
     texts = set()
     for seed in range(3):
         chat.reset()

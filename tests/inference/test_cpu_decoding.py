@@ -144,7 +144,7 @@ def test_a_conversation_is_written_with_int8_weights(pair, processor):
     assert written == processor.tokenizer.decode(ids, skip_special_tokens=True)
 
 
-def test_int8_is_refused_where_it_cannot_be_had(processor, monkeypatch):
+def test_int8_is_rejected_where_it_cannot_be_had(processor, monkeypatch):
     with pytest.raises(ValueError, match="the model is on cpu, in bfloat16"):
         use_int8_weights(make_model(processor).bfloat16())
     with pytest.raises(ValueError, match="the model is on meta, in float32"):

@@ -56,7 +56,7 @@ def test_an_encoder_in_training_mode_is_left_so_and_drops_nothing_out(model):
     model.eval()
 
 
-def test_a_refused_sequence_is_told_before_any_is_encoded(model, monkeypatch):
+def test_a_rejected_sequence_is_told_before_any_is_encoded(model, monkeypatch):
     monkeypatch.setattr(model, "encode_rna", lambda ids: pytest.fail("encoded"))
     with pytest.raises(RnaSequenceError, match="protein"):
         rnagpt.encode(["ACGU", "MKVLAAGIC"], model)

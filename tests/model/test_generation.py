@@ -140,7 +140,7 @@ def test_a_pass_takes_and_returns_the_cache(
     torch.testing.assert_close(second.logits[:, -1], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_two_caches_are_refused(model: RnaGptForCausalLM) -> None:
+def test_two_caches_are_rejected(model: RnaGptForCausalLM) -> None:
     caches = {"past_key_values": DynamicCache(), "cache": DynamicCache()}
     with pytest.raises(ValueError, match="Give the cache once"):
         model(input_ids=torch.tensor([[1]]), **caches)
@@ -173,7 +173,7 @@ def test_cached_turns_of_a_batch(model: RnaGptForCausalLM, processor: RnaGptProc
     assert cached.tolist() == expected.tolist()
 
 
-def test_rnas_that_do_not_fill_the_placeholders_are_refused_before_beams(
+def test_rnas_that_do_not_fill_the_placeholders_are_rejected_before_beams(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
     inputs = prompt(processor, PROMPTS)

@@ -1,4 +1,4 @@
-"""Options of `generate`: each works with RNAs, or is refused before the first token."""
+"""Options of `generate`: each works with RNAs, or is rejected before the first token."""
 
 import copy
 from typing import Any
@@ -41,7 +41,7 @@ REFUSED: dict[str, Any] = {"assistant_early_exit": 1, "cache_implementation": "p
 
 @pytest.mark.parametrize("beyond", [True, False], ids=["beyond the vocabulary", "within"])
 @pytest.mark.parametrize(("option", "value"), [*REFUSED_WITH_RNAS.items(), *REFUSED.items()])
-def test_refused_before_the_first_token(option: str, value: Any, beyond: bool) -> None:
+def test_rejected_before_the_first_token(option: str, value: Any, beyond: bool) -> None:
     processor = make_processor()
     size = processor.rna_token_id + (0 if beyond else 20)
     model = make_model(processor, text={"vocab_size": size})
@@ -101,7 +101,7 @@ def test_an_assistant_is_for_prompts_without_rnas(
     assert found.tolist() == generate(model, inputs).tolist()
 
 
-def test_continuous_batching_is_refused(
+def test_continuous_batching_is_rejected(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
     passes = Passes(model)
@@ -167,7 +167,7 @@ def test_guidance_away_from_the_answer_without_a_prompt(
 def test_conversations_refuse_other_ways_of_decoding(
     model: RnaGptForCausalLM, processor: RnaGptProcessor, option: dict[str, Any]
 ) -> None:
-    """They write token by token; what they would leave out without a word is refused."""
+    """They write token by token; what they would leave out without a word is rejected."""
     chat = RnaChat(model, processor)
     with pytest.raises(ValueError, match=next(iter(option))):
         chat.ask("What is a riboswitch?", **option)
@@ -180,6 +180,6 @@ def test_the_error_of_unequal_numbers_speaks_of_what_was_given(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
     inputs = prompt(processor, [make_question([make_rna(20)])])
-    with pytest.raises(ValueError, match="0 vectors") as refusal:
+    with pytest.raises(ValueError, match="no RNA was given") as refusal:
         model(input_ids=inputs["input_ids"])
     assert "prefill_chunk_size" not in str(refusal.value)

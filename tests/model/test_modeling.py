@@ -73,7 +73,7 @@ def test_answer_depends_on_every_rna_and_its_order(
 
 
 @pytest.mark.parametrize("change", ["more", "fewer", "none"])
-def test_wrong_number_of_vectors_is_refused(
+def test_wrong_number_of_vectors_is_rejected(
     model: RnaGptForCausalLM, processor: RnaGptProcessor, change: str
 ) -> None:
     inputs = prompt(processor, PROMPTS[0])
@@ -90,7 +90,7 @@ def test_wrong_number_of_vectors_is_refused(
     assert "prefill" not in str(e.value)
 
 
-def test_reading_a_prompt_in_chunks_is_refused_with_rnas_alone(
+def test_reading_a_prompt_in_chunks_is_rejected_with_rnas_alone(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
     with pytest.raises(
@@ -101,7 +101,7 @@ def test_reading_a_prompt_in_chunks_is_refused_with_rnas_alone(
     assert torch.equal(generate(model, text, prefill_chunk_size=7), generate(model, text))
 
 
-def test_mask_with_a_hole_is_refused(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
+def test_mask_with_a_hole_is_rejected(model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
     inputs = prompt(processor, PROMPTS[1])
     inputs["rna_attention_mask"][0, 3] = 0
     with pytest.raises(ValueError, match="nucleotides in a row"):
@@ -142,7 +142,7 @@ def test_rnas_padded_on_the_left_are_the_same_rnas(
     assert torch.allclose(model(**left, rna_hidden_states=vectors).logits, logits, atol=1e-5)
 
 
-def test_embeddings_and_rnas_together_are_refused(
+def test_embeddings_and_rnas_together_are_rejected(
     model: RnaGptForCausalLM, processor: RnaGptProcessor
 ) -> None:
     inputs = prompt(processor, PROMPTS[1])

@@ -113,7 +113,7 @@ def test_fasta_header_is_the_name(text: str, name: str) -> None:
         ("A" * 51, 51, "has 51 nt, but what lies beyond position 50"),
     ],
 )
-def test_refused(text: str, position: int | None, message: str) -> None:
+def test_rejected(text: str, position: int | None, message: str) -> None:
     with pytest.raises(RnaSequenceError, match=message) as caught:
         clean_rna(text, max_length=50)
     assert caught.value.position == position
@@ -280,7 +280,7 @@ def test_a_name_at_the_end_or_alone(name: str) -> None:
         ("<!DOCTYPE html>", "web page"),
     ],
 )
-def test_tables_and_other_texts_are_refused_with_what_to_do(text: str, message: str) -> None:
+def test_tables_and_other_texts_are_rejected_with_what_to_do(text: str, message: str) -> None:
     with pytest.raises(RnaSequenceError, match=message) as caught:
         clean_rna(text)
     assert "protein" not in str(caught.value)
@@ -366,7 +366,7 @@ def chunks(text: str, width: int) -> list[str]:
     width=st.integers(1, 100),
     headed=st.booleans(),
 )
-def test_wrapped_sequences_are_never_refused(
+def test_wrapped_sequences_are_never_rejected(
     letters: str, lower: bool, width: int, headed: bool
 ) -> None:
     if not letters.strip("-."):
@@ -384,7 +384,7 @@ def test_wrapped_sequences_are_never_refused(
     width=st.integers(1, 100),
     block=st.integers(1, 20),
 )
-def test_soft_masked_sequences_in_lines_and_blocks_are_never_refused(
+def test_soft_masked_sequences_in_lines_and_blocks_are_never_rejected(
     letters: str, width: int, block: int
 ) -> None:
     lines = [" ".join(chunks(line, block)) for line in chunks(letters, width)]
@@ -592,7 +592,7 @@ def test_processor_has_its_own_limits() -> None:
         processor("<RNAHere>", "NNNAAAAAAA")
 
 
-def test_prompt_beyond_the_context_is_refused_with_numbers() -> None:
+def test_prompt_beyond_the_context_is_rejected_with_numbers() -> None:
     processor = make_processor(max_context=100, merge_size=2)
     message = r"Prompt 2 takes 1\d\d tokens, 100 of them for RNA \(200 nt\), .* reads 100"
     with pytest.raises(ValueError, match=message):
@@ -608,7 +608,7 @@ def test_tokenizers_limit_is_the_context_where_none_is_known() -> None:
         processor("<RNAHere>", "A" * 65)
 
 
-def test_truncation_is_refused() -> None:
+def test_truncation_is_rejected() -> None:
     with pytest.raises(ValueError, match="Truncation could cut an RNA"):
         make_processor()("<RNAHere>", "ACGU", truncation=True, max_length=3)
 
@@ -694,7 +694,7 @@ def test_side_that_there_is_not(side: Any) -> None:
         ({"rna_kwargs": {}}, "rna_kwargs=dict"),
     ],
 )
-def test_unknown_option_is_refused(options: dict[str, Any], name: str) -> None:
+def test_unknown_option_is_rejected(options: dict[str, Any], name: str) -> None:
     name = name.replace("'?", "str '")
     processor = make_processor()
     with pytest.raises(TypeError, match=f"The option {name}"):
@@ -720,6 +720,18 @@ def test_variable_of_a_template_of_several() -> None:
     assert processor.apply_chat_template(messages, chat_template=tools, mark="!").endswith("!")
     with pytest.raises(TypeError, match="The option mark="):
         processor.apply_chat_template(messages, chat_template=CHATML, mark="!")
+
+
+def test_the_default_of_named_templates_is_used_as_the_tokenizer_does():
+    named = {"shout": "LOUD", "default": CHATML}
+    processor = make_processor(chat_template=named)
+    messages = [{"role": "user", "content": "What is RNA?"}]
+    expected = processor.tokenizer.apply_chat_template(messages, tokenize=False)
+    assert processor.apply_chat_template(messages) == expected
+    assert processor.apply_chat_template(messages, chat_template="shout") == "LOUD"
+    without = make_processor(chat_template={"shout": "LOUD", "whisper": "low"})
+    with pytest.raises(ValueError, match=r"no default chat template\. Name one of shout, whisper"):
+        without.apply_chat_template(messages)
 
 
 def save_as_before(processor: RnaGptProcessor, folder: Path, side: str | None) -> None:

@@ -24,8 +24,11 @@ def shown(number, like):
     return f"{number:.{len(like.partition('.')[2])}f}"
 
 
-@pytest.mark.parametrize("document", ["README.md", "checkpoints/rna-gpt-mini/README.md"])
-def test_figures_with_intervals_are_in_the_results(results, document):
+@pytest.mark.parametrize(
+    ("document", "at_least"),
+    [("README.md", 17), ("docs/results.md", 50), ("checkpoints/rna-gpt-mini/README.md", 30)],
+)
+def test_figures_with_intervals_are_in_the_results(results, document, at_least):
     found = [
         (figure["value"], *figure["interval"])
         for table in results["figures"].values()
@@ -34,7 +37,7 @@ def test_figures_with_intervals_are_in_the_results(results, document):
         if figure["value"] is not None
     ]
     written = FIGURE.findall((ROOT / document).read_text())
-    assert len(written) > 20
+    assert len(written) >= at_least
     of_ablations = FIGURE.findall((ROOT / "benchmarks" / "ablations.md").read_text())
     for figure in written:
         known = [tuple(map(shown, one, figure)) for one in found] + of_ablations
@@ -42,7 +45,7 @@ def test_figures_with_intervals_are_in_the_results(results, document):
 
 
 def test_command_is_the_one_that_was_run(results):
-    for document in (ROOT / "README.md", CHECKPOINT / "README.md"):
+    for document in (ROOT / "docs" / "results.md", CHECKPOINT / "README.md"):
         text = document.read_text().replace("\\\n", " ")
         (line,) = (x for x in text.splitlines() if "rnagpt evaluate --model" in x)
         words, run = line.split(), results["command"].replace("_", "-").split()

@@ -1,14 +1,18 @@
-"""The README's lines for users, run as they are written, on tiny models and a Hub on loopback."""
+"""What README and guides tell users to write, run as it is written.
+
+On tiny models, a server and a Hub on loopback; what README shows of the mini is its real answer.
+"""
 
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import httpx
 import pytest
 from helpers.fresh_process import run_fresh
-from helpers.paths import ROOT
+from helpers.paths import FIVE_RNAS, ROOT
 from helpers.small_hub import serve_hub
 from helpers.tiny_rna_qa import make_rna_qa
 from helpers.tiny_server import make_parts, serve_tiny
@@ -16,20 +20,71 @@ from helpers.tiny_server import make_parts, serve_tiny
 from rnagpt.cli import main as cli
 from rnagpt.cli import rna_qa as rna_qa_cli
 from rnagpt.cli.serve import MINI
+from rnagpt.conversion import WeightsError
+from rnagpt.conversion.mini import find_language_model
+from rnagpt.sequences.fasta import read_fasta
 
 README = (ROOT / "README.md").read_text()
+GUIDES = ROOT / "docs" / "guides"
+SERVE, PUBLISH = ((GUIDES / name).read_text() for name in ("serve.md", "publish.md"))
 ADDRESS = "http://127.0.0.1:8000"
 COMMANDS = {"rnagpt": cli.main, "rna-qa": rna_qa_cli.main}
 DATA_CARD = "---\nlicense: cc0-1.0\ntask_categories: [question-answering]\n"
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def block(language, part):
-    (found,) = (text for text in blocks(language) if part in text)
+def block(document, language, part):
+    """The one code block of a document that holds `part`."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
+    (found,) = (text for text in blocks if part in text)
     return found
+
+
+def shown_after(code):
+    """The output that README shows below a block of code."""
+    rest = README[README.index(code) + len(code) :]
+    shown = re.match(r"```\n\n```text\n(.*?)```", rest, re.DOTALL)
+    assert shown
+    return shown[1]
+
+
+@pytest.fixture
+def tiny_default(tmp_path, monkeypatch):
+    """A tiny model in the place of rna-gpt-mini."""
+    for part in make_parts():
+        part.save_pretrained(tmp_path / "tiny")
+    monkeypatch.setenv("RNAGPT_MODEL", str(tmp_path / "tiny"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("tiny_default")
+def test_python_of_the_quickstart(capsys):
+    exec(block(README, "python", "RnaChat"), {})
+    assert capsys.readouterr().out.count("\n") >= 2
+
+
+@pytest.mark.usefixtures("tiny_default")
+def test_batches_of_the_readme(capsys):
+    shutil.copy(FIVE_RNAS, "rnas.fasta")
+    exec(block(README, "python", "answer_questions"), {})
+    out = capsys.readouterr().out
+    assert all(record.name in out for record in read_fasta(FIVE_RNAS))
+
+
+@pytest.mark.slow
+def test_the_mini_answers_what_the_readme_shows(capsys):
+    """The quickstart, on the model that a reader gets."""
+    try:
+        find_language_model()
+    except WeightsError as error:
+        pytest.skip(str(error))
+    command = block(README, "bash", '--ask "What type of RNA is this?"')
+    program, *words = shlex.split(command)
+    capsys.readouterr()
+    assert COMMANDS[program](words) == 0
+    assert capsys.readouterr().out.strip() == shown_after(command).strip()
+    script = block(README, "python", "RnaChat")
+    exec(script, {})
+    assert capsys.readouterr().out.strip() == shown_after(script).strip()
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +94,22 @@ def address():
 
 
 def test_openai_client(address, capsys):
-    exec(block("python", "OpenAI(").replace(ADDRESS, address), {})
+    exec(block(SERVE, "python", "OpenAI(").replace(ADDRESS, address), {})
     assert capsys.readouterr().out.strip()
 
 
 def test_curl(address):
-    command = block("bash", "curl").replace(ADDRESS, address)
-    url, body = re.search(r"curl (\S+) -H '[^']+' -d '(.*)'", command, re.DOTALL).groups()
+    command = block(SERVE, "bash", "curl").replace(ADDRESS, address)
+    found = re.search(r"curl (\S+) -H '[^']+' -d '(.*)'", command, re.DOTALL)
+    assert found
+    url, body = found.groups()
     reply = httpx.post(url, json=json.loads(body), timeout=60)
     assert reply.json()["choices"][0]["message"]["content"]
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """What the README's commands publish, made of a tiny model and a tiny RNA-QA.
+    """What the guide's commands publish, made of a tiny model and a tiny RNA-QA.
 
     Each publication loads itself back in processes of its own, which the tests of publishing do.
     """
@@ -69,7 +126,7 @@ def hub(tmp_path_factory):
         patch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
         patch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         patch.setattr("rnagpt.hub.upload._verify", lambda *_: None)
-        for line in block("bash", "publish model").replace("\\\n", "").splitlines():
+        for line in block(PUBLISH, "bash", "publish model").replace("\\\n", "").splitlines():
             program, *words = shlex.split(line)
             if "publish" in words:
                 assert COMMANDS[program](words) == 0
@@ -83,25 +140,12 @@ def run_alone(script, hub, folder):
     return run_fresh(code, folder=folder, HF_ENDPOINT=hub.url, HF_TOKEN="")
 
 
-def test_the_first_screen_is_what_users_write():
-    """Model, data and Space, before anything else that can be run."""
-    first = [text.split("\n")[0] for text in re.findall(r"```\w+\n(.*?)```", README, re.DOTALL)[:3]]
-    assert first == [
-        "from transformers import AutoModel, AutoProcessor",
-        "from datasets import load_dataset",
-        "from gradio_client import Client",
-    ]
-    end = README.index("```", README.index("gradio_client import Client"))
-    shown = README[README.index("# RNA-GPT") : end]
-    assert shown.count("\n") < 50
-
-
 def test_model_by_its_id(hub, tmp_path):
-    assert run_alone(block("python", "AutoModel.from_pretrained"), hub, tmp_path).strip()
+    assert run_alone(block(PUBLISH, "python", "AutoModel.from_pretrained"), hub, tmp_path).strip()
 
 
 def test_data_by_its_id(hub, tmp_path):
-    out = run_alone(block("python", "load_dataset("), hub, tmp_path)
+    out = run_alone(block(PUBLISH, "python", "load_dataset("), hub, tmp_path)
     assert "'question': 'What is this RNA?'" in out
 
 
@@ -112,7 +156,7 @@ def test_space_by_its_id(hub, tmp_path):
     tiny_space.load_tiny_model(tmp_path / "model")
     with tiny_space.open_page(tiny_space.space_limits.Limits(max_new_tokens=12)) as address:
         hub.repository("ORG/rna-gpt", "space").host = address
-        loaded, *answer = run_alone(block("python", "Client("), hub, tmp_path).splitlines()
+        loaded, *answer = run_alone(block(PUBLISH, "python", "Client("), hub, tmp_path).splitlines()
     assert address in loaded
     assert "".join(answer).strip()
 
@@ -120,5 +164,5 @@ def test_space_by_its_id(hub, tmp_path):
 def test_published_folder_loads_too(hub, tmp_path):
     """What is said of the folders: they load as the ids do."""
     (tmp_path / "rna-gpt-mini").symlink_to(Path("rna-gpt-mini").absolute())
-    script = block("python", "AutoModel.from_pretrained").replace("ORG/", "")
+    script = block(PUBLISH, "python", "AutoModel.from_pretrained").replace("ORG/", "")
     assert run_alone(script, hub, tmp_path).strip()

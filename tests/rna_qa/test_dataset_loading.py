@@ -33,7 +33,16 @@ SPLITS = ("train", "validation", "test", "test_families")
 
 def rfam(seed: Path, out: Path, *options: str) -> Path:
     shares = ["--test", "0.2", "--validation", "0.1", "--test-families", "0.1"]
-    words = ["rfam", "--seed", str(seed), "--clusters", "kmers", *shares, *options, str(out)]
+    words = [
+        "rfam",
+        "--seed-alignments",
+        str(seed),
+        "--clusters",
+        "kmers",
+        *shares,
+        *options,
+        str(out),
+    ]
     assert main(words) == 0
     return out
 
@@ -96,7 +105,7 @@ def test_a_rebuilt_literature_is_read_anew(tmp_path: Path) -> None:
             loaded = load_dataset(str(out), configuration)
             for split, rows in loaded.items():
                 assert rows.to_list() == on_disk(out, configuration, split)
-        # And where the splits are drawn anew, of the same papers.
+        # And where the splits are drawn again, of the same papers.
         pipeline.build(out, replace(options, test=0.5), RunOptions(workers=1))
         found = load_dataset(str(out), "annotations", split="test").to_list()
         assert found == on_disk(out, "annotations", "test")
@@ -239,7 +248,7 @@ def test_of_several_configurations_one_has_to_be_named(tmp_path: Path) -> None:
         load_rnas(str(folder), "other", "train", "instruction")
 
 
-def test_what_save_to_disk_wrote_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_what_save_to_disk_wrote_is_rejected_with_what_to_do(tmp_path: Path) -> None:
     rows = load_splits(str(make_rna_qa(tmp_path / "data")), "qa")
     rows.save_to_disk(tmp_path / "saved")
     with pytest.raises(ValueError, match=r"written by save_to_disk. .*to_parquet"):

@@ -8,7 +8,7 @@ import pytest
 from helpers.tiny_models import make_rna
 
 from rnagpt.inference.attribution import NucleotideScores
-from rnagpt.sequences.drawing import LONGEST_FOLDED, base_pairs, draw_scores, fold_rna, lay_out
+from rnagpt.sequences.drawing import MAX_FOLDED, base_pairs, draw_scores, fold_rna, lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
 HAIRPIN = "GGGGGAAAACCCCC"
@@ -116,11 +116,11 @@ def test_long_rnas_and_rnas_without_pairs_have_the_strip_alone(monkeypatch):
     monkeypatch.setattr(
         "rnagpt.sequences.drawing.fold_rna", lambda rna: (folded.append(rna), "." * len(rna))[1]
     )
-    long, open_rna = make_rna(LONGEST_FOLDED + 1), "A" * LONGEST_FOLDED
+    long, open_rna = make_rna(MAX_FOLDED + 1), "A" * MAX_FOLDED
     root = ElementTree.fromstring(draw_scores([scored(long), scored(open_rna)]))
     assert folded == [open_rna]
     assert root.find(f".//{SVG}circle") is None
-    assert len(letters(root, "rect")) == 2 * LONGEST_FOLDED + 1
+    assert len(letters(root, "rect")) == 2 * MAX_FOLDED + 1
 
 
 def test_no_score_at_all_is_white():

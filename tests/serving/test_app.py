@@ -211,7 +211,7 @@ PROTEIN = "MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTL"
         ),
     ],
 )
-def test_bad_requests_are_refused_with_the_reason(client, messages, options, status, told):
+def test_bad_requests_are_rejected_with_the_reason(client, messages, options, status, told):
     with pytest.raises(openai.APIStatusError, match=f"(?s){told}") as caught:
         complete(client, messages, **options)
     assert caught.value.status_code == status
@@ -266,7 +266,7 @@ def test_a_prompt_that_is_too_long_has_the_code_that_clients_know(client, text):
     assert "512" in caught.value.message
 
 
-def test_half_a_character_is_refused(address):
+def test_half_a_character_is_rejected(address):
     for body in (
         {"model": NAME, "messages": ask_about("ACGU", text="\ud800")},
         {"model": NAME, "messages": ask_about("AC\udfffGU")},
@@ -322,9 +322,9 @@ def test_web_pages_may_ask_where_they_were_let_in(parts):
         assert asked.headers["access-control-allow-origin"] == page
         assert "x-any" in asked.headers["access-control-allow-headers"]
         assert httpx.options(url, headers={"Origin": other, **asks}).status_code == 400
-        refused = httpx.get(f"{address}/v1/models", headers={"Origin": page})
-        assert refused.status_code == 401
-        assert refused.headers["access-control-allow-origin"] == page
+        rejected = httpx.get(f"{address}/v1/models", headers={"Origin": page})
+        assert rejected.status_code == 401
+        assert rejected.headers["access-control-allow-origin"] == page
     with serve_tiny(parts) as (address, _):
         answered = httpx.get(f"{address}/v1/models", headers={"Origin": page})
         assert "access-control-allow-origin" not in answered.headers
@@ -356,7 +356,7 @@ def test_a_key_is_asked_for(parts):
             with pytest.raises(openai.AuthenticationError, match="API key"):
                 complete(client_of(address, key), ask_about("AC"))
         for key in ("sécret", "秘密", "\xff"):
-            # Bytes, since OpenAI's client refuses to send it.
+            # Bytes, since OpenAI's client rejects to send it.
             headers = {"Authorization": f"Bearer {key}".encode()}
             assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 401
         with pytest.raises(UnicodeEncodeError):
@@ -524,7 +524,7 @@ def test_a_failed_pass_ends_the_answers_that_shared_it_and_no_more(client, parts
     )
 
 
-def test_what_comes_while_it_stops_is_refused(parts):
+def test_what_comes_while_it_stops_is_rejected(parts):
     with serve_tiny(parts) as (address, service):
         service.stopping = True
         with pytest.raises(openai.InternalServerError, match="stopping") as caught:

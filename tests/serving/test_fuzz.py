@@ -98,7 +98,7 @@ def _places(value):
 
 
 def check_reply(reply):
-    """No 5xx, and every refusal in OpenAI's shape, with a reason."""
+    """No 5xx, and every rejection in OpenAI's shape, with a reason."""
     assert reply.status_code < 500, reply.text
     if reply.status_code >= 400:
         error = json.loads(reply.text)["error"]
@@ -190,6 +190,6 @@ def test_a_thousand_requests_made_from_the_description_are_no_server_error(addre
 
 
 def test_good_request_is_good(address):
-    """Else the spoilt ones would all be refused for one reason."""
+    """Else the spoilt ones would all be rejected for one reason."""
     body = {name: value for name, value in GOOD.items() if name != "stream_options"}
     assert httpx.post(f"{address}{CHAT}", json=body, timeout=60).status_code == 200

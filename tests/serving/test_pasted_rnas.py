@@ -156,7 +156,7 @@ def test_texts_stay_as_they_are_beside_an_rna_that_is_a_part(address, parts):
 
 
 @pytest.mark.parametrize("text", ["Hello!", "What is a riboswitch?", "", "Is GGUUCGAAUCC in it?"])
-def test_a_conversation_without_an_rna_is_refused(address, text):
+def test_a_conversation_without_an_rna_is_rejected(address, text):
     for options in ({}, {"stream": True}):
         with pytest.raises(openai.BadRequestError, match="no RNA") as caught:
             say(address, text, **options)
@@ -191,4 +191,4 @@ def test_long_texts_are_looked_through_in_time(address):
         reply = httpx.post(f"{address}/v1/chat/completions", content=json.dumps(body),
                            headers={"Content-Type": "application/json"}, timeout=5)  # fmt: skip
         assert reply.status_code in (400, 413)
-        find_pasted(text, most=16)
+        find_pasted(text, max_rnas=16)

@@ -57,9 +57,9 @@ def test_the_longest_text_that_fits_is_let_through_and_little_more_is_not(tokeni
 
 def test_little_of_a_long_text_is_looked_at(tokenizer):
     bounds = TextBounds(tokenizer, threading.Lock(), 3000)
-    assert bounds.too_long(["x" * (bounds.most_letters + 1)])
+    assert bounds.too_long(["x" * (bounds.max_letters + 1)])
     assert tokenizer.letters == 0
-    assert bounds.too_long(["x" * bounds.most_letters])
+    assert bounds.too_long(["x" * bounds.max_letters])
     assert 0 < tokenizer.letters <= 8192
     # The room is that of all texts together.
-    assert bounds.too_long(["x" * 8192, "y" * (bounds.most_letters - 8191)])
+    assert bounds.too_long(["x" * 8192, "y" * (bounds.max_letters - 8191)])

@@ -201,7 +201,7 @@ def test_a_client_that_leaves_ends_its_answer(client, engine):
     await_true(lambda: llm.get_num_unfinished_requests() == 0)
 
 
-def test_too_many_are_refused_and_the_others_answered(parts, engine, loop):
+def test_too_many_are_rejected_and_the_others_answered(parts, engine, loop):
     prompts = make_prompts(parts[1], 70)
 
     async def overload():
@@ -217,7 +217,7 @@ def test_too_many_are_refused_and_the_others_answered(parts, engine, loop):
     assert engine.running == engine.waiting == 0
 
 
-def test_an_unreadable_rna_is_refused_and_the_next_answered(client):
+def test_an_unreadable_rna_is_rejected_and_the_next_answered(client):
     with pytest.raises(openai.UnprocessableEntityError):
         client.chat.completions.create(model=NAME, messages=ask_about("ACGX"))
     assert client.chat.completions.create(model=NAME, messages=ask_about("ACG"), max_tokens=2)

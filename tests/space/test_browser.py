@@ -207,7 +207,7 @@ def test_records_of_an_upload_are_chosen_and_compared(page):
     expect(page.locator("#cards h3")).to_have_text(["c", "X83878.1/168-267"])
 
 
-def test_a_file_that_is_too_large_is_refused_unsent(page):
+def test_a_file_that_is_too_large_is_rejected_unsent(page):
     sent = []
     page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
     upload(page, "large.fa", b">a\n" + b"ACGU\n" * 1_200_000)
@@ -226,7 +226,7 @@ def test_a_file_that_is_too_large_is_refused_unsent(page):
     ],
     ids=["letter", "protein", "long", "empty"],
 )
-def test_what_is_no_rna_is_refused_beside_the_field(page, text, message):
+def test_what_is_no_rna_is_rejected_beside_the_field(page, text, message):
     paste(page, text)
     expect(page.locator("#rna-notice").get_by_role("alert")).to_contain_text(message)
     expect(page.locator("#cards .card")).to_have_count(0)
@@ -247,7 +247,7 @@ def test_cards_stay_when_nothing_is_left_to_fold(page):
     expect(names).to_have_text(["folded", "long"])
 
 
-def test_questions_are_refused_beside_their_field(page):
+def test_questions_are_rejected_beside_their_field(page):
     notice = page.locator("#question-notice").get_by_role("alert")
     ask(page, QUESTION)
     expect(notice).to_contain_text("Give an RNA first")
@@ -403,7 +403,7 @@ def test_a_full_queue_is_said_and_covers_nothing(browser, pace):
         await_answer(second)
 
 
-def test_half_a_character_is_refused_in_words(page):
+def test_half_a_character_is_rejected_in_words(page):
     """A lone surrogate, as a text that was cut in the middle of an emoji ends."""
     paste(page, make_rna(40))
     page.locator("#cards .card").wait_for()

@@ -1,5 +1,6 @@
 """The Space without a browser: input, cards, conversations, the model's part and the API."""
 
+import ast
 import base64
 import bz2
 import gzip
@@ -25,35 +26,62 @@ from helpers.tiny_space import (
     open_page,
     page,
     plain_text,
-    refusals,
     rna_cards,
     rna_input,
     rna_panel,
     space_limits,
     structure_drawing,
+    validation,
     visitors,
 )
 from markdown_it import MarkdownIt
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from rnagpt import RnaChat, read_fasta
-from rnagpt.inference.batch import Answer
-from rnagpt.processing_rnagpt import CleanedRna, clean_rna
-from rnagpt.sequences.drawing import base_pairs, fold_rna
-from rnagpt.sequences.fasta import FastaError
-from rnagpt.serving.body_limit import RequestSize
+import rnagpt
+from rnagpt import (
+    Answer,
+    CleanedRna,
+    FastaError,
+    RnaChat,
+    base_pairs,
+    clean_rna,
+    fold_rna,
+    read_fasta,
+)
+from rnagpt.serving.body_limit import BodySizeLimit
 
 LIMITS = space_limits.Limits(max_new_tokens=12)
 HAIRPIN = "GGGGAAAACCCC"
 SCRIPT = "<script>alert(1)</script>"
 LINK = "[here](https://example.org)"
+# What the Space takes from inside the package, since it is no part of the public API.
+FROM_INSIDE = {
+    "rnagpt.inference.generation.user_message",
+    "rnagpt.sequences.drawing.MAX_FOLDED",
+    "rnagpt.sequences.drawing.lay_out",
+    "rnagpt.sequences.fasta.unpacked",
+    "rnagpt.serving.body_limit.BodySizeLimit",
+}
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     load_tiny_model(tmp_path_factory.mktemp("tiny"))
     return model_loading.MODEL.loaded
+
+
+def test_it_uses_the_public_api():
+    imports = {
+        f"{node.module}.{name.name}"
+        for file in SPACE.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "rnagpt"
+        for name in node.names
+    }
+    public = {f"rnagpt.{name}" for name in rnagpt.__all__}
+    assert "rnagpt.load_model" in imports
+    assert imports - public == FROM_INSIDE
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +116,7 @@ def test_limits_are_set_by_the_environment():
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
-def test_a_limit_that_is_no_number_is_refused_by_its_name(value):
+def test_a_limit_that_is_no_number_is_rejected_by_its_name(value):
     with pytest.raises(ValueError, match=f"RNAGPT_SPACE_MAX_RNAS must be .* got '{value}'"):
         space_limits.Limits.from_environment({"RNAGPT_SPACE_MAX_RNAS": value})
 
@@ -121,7 +149,7 @@ def test_a_byte_order_mark_does_not_hide_the_first_header():
         ("ACGU\n>a\nACGU", "text before the first header"),
     ],
 )
-def test_a_text_that_is_no_sequence_is_refused(text, message):
+def test_a_text_that_is_no_sequence_is_rejected(text, message):
     with pytest.raises(ValueError, match=message):
         rna_input.records_of_text(text, LIMITS)
 
@@ -134,7 +162,7 @@ def test_a_path_is_a_text_like_any_other():
     assert record.sequence == path
 
 
-def test_too_large_a_text_is_refused():
+def test_too_large_a_text_is_rejected():
     with pytest.raises(ValueError, match=r"larger than 0\.001 MB"):
         rna_input.records_of_text("A" * 1001, space_limits.Limits(max_upload_bytes=1000))
 
@@ -151,33 +179,33 @@ def test_a_file_without_header_is_named_after_the_file_alone():
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_file_that_unpacks_to_too_much_is_refused(pack):
+def test_a_file_that_unpacks_to_too_much_is_rejected(pack):
     bomb = pack(b">a\n" + b"A" * 5_000_000)
     assert len(bomb) < 10_000
     with pytest.raises(ValueError, match="unpacked, is larger than 1 MB"):
         read_file(bomb, limits=space_limits.Limits(max_text_bytes=1_000_000))
 
 
-def test_a_file_that_the_browser_did_not_send_is_refused():
+def test_a_file_that_the_browser_did_not_send_is_rejected():
     with pytest.raises(ValueError, match=r"big\.fa is larger than 5 MB"):
         rna_input.records_of_file("", "big.fa", 6_000_000, LIMITS)
 
 
-def test_a_file_larger_than_it_says_is_refused():
+def test_a_file_larger_than_it_says_is_rejected():
     with pytest.raises(ValueError, match="larger than"):
         rna_input.records_of_file("A" * 8_000_000, "lie.fa", 10, LIMITS)
 
 
-def test_all_refused_records_of_a_file_are_told():
+def test_all_rejected_records_of_a_file_are_told():
     records = read_file(b">a\nGGXX\n>b\nGGCC\n>c\nMKLVFFAEDVGSNKG\n")
     with pytest.raises(ValueError, match=r"(?s)2 of 3 RNAs.*RNA 'a'.*RNA 'c'.*protein"):
-        refusals.cleaned(records, LIMITS)
+        validation.cleaned(records, LIMITS)
 
 
 def test_structures_are_announced():
     records = read_file(b">b\nGGGAAACCC\n(((...))) (-1.20)\n")
     pasted = rna_input.records_of_text("ACGU", LIMITS)
-    first, second = refusals.cleaned([*records, *pasted], LIMITS)
+    first, second = validation.cleaned([*records, *pasted], LIMITS)
     assert (first.name, second.name) == ("b", "")
     assert first.changes == ("1 dot-bracket structure left out (-1.2 kcal/mol)",)
 
@@ -187,7 +215,7 @@ def test_white_space_before_a_pasted_header():
     assert (record.name, record.sequence) == ("a", "GGCC")
 
 
-def test_damaged_and_crowded_files_are_refused():
+def test_damaged_and_crowded_files_are_rejected():
     with pytest.raises(FastaError, match="damaged gzip file"):
         read_file(gzip.compress(b">a\nACGU\n" * 100)[:-8])
     with pytest.raises(ValueError, match="more than 2 records"):
@@ -414,7 +442,7 @@ def test_a_conversation_is_taken_up_again_as_it_was():
         {"turns": "none"},
     ],
 )
-def test_a_page_that_holds_something_else_is_refused(change):
+def test_a_page_that_holds_something_else_is_rejected(change):
     talk = conversation_of(CleanedRna("a", "ACGU"))
     talk.turns = [conversation.Turn("What?", "A tRNA.", 1)]
     document = json.loads(conversation.as_json(talk, "tiny"))
@@ -597,8 +625,8 @@ def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, mon
     talk = conversation_of(CleanedRna("a", "ACGU"))
     first = built.chat_panel.ask(talk, "What?")
     next(first)
-    (refused,) = built.chat_panel.compare(talk, "Where?")
-    assert "An answer is being written" in refused[built.chat_panel.question_notice]
+    (rejected,) = built.chat_panel.compare(talk, "Where?")
+    assert "An answer is being written" in rejected[built.chat_panel.question_notice]
     list(first)
     assert [turn.answer for turn in talk.turns] == ["A tRNA"]
 
@@ -736,8 +764,8 @@ def test_records_of_the_same_name_are_told_apart_by_their_number(built):
     assert labels == ["1. a (4 nt)", "2. a (4 nt)", "3. a (0 nt)"]
     built.rna_panel.add_chosen(talk, [1])
     assert [rna.rna.sequence for rna in talk.rnas] == ["GGCC"]
-    refused = built.rna_panel.add_chosen(talk, [0, 2])
-    assert "RNA 'a' is empty" in refused[built.rna_panel.rna_notice].replace("&#x27;", "'")
+    rejected = built.rna_panel.add_chosen(talk, [0, 2])
+    assert "RNA 'a' is empty" in rejected[built.rna_panel.rna_notice].replace("&#x27;", "'")
     assert len(talk.rnas) == 1
 
 
@@ -820,9 +848,9 @@ def test_curl_asks_in_two_steps(address):
 )
 def test_a_program_is_told_in_plain_words(address, rna, question, message):
     client = Client(address, verbose=False)
-    with pytest.raises(AppError, match=message) as refused:
+    with pytest.raises(AppError, match=message) as rejected:
         client.predict(rna=rna, question=question, api_name="/answer")
-    assert len(str(refused.value)) < 500
+    assert len(str(rejected.value)) < 500
 
 
 def test_a_fault_of_ours_is_told_to_a_program_without_its_cause(address, monkeypatch, caplog):
@@ -937,8 +965,8 @@ def test_nothing_is_left_on_the_disk(address, temporary):
     assert [path for path in temporary.rglob("*") if path.is_file()] == []
 
 
-def test_a_request_that_is_too_large_is_refused_unread():
-    page = RequestSize(PlainTextResponse("read"), max_bytes=10)
+def test_a_request_that_is_too_large_is_rejected_unread():
+    page = BodySizeLimit(PlainTextResponse("read"), max_bytes=10)
     client = TestClient(page)
     assert client.post("/", content=b"a" * 10).text == "read"
     assert client.post("/", content=b"a" * 11).status_code == 413

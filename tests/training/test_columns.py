@@ -1,4 +1,4 @@
-"""Other people's data sets, with other columns: renamed, split into questions, or refused."""
+"""Other people's data sets, with other columns: renamed, split into questions, or rejected."""
 
 import json
 
@@ -86,7 +86,7 @@ def test_conversations_become_questions(messages, tmp_path):
         (["What?"], r"a message must have role and content, or from and value; got 'What\?'"),
     ],
 )
-def test_other_conversations_are_refused(messages, reason):
+def test_other_conversations_are_rejected(messages, reason):
     with pytest.raises(ValueError, match=rf"Row 7: .*{reason}"):
         questions_and_answers(messages, 7)
 
@@ -145,7 +145,7 @@ def test_a_part_may_only_mark_the_place_of_the_rna(tmp_path):
         ),
     ],
 )
-def test_a_conversation_without_its_one_rna_is_refused(row, reason, tmp_path):
+def test_a_conversation_without_its_one_rna_is_rejected(row, reason, tmp_path):
     folder = write(tmp_path / "data", [row])
     with pytest.raises(ValueError, match=f"Row 0: .*{reason}"):
         load_rnas(folder, None, "train", "instruction", (), {"messages": "chat"})
@@ -256,7 +256,7 @@ def test_a_question_without_a_category_is_kept(tmp_path):
         (["answer=a", "answer=b"], "names 'answer' twice"),
     ],
 )
-def test_other_mappings_are_refused(words, reason):
+def test_other_mappings_are_rejected(words, reason):
     with pytest.raises(ValueError, match=reason):
         parse_mapping(words)
 

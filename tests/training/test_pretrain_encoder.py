@@ -261,11 +261,11 @@ def test_added_layers_begin_as_the_identity(tmp_path):
     assert deeper(**batch).last_hidden_state.allclose(expected, atol=1e-6)
 
 
-def test_an_encoder_that_does_not_fit_is_refused(tmp_path):
+def test_an_encoder_that_does_not_fit_is_rejected(tmp_path):
     make_small_encoder(num_hidden_layers=2).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has 2 layers, more than the 1 asked for"):
         make_small_encoder(num_hidden_layers=1, encoder=str(tmp_path))
-    with pytest.raises(ValueError, match="add --hidden_size 16"):
+    with pytest.raises(ValueError, match="add --hidden-size 16"):
         make_small_encoder(hidden_size=32, encoder=str(tmp_path))
 
 
@@ -280,7 +280,7 @@ def test_masked_loss_is_that_of_the_library():
     assert objective.lm_head.decoder.weight is table  # tied, as in RNA-FM
 
 
-def test_the_projection_of_other_words_is_refused(language_model, tmp_path):
+def test_the_projection_of_other_words_is_rejected(language_model, tmp_path):
     encoder = make_small_encoder(num_hidden_layers=0)
     AnnotationWords(encoder, make_targets(language_model), 2).save(tmp_path)
     other = AnnotationWords(encoder, make_targets(language_model, size=5), 2)
@@ -294,7 +294,7 @@ def test_shares_of_words():
     shares = first_words(SimpleNamespace(predictions=guesses, label_ids=labels), unknown=2)
     assert shares == {
         "family": 0.5,
-        "refused": 0.5,
+        "rejected": 0.5,
         "all_words": 0.5,
         "words": 0.75,
         "decoys_refused": pytest.approx(2 / 3),
@@ -351,7 +351,7 @@ def test_the_types_are_told_of_families_never_seen(language_model):
 
 @pytest.mark.parametrize(
     ("options", "missing"),
-    [({}, "--dataset_name and --language_model"), ({"objective": "masked"}, "--fasta")],
+    [({}, "--dataset-name and --language-model"), ({"objective": "masked"}, "--fasta")],
 )
 def test_missing_sources_are_named(options, missing):
     with pytest.raises(ValueError, match=f"needs {missing}"):

@@ -207,14 +207,14 @@ def test_decoys_have_the_dinucleotides_and_are_declined():
     assert again[:] == rows[:]
 
 
-def test_of_strangers_the_type_is_told_alone():
+def test_of_novel_families_only_the_type_is_told():
     rnas = make_rnas(*(make_rna(40, seed) for seed in range(4)), answers=["A tRNA.", "In mice."])
     with pytest.raises(ValueError, match="needs the column 'category'"):
-        prepare(rnas, stranger_share=0.5)
+        prepare(rnas, novel_family_share=0.5)
     rnas = rnas.add_column("categories", [["type", "location"]] * 4)
-    rows, _ = prepare(rnas, stranger_share=0.5, decoy_share=0.25)
-    strangers = [row for row in rows if row["stranger"]]
+    rows, _ = prepare(rnas, novel_family_share=0.5, decoy_share=0.25)
+    novel = [row for row in rows if row["novel_family"]]
     assert len(rows) == 4 + 2 + 1
-    assert [row["answers"] for row in strangers] == [["A tRNA.", DECLINED]] * 2
+    assert [row["answers"] for row in novel] == [["A tRNA.", DECLINED]] * 2
     known = {row["sequence"] for row in rows if row["id"].isdigit()}
-    assert all(row["sequence"] in known for row in strangers)
+    assert all(row["sequence"] in known for row in novel)

@@ -24,10 +24,11 @@ from rnagpt.conversion import WeightsError
 from rnagpt.conversion.compose import compose
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.train_sft import changed_settings, main, make_parser
+from rnagpt.train_sft import main, make_parser
 from rnagpt.training.collators import InstructionCollator, conversation
+from rnagpt.training.record import changed_settings
 from rnagpt.training.trainer import (
-    FamilyHider,
+    FamilyMasking,
     RnaGptTrainer,
     SimilarLengthSampler,
     add_answer_head,
@@ -422,32 +423,32 @@ def test_an_earlier_adapter_is_gone_on_with(train, tmp_path):
         train(tmp_path / "none", "instruction", max_steps=1, adapter=tmp_path)
 
 
-def test_the_family_of_strangers_is_hidden():
+def test_novel_families_are_masked():
     """Of a memory of three entries, the last for the unknown."""
     config = make_config(make_processor(summary_size=2))
-    config.rna_summary_memory = 3
+    config.rna_family_prototypes = 3
     model = RnaGptForCausalLM(config)
     means = torch.randn(4, config.rna_config.hidden_size)
     projector = model.model.projector
     plain = projector.summary_keys(means)
-    hider = FamilyHider(model)
+    hider = FamilyMasking(model)
     assert projector.summary_keys(means).equal(plain)
-    hider.strangers = torch.tensor([True, False, True, False])
+    hider.novel_families = torch.tensor([True, False, True, False])
     hidden = projector.summary_keys(means)
     for row in range(4):
         own = int(plain[row, :2].argmax())
         for entry in range(3):
             gone = entry == own and row in (0, 2)
             assert hidden[row, entry] == (-torch.inf if gone else plain[row, entry])
-    config.rna_summary_memory = 0
+    config.rna_family_prototypes = 0
     without = RnaGptForCausalLM(config)
     with pytest.raises(ValueError, match="has none"):
-        FamilyHider(without)
+        FamilyMasking(without)
 
 
-def test_strangers_change_the_training(train, composed, tmp_path):
-    with pytest.raises(ValueError, match="rna_summary_memory is 0"):
-        train(tmp_path / "out", "instruction", max_steps=1, stranger_share=0.5)
+def test_novel_families_change_the_training(train, composed, tmp_path):
+    with pytest.raises(ValueError, match="rna_family_prototypes is 0"):
+        train(tmp_path / "out", "instruction", max_steps=1, novel_family_share=0.5)
 
 
 def test_bfloat16_autocast_is_near_float32(train, tmp_path):
@@ -508,11 +509,11 @@ def test_wrong_settings_say_what_is_right(train, composed, tmp_path):
         train(tmp_path, "alignment", freeze_projector="true")
     with pytest.raises(ValueError, match="lora_layers is 9, but the language model has 2 layers"):
         train(tmp_path, "instruction", lora_layers=9)
-    with pytest.raises(FileNotFoundError, match=r"holds no projector\.safetensors"):
+    with pytest.raises(WeightsError, match=r"holds no projector_config\.json"):
         train(tmp_path, "instruction", projector=composed)
     processor = make_processor(merge_size=2)
     save_stage(make_model(processor), tmp_path / "other")
-    with pytest.raises(ValueError, match="rna_merge_size is 2, the model's is 3"):
+    with pytest.raises(ValueError, match="rna_merge_size=2 instead of 3"):
         train(tmp_path, "instruction", projector=tmp_path / "other")
 
 

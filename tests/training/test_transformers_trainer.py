@@ -132,7 +132,7 @@ def test_metrics_are_computed_from_logits_and_labels(
     assert found["eval_accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_labels_of_placeholders_are_refused_before_they_dilute_the_loss(
+def test_labels_of_placeholders_are_rejected_before_they_dilute_the_loss(
     model: RnaGptForCausalLM, processor: RnaGptProcessor, tmp_path: Path
 ) -> None:
     trainer = make_trainer(model, LabelsOfAll(processor), tmp_path, max_steps=1)

@@ -71,7 +71,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
 
     Families of n rows are drawn in proportion to the square root of n, so that large ones do not
     drown small ones. An epoch has as many batches as all rows would fill. The order depends on
-    seed and epoch alone, so that a resumed run meets the same batches.
+    seed and epoch only, so that a resumed run meets the same batches.
 
     Args:
         rows: what is drawn from.

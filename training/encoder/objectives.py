@@ -130,7 +130,7 @@ class MaskedNucleotides(EsmForMaskedLM):
     ) -> dict[str, torch.Tensor]:
         """`labels` (rnas, longest): the ids of masked tokens, elsewhere -100."""
         hidden_states = self.esm(input_ids, attention_mask=attention_mask).last_hidden_state
-        # With thousands of k-mers the head costs as much as a layer: it reads what is asked alone.
+        # With thousands of k-mers the head costs as much as a layer: only masked positions.
         asked = labels.ne(IGNORE)
         logits = self.lm_head(hidden_states[asked])
         return {"loss": nn.functional.cross_entropy(logits.float(), labels[asked])}
@@ -151,7 +151,7 @@ def mean_vectors(
     """
     mask = attention_mask[:, 2:].bool()  # without cls and eos
     if not encoder.config.num_hidden_layers:
-        # Without layers a vector depends on its token alone: norm the table, not each nucleotide.
+        # Without layers a vector depends only on its token: norm the table, not each nucleotide.
         table = encoder.encoder.emb_layer_norm_after(encoder.embeddings.word_embeddings.weight)
         lengths = mask.sum(1)
         starts = lengths.cumsum(0) - lengths
@@ -166,7 +166,7 @@ class AnnotationWords(nn.Module):
 
     Each of n summary vectors is compared with the language model's own word embeddings e by squared
     distance: p(word) ∝ exp(-s · |v - e|²). So the projection speaks the language model's words
-    before that model has run once. The RNA's family is asked beside them, of the summary's memory.
+    before that model has run once. The summary's memory predicts the RNA's family as well.
 
     The memory's last entry is for what is unknown; it learns from decoys.
 
@@ -189,9 +189,9 @@ class AnnotationWords(nn.Module):
             text_config=targets.text_config,
             rna_merge_size=merge_size,
             rna_summary_size=targets.type_size + targets.size,
-            rna_summary_memory=len(targets.families),
+            rna_family_prototypes=len(targets.families),
             rna_type_size=targets.type_size,
-            rna_type_memory=len(targets.types),
+            rna_type_prototypes=len(targets.types),
         )
         self.projector = RnaProjector(self.config)
         self.log_scale = nn.Parameter(torch.tensor(math.log(0.5)))
@@ -274,20 +274,20 @@ def first_words(prediction: EvalPrediction, unknown: int) -> dict[str, float]:
         unknown: the number of UNKNOWN among the families.
 
     Returns:
-        Of known RNAs `family` (right), `refused` (taken for unknown), `all_words` (right), and
+        Of known RNAs `family` (right), `rejected` (taken for unknown), `all_words` (right), and
         `words` (share of right ones); of the others, where there are any, `decoys_refused`.
     """
     guesses, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-    right, refused = guesses == labels, guesses[:, 0] == unknown
+    right, rejected = guesses == labels, guesses[:, 0] == unknown
     decoys = labels[:, 0] == unknown
     shares = {
         "family": right[~decoys, 0].mean(),
-        "refused": refused[~decoys].mean(),
+        "rejected": rejected[~decoys].mean(),
         "all_words": right[~decoys, 1:].all(1).mean(),
         "words": right[~decoys, 1:].mean(),
     }
     if decoys.any():
-        shares["decoys_refused"] = refused[decoys].mean()
+        shares["decoys_refused"] = rejected[decoys].mean()
     return {name: float(share) for name, share in shares.items()}
 
 

@@ -1,20 +1,20 @@
 """
-Trains a small RNA encoder, on sequences alone or on what is written about them.
+Trains a small RNA encoder, on sequences only, or on what is written about them.
 
 ```bash
 # masked nucleotides, as RNA-FM was made
 rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml \
-    --fasta rnas.fasta.gz --output_dir out/masked
+    --fasta rnas.fasta.gz out/masked
 # the first words of annotations: the table of k-mers first, then the layers above it
-rnagpt pretrain-encoder --config recipes/mini/encoder-table.yaml --dataset_name rna-qa \
-    --language_model HuggingFaceTB/SmolLM2-135M-Instruct --output_dir out/table
-rnagpt pretrain-encoder --config recipes/mini/encoder-words.yaml --dataset_name rna-qa \
-    --language_model HuggingFaceTB/SmolLM2-135M-Instruct --encoder out/table --output_dir out/words
+rnagpt pretrain-encoder --config recipes/mini/encoder-table.yaml --dataset-name rna-qa \
+    --language-model HuggingFaceTB/SmolLM2-135M-Instruct out/table
+rnagpt pretrain-encoder --config recipes/mini/encoder-words.yaml --dataset-name rna-qa \
+    --language-model HuggingFaceTB/SmolLM2-135M-Instruct --encoder out/table out/words
 ```
 
 OUT receives the encoder as an `EsmModel` folder for `rnagpt compose`, `training_record.json` (with
 a linear probe where a data set is named) and, from words, `projector.safetensors` with the summary
-part of the projection. `--resume_from_checkpoint OUT/checkpoint-N` goes on where a run stopped.
+part of the projection. `--resume-from-checkpoint OUT/checkpoint-N` resumes a run.
 What the objectives ask is in `training/encoder/objectives.py`.
 """
 
@@ -84,7 +84,7 @@ class EncoderArguments:
     kmer_size: int = field(default=6, metadata={"help": "Nucleotides a token reads; 1 as RNA-FM."})
     hidden_size: int = field(default=512, metadata={"help": "Width of the encoder."})
     num_hidden_layers: int = field(
-        default=2, metadata={"help": "0 trains the table of k-mers alone."}
+        default=2, metadata={"help": "0 trains only the table of k-mers."}
     )
     num_attention_heads: int = field(default=8, metadata={"help": "Attention heads a layer."})
     intermediate_size: int = field(
@@ -100,7 +100,8 @@ class EncoderArguments:
         default=8, metadata={"help": "Recorded for the projection; see RnaGptConfig."}
     )
     max_length: int = field(
-        default=1022, metadata={"help": "Longer RNAs (nt) are cut at random, anew each time."}
+        default=1022,
+        metadata={"help": "Longer RNAs (nt) are cut at random, differently each time."},
     )
     tokens_per_batch: int = field(
         default=8192, metadata={"help": "Nucleotides of a batch, padding included."}
@@ -117,19 +118,23 @@ class EncoderArguments:
     mask_share: float = field(
         default=0.15, metadata={"help": "Share of tokens masked (masked objective)."}
     )
-    max_eval_rnas: int = field(default=1500, metadata={"help": "Evaluate on at most so many RNAs."})
+    max_eval_rnas: int = field(default=1500, metadata={"help": "Evaluate on at most N RNAs."})
 
     def __post_init__(self) -> None:
         needed = {"words": ("dataset_name", "language_model"), "masked": ("fasta",)}
         if self.objective not in needed:
             raise ValueError(f"objective must be masked or words, got {self.objective!r}.")
-        missing = [f"--{name}" for name in needed[self.objective] if not getattr(self, name)]
+        missing = [_option(name) for name in needed[self.objective] if not getattr(self, name)]
         if missing:
             raise ValueError(f"The objective {self.objective!r} needs {' and '.join(missing)}.")
 
 
+def _option(field_name: str) -> str:
+    return f"--{field_name.replace('_', '-')}"
+
+
 @dataclass
-class Lesson:
+class TrainingTask:
     """What an encoder learns, from which RNAs, and what it is asked about others."""
 
     objective: MaskedNucleotides | AnnotationWords
@@ -145,7 +150,7 @@ def make_encoder(arguments: EncoderArguments) -> EsmModel:
     Raises:
         ValueError: if the earlier encoder has more layers, or other sizes, than asked for.
     """
-    config = EsmConfig(
+    config = EsmConfig(  # type: ignore[call-arg]  # the base class takes more
         vocab_size=rna_vocabulary_size(arguments.kmer_size),
         hidden_size=arguments.hidden_size,
         num_hidden_layers=arguments.num_hidden_layers,
@@ -177,17 +182,18 @@ def _take_over(encoder: EsmModel, name: str) -> EsmModel:
         if getattr(wanted, size) != getattr(given, size):
             raise ValueError(
                 f"{name} has {size} {getattr(given, size)}, asked for was "
-                f"{getattr(wanted, size)}: add --{size} {getattr(given, size)}."
+                f"{getattr(wanted, size)}: add {_option(size)} {getattr(given, size)}."
             )
     if given.num_hidden_layers > wanted.num_hidden_layers:
         raise ValueError(
             f"{name} has {given.num_hidden_layers} layers, more than the "
-            f"{wanted.num_hidden_layers} asked for: raise --num_hidden_layers."
+            f"{wanted.num_hidden_layers} asked for: raise --num-hidden-layers."
         )
     # The head for contact maps has a weight for each attention head of each layer, and no use here.
     state = {k: v for k, v in earlier.float().state_dict().items() if "contact_head" not in k}
     encoder.load_state_dict(state, strict=False)
-    for layer in encoder.encoder.layer[given.num_hidden_layers :]:
+    layers: Any = encoder.encoder.layer
+    for layer in layers[given.num_hidden_layers :]:
         for output in (layer.attention.output.dense, layer.output.dense):
             torch.nn.init.zeros_(output.weight)
             torch.nn.init.zeros_(output.bias)
@@ -206,11 +212,11 @@ def corpus_rows(fasta: str, dataset_name: str | None) -> list[RnaRow]:
     return rows
 
 
-def masked_lesson(arguments: EncoderArguments, encoder: EsmModel) -> Lesson:
-    """Masked nucleotides of a FASTA file; every n-th RNA is kept for evaluation."""
+def masked_task(arguments: EncoderArguments, encoder: EsmModel) -> TrainingTask:
+    """Masked nucleotides of a FASTA file; every n-th RNA is held out for evaluation."""
     rows = corpus_rows(str(arguments.fasta), arguments.dataset_name)
     every = max(2, len(rows) // arguments.max_eval_rnas)
-    return Lesson(
+    return TrainingTask(
         MaskedNucleotides(encoder),
         MaskedCollator(arguments.kmer_size, arguments.max_length, arguments.mask_share),
         [row for i, row in enumerate(rows) if i % every],
@@ -218,7 +224,7 @@ def masked_lesson(arguments: EncoderArguments, encoder: EsmModel) -> Lesson:
     )
 
 
-def words_lesson(arguments: EncoderArguments, encoder: EsmModel) -> Lesson:
+def words_task(arguments: EncoderArguments, encoder: EsmModel) -> TrainingTask:
     """The first words of RNA-QA's annotations, asked of families that the training knows."""
     dataset_name = str(arguments.dataset_name)
     rows = annotated_rows(dataset_name, "train")
@@ -231,7 +237,7 @@ def words_lesson(arguments: EncoderArguments, encoder: EsmModel) -> Lesson:
         objective.load_projection(arguments.encoder)
     known = [row for row in others if row.family in targets.families][: arguments.max_eval_rnas]
     random = np.random.default_rng(0)
-    return Lesson(
+    return TrainingTask(
         objective,
         WordsCollator(
             targets,
@@ -250,36 +256,39 @@ class EncoderTrainer(Trainer):
     """A Trainer whose batches hold a budget of nucleotides, of RNAs of similar length.
 
     Args:
-        lesson: model, data and metrics.
+        task: model, data and metrics.
         arguments: `tokens_per_batch` and `table_rate` of them.
         args: as for `Trainer`.
     """
 
+    model: torch.nn.Module
+    train_dataset: Any
+
     def __init__(
-        self, lesson: Lesson, arguments: EncoderArguments, args: TrainingArguments
+        self, task: TrainingTask, arguments: EncoderArguments, args: TrainingArguments
     ) -> None:
         super().__init__(
-            model=lesson.objective,
+            model=task.objective,
             args=args,
-            train_dataset=lesson.rows,
-            eval_dataset=lesson.eval_rows,
-            data_collator=lesson.collator,
-            compute_metrics=lesson.metrics,
+            train_dataset=task.rows,  # type: ignore[arg-type]  # read by our own loader
+            eval_dataset=task.eval_rows,  # type: ignore[arg-type]
+            data_collator=task.collator,
+            compute_metrics=task.metrics,
         )
         self.tokens_per_batch = arguments.tokens_per_batch
         self.table_rate = arguments.table_rate
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.train_dataset, self.data_collator, shuffle=True)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         collator = self.data_collator
         if isinstance(collator, WordsCollator):
             collator = replace(collator, most_mutations=0.0, decoy_share=0.0)
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         return self._loader(rows, collator, shuffle=False)
 
-    def _loader(self, rows: Any, collator: Any, shuffle: bool) -> DataLoader:
+    def _loader(self, rows: Any, collator: Any, shuffle: bool) -> DataLoader[Any]:
         sampler = TokenBudgetSampler(
             rows,
             self.tokens_per_batch,
@@ -318,7 +327,7 @@ def training_record(
     """What a run did: settings, data, its curve, and the run that it started from."""
     record = {
         "objective": arguments.objective,
-        # A folder by its name alone: where it lay on this machine tells a reader nothing.
+        # A folder by its last name only: where it lay on this machine tells a reader nothing.
         "settings": {
             name: Path(value).name if isinstance(value, str) and Path(value).exists() else value
             for name, value in vars(arguments).items()
@@ -337,22 +346,42 @@ def training_record(
 
 
 def main(arguments: EncoderArguments, training_args: TrainingArguments) -> None:
+    train(arguments, training_args, *prepare(arguments, training_args))
+
+
+def prepare(
+    arguments: EncoderArguments, training_args: TrainingArguments
+) -> tuple[EsmModel, TrainingTask]:
+    """The encoder and what it will learn, before anything is trained.
+
+    Raises:
+        OSError, ValueError: the data or the earlier encoder cannot be used; says why.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    training_args.remove_unused_columns = False  # the collators read the rows as they are
     torch.manual_seed(training_args.seed)
     encoder = make_encoder(arguments)
-    make_lesson = masked_lesson if arguments.objective == "masked" else words_lesson
-    lesson = make_lesson(arguments, encoder)
-    trainer = EncoderTrainer(lesson, arguments, training_args)
+    make_task = masked_task if arguments.objective == "masked" else words_task
+    return encoder, make_task(arguments, encoder)
+
+
+def train(
+    arguments: EncoderArguments,
+    training_args: TrainingArguments,
+    encoder: EsmModel,
+    task: TrainingTask,
+) -> None:
+    """Train what was prepared; writes the encoder and its record to `training_args.output_dir`."""
+    training_args.remove_unused_columns = False  # the collators read the rows as they are
+    trainer = EncoderTrainer(task, arguments, training_args)
     start = time.monotonic()
     trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
     seconds = time.monotonic() - start
-    out = Path(training_args.output_dir)
+    out = Path(str(training_args.output_dir))
     record = training_record(arguments, trainer, encoder, seconds)
-    if isinstance(lesson.objective, AnnotationWords) and lesson.objective.types:
-        record["types"] = fit_types(lesson.objective, lesson.rows)
+    if isinstance(task.objective, AnnotationWords) and task.objective.types:
+        record["types"] = fit_types(task.objective, task.rows)
         logger.info("Types: %s", record["types"])
-    lesson.objective.save(out)
+    task.objective.save(out)
     if arguments.dataset_name:
         record["linear_probe"] = linear_probe(encoder, arguments.dataset_name)
         logger.info("Linear probe: %s", record["linear_probe"])

@@ -41,7 +41,7 @@ def linear_probe(
     Args:
         encoder: frozen meanwhile; `kmer_size` in its configuration says what it reads.
         dataset_name: RNA-QA, folder or Hub id.
-        max_train_rnas: fitted on at most so many training RNAs, of as many families as possible.
+        max_train_rnas: fitted on at most N training RNAs, of as many families as possible.
 
     Returns:
         `family` and `rna_type`: accuracies, from 0 to 1, each over the validation RNAs whose family
@@ -78,7 +78,7 @@ def probe_rows(
 
 
 def even_families(rows: Sequence[RnaRow], most: int, seed: int = 0) -> list[RnaRow]:
-    """At most so many rows, at random, with about as many of each family as it has to give."""
+    """At most N rows, at random, with about as many of each family as it has to give."""
     order = np.random.default_rng(seed).permutation(len(rows)).tolist()
     met: Counter[str] = Counter()
     ranks = {}

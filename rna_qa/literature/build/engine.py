@@ -127,7 +127,7 @@ def _make_executor(
 class LocalExecutor(LocalPipelineExecutor):
     """datatrove's local executor on a pool that notices lost processes.
 
-    The original's pool waits for ever for a task whose process was killed, for want of memory
+    The original's pool waits for ever for a task whose process was killed, out of memory
     perhaps, and its manager process lives on where the main process was killed.
     """
 
@@ -145,7 +145,7 @@ class LocalExecutor(LocalPipelineExecutor):
                 future.result()
         except BrokenProcessPool as error:
             raise ShardError(
-                "a process was lost, for want of memory perhaps; run again to go on, with fewer "
+                "a process was lost, perhaps out of memory; run again to resume, with fewer "
                 "--workers or a smaller --shard-size"
             ) from error
         except BaseException:

@@ -23,7 +23,7 @@ from rnagpt.rna_qa.export import (
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
-from rnagpt.rna_qa.literature.build.shards import full_disk_explained, replace_file
+from rnagpt.rna_qa.literature.build.shards import full_disk_explained, atomic_write
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations, read_questions
 
 CARD = Path(__file__).with_name("card.md")
@@ -86,7 +86,7 @@ class Row:
 def export(build: Build, shards: int, record: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write the data set into `out`; returns the record with its counts added.
 
-    The files are written beside each other in ``.work`` and moved at the end, ``build.json`` (the
+    The files are written next to each other in ``.work`` and moved at the end, ``build.json`` (the
     record) last: what is there without it is no finished data set. The same shards give the same
     bytes.
 
@@ -255,7 +255,7 @@ def _move_into_place(folder: Path, out: Path, record: Mapping[str, Any]) -> None
             (folder / name).rename(out / name)
     (folder / "README.md").replace(out / "README.md")
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    replace_file(out / "build.json", f"{text}\n".encode())
+    atomic_write(out / "build.json", f"{text}\n".encode())
     shutil.rmtree(folder)
 
 

@@ -1,4 +1,4 @@
-"""The build from sources to data set: its stages in order, never from scratch."""
+"""The literature build: stages from sources to data set, resumed where the last run stopped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rnagpt.rna_qa.literature.build.settings import (
     flag,
     stage_values,
 )
-from rnagpt.rna_qa.literature.build.shards import discard, read_sidecar, remove_remains, replace_file
+from rnagpt.rna_qa.literature.build.shards import discard, read_sidecar, clean_partials, atomic_write
 from rnagpt.rna_qa.literature.build.stages import (
     Build,
     is_current,
@@ -36,6 +36,7 @@ from rnagpt.rna_qa.literature.build.stages import (
     make_shard,
     task_stages,
 )
+from rnagpt.rna_qa.literature.sources.source import SOURCES, choose_available
 
 if TYPE_CHECKING:
     from rnagpt.rna_qa.literature.sources.corpus import Corpus
@@ -43,12 +44,10 @@ if TYPE_CHECKING:
 
 WORK = ".work"
 REQUESTS = "requests.sqlite"  # the language model's answers, and the ledger
-# Europe PMC takes some 500 a minute, EBI Search and RNAcentral more.
-REQUESTS_PER_SECOND = 8.0
 POLL_SECONDS = 60.0  # between looks at batches
 OTHER_RELEASE = (
     "this build was begun by a release that read papers in another way: RNAs and papers are read "
-    "anew; the language model's answers are kept, and used wherever its request is still the same"
+    "again; the language model's answers are cached, and used wherever its request is still the same"
 )
 FILES_OF_A_BUILD = {
     WORK,
@@ -77,13 +76,13 @@ def build(
 ) -> dict[str, Any]:
     """Build RNA-QA from the literature into the folder `out`; returns what came of it.
 
-    What a killed or stopped build has done stands, and the next one goes on there; with other
+    What a killed or stopped build has done stands, and the next one resumes there; with other
     options, what they do not touch stands as well. The same sources, options and answers of the
     language model give the same bytes.
 
     Args:
         stages: Those to do; each needs the ones before it done.
-        check_retractions: Ask Europe PMC anew which papers are retracted, once a day at most; only
+        check_retractions: Ask Europe PMC again which papers are retracted, once a day at most; only
             RNAs that such a paper names are worked on again.
 
     Returns:
@@ -93,21 +92,21 @@ def build(
     Raises:
         BusyError: if another process builds in `out`.
         FileExistsError: if `out` holds something else.
-        ValueError, OSError, RuntimeError: with what is wrong and how to mend it.
+        ValueError, OSError, RuntimeError: with what is wrong and how to fix it.
     """
     run, services = run or RunOptions(), services or Services.from_environment()
     _check_stages(stages)
-    _refuse_foreign(out)
+    _check_output_dir(out)
     work = out.resolve() / WORK  # jobs elsewhere begin in another folder
     work.mkdir(parents=True, exist_ok=True)
     with _lock(work):
-        remove_remains(work)
+        clean_partials(work)
         state = _begin(work, options, check_retractions)
-        one = Build(work, options, run, corpus_key(state))
+        task = Build(work, options, run, corpus_key(state))
         done = [
             stage
             for stage in STAGES
-            if stage in stages and _run_stage(stage, one, out, services, state)
+            if stage in stages and _run_stage(stage, task, out, services, state)
         ]
     return {"done": done, "record": read_record(out) if "export" in stages else None}
 
@@ -117,7 +116,7 @@ def _check_stages(stages: Sequence[str]) -> None:
         raise ValueError(f"no stage is called {unknown[0]!r}; they are {', '.join(STAGES)}")
 
 
-def _refuse_foreign(out: Path) -> None:
+def _check_output_dir(out: Path) -> None:
     """A folder that holds anything but a build of this kind is not to be written to."""
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     others = names if WORK not in names else names - FILES_OF_A_BUILD
@@ -148,18 +147,13 @@ def _lock(work: Path) -> Iterator[None]:
 
 
 def choose_source(out: Path, services: Services) -> str:
-    """Where RNAs come from if nobody says: as in the last run, else the database if it answers."""
+    """The source where none is given: that of the last run, else the first that is available."""
     if state := read_state(out / WORK):
         return str(state["options"]["source"])
-    from rnagpt.rna_qa.literature.sources.postgres import is_reachable
-
-    if is_reachable(services.database):
-        return "postgres"
-    print("RNAcentral's database does not answer; taking EBI Search", file=sys.stderr)
-    return "http"
+    return choose_available(services)
 
 
-# What is kept of a run: ``run.json``
+# The state of a run: ``run.json``
 
 
 def read_state(work: Path) -> dict[str, Any] | None:
@@ -174,8 +168,8 @@ def _begin(
     """Compare with the last run, say what is different, and keep what is wanted now."""
     before, values = read_state(work), options.values()
     today = datetime.now(UTC).date().isoformat()
-    # Files are what they are; services change from day to day.
-    retrieved = None if options.source == "files" else today
+    is_live = SOURCES[options.source].is_live
+    retrieved = today if is_live else None
     checked = None
     if before is not None:
         is_current = before.get("select_version", 1) == STAGE_VERSIONS["select"]
@@ -186,8 +180,11 @@ def _begin(
         for line in describe_changes(before["options"], values):
             print(line, file=sys.stderr)
     if check_retractions:
-        if options.source == "files":
-            raise ValueError("--check-retractions: the papers are files; mark them there")
+        if not is_live:
+            raise ValueError(
+                "--check-retractions: the papers are files; mark retracted ones there "
+                '("retracted": true)'
+            )
         checked = today
     state = {
         "options": values,
@@ -195,12 +192,12 @@ def _begin(
         "retractions_checked": checked,
         "select_version": STAGE_VERSIONS["select"],
     }
-    replace_file(work / "run.json", (json.dumps(state, indent=2) + "\n").encode())
+    atomic_write(work / "run.json", (json.dumps(state, indent=2) + "\n").encode())
     return state
 
 
 def describe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What is different from the last run, and what is done anew for it."""
+    """What is different from the last run, and what is done again for it."""
     changed = changed_options(before, after)
     if not changed:
         return []
@@ -210,8 +207,8 @@ def describe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
         for names in changed.values()
         for name in names
     ]
-    anew = STAGES[STAGES.index(first) :]
-    lines.append(f"looked at anew: {', '.join(anew)}; shards that come out the same are kept")
+    again = STAGES[STAGES.index(first) :]
+    lines.append(f"checked again: {', '.join(again)}; shards that come out the same are reused")
     return lines
 
 
@@ -222,7 +219,7 @@ def corpus_key(state: Mapping[str, Any]) -> str:
 
 def _select_key(state: Mapping[str, Any]) -> str:
     values = stage_values(state["options"], "select")
-    if values["source"] == "files":  # which papers are kept hangs on the RNAs' names
+    if "papers" in SOURCES[values["source"]].needs:  # which are kept depends on the RNAs' names
         values["papers"] = state["options"]["papers"]
     return fingerprint("select", STAGE_VERSIONS["select"], values, state["retrieved"])
 
@@ -236,109 +233,109 @@ def _papers_key(state: Mapping[str, Any]) -> str:
 
 
 def _run_stage(
-    stage: str, one: Build, out: Path, services: Services, state: Mapping[str, Any]
+    stage: str, build: Build, out: Path, services: Services, state: Mapping[str, Any]
 ) -> bool:
     """Do what a stage has left to do; says whether there was anything."""
     if stage == "select":
-        return _select(one, services, state)
+        return _select(build, services, state)
     if stage == "papers":
-        return _papers(one, services, state)
+        return _papers(build, services, state)
     if stage in ("splits", "export"):
-        _require_done(one, ("questions",))
-        return _splits(one) if stage == "splits" else _export(one, out, services, state)
-    _require_done(one, STAGES[: STAGES.index(stage)])
-    return _run_tasks(one, stage)
+        _require_done(build, ("questions",))
+        return _splits(build) if stage == "splits" else _export(build, out, services, state)
+    _require_done(build, STAGES[: STAGES.index(stage)])
+    return _run_tasks(build, stage)
 
 
-def _require_done(one: Build, stages: Sequence[str]) -> None:
+def _require_done(build: Build, stages: Sequence[str]) -> None:
     for stage in stages:
         if stage in ("select", "papers"):
-            done = corpus_stage_done(one, stage)
+            done = corpus_stage_done(build, stage)
         else:
-            done = not any(pending_shards(one, name) for name in task_stages(one.options)[stage])
+            done = not any(pending_shards(build, name) for name in task_stages(build.options)[stage])
         if not done:
             raise ValueError(
                 f"the stage {stage} is not done; leave --stages out, or begin with {stage}"
             )
 
 
-def pending_shards(one: Build, name: str) -> list[int]:
+def pending_shards(build: Build, name: str) -> list[int]:
     """The shards of a stage's folder that are missing, or were made of something else."""
-    return [shard for shard in range(num_shards(one)) if not is_current(one, name, shard)]
+    return [shard for shard in range(num_shards(build)) if not is_current(build, name, shard)]
 
 
-def _run_tasks(one: Build, stage: str) -> bool:
+def _run_tasks(build: Build, stage: str) -> bool:
     from rnagpt.rna_qa.literature.build.engine import run_shards
 
-    pending = {name: pending_shards(one, name) for name in task_stages(one.options)[stage]}
+    pending = {name: pending_shards(build, name) for name in task_stages(build.options)[stage]}
     if not any(pending.values()):
         return False
-    if stage == "topics" or one.options.mode == "extractive":
+    if stage == "topics" or build.options.mode == "extractive":
         for name, shards in pending.items():
-            run_shards(partial(make_shard, one), one.work, name, shards, one.run)
+            run_shards(partial(make_shard, build), build.work, name, shards, build.run)
     else:
-        _ask(one, pending)
+        _ask(build, pending)
     return True
 
 
-def _ask(one: Build, pending: Mapping[str, Sequence[int]]) -> None:
+def _ask(build: Build, pending: Mapping[str, Sequence[int]]) -> None:
     """Make shards with a language model, here: threads of one process keep to one budget."""
     from rnagpt.rna_qa.literature.llm.batch_requests import BatchModel
     from rnagpt.rna_qa.literature.llm.service import open_model
 
-    with open_model(one.work / REQUESTS, one.options, one.run) as model:
-        if not one.run.batch_api:
-            _make_here(one, pending, partial(make_shard, one, model=model))
+    with open_model(build.work / REQUESTS, build.options, build.run) as model:
+        if not build.run.batch_api:
+            _make_here(build, pending, partial(make_shard, build, model=model))
             return
-        batches = BatchModel(model, queue_tokens=one.run.queue_tokens, poll_seconds=POLL_SECONDS)
-        task = partial(make_or_postpone_shard, one, model=batches)
+        batches = BatchModel(model, queue_tokens=build.run.queue_tokens, poll_seconds=POLL_SECONDS)
+        task = partial(make_or_postpone_shard, build, model=batches)
         while any(pending.values()):
-            _make_here(one, pending, task, may_be_postponed=True)
+            _make_here(build, pending, task, may_be_postponed=True)
             batches.settle()
-            pending = {name: pending_shards(one, name) for name in pending}
+            pending = {name: pending_shards(build, name) for name in pending}
 
 
 def _make_here(
-    one: Build, pending: Mapping[str, Sequence[int]], task: Task, *, may_be_postponed: bool = False
+    build: Build, pending: Mapping[str, Sequence[int]], task: Task, *, may_be_postponed: bool = False
 ) -> None:
     from rnagpt.rna_qa.literature.build.engine import run_shards
     from rnagpt.rna_qa.literature.llm.language_model import NothingUsable
 
-    here = replace(one.run, engine="local", workers=1)
+    here = replace(build.run, engine="local", workers=1)
     try:
         for name, shards in pending.items():
-            run_shards(task, one.work, name, shards, here, may_lack=may_be_postponed)
+            run_shards(task, build.work, name, shards, here, may_lack=may_be_postponed)
     except NothingUsable:
         # The answers that are asked for again may lie in shards that were finished before the last
-        # of them came; what else is in those is kept, so that they cost nothing.
+        # of them came; their other answers are cached, so that they cost nothing.
         for name, shards in pending.items():
             for shard in shards:
-                discard(one.shard(name, shard))
+                discard(build.shard(name, shard))
         raise
 
 
-def num_shards(one: Build) -> int:
+def num_shards(build: Build) -> int:
     """How many shards the RNAs make."""
     from rnagpt.rna_qa.literature.sources.corpus import Corpus
 
-    with Corpus(one.work / "corpus.sqlite") as corpus:
-        return corpus.num_shards(one.options.shard_size)
+    with Corpus(build.work / "corpus.sqlite") as corpus:
+        return corpus.num_shards(build.options.shard_size)
 
 
-def _splits(one: Build) -> bool:
+def _splits(build: Build) -> bool:
     from rnagpt.rna_qa.literature.build.splits import make_splits, splits_path
 
-    before = read_sidecar(splits_path(one.work))
-    return make_splits(one, num_shards(one)) != before
+    before = read_sidecar(splits_path(build.work))
+    return make_splits(build, num_shards(build)) != before
 
 
-def _export(one: Build, out: Path, services: Services, state: Mapping[str, Any]) -> bool:
+def _export(build: Build, out: Path, services: Services, state: Mapping[str, Any]) -> bool:
     from rnagpt.rna_qa.literature.build.export import export
 
-    record = _make_record(one, services, state)
+    record = _make_record(build, services, state)
     if (finished := read_record(out)) and finished["fingerprint"] == record["fingerprint"]:
         return False
-    export(one, num_shards(one), record, out)
+    export(build, num_shards(build), record, out)
     return True
 
 
@@ -348,33 +345,33 @@ def read_record(out: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _make_record(one: Build, services: Services, state: Mapping[str, Any]) -> dict[str, Any]:
+def _make_record(build: Build, services: Services, state: Mapping[str, Any]) -> dict[str, Any]:
     from rnagpt.rna_qa.literature.sources.corpus import Corpus
     from rnagpt.rna_qa.literature.build.splits import splits_path
 
-    splits = read_sidecar(splits_path(one.work))
+    splits = read_sidecar(splits_path(build.work))
     if splits is None:
         raise ValueError("the stage splits is not done; leave --stages out, or begin with splits")
-    with Corpus(one.work / "corpus.sqlite") as corpus:
+    with Corpus(build.work / "corpus.sqlite") as corpus:
         counts: dict[str, Any] = {"corpus": corpus.counts()}
-    names = [name for folders in task_stages(one.options).values() for name in folders]
-    counts |= {name: dict(stage_counts(one, name)) for name in names}
+    names = [name for folders in task_stages(build.options).values() for name in folders]
+    counts |= {name: dict(stage_counts(build, name)) for name in names}
     counts["splits"] = splits.counts
     made_of = [
         sidecar and sidecar.sha256
         for name in names
-        for shard in range(num_shards(one))
-        for sidecar in (read_sidecar(one.shard(name, shard)),)
+        for shard in range(num_shards(build))
+        for sidecar in (read_sidecar(build.shard(name, shard)),)
     ]
     return {
         "data_set": "RNA-QA, literature build",
         "options": state["options"],
         "retrieved": state["retrieved"],
         "retractions_checked": state["retractions_checked"],
-        "services": _addresses(one.options, services),
-        "prompts": _prompts(one.options),
+        "services": _addresses(build.options, services),
+        "prompts": _prompts(build.options),
         "fingerprint": fingerprint(
-            STAGE_VERSIONS["export"], state, splits.sha256, made_of, one.corpus
+            STAGE_VERSIONS["export"], state, splits.sha256, made_of, build.corpus
         ),
         "counts": counts,
     }
@@ -382,11 +379,8 @@ def _make_record(one: Build, services: Services, state: Mapping[str, Any]) -> di
 
 def _addresses(options: LiteratureOptions, services: Services) -> list[str]:
     """The hosts that the sources were read from."""
-    if options.source == "files":
-        return []
-    used = ("database",) if options.source == "postgres" else ("ebi_search", "rnacentral")
     addresses = asdict(services)
-    hosts = [urlsplit(addresses[name]).hostname for name in (*used, "europe_pmc")]
+    hosts = [urlsplit(addresses[name]).hostname for name in SOURCES[options.source].services]
     return list(dict.fromkeys(host for host in hosts if host))
 
 
@@ -398,11 +392,11 @@ def _prompts(options: LiteratureOptions) -> dict[str, str]:
     return dict(prompt_hashes())
 
 
-def stage_counts(one: Build, name: str) -> Counter[str]:
+def stage_counts(build: Build, name: str) -> Counter[str]:
     """What the finished shards of a stage counted."""
     counts: Counter[str] = Counter()
-    for shard in range(num_shards(one)):
-        if sidecar := read_sidecar(one.shard(name, shard)):
+    for shard in range(num_shards(build)):
+        if sidecar := read_sidecar(build.shard(name, shard)):
             counts.update(sidecar.counts)
     return counts
 
@@ -410,15 +404,15 @@ def stage_counts(one: Build, name: str) -> Counter[str]:
 # RNAs and papers
 
 
-def corpus_stage_done(one: Build, stage: str) -> bool:
+def corpus_stage_done(build: Build, stage: str) -> bool:
     """Whether all RNAs, or all papers, that the last run asked for are there."""
     from rnagpt.rna_qa.literature.sources.corpus import Corpus
 
-    path = one.work / "corpus.sqlite"
+    path = build.work / "corpus.sqlite"
     if not path.exists():
         return False
     with Corpus(path) as corpus:
-        state = read_state(one.work)
+        state = read_state(build.work)
         assert state is not None
         if corpus.progress("build: select") != _select_key(state):
             return False
@@ -427,74 +421,41 @@ def corpus_stage_done(one: Build, stage: str) -> bool:
         return corpus.progress("build: papers done") == _papers_key(state)
 
 
-def _select(one: Build, services: Services, state: Mapping[str, Any]) -> bool:
-    """Gather the RNAs; a corpus of other sources is begun anew."""
+def _select(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
+    """Gather the RNAs; a corpus of other sources is begun again."""
     from rnagpt.rna_qa.literature.sources.corpus import Corpus
 
-    if corpus_stage_done(one, "select"):
+    if corpus_stage_done(build, "select"):
         return False
-    path, key = one.work / "corpus.sqlite", _select_key(state)
+    path, key = build.work / "corpus.sqlite", _select_key(state)
     with Corpus(path) as corpus:
         wanted = corpus.progress("build: select") in (None, key)
     if not wanted:
-        for file in one.work.glob("corpus.sqlite*"):
+        for file in build.work.glob("corpus.sqlite*"):
             file.unlink()
     with Corpus(path) as corpus:
         corpus.set_progress("build: select", key)
-        _read_rnas(corpus, one.options, services)
+        SOURCES[build.options.source].read_rnas(corpus, build.options, services)
         corpus.set_progress("build: select done", key)
     return True
 
 
-def _read_rnas(corpus: Corpus, options: LiteratureOptions, services: Services) -> None:
-    if options.source == "files":
-        from rnagpt.rna_qa.literature.sources import files as select_files
-
-        select_files.select(corpus, Path(str(options.rnas)).expanduser(), options.limit)
-    elif options.source == "postgres":
-        from rnagpt.rna_qa.literature.sources import postgres as select_postgres
-
-        select_postgres.select(corpus, services.database, query=options.query, limit=options.limit)
-    else:
-        from rnagpt.rna_qa.literature.sources import http as select_http
-        from rnagpt.rna_qa.literature.sources.http_client import HttpClient
-
-        addresses = select_http.Addresses(services.ebi_search, services.rnacentral)
-        with HttpClient(REQUESTS_PER_SECOND) as client:
-            select_http.select(corpus, client, addresses, query=options.query, limit=options.limit)
-
-
-def _papers(one: Build, services: Services, state: Mapping[str, Any]) -> bool:
+def _papers(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
     """Complete the papers, and judge which are kept."""
     from rnagpt.rna_qa.literature.sources.corpus import Corpus
 
-    _require_done(one, ("select",))
-    if corpus_stage_done(one, "papers"):
+    _require_done(build, ("select",))
+    if corpus_stage_done(build, "papers"):
         return False
-    with Corpus(one.work / "corpus.sqlite") as corpus:
-        _complete_papers(corpus, one.options, services, bool(state["retractions_checked"]))
+    with Corpus(build.work / "corpus.sqlite") as corpus:
+        SOURCES[build.options.source].read_papers(
+            corpus,
+            build.options,
+            services,
+            check_retractions=bool(state["retractions_checked"]),
+        )
         corpus.set_progress("build: papers done", _papers_key(state))
     return True
-
-
-def _complete_papers(
-    corpus: Corpus, options: LiteratureOptions, services: Services, check_retractions: bool
-) -> None:
-    from rnagpt.rna_qa.literature.sources import papers
-    from rnagpt.rna_qa.literature.sources.europe_pmc import EuropePmc
-    from rnagpt.rna_qa.literature.sources.http_client import HttpClient
-
-    if options.source == "files":
-        from rnagpt.rna_qa.literature.sources import files as select_files
-
-        select_files.read_papers(corpus, Path(str(options.papers)).expanduser())
-        papers.complete(corpus, None, licences=options.licences)
-        return
-    with HttpClient(REQUESTS_PER_SECOND) as client:
-        europe_pmc = EuropePmc(client, services.europe_pmc)
-        if check_retractions:
-            papers.mark_retractions(corpus, europe_pmc)
-        papers.complete(corpus, europe_pmc, licences=options.licences)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What decides a build's content, how it is run, and where its services are."""
+"""Settings of a build: content, running, and addresses of services."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from rnagpt.rna_qa.literature.sources.source import SOURCES, check_source_options
+
 STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
-# Of the code of a stage: a higher number has all its shards made anew.
+# Of the code of a stage: a higher number has all its shards made again.
 # select 2: papers are read with their exponents (10^6), duplicates among them are found.
-STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "export": 2}
-SOURCES = ("postgres", "http", "files")
+# annotate 2: rejected claims are counted under "rejected", not "refused".
+STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "annotate": 2, "export": 2}
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
 CLUSTERS = ("auto", "cd-hit", "kmers")
@@ -81,19 +83,9 @@ class LiteratureOptions:
             f"one of {', '.join(MENTIONS)}",
         )
         _require(self.clusters in CLUSTERS, "--clusters", self.clusters, " or ".join(CLUSTERS))
-        self._check_source()
+        check_source_options(self)
         self._check_model()
         self._check_numbers()
-
-    def _check_source(self) -> None:
-        for option in ("rnas", "papers"):
-            given = getattr(self, option) is not None
-            if self.source == "files" and not given:
-                raise ValueError(f"--source files needs --{option} FILE (JSON lines)")
-            if self.source != "files" and given:
-                raise ValueError(f"--{option} goes with --source files, not {self.source}")
-        if self.source == "files" and self.query is not None:
-            raise ValueError("--query is for --source postgres or http; the files are taken whole")
 
     def _check_model(self) -> None:
         if self.mode == "extractive" and self.language_model:
@@ -289,7 +281,6 @@ def changed_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict
 __all__ = [
     "ENGINES",
     "MODES",
-    "SOURCES",
     "STAGES",
     "STAGE_VERSIONS",
     "LiteratureOptions",

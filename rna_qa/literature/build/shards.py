@@ -1,4 +1,4 @@
-"""Shards on disk: files of JSON lines that are there whole, with what they were made of, or not."""
+"""Crash-safe shards on disk: JSON lines with a sidecar that names what they were made of."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def discard(path: Path) -> None:
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    replace_file(_sidecar_path(path), (json.dumps(asdict(sidecar)) + "\n").encode())
+    atomic_write(_sidecar_path(path), (json.dumps(asdict(sidecar)) + "\n").encode())
 
 
 def write_shard(path: Path, lines: Iterable[str], describe: Callable[[str], Sidecar]) -> Sidecar:
@@ -83,7 +83,7 @@ def write_shard(path: Path, lines: Iterable[str], describe: Callable[[str], Side
         DiskFullError: if there is no room.
     """
     digest = hashlib.sha256()
-    # First of all: an old sidecar must never stand beside a new file.
+    # First of all: an old sidecar must never stand next to a new file.
     _sidecar_path(path).unlink(missing_ok=True)
     # Neither a name nor a time in the header.
     with _whole_file(path) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped:
@@ -103,13 +103,13 @@ def read_lines(path: Path) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes) -> None:
     """Put `content` at `path`: at every moment the old file is there or the new one, whole."""
     with _whole_file(path) as file:
         file.write(content)
 
 
-def remove_remains(work: Path) -> None:
+def clean_partials(work: Path) -> None:
     """Delete what writers that were killed left half-written."""
     for path in work.rglob("*.partial-*"):
         path.unlink(missing_ok=True)
@@ -153,8 +153,8 @@ __all__ = [
     "full_disk_explained",
     "read_lines",
     "read_sidecar",
-    "remove_remains",
-    "replace_file",
+    "clean_partials",
+    "atomic_write",
     "shard_path",
     "write_shard",
     "write_sidecar",

@@ -105,7 +105,7 @@ def _fingerprint(build: Build, shards: int) -> str:
     used = ("test", "validation", "clusters", "hub_papers", "seed")
     options = {option: getattr(build.options, option) for option in used}
     return fingerprint(
-        "splits", STAGE_VERSIONS["splits"], options, [one and one.sha256 for one in made_of]
+        "splits", STAGE_VERSIONS["splits"], options, [sidecar and sidecar.sha256 for sidecar in made_of]
     )
 
 
@@ -140,7 +140,7 @@ def group_members(
 
     Ties are the cluster (an identical sequence included), the family, the same set of papers, and
     a paper on which `hub_papers` RNAs at most rest. Reviews and screens name many RNAs and would
-    tie all into one: where more than half of the RNAs hang together, the bound is halved until
+    tie all into one: where more than half of the RNAs are connected, the bound is halved until
     they do not, or until single papers tie nothing.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What each task makes of its shard of RNAs: groups of papers, annotations, questions."""
+"""Tasks of the stages, one per shard of RNAs: groups of papers, annotations, questions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rnagpt.rna_qa.literature.llm.language_model import LanguageModel, Postponed
+from rnagpt.rna_qa.literature.llm.language_model import LanguageModel, Pending
 from rnagpt.rna_qa.literature.records import Annotation, Mention, Paper, QaPair, Rna, Topics
 from rnagpt.rna_qa.literature.build.settings import (
     STAGE_VERSIONS,
@@ -76,7 +76,7 @@ def make_shard(build: Build, stage: str, number: int, model: LanguageModel | Non
     """Make one shard of a stage; `model` answers where the build uses one.
 
     Raises:
-        RunStopped, Postponed: as the language model does; nothing is written then.
+        RunStopped, Pending: as the language model does; nothing is written then.
         DiskFullError: if there is no room.
         OSError, RuntimeError, ValueError: as the stage's own work does; nothing is written then.
     """
@@ -91,7 +91,7 @@ def make_shard(build: Build, stage: str, number: int, model: LanguageModel | Non
 
 def make_or_postpone_shard(build: Build, stage: str, number: int, model: LanguageModel) -> None:
     """Make a shard if all answers to its requests are there; else they wait for a batch now."""
-    with suppress(Postponed):
+    with suppress(Pending):
         make_shard(build, stage, number, model)
 
 
@@ -186,7 +186,7 @@ def _corpus_shard(build: Build, number: int) -> Iterator[tuple[Rna, Papers]]:
 
 
 def _corpus_bytes(rna: Rna, papers: Papers) -> bytes:
-    records = [rna.to_json(), *(one.to_json() for pair in papers for one in pair)]
+    records = [rna.to_json(), *(record.to_json() for pair in papers for record in pair)]
     return "\n".join([*records, "\n"]).encode()
 
 
@@ -251,7 +251,7 @@ def _annotation_lines(
     annotate = _annotator(build, mode, model)
     grouped = read_groups(build, number)
     threads = 1 if mode == "extractive" else build.run.concurrency
-    for rna, annotation in _in_order(lambda one: (one[0], annotate(*one)), grouped, threads):
+    for rna, annotation in _in_order(lambda group: (group[0], annotate(*group)), grouped, threads):
         counts = Counter(
             {
                 "rnas": 1,
@@ -259,7 +259,7 @@ def _annotation_lines(
                 "claims kept": len(annotation.claims),
             }
         )
-        counts.update({f"refused: {why}": n for why, n in annotation.refused.items()})
+        counts.update({f"rejected: {why}": n for why, n in annotation.rejected.items()})
         fields = {"rna": asdict(rna), "annotation": asdict(annotation)}
         yield json.dumps(fields, ensure_ascii=False, separators=(",", ":")), counts
 
@@ -302,7 +302,7 @@ def _question_lines(
     seed = build.options.seed
     annotated = read_annotations(build.work, mode, number)
     threads = 1 if model is None else build.run.concurrency
-    asked = _in_order(lambda one: (one[0], ask(*one, model, seed)), annotated, threads)
+    asked = _in_order(lambda annotated_rna: (annotated_rna[0], ask(*annotated_rna, model, seed)), annotated, threads)
     for rna, pairs in asked:
         fields = {"rna_id": rna.id, "questions": [asdict(pair) for pair in pairs]}
         line = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
@@ -317,15 +317,15 @@ def _in_order(
     Where requests wait for a batch, all items are tried all the same, so that they wait for one.
     """
 
-    def attempt(item: Given) -> Made | Postponed:
+    def attempt(item: Given) -> Made | Pending:
         try:
             return function(item)
-        except Postponed as later:
+        except Pending as later:
             return later
 
     postponed = None
     for made in _map(attempt, items, threads):
-        if isinstance(made, Postponed):
+        if isinstance(made, Pending):
             postponed = made
         else:
             yield made

@@ -1,4 +1,4 @@
-"""How far a build is, and what a run did, in words."""
+"""Status of a build, and the summary of a run."""
 
 from __future__ import annotations
 
@@ -166,15 +166,15 @@ def _left_out(kind: str, corpus: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _describe_claims(mode: str, figures: Mapping[str, int]) -> Iterator[str]:
-    refused = {
-        name.removeprefix("refused: "): count
+    rejected = {
+        name.removeprefix("rejected: "): count
         for name, count in figures.items()
-        if name.startswith("refused: ")
+        if name.startswith("rejected: ")
     }
-    kept, total = figures.get("claims kept", 0), sum(refused.values())
-    yield f"claims      {kept:,} kept, {total:,} refused ({mode})"
-    for reason, count in refused.items():
-        yield f"            {count:,} refused: {reason}"
+    kept, total = figures.get("claims kept", 0), sum(rejected.values())
+    yield f"claims      {kept:,} kept, {total:,} rejected ({mode})"
+    for reason, count in rejected.items():
+        yield f"            {count:,} rejected: {reason}"
 
 
 def describe_spent(spent: Mapping[str, Any] | None) -> Iterator[str]:

@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.extractive import tidy
 from rnagpt.rna_qa.literature.claims.validation import (
-    Fault,
+    Violation,
     adds_nothing,
-    find_fault,
     find_quote,
     leaked_phrase,
+    validate_claim,
 )
 from rnagpt.rna_qa.literature.llm.language_model import (
+    ContextLengthExceeded,
     LanguageModel,
     NoRoom,
-    Postponed,
+    Pending,
     RequestFailed,
-    TooLong,
 )
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
@@ -34,7 +34,7 @@ MODES = ("dnc", "ais")
 TOKEN_BUDGET = 12_000
 CLAIMS_PER_TOPIC = 4
 # Claims whose order is asked for at once.
-MOST_TO_COMBINE = 60
+MAX_TO_COMBINE = 60
 # Two claims say the same where they share so much of the shorter one's content words; less will do
 # where the model says so.
 SAME, SAME_BY_THE_MODEL = 0.85, 0.5
@@ -65,7 +65,7 @@ class _Faulty:
 
     written: Mapping[str, Any]
     claim: Claim
-    fault: Fault
+    violation: Violation
 
 
 @dataclass
@@ -75,7 +75,7 @@ class _Sifted:
     piece: Piece
     standing: list[Claim] = field(default_factory=list)
     faulty: list[_Faulty] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
 
 
 def annotate(
@@ -88,43 +88,45 @@ def annotate(
     token_budget: int = TOKEN_BUDGET,
     claims_per_topic: int = CLAIMS_PER_TOPIC,
 ) -> Annotation:
-    """What the papers say about an RNA, in claims of which each passed `claims.find_fault`.
+    """What the papers say about an RNA, in claims of which each passed `claims.validate_claim`.
 
     ``dnc`` (divide and conquer) asks about each group of papers by itself; ``ais`` about all papers
     at once, or as many at a time as the token budget takes. Claims that fail are sent back once
-    with what is wrong; what fails again is refused and counted. Where more than one request brought
-    claims, one more asks for their order and for those that say the same: it is answered in
-    numbers, so no evidence is lost. Requests hold the RNA's names and papers alone, never its id:
+    with what is wrong; what fails again is rejected and counted. Where more than one request
+    brought claims, another asks for their order and for those that say the same: it is answered in
+    numbers, so no evidence is lost. Requests hold only the RNA's names and papers, never its id:
     RNAs that share both share the answers.
 
     Args:
-        papers: The papers of `topics`; others are left alone.
-        token_budget: At most so many tokens of papers in one request.
-        claims_per_topic: At most so many claims for each group of papers; in ``ais``, which sees no
+        papers: The papers of `topics`; others are ignored.
+        token_budget: Most tokens of papers in one request.
+        claims_per_topic: Most claims per group of papers; in ``ais``, which sees no
             groups, as many in all.
 
     Raises:
         ValueError: for an unknown mode, or where a paper of `topics` is missing.
-        RunStopped, Postponed: as `LanguageModel.ask` does; requests that can be sent before are.
+        RunStopped, Pending: as `LanguageModel.ask` does; requests that can be sent before are.
     """
     pieces = divide(rna, topics, papers, mode, model.count_tokens, token_budget, claims_per_topic)
     extracted = apply_to_each(pieces, lambda piece: _extract(rna, piece, model))
-    sifted = apply_to_each(chain.from_iterable(extracted), lambda one: _repair(rna, one, model))
+    sifted = apply_to_each(chain.from_iterable(extracted), lambda part: _repair(rna, part, model))
     topic_of = {paper: topic for topic, group in enumerate(topics.groups) for paper in group}
     standing = [
-        replace(claim, topic=topic_of[claim.papers[0]]) for one in sifted for claim in one.standing
+        replace(claim, topic=topic_of[claim.papers[0]])
+        for part in sifted
+        for claim in part.standing
     ]
-    if sum(bool(one.standing) for one in sifted) > 1:
+    if sum(bool(part.standing) for part in sifted) > 1:
         standing = _combine(rna, standing, model)
     standing = _merge(standing, rna, SAME)
-    refused = sum((one.refused for one in sifted), Counter[str]())
+    rejected = sum((part.rejected for part in sifted), Counter[str]())
     return Annotation(
         rna.id,
         mode,
         " ".join(claim.text for claim in standing),
         tuple(standing),
         model.name,
-        dict(sorted(refused.items())),
+        dict(sorted(rejected.items())),
     )
 
 
@@ -183,14 +185,14 @@ def apply_to_each(items: Iterable[Given], function: Callable[[Given], Made]) -> 
     """What a function makes of each item.
 
     Raises:
-        Postponed: after all items, where it was raised for some: their requests share a batch.
+        Pending: after all items, where it was raised for some: their requests share a batch.
     """
     made: list[Made] = []
-    postponed: Postponed | None = None
+    postponed: Pending | None = None
     for item in items:
         try:
             made.append(function(item))
-        except Postponed as later:
+        except Pending as later:
             postponed = later
     if postponed:
         raise postponed
@@ -202,7 +204,7 @@ def _extract(rna: Rna, piece: Piece, model: LanguageModel) -> list[_Sifted]:
     request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
     try:
         answer = model.ask(request)
-    except TooLong:
+    except ContextLengthExceeded:
         if len(piece.papers) > 1:
             halves = apply_to_each(piece.halves(), lambda half: _extract(rna, half, model))
             return list(chain.from_iterable(halves))
@@ -217,31 +219,31 @@ def _name(failure: RequestFailed) -> str:
 
 
 def _unanswered(piece: Piece, why: str) -> _Sifted:
-    return _Sifted(piece, refused=Counter({f"no answer: {why}": 1}))
+    return _Sifted(piece, rejected=Counter({f"no answer: {why}": 1}))
 
 
 def _sift(rna: Rna, piece: Piece, written: Iterable[Mapping[str, Any]]) -> _Sifted:
     sifted = _Sifted(piece)
-    for one in written:
-        claim = _read_claim(one, piece)
-        if fault := _find_fault(claim, rna, piece):
-            sifted.faulty.append(_Faulty(one, claim, fault))
+    for fields in written:
+        claim = _read_claim(fields, piece)
+        if violation := _validate_claim(claim, rna, piece):
+            sifted.faulty.append(_Faulty(fields, claim, violation))
         else:
             sifted.standing.append(_with_quote_as_it_stands(claim, piece))
     return sifted
 
 
 def _read_claim(written: Mapping[str, Any], piece: Piece) -> Claim:
-    """A claim of an answer; a number that no paper has stays a number, to be refused."""
+    """A claim of an answer; a number that no paper has stays a number, to be rejected."""
     ids = {number: paper.id for number, paper in enumerate(piece.papers, start=1)}
     papers = tuple(ids.get(number, str(number)) for number in dict.fromkeys(written["papers"]))
     return Claim(tidy(plain_text(written["text"])), papers, plain_text(written["quote"]))
 
 
-def _find_fault(claim: Claim, rna: Rna, piece: Piece) -> Fault | None:
+def _validate_claim(claim: Claim, rna: Rna, piece: Piece) -> Violation | None:
     if phrase := leaked_phrase(claim.text):
-        return Fault("speaks of the paper", phrase)
-    return find_fault(claim, rna, piece.by_id)
+        return Violation("speaks of the paper", phrase)
+    return validate_claim(claim, rna, piece.by_id)
 
 
 def _with_quote_as_it_stands(claim: Claim, piece: Piece) -> Claim:
@@ -253,7 +255,7 @@ def _with_quote_as_it_stands(claim: Claim, piece: Piece) -> Claim:
 
 
 def _repair(rna: Rna, sifted: _Sifted, model: LanguageModel) -> _Sifted:
-    """Send faulty claims back, once; what is still faulty, or left out, is refused."""
+    """Send faulty claims back, once; what is still faulty, or left out, is rejected."""
     if not sifted.faulty:
         return sifted
     piece = sifted.piece
@@ -263,25 +265,25 @@ def _repair(rna: Rna, sifted: _Sifted, model: LanguageModel) -> _Sifted:
         for number, paper in enumerate(piece.papers, start=1)
         if paper.id in named or named.isdisjoint(piece.by_id)
     }
-    faults = [(faulty.written, str(faulty.fault)) for faulty in sifted.faulty]
+    faults = [(faulty.written, str(faulty.violation)) for faulty in sifted.faulty]
     try:
         answer = model.ask(prompts.ask_for_repair(rna.names, numbered, faults))
     except RequestFailed:
         answer = {"claims": []}
-    written = {one["claim"]: one for one in reversed(answer["claims"])}
-    standing, refused = list(sifted.standing), Counter(sifted.refused)
+    written = {claim["claim"]: claim for claim in reversed(answer["claims"])}
+    standing, rejected = list(sifted.standing), Counter(sifted.rejected)
     for number, faulty in enumerate(sifted.faulty, start=1):
         again = _sift(rna, piece, [written[number]] if number in written else [])
         standing += again.standing
         if not again.standing:
-            refused[(again.faulty or [faulty])[0].fault.reason] += 1
-    return _Sifted(piece, standing, refused=refused)
+            rejected[(again.faulty or [faulty])[0].violation.reason] += 1
+    return _Sifted(piece, standing, rejected=rejected)
 
 
 def _combine(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[Claim]:
     """The claims in the order that the model asks for, with those merged that say the same."""
     parts = [
-        claims[start : start + MOST_TO_COMBINE] for start in range(0, len(claims), MOST_TO_COMBINE)
+        claims[start : start + MAX_TO_COMBINE] for start in range(0, len(claims), MAX_TO_COMBINE)
     ]
     combined = apply_to_each(parts, lambda part: _combine_part(rna, part, model))
     return list(chain.from_iterable(combined))

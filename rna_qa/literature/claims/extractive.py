@@ -19,7 +19,7 @@ from rnagpt.rna_qa.literature.text.topics import split_words
 VERSION = 1
 PER_TOPIC = 3
 # Words (stop words left out) of a sentence that is neither a heading nor a list.
-SHORTEST, LONGEST = 4, 40
+MIN_LENGTH, MAX_LENGTH = 4, 40
 # Two sentences say the same where they share so much of the shorter one's words.
 SAME = 0.7
 # What a sentence that leans on its paper ("we", "this study", "it") counts.
@@ -122,8 +122,8 @@ def annotate(
     """What the papers say about an RNA, in their own sentences (mode ``extractive``).
 
     Args:
-        papers: The papers of `topics`; others are left alone.
-        per_topic: At most so many claims from each group of papers.
+        papers: The papers of `topics`; others are ignored.
+        per_topic: Most claims per group of papers.
 
     Raises:
         ValueError: if a paper of `topics` is missing.
@@ -230,7 +230,7 @@ def _different_words(text: str) -> tuple[str, ...]:
 def _may_be_a_claim(sentence: _Sentence) -> bool:
     text = sentence.text
     return (
-        SHORTEST <= len(sentence.words) <= LONGEST
+        MIN_LENGTH <= len(sentence.words) <= MAX_LENGTH
         and sentence.section in _SECTIONS_OF_FINDINGS
         and not text.endswith("?")
         and text.count("(") == text.count(")")
@@ -255,7 +255,7 @@ def centrality(sentences: Sequence[Sequence[str]]) -> list[float]:
         sentences: The different words of each; one without words has centrality 0.
     """
     containing = Counter(chain.from_iterable(sentences))
-    # Weights and sums as squares, so that the inner loops are sums over look-ups alone.
+    # Weights and sums as squares, so that the inner loops are only sums over look-ups.
     square = {
         word: (math.log((1 + len(sentences)) / (1 + count)) + 1) ** 2
         for word, count in containing.items()

@@ -1,4 +1,4 @@
-"""What a language model is asked, word for word, and the JSON that it must answer with.
+"""Prompts and JSON schemas of all requests to a language model.
 
 Abstracts and claims are written by strangers, so they go into the user's message as JSON strings
 alone: no quotation mark inside can end one, and the system's message says that nothing within them
@@ -12,29 +12,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rnagpt.rna_qa.literature.claims.categories import CATEGORIES
 from rnagpt.rna_qa.literature.llm.language_model import Request
 from rnagpt.rna_qa.literature.records import Claim, Paper
 
 # Rises with any change of the texts or schemas: answers to older prompts are not taken for new.
 PROMPT_VERSION = "4"
 # More names than these make the prompt longer, not the answer better.
-MOST_NAMES = 8
+MAX_NAMES = 8
 # That one claim may name.
-MOST_PAPERS = 8
-CATEGORIES = (
-    "function",
-    "target",
-    "regulation",
-    "expression",
-    "disease",
-    "biomarker",
-    "treatment",
-    "biogenesis",
-    "localisation",
-    "variation",
-    "method",
-    "summary",
-)
+MAX_PAPERS = 8
 # Tokens of an answer: of what surrounds it, and of one claim, question, or number.
 _TOKENS_OF_FRAME, _TOKENS_OF_CLAIM, _TOKENS_OF_QUESTION, _TOKENS_OF_NUMBER = 64, 220, 160, 8
 
@@ -51,7 +38,7 @@ Answer with claims, the most informative first. Of each claim:
 - "text": one sentence of at most 40 words that states one finding about the RNA, calls the RNA \
 by one of its names, and can be understood alone. Speak of the RNA, not of papers: never write \
 "the study shows", "the authors", "we".
-- "papers": the numbers of the papers that say so, at most {MOST_PAPERS}.
+- "papers": the numbers of the papers that say so, at most {MAX_PAPERS}.
 - "quote": 4 to 50 consecutive words of one of these papers, copied exactly, that prove the text.
 Use nothing but these papers. Genes, species, numbers, and what goes up or down must be as the \
 quote has them. Prefer function, targets, regulation, expression, disease and localisation over \
@@ -66,7 +53,7 @@ support. Of each claim:
 - "claim": its number.
 - "text": one sentence of at most 40 words that states one finding about the RNA, calls the RNA \
 by one of its names, and does not speak of papers or authors.
-- "papers": the numbers of the papers that say so, at most {MOST_PAPERS}.
+- "papers": the numbers of the papers that say so, at most {MAX_PAPERS}.
 - "quote": 4 to 50 consecutive words of one of these papers, copied exactly, that prove the text."""
 COMBINE_SYSTEM = f"""\
 You put facts about one RNA into the best order for a reader.
@@ -111,7 +98,7 @@ _STRING, _INTEGER = {"type": "string"}, {"type": "integer"}
 def _papers(first: int, last: int) -> dict[str, Any]:
     """Numbers of papers. Small models name none, or ones that are not there, or count for ever."""
     number = {**_INTEGER, "minimum": first, "maximum": last}
-    return {**_list_of(number), "minItems": 1, "maxItems": min(MOST_PAPERS, last - first + 1)}
+    return {**_list_of(number), "minItems": 1, "maxItems": min(MAX_PAPERS, last - first + 1)}
 
 
 def claims_schema(first: int, last: int) -> dict[str, Any]:
@@ -159,7 +146,7 @@ def prompt_hashes() -> dict[str, str]:
 def ask_for_claims(names: Sequence[str], papers: Sequence[Paper], most_claims: int) -> Request:
     """Ask for at most `most_claims` claims; papers are numbered from 1 in their order."""
     data = {
-        "names": list(names[:MOST_NAMES]),
+        "names": list(names[:MAX_NAMES]),
         "most_claims": most_claims,
         "papers": [_paper(number, paper) for number, paper in enumerate(papers, start=1)],
     }
@@ -178,7 +165,7 @@ def ask_for_repair(
         papers: With the numbers that they had in `ask_for_claims`.
     """
     data = {
-        "names": list(names[:MOST_NAMES]),
+        "names": list(names[:MAX_NAMES]),
         "papers": [_paper(number, paper) for number, paper in papers.items()],
         "claims": [
             {"claim": number, **{key: written[key] for key in _CLAIM}, "fault": fault}
@@ -191,13 +178,13 @@ def ask_for_repair(
 
 def ask_for_order(names: Sequence[str], claims: Sequence[Claim]) -> Request:
     """Ask for the order of claims, and which say the same; they are numbered from 1."""
-    data = {"names": list(names[:MOST_NAMES]), "claims": _number_claims(claims)}
+    data = {"names": list(names[:MAX_NAMES]), "claims": _number_claims(claims)}
     return _request("combine", data, len(claims) * _TOKENS_OF_NUMBER, COMBINE_SCHEMA)
 
 
 def ask_for_questions(names: Sequence[str], claims: Sequence[Claim]) -> Request:
     """Ask for questions that claims answer; claims are numbered from 1."""
-    data = {"names": list(names[:MOST_NAMES]), "claims": _number_claims(claims)}
+    data = {"names": list(names[:MAX_NAMES]), "claims": _number_claims(claims)}
     tokens = 2 * len(claims) * _TOKENS_OF_QUESTION
     return _request("questions", data, tokens, QUESTIONS_SCHEMA)
 
@@ -221,7 +208,6 @@ def _json(data: object) -> str:
 
 
 __all__ = [
-    "CATEGORIES",
     "PROMPT_VERSION",
     "ask_for_claims",
     "ask_for_order",

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.annotate import apply_to_each
+from rnagpt.rna_qa.literature.claims.categories import KINDS
 from rnagpt.rna_qa.literature.claims.extractive import tidy
 from rnagpt.rna_qa.literature.claims.validation import (
-    fault_of_premise,
-    fault_of_statement,
     leaked_phrase,
     mask_names,
     names_rna,
     overlap,
+    violation_of_premise,
+    violation_of_statement,
 )
 from rnagpt.rna_qa.literature.llm.language_model import (
+    ContextLengthExceeded,
     LanguageModel,
     RequestFailed,
-    TooLong,
 )
 from rnagpt.rna_qa.literature.records import Annotation, Claim, QaPair, Rna
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
@@ -29,144 +29,12 @@ from rnagpt.rna_qa.splits import fraction
 
 # Rises when the same claims may give other questions.
 VERSION = 2
-FEWEST_WORDS, MOST_WORDS = 5, 40  # of an answer
+MIN_WORDS, MAX_WORDS = 5, 40  # of an answer
 # Two answers say the same where they share so much of the shorter one's words.
 SAME = 0.75
 # Claims that a language model is asked about at once.
-MOST_AT_ONCE = 20
+MAX_AT_ONCE = 20
 
-
-@dataclass(frozen=True)
-class _Kind:
-    """What claims of a category say, "@" being the RNA, and how one asks for it.
-
-    `{of}` in a question is the context that the claim gives, " in gastric cancer", or nothing.
-    """
-
-    category: str
-    pattern: re.Pattern[str]
-    questions: tuple[str, ...]
-
-
-def _kind(category: str, pattern: str, *questions: str) -> _Kind:
-    return _Kind(category, re.compile(pattern, re.IGNORECASE | re.VERBOSE), questions)
-
-
-_ACTS = (
-    "accelerat|activat|affect|attenuat|block|control|decreas|downregulat|down-regulat|enhanc"
-    "|facilitat|impair|increas|induc|inhibit|mediat|modulat|promot|reduc|regulat|repress|restor"
-    "|revers|silenc|spong|stimulat|suppress|trigger|upregulat|up-regulat"
-)
-_BY = rf"(?:was|were|is|are|be|been)\s(?:\w+ly\s)?(?:{_ACTS}|bound|transcribed|methylated)\w*\sby\b"
-
-# What an experiment does to the RNA tells what the RNA does, not how it is expressed.
-_CHANGED = (
-    "ectopic|enforced|exogenous|forced|induced|restor\\w+|transgenic|transfect\\w+|over-?express\\w+"
-    "|knock-?down|silencing|depletion|deletion|inhibition|loss|mimics?|inhibitors?|antagomirs?"
-)
-_DOES = (
-    rf"@(?:\s(?:expression|levels?))?(?:\s(?:\w+ly|also|could|can|may|directly))*"
-    rf"\s(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*(?<!ing)\b(?!\s(?:by|in|expression)\b)"
-    r"|@\s(?:is|was|as|acts\sas)\san?\s(?:\w+\s)?(?:tumou?r[\s-]suppress|onco)"
-    rf"|(?:\b(?:{_CHANGED})\b[^,;]{{0,40}}@|@[^,;]{{0,25}}\b(?:{_CHANGED})\b)"
-    rf"[^;]*\b(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*\b(?!\sby\b)"
-)
-_FUNCTION = (
-    "What is the function of this RNA{of}?",
-    "What does this RNA do{of}?",
-    "Which role does this RNA play{of}?",
-)
-
-# The first kind whose pattern a claim matches is its own; the last one takes every claim.
-_KINDS = (
-    _kind(
-        "variation",
-        r"\b(?:polymorphisms?|SNPs?|rs\d{3,}|genotypes?|alleles?|haplotypes?|variants?)\b"
-        r"|\bmutations?\s(?:in|of)\s(?:the\s)?@",
-        "What is known about genetic variants of this RNA{of}?",
-        "Do genetic variants of this RNA matter{of}?",
-    ),
-    _kind(
-        "biogenesis",
-        r"\b(?:drosha|dgcr8|dicer)\b|\bpr[ei]-@|\bmaturation\sof\s(?:\w+\s)?@"
-        r"|\b(?:processing|biogenesis)\sof\s(?:\w+\s)?@|@\s(?:processing|biogenesis|maturation)"
-        r"|\bhost\sgene\b|\b(?:encoded|transcribed|processed)\s(?:by|from|within|in)\b",
-        "How is this RNA made?",
-        "What is known about the biogenesis of this RNA{of}?",
-    ),
-    _kind(
-        "treatment",
-        r"\b(?:chemo|radio)?-?(?:resistan|sensiti[vz])\w+\b(?!\s(?:of\s\d|and\sspecificity))|\b\w*(?:platin|rubicin|taxel)\b"
-        r"|\b(?:5-fluorouracil|5-FU|tamoxifen|gefitinib|chemotherap\w+|radiotherap\w+)\b",
-        "How is this RNA linked to the response to treatment{of}?",
-        "What does this RNA mean for treatment{of}?",
-        "Does this RNA change the response to treatment{of}?",
-    ),
-    _kind(
-        "biomarker",
-        r"\b(?:bio-?markers?|markers?|prognos\w+|diagnos\w+|predict(?:s|ors?|ive)\b"
-        r"|AUC|recurrence|relapse|distinguish\w*|discriminat\w+"
-        r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|patients?)\s(?:\w+\s)?survival"
-        r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients))\b",
-        "What does the level of this RNA tell{about}?",
-        "Is this RNA a biomarker{about}?",
-        "What is the diagnostic or prognostic value of this RNA{of}?",
-    ),
-    _kind(
-        "target",
-        r"@\s(?:\w+\s){0,3}?(?:targets|targeted|targeting|binds|bound|binding)\b"
-        r"|\btargets?\s(?:\w+\s){0,2}(?:of|for)\s@|\b(?:target(?:ed)?|bound)\s\w*\s?by\s@"
-        r"|@(?:\s\w+){0,2}[\s-]target\w*|@\s(?:and|/)\s?\w+\saxis|\bby\s(?:\w+\s)?targeting\b"
-        r"|\b3['′]?-?\s?UTR\b",
-        "What does this RNA target{of}?",
-        "Which targets of this RNA are known{of}?",
-        "What does this RNA act on{of}?",
-    ),
-    _kind("function", _DOES, *_FUNCTION),
-    _kind(
-        "regulation",
-        rf"\b(?:{_ACTS})\w*\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|level\sof\s)?@"
-        rf"|@\s(?:expression\s|levels?\s|transcription\s)?{_BY}|\bspong\w+|\bceRNA\b"
-        r"|\bmethylation\b|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b",
-        "What regulates this RNA{of}?",
-        "How is this RNA regulated{of}?",
-        "What is known about the regulation of this RNA{of}?",
-    ),
-    _kind(
-        "localisation",
-        r"\b(?:exosom\w+|extracellular\svesicles?|secreted|nucle(?:us|ar|olus)|cytoplasm\w*"
-        r"|locali[sz]\w+|located|chromosom\w+|locus)\b",
-        "Where is this RNA found{of}?",
-        "What is known about the localisation of this RNA{of}?",
-    ),
-    _kind(
-        "expression",
-        r"\b(?:(?:up|down)-?\s?regulat\w+|over-?express\w+|express(?:ed|ion)|levels?|abundan\w+"
-        r"|enriched|elevated|detected|differentially|deregulat\w+|dysregulat\w+)\b",
-        "How is this RNA expressed{of}?",
-        "What is known about the expression of this RNA{of}?",
-        "How does the level of this RNA behave{of}?",
-    ),
-    _kind(
-        "function",
-        rf"@\s(?:\w+\s){{0,4}}?(?:{_ACTS}|act|contribut|function|play|serv)\w*"
-        r"|\b(?:tumou?r[\s-]suppress\w+|onco(?:gen\w+|mir\w*)|roles?|functions?|involved\sin"
-        rf"|(?:over-?expression|knock-?down|inhibition|loss|silencing)\sof\s@|(?:{_ACTS})\w*)\b",
-        *_FUNCTION,
-    ),
-    _kind(
-        "disease",
-        r"\b(?:associat\w+|correlat\w+|linked|implicated|pathogenesis|progression|risk)\b",
-        "How is this RNA linked to disease{of}?",
-        "Which link between this RNA and disease is known{of}?",
-    ),
-    _kind(
-        "summary",
-        "",
-        "What is known about this RNA{of}?",
-        "Tell me about this RNA{of}.",
-    ),
-)
 
 _SITES = (
     "acute adrenal advanced airway alcoholic allergic alzheimer aortic atherosclerotic atopic "
@@ -293,7 +161,7 @@ def ask(
 
 
 def _ask_by_model(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[QaPair]:
-    parts = [claims[start : start + MOST_AT_ONCE] for start in range(0, len(claims), MOST_AT_ONCE)]
+    parts = [claims[start : start + MAX_AT_ONCE] for start in range(0, len(claims), MAX_AT_ONCE)]
     written = apply_to_each(parts, lambda part: _questions_of(rna, part, model))
     return [pair for pairs in written for pair in pairs]
 
@@ -302,7 +170,7 @@ def _questions_of(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> li
     """What the model asks of claims and answers, as far as it passes the checks."""
     try:
         answer = model.ask(prompts.ask_for_questions(rna.names, claims))
-    except TooLong:
+    except ContextLengthExceeded:
         if len(claims) == 1:
             return []
         middle = len(claims) // 2
@@ -326,14 +194,14 @@ def _read_question(written: Mapping[str, Any], claim: Claim, rna: Rna) -> QaPair
     answer = plain_text(written["answer"])
     if not question.endswith("?") or not re.search(r"\bthis RNA\b", question):
         return None
-    if not answer or len(question.split()) > MOST_WORDS or len(answer.split()) > MOST_WORDS:
+    if not answer or len(question.split()) > MAX_WORDS or len(answer.split()) > MAX_WORDS:
         return None
     if leaked_phrase(question) or leaked_phrase(answer):
         return None
     source = f"{claim.text} {claim.quote}"
-    if fault_of_statement(answer, source, source, rna.names):
+    if violation_of_statement(answer, source, source, rna.names):
         return None
-    if fault_of_premise(question, source, rna.names):
+    if violation_of_premise(question, source, rna.names):
         return None
     return QaPair(question, answer, written["category"], claim.papers, claim.quote)
 
@@ -358,7 +226,7 @@ def _answer_of(text: str, names: Sequence[str]) -> str | None:
     """A claim as an answer that stands alone; None where it cannot."""
     text = _TRAILING_P.sub("", _STATISTICS.sub("", text))
     text = tidy(re.sub(r"\s+([.,;])", r"\1", text))
-    if not FEWEST_WORDS <= len(text.split()) <= MOST_WORDS or not names_rna(text, names):
+    if not MIN_WORDS <= len(text.split()) <= MAX_WORDS or not names_rna(text, names):
         return None
     if text.endswith("?") or _LEANS.match(text) or _NO_FINDING.search(text) or leaked_phrase(text):
         return None
@@ -368,7 +236,7 @@ def _answer_of(text: str, names: Sequence[str]) -> str | None:
 def _question_of(answer: str, rna: Rna, seed: int) -> tuple[str, str]:
     """The category of an answer, and a question for it."""
     masked = mask_names(answer, rna.names, "@")
-    kind = next(kind for kind in _KINDS if kind.pattern.search(masked))
+    kind = next(kind for kind in KINDS if kind.pattern.search(masked))
     disease = _disease_of(answer)
     if kind.category == "function" and not disease and (process := _PROCESS.search(answer)):
         return kind.category, f"How does this RNA affect {_in_lower_case(process[0])}?"
@@ -407,7 +275,7 @@ def _distinct(pairs: Iterable[QaPair], names: Sequence[str]) -> Iterator[QaPair]
 
 
 def _is_same_question(pair: QaPair, other: QaPair) -> bool:
-    words, others = (set(re.findall(r"\w+", one.question.lower())) for one in (pair, other))
+    words, others = (set(re.findall(r"\w+", asked.question.lower())) for asked in (pair, other))
     return words == others
 
 

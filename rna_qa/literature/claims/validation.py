@@ -1,4 +1,4 @@
-"""Checks of a claim against its papers, without a model: what is not in the papers is refused."""
+"""Checks of a claim against its papers, without a model: what is not in the papers is rejected."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rnagpt.rna_qa.literature.text.plain_text import fold_scripts, pieces
 
 # Rises when a claim may be judged differently.
 VERSION = 2
-SHORTEST_QUOTE = 4  # words
-SHORTEST_TEXT, LONGEST_TEXT = 3, 60  # words
+MIN_QUOTE = 4  # words
+MIN_TEXT, MAX_TEXT = 3, 60  # words
 # Shares of the text's content words that must be the papers', and the quote's.
 SHARE_IN_PAPERS, SHARE_IN_QUOTE = 0.6, 0.3
 
@@ -50,7 +50,7 @@ _NUMBER_WORDS = {word: str(n) for n, word in enumerate(_NUMBER_NAMES.split(), st
     "tenfold": "10",
 }
 
-# Names of RNAs that can be told from others by their form alone.
+# Names of RNAs that can be told from others by their form.
 _RNA_NAME = re.compile(
     r"""(?<![A-Za-z0-9])(?:
         (?:[a-z]{3}-)?(?:micro[\s-]?RNA|miRNA|miR|let)s?[\s-]?\d+[a-z]*(?:-\d(?!p))?(?:-[35]p|\*)?
@@ -134,8 +134,8 @@ _STOP = frozenset(_STOP_WORDS.split())
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why a claim is refused: `reason` is one of a few fixed phrases, `detail` says of what."""
+class Violation:
+    """Why a claim is rejected: `reason` is one of a few fixed phrases, `detail` says of what."""
 
     reason: str
     detail: str = ""
@@ -150,11 +150,11 @@ def check(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> str | None:
     Args:
         group: The papers that the claim may rest on, by id.
     """
-    fault = find_fault(claim, rna, group)
-    return fault.reason if fault else None
+    violation = validate_claim(claim, rna, group)
+    return violation.reason if violation else None
 
 
-def find_fault(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Fault | None:
+def validate_claim(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Violation | None:
     """The first thing that is wrong with a claim, in words that tell how to repair it.
 
     A claim stands if its papers are in the group; its quote is in the title or abstract of one of
@@ -164,33 +164,35 @@ def find_fault(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Fault | No
     """
     outside = [paper for paper in claim.papers if paper not in group]
     if outside or not claim.papers:
-        return Fault("papers outside the group", ", ".join(outside) or "none is named")
+        return Violation("papers outside the group", ", ".join(outside) or "none is named")
     papers = [group[paper] for paper in claim.papers]
-    for find in (_fault_of_quote, _fault_of_text, _fault_of_entity):
-        if fault := find(claim, rna, papers):
-            return fault
+    for find in (_violation_of_quote, _violation_of_text, _violation_of_entity):
+        if violation := find(claim, rna, papers):
+            return violation
     source = " ".join(f"{paper.title} {paper.abstract}" for paper in papers)
-    return fault_of_statement(claim.text, claim.quote, source, rna.names)
+    return violation_of_statement(claim.text, claim.quote, source, rna.names)
 
 
-def fault_of_statement(text: str, quote: str, source: str, names: Sequence[str]) -> Fault | None:
+def violation_of_statement(
+    text: str, quote: str, source: str, names: Sequence[str]
+) -> Violation | None:
     """What a statement about the RNA of these names says that its source does not.
 
     Args:
         quote: The words that the statement rests on, a part of the source.
     """
-    if fault := fault_of_premise(text, source, names):
-        return fault
+    if violation := violation_of_premise(text, source, names):
+        return violation
     if bool(_NEGATION.search(text)) != bool(_NEGATION.search(quote)):
-        return Fault("negation differs from the quote")
+        return Violation("negation differs from the quote")
     if _directions(text, names) == {"up"} and _directions(quote, names) == {"down"}:
-        return Fault("direction contradicts the quote", "the quote speaks of a decrease")
+        return Violation("direction contradicts the quote", "the quote speaks of a decrease")
     if _directions(text, names) == {"down"} and _directions(quote, names) == {"up"}:
-        return Fault("direction contradicts the quote", "the quote speaks of an increase")
-    return _fault_of_words(text, quote, source, names)
+        return Violation("direction contradicts the quote", "the quote speaks of an increase")
+    return _violation_of_words(text, quote, source, names)
 
 
-def fault_of_premise(text: str, source: str, names: Sequence[str]) -> Fault | None:
+def violation_of_premise(text: str, source: str, names: Sequence[str]) -> Violation | None:
     """What a text takes for granted, be it a question, that its source does not name."""
     for reason, new in (
         ("name not in the papers", _new_terms(text, source, names)),
@@ -198,44 +200,46 @@ def fault_of_premise(text: str, source: str, names: Sequence[str]) -> Fault | No
         ("number not in the papers", sorted(_numbers(text, names) - _numbers(source, names))),
     ):
         if new:
-            return Fault(reason, ", ".join(new))
+            return Violation(reason, ", ".join(new))
     return None
 
 
-def _fault_of_quote(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Fault | None:
-    if len(claim.quote.split()) < SHORTEST_QUOTE:
-        return Fault("quote too short", f"at least {SHORTEST_QUOTE} words are needed")
+def _violation_of_quote(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Violation | None:
+    if len(claim.quote.split()) < MIN_QUOTE:
+        return Violation("quote too short", f"at least {MIN_QUOTE} words are needed")
     if not any(find_quote(claim.quote, paper) for paper in papers):
-        return Fault("quote not in the papers", claim.quote)
+        return Violation("quote not in the papers", claim.quote)
     return None
 
 
-def _fault_of_text(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Fault | None:
+def _violation_of_text(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Violation | None:
     words = len(claim.text.split())
-    if not SHORTEST_TEXT <= words <= LONGEST_TEXT:
-        return Fault(
-            "text too long" if words > LONGEST_TEXT else "text too short", f"{words} words"
+    if not MIN_TEXT <= words <= MAX_TEXT:
+        return Violation(
+            "text too long" if words > MAX_TEXT else "text too short", f"{words} words"
         )
     return None
 
 
-def _fault_of_entity(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Fault | None:
+def _violation_of_entity(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Violation | None:
     in_text, in_quote = names_rna(claim.text, rna.names), names_rna(claim.quote, rna.names)
     called = " or ".join(rna.names[:3])
     if not any(names_rna(f"{paper.title} {paper.abstract}", rna.names) for paper in papers):
-        return Fault("RNA not named", f"the named papers say nothing of {called}")
+        return Violation("RNA not named", f"the named papers say nothing of {called}")
     if not in_text and not in_quote:
-        return Fault("RNA not named", called)
+        return Violation("RNA not named", called)
     others_in_text = other_rnas(claim.text, rna.names)
     if not in_text and others_in_text:
-        return Fault("another RNA", ", ".join(others_in_text))
+        return Violation("another RNA", ", ".join(others_in_text))
     others_in_quote = other_rnas(claim.quote, rna.names)
     if not in_quote and others_in_quote:
-        return Fault("another RNA", f"the quote is about {', '.join(others_in_quote)}")
+        return Violation("another RNA", f"the quote is about {', '.join(others_in_quote)}")
     return None
 
 
-def _fault_of_words(text: str, quote: str, source: str, names: Sequence[str]) -> Fault | None:
+def _violation_of_words(
+    text: str, quote: str, source: str, names: Sequence[str]
+) -> Violation | None:
     words = _content(mask_names(text, names))
     for share, where, reason in (
         (SHARE_IN_PAPERS, source, "words not in the papers"),
@@ -243,7 +247,7 @@ def _fault_of_words(text: str, quote: str, source: str, names: Sequence[str]) ->
     ):
         missing = words - _content(where)
         if len(words) - len(missing) < share * len(words):
-            return Fault(reason, ", ".join(sorted(missing)))
+            return Violation(reason, ", ".join(sorted(missing)))
     return None
 
 
@@ -444,7 +448,7 @@ def overlap(first: str, second: str, names: Sequence[str]) -> float:
 def adds_nothing(text: str, other: str, names: Sequence[str], share: float) -> bool:
     """Whether a text says what another one says: no new name, species or number, and its words."""
     return (
-        fault_of_premise(text, other, names) is None
+        violation_of_premise(text, other, names) is None
         and bool(_NEGATION.search(text)) == bool(_NEGATION.search(other))
         and _directions(text, names) == _directions(other, names)
         and overlap(text, other, names) >= share
@@ -458,16 +462,16 @@ def leaked_phrase(text: str) -> str | None:
 
 
 __all__ = [
-    "Fault",
+    "Violation",
     "adds_nothing",
     "check",
-    "fault_of_premise",
-    "fault_of_statement",
-    "find_fault",
     "find_quote",
     "leaked_phrase",
     "mask_names",
     "names_rna",
     "other_rnas",
     "overlap",
+    "validate_claim",
+    "violation_of_premise",
+    "violation_of_statement",
 ]

@@ -15,24 +15,24 @@ from typing import Any
 from openai.types import Batch
 
 from rnagpt.rna_qa.literature.llm.language_model import (
+    ContextLengthExceeded,
     FieldRefused,
-    Postponed,
+    Pending,
     Refused,
     Request,
     RequestRejected,
     RunStopped,
-    ServiceDown,
-    TooLong,
+    ServiceUnavailable,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import (
     OpenAiModel,
-    PassingFaultError,
     answer_of,
+    rejection_answer,
     too_deep,
-    turned_away,
 )
 from rnagpt.rna_qa.literature.llm.request_cache import Answer
 from rnagpt.rna_qa.literature.llm.request_form import BOUNDS, bound_of
+from rnagpt.rna_qa.literature.retry import TransientError
 
 # https://platform.openai.com/docs/guides/batch
 MAX_REQUESTS = 50_000  # a file
@@ -57,7 +57,7 @@ class _Intent:
 
 
 class BatchModel:
-    """Answers from the cache alone; what is not there waits for a batch (`Postponed`).
+    """Answers only from the cache; what is not there waits for a batch (`Pending`).
 
     A stage asks for all it needs, calls `settle`, and asks again, until nothing is postponed. An
     answer is the same as from the `OpenAiModel`: both use one cache.
@@ -71,7 +71,7 @@ class BatchModel:
         max_bytes: A batch's file.
         queue_tokens: Of the inputs of all open batches; small accounts have such a cap.
         poll_seconds: Between looks at the open batches.
-        sleep: Waits for so many seconds; tests give another.
+        sleep: Waits for N seconds; tests give another.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class BatchModel:
         self._poll_seconds = poll_seconds
         self._sleep = sleep
         self._came: set[str] = set()  # in this run, and not looked at yet
-        # What an earlier run would have asked, this one may not: it asks anew for what it needs.
+        # What an earlier run would have asked, this one may not: it asks again for what it needs.
         with self._cache.transaction() as database:
             database.execute("DELETE FROM waiting WHERE batch IS NULL")
 
@@ -105,8 +105,8 @@ class BatchModel:
         """The answer, parsed, if it came.
 
         Raises:
-            RequestFailed: no answer to this request; the run goes on with others.
-            Postponed: it waits for a batch; `settle`, and ask again.
+            RequestFailed: no answer to this request; the run continues with others.
+            Pending: it waits for a batch; `settle`, and ask again.
         """
         body = self._model.body(request)
         key = self._model.key(request, body)
@@ -120,13 +120,13 @@ class BatchModel:
         with self._cache.transaction() as database:
             text = json.dumps(body, ensure_ascii=False)  # as it is sent: `_as_sent`
             database.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", (key, text))
-        raise Postponed("the request waits for a batch")
+        raise Pending("the request waits for a batch")
 
     def settle(self) -> int:
         """Send what waits, and wait until all is answered; the number of answers that came.
 
         Raises:
-            RunStopped: if the budget, or the service, allows nothing more. What came is kept, and
+            RunStopped: if the budget, or the service, allows nothing more. What came is cached, and
                 open batches are taken up by the next run.
         """
         came = 0
@@ -286,19 +286,19 @@ class BatchModel:
         """Keep the answers of a batch that ended, and release what has none."""
         problems: list[Exception] = []
         before = self._count_open(intent)
-        # Either may be missing: `completed` may come with errors alone.
+        # Either may be missing: `completed` may come with errors only.
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             problems += self._model.call(partial(self._read, intent, file))
         came = before - self._count_open(intent)
         stop = self._stop(intent, batch)
         form = self._model.form
-        refused = {
+        rejected = {
             form.bound_name if problem.name in BOUNDS else problem.name
             for problem in problems
             if isinstance(problem, FieldRefused)
         }
-        learned = not [name for name in sorted(refused) if not form.learn(name)]
-        tried = stop is None and batch.status != "failed" and not (refused and learned)
+        learned = not [name for name in sorted(rejected) if not form.learn(name)]
+        tried = stop is None and batch.status != "failed" and not (rejected and learned)
         self._release(intent, batch.status, tried=tried)
         for problem in (stop, *problems):
             if isinstance(problem, FieldRefused) and learned:
@@ -318,7 +318,7 @@ class BatchModel:
     def _read(self, intent: _Intent, file: str) -> list[Exception]:
         """Keep the answers of a file; what stands in the place of the others."""
         problems: list[Exception] = []
-        # On the disk first: the lines of JSON end with "\n" alone, not with what else Unicode has.
+        # On the disk first: the lines of JSON end with "\n" only, not with what else Unicode has.
         with TemporaryFile(dir=self._cache.path.parent) as lines:
             with self._model.client.files.with_streaming_response.content(file) as response:
                 for part in response.iter_bytes():
@@ -339,7 +339,7 @@ class BatchModel:
                 self._keep_unreadable(intent, text)
                 continue
             except (ValueError, LookupError, TypeError) as error:
-                raise PassingFaultError("a batch's file ends within a line") from error
+                raise TransientError("a batch's file ends within a line") from error
             answer = self._answer_of(intent, key, line)
             if isinstance(answer, Exception):
                 problems.append(answer)
@@ -361,17 +361,21 @@ class BatchModel:
         if response.get("status_code") == 200:
             try:
                 return self._model.count_usage(answer_of(body), self._sent(key))
-            except PassingFaultError as fault:
+            except TransientError as fault:
                 return fault
             except (LookupError, TypeError) as error:
-                return PassingFaultError(f"no completion in a batch's line ({error!r})")
+                return TransientError(f"no completion in a batch's line ({error!r})")
         problem = line.get("error") or body.get("error") or {}
         code, message = str(problem.get("code") or ""), str(problem.get("message") or "")
         if not response:  # never asked: expired, or cancelled
-            return PassingFaultError(message or code or "neither an answer nor an error")
+            return TransientError(message or code or "neither an answer nor an error")
         status, param = int(response.get("status_code") or 500), str(problem.get("param") or "")
         meaning = self._model.explain(status, code, message, param=param)
-        return turned_away(meaning) if isinstance(meaning, (TooLong, Refused)) else meaning
+        return (
+            rejection_answer(meaning)
+            if isinstance(meaning, (ContextLengthExceeded, Refused))
+            else meaning
+        )
 
     def _sent(self, key: str) -> str:
         with self._cache.transaction() as database:
@@ -393,7 +397,7 @@ class BatchModel:
     def _stop(self, intent: _Intent, batch: Batch) -> RunStopped | None:
         """Why no other batch is to be created after this one, if so."""
         if batch.status == "cancelled":
-            return ServiceDown(f"batch {batch.id} was cancelled; run again to send the rest anew")
+            return ServiceUnavailable(f"batch {batch.id} was cancelled; run again to send the rest")
         if batch.status != "failed":
             return None
         problems = (batch.errors and batch.errors.data) or []
@@ -434,9 +438,9 @@ class BatchModel:
             ).fetchone()
         if given_up:
             said = problems[0] if problems else "no word of them"
-            raise ServiceDown(
+            raise ServiceUnavailable(
                 f"{given_up:,} requests had no answer in {TRIES} batches ({said}); run again to "
-                "send them anew"
+                "send them again"
             )
 
 
@@ -449,7 +453,7 @@ _TOO_FULL = (
 def _expect_batch(batch: Any) -> Batch:
     """The batch; the package hands on as text what gateways put up with status 200."""
     if not isinstance(batch, Batch):
-        raise PassingFaultError(f"{str(batch)[:200]!r} in place of a batch")
+        raise TransientError(f"{str(batch)[:200]!r} in place of a batch")
     return batch
 
 

@@ -1,4 +1,4 @@
-"""What the build asks a language model, how it is answered, and what can go wrong."""
+"""Protocol of a language model, its requests, and its errors."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class LanguageModel(Protocol):
         """The answer, parsed, in the form of the request's schema.
 
         Raises:
-            RequestFailed: no answer to this request; the run goes on with others.
-            RunStopped: no answer to any request; the run stops, and a later one goes on.
-            Postponed: the answer comes in a batch; ask again when that is back.
+            RequestFailed: no answer to this request; the run continues with others.
+            RunStopped: no answer to any request; the run stops, and a later one resumes.
+            Pending: the answer comes in a batch; ask again when that is back.
         """
 
     def count_tokens(self, text: str) -> int:
@@ -56,7 +56,7 @@ class Refused(RequestFailed):
     """The model, or the service's filter, declines to answer."""
 
 
-class TooLong(RequestFailed):
+class ContextLengthExceeded(RequestFailed):
     """The input does not fit the context, or the answer its bound: ask about less at a time."""
 
 
@@ -68,23 +68,23 @@ class NoRoom(Unparsable):
     """The answer's bound was reached before its JSON began: less input would not help."""
 
 
-class Postponed(LanguageModelError):  # noqa: N818
+class Pending(LanguageModelError):  # noqa: N818
     """The request waits for a batch."""
 
 
 class RunStopped(LanguageModelError):  # noqa: N818
-    """Nothing can be asked; what is answered is kept, and the next run goes on from there."""
+    """Nothing can be asked; answers are cached, and the next run resumes from there."""
 
 
-class BudgetSpent(RunStopped):
+class BudgetExceeded(RunStopped):
     """The next request might cost more than what is left of the budget."""
 
 
-class ServiceDown(RunStopped):
+class ServiceUnavailable(RunStopped):
     """The service does not answer, or not in its documented form, after several tries."""
 
 
-class WrongKey(RunStopped):
+class AuthenticationError(RunStopped):
     """The service does not accept the API key."""
 
 
@@ -113,22 +113,22 @@ class FieldRefused(RequestRejected):
 
 
 __all__ = [
-    "BudgetSpent",
+    "AuthenticationError",
+    "BudgetExceeded",
+    "ContextLengthExceeded",
     "FieldRefused",
     "LanguageModel",
     "LanguageModelError",
     "NoRoom",
     "NothingUsable",
-    "Postponed",
+    "Pending",
     "Refused",
     "RegionBlocked",
     "Request",
     "RequestFailed",
     "RequestRejected",
     "RunStopped",
-    "ServiceDown",
-    "TooLong",
+    "ServiceUnavailable",
     "UnknownModel",
     "Unparsable",
-    "WrongKey",
 ]

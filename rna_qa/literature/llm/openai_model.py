@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,6 @@ from typing import Any, TypeVar
 
 import httpx2
 import openai
-import tenacity
 
 from rnagpt.rna_qa.literature.answer_text import (
     begins_json,
@@ -23,7 +21,9 @@ from rnagpt.rna_qa.literature.answer_text import (
 )
 from rnagpt.rna_qa.literature.failures import STOP_AFTER, Failures
 from rnagpt.rna_qa.literature.llm.language_model import (
-    BudgetSpent,
+    AuthenticationError,
+    BudgetExceeded,
+    ContextLengthExceeded,
     FieldRefused,
     NoRoom,
     Refused,
@@ -32,22 +32,22 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     RequestFailed,
     RequestRejected,
     RunStopped,
-    ServiceDown,
-    TooLong,
+    ServiceUnavailable,
     UnknownModel,
     Unparsable,
-    WrongKey,
 )
 from rnagpt.rna_qa.literature.llm.request_cache import Answer, RequestCache, request_key
 from rnagpt.rna_qa.literature.llm.request_form import BOUNDS, RequestForm, bound_of
 from rnagpt.rna_qa.literature.llm.spending import Spending
-from rnagpt.rna_qa.literature.sources.http_client import read_retry_after
+from rnagpt.rna_qa.literature.retry import (
+    MAX_RETRY_AFTER,
+    TransientError,
+    read_retry_after,
+    retrying,
+)
 
 TIMEOUT = 600.0  # seconds; a long answer of a small machine
 ATTEMPTS = 8
-FIRST_WAIT = 1.0  # seconds; twice as long each time, half of it by chance
-LONGEST_WAIT = 60.0
-LONGEST_RETRY_AFTER = 600.0  # seconds; who asks for more is asked again in another run
 WORDS_OF_BODY = 300  # characters of an answer that an error shows
 CHARACTERS_A_TOKEN = 4  # of English, about
 TOKENS_OF_TEMPLATE = 64  # more than a chat template adds to two messages
@@ -69,33 +69,18 @@ _BLOCKED = re.compile(
 _TEMPERATURE = re.compile(r"\btemperature\b", re.IGNORECASE)
 _BOUND_TOO_LARGE = re.compile(r"\bmax_(?:completion_)?tokens\b", re.IGNORECASE)
 # More tokens than any answer has: a service that says so has not counted.
-MOST_TOKENS = 10**9
+MAX_TOKENS = 10**9
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
-# Models that are forced into a grammar and have nothing to say go on with spaces or line breaks.
+# Models that are forced into a grammar and have nothing to say continue with spaces or line breaks.
 _WHITESPACE_LOOP = re.compile(r"\s{40,}\Z")
 
 Result = TypeVar("Result")
 
 
-class PassingFaultError(Exception):
-    """Worth another try.
-
-    `retry_after` is what the service asks to wait, in seconds; `billed` says that the request may
-    have been answered, and paid, and its answer lost.
-    """
-
-    def __init__(
-        self, problem: str, retry_after: float | None = None, *, billed: bool = False
-    ) -> None:
-        super().__init__(problem)
-        self.retry_after = retry_after
-        self.billed = billed
-
-
 class OpenAiModel:
     """Asks OpenAI's service, or one that speaks like it (vLLM, llama.cpp, Ollama).
 
-    Every answer is kept before it is used, and no request is sent that was answered before. Busy
+    Every answer is cached before it is used, and no request is sent that was answered before. Busy
     services (429, with or without Retry-After), failures of theirs (5xx), answers in another form,
     cut connections and timeouts are tried again, `attempts` times in all.
 
@@ -109,7 +94,7 @@ class OpenAiModel:
             is learned from its errors as well, see `request_form.RequestForm`.
         stop_after: Answers of no use in a row, for one reason, that stop the run; 0 for never.
         timeout: Seconds that an answer may take.
-        sleep: Waits for so many seconds; tests give another.
+        sleep: Waits for N seconds; tests give another.
     """
 
     def __init__(
@@ -164,8 +149,8 @@ class OpenAiModel:
         """The answer, parsed, in the form of the request's schema.
 
         Raises:
-            RequestFailed: no answer to this request; the run goes on with others.
-            RunStopped: no answer to any request; the run stops, and a later one goes on.
+            RequestFailed: no answer to this request; the run continues with others.
+            RunStopped: no answer to any request; the run stops, and a later one resumes.
         """
         body = self.body(request)
         key = self.key(request, body)
@@ -176,11 +161,11 @@ class OpenAiModel:
             return self._send(key, body)
 
         with self.failures.turn():
-            answer = self.cache.once(key, send, lambda kept: self.is_wanted(kept, request))
+            answer = self.cache.once(key, send, lambda cached: self.is_wanted(cached, request))
             return self.read(key, answer, request, is_new=bool(sent))
 
     def is_wanted(self, answer: Answer, request: Request) -> bool:
-        """Whether a kept answer stands.
+        """Whether a cached answer stands.
 
         Not where the service broke off with an error of its own, nor where the answer was cut at a
         smaller bound than is given now.
@@ -232,7 +217,7 @@ class OpenAiModel:
         """
         try:
             value = read_answer(answer, request.schema)
-        except TooLong:
+        except ContextLengthExceeded:
             raise
         except RequestFailed as failure:
             if isinstance(failure, Unparsable):
@@ -250,7 +235,7 @@ class OpenAiModel:
             """give thoughts more room, --request-options '{"max_completion_tokens": 8000}', """
             """or let them be fewer, '{"reasoning_effort": "low"}'"""
             if isinstance(failure, NoRoom)
-            else "see .work/quarantine.jsonl for what came, and mend the service or choose another "
+            else "see .work/quarantine.jsonl for what came, and fix the service or choose another "
             "model; --stop-after-failures lets more of them pass, or with 0 all"
         )
         return (
@@ -262,29 +247,22 @@ class OpenAiModel:
         """Ask the service for anything, again where a fault passes.
 
         Raises:
-            RunStopped: if it refuses, or if faults do not pass.
-            TooLong, Refused: if it turns this input away.
+            RunStopped: if it rejects, or if faults do not pass.
+            ContextLengthExceeded, Refused: if it turns this input away.
         """
         return self._retry(lambda: self.call_once(ask_service))
 
     def _retry(self, ask_service: Callable[[], Result]) -> Result:
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(PassingFaultError),
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=_wait,
-            sleep=self._sleep,
-            reraise=True,
-        )
         try:
-            return retrying(ask_service)
-        except PassingFaultError as fault:
-            raise ServiceDown(
-                f"{self.base_url}: {fault} (tried {self._attempts} times); run again later to go "
-                "on from here"
+            return retrying(self._attempts, self._sleep)(ask_service)
+        except TransientError as fault:
+            raise ServiceUnavailable(
+                f"{self.base_url}: {fault} (tried {self._attempts} times); run again later to "
+                "resume"
             ) from fault
 
     def call_once(self, ask_service: Callable[[], Result]) -> Result:
-        """`call` without another try: raises PassingFaultError."""
+        """`call` without another try: raises TransientError."""
         try:
             return ask_service()
         except openai.APIStatusError as error:
@@ -293,14 +271,14 @@ class OpenAiModel:
             code, param = str(error.code or ""), str(error.param or "")
             raise self.explain(error.status_code, code, message, retry_after, param) from error
         except (json.JSONDecodeError, openai.APIResponseValidationError) as error:
-            raise PassingFaultError(f"not the JSON of an answer ({error})", billed=True) from error
+            raise TransientError(f"not the JSON of an answer ({error})", billed=True) from error
         except openai.APITimeoutError as error:
-            raise PassingFaultError("no answer in time", billed=True) from error
+            raise TransientError("no answer in time", billed=True) from error
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
             cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__
             unsent = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout))
             words = f"the connection failed ({cause or error})"
-            raise PassingFaultError(words, billed=not unsent) from error
+            raise TransientError(words, billed=not unsent) from error
 
     def bounds(self, body: Mapping[str, Any], sent: str) -> tuple[int, int]:
         """The most tokens that a request can read and write."""
@@ -323,16 +301,16 @@ class OpenAiModel:
                     raise
 
     def _send_once(self, key: str, body: dict[str, Any], sent: str) -> Answer:
-        self.spending.await_turn(self.count_tokens(sent) + bound_of(body))
+        self.spending.rate.acquire(self.count_tokens(sent) + bound_of(body))
         attempt = self.spending.begin(key, *self.bounds(body, sent))
         try:
             answer = self.call_once(lambda: self._complete(key, body, sent))
-        except (TooLong, Refused) as error:
-            answer = turned_away(error)
-        except PassingFaultError as fault:
+        except (ContextLengthExceeded, Refused) as error:
+            answer = rejection_answer(error)
+        except TransientError as fault:
             self.spending.fail(attempt, str(fault), billed=fault.billed)
             if fault.retry_after is not None:
-                self.spending.pause(fault.retry_after)
+                self.spending.rate.pause(fault.retry_after)
             raise
         except BaseException as error:
             self.spending.fail(attempt, repr(error), billed=not isinstance(error, RunStopped))
@@ -359,7 +337,7 @@ class OpenAiModel:
             return self.count_usage(too_deep(response.text), sent)
         except (ValueError, LookupError, TypeError) as error:
             said = _first_words(response.text)
-            raise PassingFaultError(f"{said!r} in place of a completion", billed=True) from error
+            raise TransientError(f"{said!r} in place of a completion", billed=True) from error
 
     def _raise_error_in_place_of_answer(self, completion: Any) -> None:
         """Gateways answer with status 200 and the error of the service behind them."""
@@ -388,9 +366,9 @@ class OpenAiModel:
         """What a status other than 200 means, with the code and the words of its body."""
         said = f"status {status}, {self._hide_key(message)!r}"
         if code == "insufficient_quota" or status == 402:
-            return BudgetSpent(
+            return BudgetExceeded(
                 f"{self.base_url}: the account has no credit left ({said}); top it up there, or "
-                "raise the limit of this key, and run again to go on from here"
+                "raise the limit of this key, and run again to resume"
             )
         if status == 451 or (400 <= status < 500 and _BLOCKED.search(f"{code} {message}")):
             return RegionBlocked(
@@ -399,7 +377,7 @@ class OpenAiModel:
                 "with --base-url. What is answered stands"
             )
         if status in (401, 403):
-            return WrongKey(
+            return AuthenticationError(
                 f"{self.base_url} does not accept the API key ({said}); set OPENAI_API_KEY to one "
                 f"that may use {self.name}"
             )
@@ -413,7 +391,7 @@ class OpenAiModel:
         if status in (400, 413, 422) and (
             code == "context_length_exceeded" or _TOO_LONG.search(message)
         ):
-            return TooLong(said)
+            return ContextLengthExceeded(said)
         if status == 400 and code in _FILTERED:
             return Refused(said)
         return self._explain_rejection(status, code, message, param, said)
@@ -433,10 +411,10 @@ class OpenAiModel:
         if name is not None and self.form.can_do_without(name):
             return FieldRefused(f"{words}it takes no {name}", name)
         if name or param == "temperature" or _TEMPERATURE.search(message):
-            one = name or "temperature"
+            field = name or "temperature"
             return RequestRejected(
-                f"{words}leave {one} out: --request-options '{{\"{one}\": null}}', or give a value "
-                "that the model takes"
+                f"{words}leave {field} out: --request-options '{{\"{field}\": null}}', or give a "
+                "value that the model takes"
             )
         return RequestRejected(
             f"{words}check --base-url, and that the service knows structured outputs "
@@ -444,12 +422,12 @@ class OpenAiModel:
         )
 
     def _explain_passing(self, said: str, retry_after: float | None) -> Exception:
-        if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
-            return ServiceDown(
+        if retry_after is not None and retry_after > MAX_RETRY_AFTER:
+            return ServiceUnavailable(
                 f"{self.base_url}: {said}; it asks to wait for {retry_after:,.0f} seconds: run "
-                "again then to go on from here"
+                "again then to resume"
             )
-        return PassingFaultError(said, retry_after)
+        return TransientError(said, retry_after)
 
     def _hide_key(self, text: str) -> str:
         return text.replace(self._api_key, "(key)") if self._api_key else text
@@ -460,12 +438,12 @@ def answer_of(completion: Mapping[str, Any]) -> Answer:
 
     Raises:
         LookupError, TypeError: if it has not the form of one.
-        PassingFaultError: if the service broke off with an error of its own.
+        TransientError: if the service broke off with an error of its own.
     """
     choice = _mapping(completion["choices"][0])
     if choice.get("finish_reason") == "error" or choice.get("error"):
         said = _first_words(json.dumps(choice.get("error")))
-        raise PassingFaultError(f"the service broke off with an error ({said})", billed=True)
+        raise TransientError(f"the service broke off with an error ({said})", billed=True)
     message = _mapping(choice["message"])
     usage = completion.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
@@ -481,7 +459,7 @@ def answer_of(completion: Mapping[str, Any]) -> Answer:
 
 
 def too_deep(text: str) -> Answer:
-    """What is kept of a completion that nobody can read."""
+    """What is cached of a completion that nobody can read."""
     return Answer(f"nested too deeply: {_first_words(text)}", "malformed")
 
 
@@ -493,13 +471,16 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _tokens(count: Any) -> int:
     """A number of tokens; 0, for not counted, where it is none."""
-    is_number = isinstance(count, (int, float)) and 0 <= count <= MOST_TOKENS
+    is_number = isinstance(count, (int, float)) and 0 <= count <= MAX_TOKENS
     return int(count) if is_number else 0
 
 
-def turned_away(error: TooLong | Refused) -> Answer:
-    """What is kept of a request that the service did not even read: free, and for good."""
-    return Answer(str(error), "input_too_long" if isinstance(error, TooLong) else "content_filter")
+def rejection_answer(error: ContextLengthExceeded | Refused) -> Answer:
+    """What is cached of a request that the service rejected unread: free, and final."""
+    return Answer(
+        str(error),
+        "input_too_long" if isinstance(error, ContextLengthExceeded) else "content_filter",
+    )
 
 
 def read_answer(answer: Answer, schema: Mapping[str, Any]) -> Any:
@@ -507,14 +488,14 @@ def read_answer(answer: Answer, schema: Mapping[str, Any]) -> Any:
 
     Raises:
         Refused: if the model, or a filter, declined.
-        TooLong: if the input did not fit, or the answer ends within its JSON.
+        ContextLengthExceeded: if the input did not fit, or the answer ends within its JSON.
         NoRoom: if it ends before its JSON begins: less input would not help.
         Unparsable: if it is a loop of white space, not JSON, or not of the schema.
     """
     if answer.refusal or answer.finish_reason == "content_filter":
         raise Refused(answer.refusal or answer.text or "the service's filter stopped the answer")
     if answer.finish_reason == "input_too_long":
-        raise TooLong(answer.text)
+        raise ContextLengthExceeded(answer.text)
     if answer.finish_reason == "malformed":
         raise Unparsable(f"no text: {answer.text}")
     try:
@@ -534,7 +515,7 @@ def _why_not_json(answer: Answer, error: ValueError) -> RequestFailed:
         return Unparsable("a loop of white space")
     if answer.finish_reason == "length":
         if begins_json(answer.text):
-            return TooLong(f"the answer was cut after {answer.tokens_out} tokens")
+            return ContextLengthExceeded(f"the answer was cut after {answer.tokens_out} tokens")
         what = "with thoughts alone" if answer.text.strip() else "empty"
         return NoRoom(f"cut before its JSON began: {what}, after {answer.tokens_out} tokens")
     return Unparsable(f"not JSON: {error}" if answer.text.strip() else "empty")
@@ -594,22 +575,11 @@ def _first_words(text: str) -> str:
     return " ".join(text[: 2 * WORDS_OF_BODY].split())[:WORDS_OF_BODY]
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next try: as the service asks, else doubling, with a half by chance."""
-    fault = state.outcome.exception() if state.outcome else None
-    if isinstance(fault, PassingFaultError) and fault.retry_after is not None:
-        # All threads were told the same time: not all at once.
-        return fault.retry_after + random.uniform(0, FIRST_WAIT)
-    longest: float = min(FIRST_WAIT * 2**state.attempt_number, LONGEST_WAIT)
-    return random.uniform(longest / 2, longest)
-
-
 __all__ = [
     "OpenAiModel",
-    "PassingFaultError",
     "answer_of",
     "find_problem",
     "read_answer",
+    "rejection_answer",
     "too_deep",
-    "turned_away",
 ]

@@ -1,4 +1,4 @@
-"""Every answer that a language model gave, and every request that was paid: nothing twice."""
+"""SQLite cache and cost ledger of LLM requests: nothing is paid twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS waiting (
 );
 CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch)
 """
-# Answers that are to be asked for again, and what a service was found to refuse; files of older
+# Answers that are to be asked for again, and what a service was found to reject; files of older
 # releases get them when they are opened.
 LATER_TABLES = """
 CREATE TABLE IF NOT EXISTS set_aside (
@@ -102,7 +102,7 @@ class Totals:
     `answered`, `failed` and `open` count requests that were sent: with an answer, without one,
     and with an unknown outcome as yet (on their way, in a batch, or lost with their process).
     `spent_usd` is what the answers cost and, for requests of unknown outcome, the most that they
-    can have cost; `answers_usd` the former alone. Hits are requests that needed no sending, and
+    can have cost; `answers_usd` only the former. Hits are requests that needed no sending, and
     `rejected` answers that could not be used.
     """
 
@@ -123,13 +123,13 @@ _FIELDS_OF_TOTALS = [field.name for field in fields(Totals)]
 
 
 def _read_kept(text: str) -> Answer:
-    """A kept answer; older releases kept contents that are no text, and took them for some."""
+    """A cached answer; older releases cached contents that are no text as if they were."""
     fields = json.loads(text)
     words = text_of_content(fields["text"])
     if words is None:
         fields["finish_reason"] = "malformed"
-    kept = words if words is not None else json.dumps(fields["text"])
-    return Answer(**{**fields, "text": kept})
+    text = words if words is not None else json.dumps(fields["text"])
+    return Answer(**{**fields, "text": text})
 
 
 def request_key(endpoint: str, body: Mapping[str, Any], prompt_version: str = "") -> str:
@@ -208,7 +208,7 @@ class RequestCache:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
-                    message = "the disk is full; make room and run again to go on"
+                    message = "the disk is full; make room and run again to resume"
                     raise OSError(errno.ENOSPC, message, str(self.path)) from error
                 raise
 
@@ -282,7 +282,7 @@ class RequestCache:
     # What is to be asked for again, and how
 
     def set_aside(self, keys: Iterable[str], *, is_systematic: bool = True) -> None:
-        """Have answers asked for again, when they are next needed; until then they stay kept.
+        """Have answers asked for again, when they are next needed; until then they stay cached.
 
         Args:
             is_systematic: They failed in a row, all of them for one reason.

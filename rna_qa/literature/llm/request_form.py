@@ -1,4 +1,4 @@
-"""The form in which a service takes requests, learned once from what it refuses."""
+"""The form in which a service takes requests, learned once from what it rejects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
 
-# The two names of an answer's bound: OpenAI's newer models know the second one alone, and other
+# The two names of an answer's bound: OpenAI's newer models know only the second one, and other
 # services often the first.
 BOUNDS = ("max_tokens", "max_completion_tokens")
 # A request can do without these.
@@ -84,7 +84,7 @@ class RequestForm:
         return name not in BOUNDS and (is_given or name not in self._left_out)
 
     def refused_field(self, code: str, param: str, message: str) -> str | None:
-        """The field of a request that a service's error refuses, if that is what it is about."""
+        """The field of a request that a service's error rejects, if that is what it is about."""
         if code not in _REFUSED_CODES and not _REFUSED.search(message):
             return None
         fields = (*BOUNDS, *OPTIONAL, *self._options)
@@ -95,7 +95,7 @@ class RequestForm:
         return named[min(named)] if named else None
 
     def can_do_without(self, name: str) -> bool:
-        """Whether requests may go on without a field, or with its other name."""
+        """Whether requests may be sent without a field, or with its other name."""
         if name in BOUNDS:
             return self._left_out.isdisjoint(BOUNDS)
         return name in OPTIONAL and self._options.get(name) is None

@@ -20,9 +20,9 @@ def prices(options: LiteratureOptions, run: RunOptions) -> Prices | None:
 
 @contextmanager
 def open_model(path: Path, options: LiteratureOptions, run: RunOptions) -> Iterator[OpenAiModel]:
-    """The model of a build, with the answers that earlier runs kept in the file `path`.
+    """The model of a build, with the answers that earlier runs cached in the file `path`.
 
-    Answers that cannot be used are written to ``quarantine.jsonl`` beside it.
+    Answers that cannot be used are written to ``quarantine.jsonl`` next to it.
 
     Raises:
         ValueError: for a budget where the model's prices are not known.

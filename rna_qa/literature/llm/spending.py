@@ -1,4 +1,4 @@
-"""What a language model may cost, and how fast it may be asked: one budget for all threads."""
+"""Budget and rate limit of requests to a language model, shared by all threads."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from rnagpt.rna_qa.literature.llm.language_model import BudgetSpent
+from rnagpt.rna_qa.literature.llm.language_model import BudgetExceeded
 from rnagpt.rna_qa.literature.llm.request_cache import USD, Answer, RequestCache
+from rnagpt.rna_qa.literature.retry import RateLimit
 
 BATCH_SHARE = Fraction(1, 2)  # of the price, for what is asked in batches
 
@@ -47,12 +48,12 @@ def prices_of(model: str) -> Prices | None:
 
 
 class Spending:
-    """Holds all threads to one pace and one limit, and keeps the ledger.
+    """Holds all threads to one rate limit and one budget, and keeps the ledger.
 
     Requests are begun at least 60 / `requests_per_minute` seconds apart, and tokens (those of the
     input and the most of the answer, as OpenAI counts them) likewise: within any minute the limits
-    are exceeded by one request at most. The pace is this process's; the limit in dollars is the
-    ledger's, so of all runs and processes on one folder.
+    are exceeded by one request at most. The rate limit is this process's; the limit in dollars is
+    the ledger's, so of all runs and processes on one folder.
 
     No request is sent unless the most that it can cost is left of the limit.
 
@@ -60,7 +61,7 @@ class Spending:
         prices: None where they are not known: everything then counts as free.
         limit_usd: For the whole build, what earlier runs spent included.
         clock: Seconds; tests give another.
-        sleep: Waits for so many seconds.
+        sleep: Waits for N seconds.
 
     Raises:
         ValueError: for a limit without prices.
@@ -85,12 +86,12 @@ class Spending:
         self.prices = prices or FREE
         self._cache = cache
         self._limit = None if limit_usd is None else int(limit_usd * USD)
-        self._seconds_a_request = 60 / requests_per_minute if requests_per_minute else 0.0
-        self._seconds_a_token = 60 / tokens_per_minute if tokens_per_minute else 0.0
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._next_request = self._next_token = self._paused_until = float("-inf")
+        self.rate = RateLimit(
+            60 / requests_per_minute if requests_per_minute else 0.0,
+            60 / tokens_per_minute if tokens_per_minute else 0.0,
+            clock=clock,
+            sleep=sleep,
+        )
         self._on_their_way = 0
         self._settled = threading.Condition()
 
@@ -102,7 +103,7 @@ class Spending:
             most_out: The bound of its answer.
 
         Raises:
-            BudgetSpent: if the request might cost more than is left.
+            BudgetExceeded: if the request might cost more than is left.
         """
         reserved = self.prices.cost(most_in, most_out)
         with self._settled:
@@ -113,21 +114,6 @@ class Spending:
                 self._settled.wait()
             self._on_their_way += 1
         return attempt
-
-    def await_turn(self, tokens: int) -> None:
-        """Wait until the pace allows a request of so many tokens, expected answer included."""
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._next_request, self._next_token, self._paused_until)
-            self._next_request = start + self._seconds_a_request
-            self._next_token = start + self._seconds_a_token * tokens
-        while (wait := max(start, self._paused_until) - self._clock()) > 0:
-            self._sleep(wait)
-
-    def pause(self, seconds: float) -> None:
-        """Hold all threads for so long: the service asked for it."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def settle(self, attempt: int, answer: Answer) -> None:
         """Keep an answer and its cost."""
@@ -165,13 +151,13 @@ class Spending:
         cost = self.batch_cost(answer.tokens_in, answer.tokens_out)
         self._cache.settle(attempt, answer, cost)
 
-    def budget_spent(self, reserved: int) -> BudgetSpent:
-        """What to raise where so many billionths of a dollar are not left."""
+    def budget_spent(self, reserved: int) -> BudgetExceeded:
+        """What to raise where N billionths of a dollar are not left."""
         limit = (self._limit or 0) / USD
         spent = self._cache.totals().spent_usd
-        return BudgetSpent(
+        return BudgetExceeded(
             f"${spent:.4f} of the budget of ${limit:.4f} are spent, and the next request may cost "
-            f"${reserved / USD:.4f}; raise --budget and run again to go on from here"
+            f"${reserved / USD:.4f}; raise --budget and run again to resume"
         )
 
 

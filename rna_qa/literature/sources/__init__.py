@@ -1,1 +1,1 @@
-"""Where RNAs and papers come from, and the corpus that they are put into."""
+"""Sources of RNAs and papers (`source.py` says how to add one), and the corpus they fill."""

@@ -1,4 +1,4 @@
-"""What a build has gathered: RNAs, papers, who names whom, and how far each source was read."""
+"""SQLite corpus of a build: RNAs, papers, mentions, and the progress of each source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnagpt.rna_qa.literature.records import Mention, Paper, Rna
 VERSION = 1  # of the tables
 ROWS_PER_PAGE = 1000  # in memory at a time
 BUSY_TIMEOUT = 60  # seconds that one process waits for another's transaction
-# `skipped` holds what was left out, a row each; `tallies` what is worth a number alone.
+# `skipped` holds what was left out, a row each; `tallies` what is only counted.
 TABLES = """
 CREATE TABLE IF NOT EXISTS rnas (id TEXT PRIMARY KEY, json TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS papers (
@@ -152,7 +152,7 @@ class Corpus:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
-                message = "the disk is full; make room and run again to go on"
+                message = "the disk is full; make room and run again to resume"
                 raise OSError(errno.ENOSPC, message, str(self.path)) from error
             raise
 
@@ -177,7 +177,7 @@ class Corpus:
             self.tally(repeated, ignored)
 
     def replace_papers(self, papers: Iterable[Paper], *, complete: bool = True) -> None:
-        """Write papers anew under their ids, as another service completed them."""
+        """Write papers again under their ids, as another service completed them."""
         rows = ((paper.id, paper.to_json(), complete) for paper in papers)
         with self.transaction():
             self._database.executemany("INSERT OR REPLACE INTO papers VALUES (?, ?, ?)", rows)
@@ -203,7 +203,7 @@ class Corpus:
             )
 
     def clear_skipped(self, kind: str) -> None:
-        """Take back all that was said of a kind, so that it can be judged anew."""
+        """Take back all that was said of a kind, so that it can be judged again."""
         with self.transaction():
             self._database.execute("DELETE FROM skipped WHERE kind = ?", (kind,))
 
@@ -292,7 +292,7 @@ class Corpus:
             shard: From 0.
             shard_size: RNAs a shard.
         """
-        # The index of ids alone is walked to the shard's beginning, some milliseconds for 100,000.
+        # Only the index of ids is walked to the shard's beginning, some milliseconds for 100,000.
         statement = "SELECT id FROM rnas ORDER BY id LIMIT ? OFFSET ?"
         ids = self._database.execute(statement, (shard_size, shard * shard_size)).fetchall()
         for (id,) in ids:

@@ -13,7 +13,7 @@ from rnagpt.rna_qa.literature.sources.corpus import Corpus
 MERGED = "the same work as another paper"
 RETRACTED_ELSEWHERE = "another version of it is retracted"
 # Words of an abstract that no two works share by chance; shorter ones need the title as well.
-FEWEST_WORDS = 20
+MIN_WORDS = 20
 
 # Where types are not known: who registers preprints (bioRxiv and medRxiv, arXiv, Research Square,
 # Preprints.org, SSRN, ChemRxiv, Authorea, eLife's reviewed ones aside), and what they are called.
@@ -67,9 +67,9 @@ def _rank(paper: Paper) -> tuple[bool, bool, bool, str]:
 def _keys(paper: Paper) -> Iterator[str]:
     """What two papers that are one work have in common, one of these at least."""
     identifiers = ((paper.pmid, None, None), (None, paper.pmcid, None), (None, None, paper.doi))
-    yield from (paper_id(*one) for one in identifiers if any(one))
+    yield from (paper_id(*identifier) for identifier in identifiers if any(identifier))
     yield from paper.links
-    if len(paper.abstract.split()) >= FEWEST_WORDS:
+    if len(paper.abstract.split()) >= MIN_WORDS:
         yield _hash(_plain(paper.abstract))
     elif paper.abstract:
         yield _hash(f"{_plain(paper.title)} {_plain(paper.abstract)}")

@@ -13,7 +13,6 @@ from rnagpt.rna_qa.literature.records import Paper, paper_id
 from rnagpt.rna_qa.literature.sources.http_client import HttpClient
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
-REQUESTS_PER_SECOND = 8.0  # it takes 10, and 500 a minute
 PAPERS_PER_SEARCH = 100  # their ids have to fit into an address
 ROWS_PER_PAGE = 1000
 PAPERS_PER_STATUS_SEARCH = 1000
@@ -25,7 +24,7 @@ class EuropePmc:
     """Europe PMC's web service.
 
     Args:
-        client: Keeps to the service's pace (`REQUESTS_PER_SECOND`).
+        client: Keeps to the service's rate limit.
         base_url: ``https://www.ebi.ac.uk/europepmc/webservices/rest``, or where tests serve it.
     """
 
@@ -209,4 +208,4 @@ def _within(fields: Any, *keys: str) -> Any:
     return fields
 
 
-__all__ = ["REQUESTS_PER_SECOND", "EuropePmc", "complete_from", "read_row"]
+__all__ = ["EuropePmc", "complete_from", "read_row"]

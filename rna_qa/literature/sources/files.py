@@ -38,7 +38,7 @@ def select(corpus: Corpus, rnas_path: Path, limit: int | None = None) -> None:
     again.
 
     Args:
-        limit: Of the RNAs that can be used, the first so many; None: all.
+        limit: Take the first N RNAs that can be used; None: all.
 
     Raises:
         ValueError: for a line that is no such object, with the file and the line's number.
@@ -126,7 +126,7 @@ class Records(Generic[Value]):
 
 
 def _check_characters(fields: Mapping[str, Any]) -> None:
-    """Refuse halves of characters, which JSON can write (``\\ud83d``) and nothing else can hold."""
+    """Reject halves of characters, which JSON can write (``\\ud83d``) and nothing else can hold."""
     for key, value in fields.items():
         try:
             json.dumps({key: value}, ensure_ascii=False).encode()

@@ -69,10 +69,10 @@ def select(
 
     Args:
         query: In EBI Search's language: ``rna_type:"miRNA" AND TAXONOMY:"9606"``.
-        limit: Take so many RNAs.
+        limit: Take at most N RNAs.
 
     Raises:
-        ServiceError: if a service refuses, or if its faults do not pass.
+        ServiceError: if a service rejects, or if its faults do not pass.
     """
     source = _Source(client, addresses)
     with tqdm(desc="selecting", unit=" RNAs", disable=None) as bar:

@@ -1,4 +1,4 @@
-"""What LitScan calls an RNA: its jobs' names, in the spelling that papers use."""
+"""Names of RNAs from LitScan's jobs, in the spelling that papers use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which papers, and which mentions, a build leaves out, and why."""
+"""Filters of papers and mentions, with the reason for each that is left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from rnagpt.rna_qa.literature.records import Mention, Paper
 
-FEWEST_WORDS = 5  # of an abstract that says anything
+MIN_WORDS = 5  # of an abstract that says anything
 
 # Publication types of PubMed and article types of PubMed Central, in lower case. Reviews stay.
 NOT_RESEARCH = {
@@ -48,7 +48,7 @@ _NO_ABSTRACT = re.compile(
     re.IGNORECASE,
 )
 
-# Short words that the language alone uses; those that English has as well are left out.
+# Short words that only this language uses; those that English has as well are left out.
 _FUNCTION_WORDS = {
     "en": "the of and to was were is that with for by we are this from which these has be on as",
     "de": "der und die das mit von den des ein eine ist wurde wurden bei nicht auf zur durch sich",
@@ -65,8 +65,8 @@ _LANGUAGE_OF = {
     word: language for language, words in _FUNCTION_WORDS.items() for word in words.split()
 }
 _WORD = re.compile(r"[^\W\d_]+")
-FEWEST_FOREIGN_WORDS = 3
-MOST_FOREIGN_LETTERS = 0.3  # of all letters, outside the Latin and Greek alphabets
+MIN_FOREIGN_WORDS = 3
+MAX_FOREIGN_LETTERS = 0.3  # of all letters, outside the Latin and Greek alphabets
 
 
 def reason_to_leave_out(paper: Paper, licences: Collection[str] = ()) -> str | None:
@@ -101,7 +101,7 @@ def _reason_of_abstract(abstract: str) -> str | None:
         return "no abstract"
     if not is_english(abstract):
         return "abstract not in English"
-    if len(abstract.split()) < FEWEST_WORDS:
+    if len(abstract.split()) < MIN_WORDS:
         return "no abstract"
     return None
 
@@ -113,14 +113,14 @@ def is_english(text: str) -> bool:
     """
     letters = [letter for letter in text if letter.isalpha()]
     foreign = sum(letter > "\u024f" and not "\u0370" <= letter <= "\u03ff" for letter in letters)
-    if foreign > MOST_FOREIGN_LETTERS * len(letters):
+    if foreign > MAX_FOREIGN_LETTERS * len(letters):
         return False
     counts = dict.fromkeys(_FUNCTION_WORDS, 0)
     for word in _WORD.findall(text.lower()):
         if language := _LANGUAGE_OF.get(word):
             counts[language] += 1
     most = max(count for language, count in counts.items() if language != "en")
-    return most < FEWEST_FOREIGN_WORDS or counts["en"] >= most
+    return most < MIN_FOREIGN_WORDS or counts["en"] >= most
 
 
 def _reason_of_licence(licence: str | None, wanted: Collection[str]) -> str | None:
@@ -152,7 +152,7 @@ def is_required(mention: Mention, require_mention: str) -> bool:
     """Whether a mention counts.
 
     ``abstract``: the title or the abstract names the RNA, so that claims can rest on it; ``any``:
-    the body alone may name it.
+    only the body may name it.
     """
     return require_mention == "any" or mention.in_title or mention.in_abstract
 

@@ -1,4 +1,4 @@
-"""The build's papers stage: fill what a source lacks, mark retractions, decide what is kept."""
+"""The papers stage: complete papers, mark retractions, leave out what fails the filters."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def complete(
     licences: Collection[str] = (),
     index: NameIndex | None = None,
 ) -> None:
-    """Complete and judge the papers of a corpus; an interrupted run goes on where it was.
+    """Complete and judge the papers of a corpus; an interrupted run resumes where it was.
 
     With `europe_pmc`, what a paper lacks (abstract, licence, publication types) is asked for once,
     and retractions are looked up; without, papers are taken as they are. Tags are stripped either
     way. Papers to be left out (`reason_to_leave_out`) are then skipped with the reason.
 
     Args:
-        licences: Keep papers under these alone; none means any.
+        licences: Keep only papers under these; none means any.
         index: Finds RNAs in the abstracts that are filled in; sources that say themselves where
             a paper names an RNA need none.
 
@@ -62,7 +62,7 @@ def judge(corpus: Corpus, licences: Collection[str] = ()) -> None:
 
 
 def mark_retractions(corpus: Corpus, europe_pmc: EuropePmc) -> int:
-    """Ask Europe PMC anew which papers are retracted; returns how many have become so.
+    """Ask Europe PMC again which papers are retracted; returns how many have become so.
 
     Raises:
         ServiceError: if Europe PMC does not answer.

@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
-import tenacity
 from psycopg.rows import dict_row
 from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
+from rnagpt.rna_qa.literature.retry import retrying
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.http_client import ServiceError
 from rnagpt.rna_qa.literature.sources.names import without_ids
@@ -102,8 +102,8 @@ def select(
     Args:
         dsn: A connection string of libpq, such as ``postgresql://reader@host:5432/pfmegrnargs``.
         query: Take RNAs whose description holds these words, in any case.
-        limit: Take so many RNAs.
-        sleep: Waits for so many seconds before the server is tried again.
+        limit: Take at most N RNAs.
+        sleep: Waits for N seconds before the server is tried again.
 
     Raises:
         ServiceError: if the server cannot be reached, or fails repeatedly.
@@ -116,7 +116,7 @@ def select(
 
 
 def is_reachable(dsn: str, timeout: int = 5) -> bool:
-    """Whether the database answers within so many seconds, and has LitScan's tables."""
+    """Whether the database answers within `timeout` seconds, and has LitScan's tables."""
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=timeout) as connection:
             connection.execute(f"SET search_path TO {SCHEMA}, public")
@@ -132,7 +132,7 @@ def _escape(words: str) -> str:
 
 
 class _Position(NamedTuple):
-    """How far the source was read: behind which RNA to go on, and how many were taken."""
+    """How far the source was read: behind which RNA to resume, and how many were taken."""
 
     after: str = ""
     taken: int = 0
@@ -259,7 +259,7 @@ def _batches(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
 
 
 class _Database:
-    """A connection that is made anew when the server ends it."""
+    """A connection that is opened again when the server ends it."""
 
     def __init__(self, dsn: str, sleep: Callable[[float], None]) -> None:
         self._dsn = dsn
@@ -276,24 +276,17 @@ class _Database:
         """Do a piece of work, again from its beginning where the connection is lost.
 
         Raises:
-            ServiceError: if the server does not come back, or refuses.
+            ServiceError: if the server does not come back, or rejects.
         """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(initial=1, max=60),
-            before_sleep=lambda _: self._close(),
-            sleep=self._sleep,
-            reraise=True,
-        )
+        again = retrying(ATTEMPTS, self._sleep, _may_pass, before_sleep=self._close)
         try:
-            retrying(lambda: work(self._connect()))
+            again(lambda: work(self._connect()))
         except psycopg.Error as error:
             problem = " ".join(str(error).split()) or type(error).__name__
             raise ServiceError(
                 _address(self._dsn),
                 problem,
-                "check RNAQA_DATABASE_URL and PGPASSWORD, run again to go on from here, or read "
+                "check RNAQA_DATABASE_URL and PGPASSWORD, run again to resume, or read "
                 "over HTTP instead (--source http)",
             ) from error
 

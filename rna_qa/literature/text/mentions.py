@@ -1,4 +1,4 @@
-"""Which RNAs a text names: one index of all names, a single walk over each text."""
+"""Index of RNA names that finds all mentions in a text in a single pass."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 NOT_SPECIFIC = Path(__file__).with_name("names_not_specific.txt")
 # A name of fewer letters and digits (U6, Y1) is a cell line, a vitamin or a figure's panel as well.
-SHORTEST_NAME = 3
-# From so many letters and digits on, a name that holds a digit is found in any case.
+MIN_NAME = 3
+# From this number of letters and digits on, a name that holds a digit is found in any case.
 ANY_CASE_FROM = 4
 # Copies of a hairpin are numbered mir-1302-1 to -11; a larger number names another microRNA.
-MOST_COPIES = 11
+MAX_COPIES = 11
 
 # Hyphens and dashes as journals print them, and the spaces that do not break.
 _TYPOGRAPHY = str.maketrans(
@@ -103,11 +103,11 @@ class NameIndex:
     and MALAT1 is MALAT-1.
 
     Case: microRNAs, names of several words, and names of four or more characters that hold a digit
-    are found in any case. A name of letters alone is found as it is written, in capitals, and with
+    are found in any case. A name of letters only is found as it is written, in capitals, and with
     its first letter in either case (HOTAIR: "Hotair", not "hotair"; MicF: "micF"). Shorter names
     are found as they are written.
 
-    The index grows with the names alone; texts leave nothing behind.
+    The index grows only with the names; texts leave nothing behind.
 
     Args:
         pairs: (name, id of its RNA); a name may have several RNAs, and an RNA several names.
@@ -188,7 +188,7 @@ def is_ambiguous(name: str) -> bool:
     if _parse_microrna(name):
         return False
     letters_and_digits = sum(map(str.isalnum, name))
-    if letters_and_digits < SHORTEST_NAME or not any(map(str.isalpha, name)):
+    if letters_and_digits < MIN_NAME or not any(map(str.isalpha, name)):
         return True
     return name.lower() in names_not_specific()
 
@@ -286,7 +286,7 @@ def _microrna(match: re.Match[str], species: str | None, let: bool | None = None
         species,
         f"let{match['number']}" if let else match["number"],
         match["letters"],
-        f"-{int(copy)}" if copy and int(copy) <= MOST_COPIES else "",
+        f"-{int(copy)}" if copy and int(copy) <= MAX_COPIES else "",
         _arm(match["arm"]),
     )
 
@@ -304,11 +304,11 @@ def _microrna_mentions(lowered: str) -> Iterator[_MicroRna]:
         mention = _microrna(match, lead["species"])
         yield mention
         at = match.end()
-        if match["copy"] and int(match["copy"]) > MOST_COPIES:  # the 92 of miR-17-92
+        if match["copy"] and int(match["copy"]) > MAX_COPIES:  # the 92 of miR-17-92
             at = match.start("copy") - 1
         bare_numbers = (match["plural"] or match["many"]) is not None
         while following := _NEXT_MICRORNA.match(lowered, at):
-            # "miR-21, 31, 155": once begun, a list of bare numbers goes on.
+            # "miR-21, 31, 155": once begun, a list of bare numbers continues.
             bare_numbers |= following["number"] is not None and following["more"] is not None
             in_list = _next_microrna(mention, following, bare_numbers)
             if in_list is None:

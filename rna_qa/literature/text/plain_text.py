@@ -178,7 +178,7 @@ def _strip_tags(text: str) -> str:
             stack[-1].content.append(" " if _BLOCK.fullmatch(name) else "")
         elif not tag["close"]:
             stack.append(_Open(name, tag[0]))
-        elif any(one.name == name for one in stack):
+        elif any(element.name == name for element in stack):
             while stack[-1].name != name:
                 _leave_open(stack)
             _close(stack, text[end : end + 1])
@@ -196,38 +196,38 @@ def _leave_open(stack: list[_Open]) -> None:
     Names of one letter may be variables (``a<b``), and where a superscript ends is not known: their
     tags stay.
     """
-    one = stack.pop()
-    kept = one.tag if len(one.name) == 1 and one.name != "p" else ""
-    if one.name in ("sup", "sub") or (one.name == "p" and _is_variable(stack, one)):
-        kept = one.tag
-    mark = " " if _BLOCK.fullmatch(one.name) and not kept else ""
-    stack[-1].content += [kept or mark, *one.content]
+    element = stack.pop()
+    kept = element.tag if len(element.name) == 1 and element.name != "p" else ""
+    if element.name in ("sup", "sub") or (element.name == "p" and _is_variable(stack, element)):
+        kept = element.tag
+    mark = " " if _BLOCK.fullmatch(element.name) and not kept else ""
+    stack[-1].content += [kept or mark, *element.content]
 
 
-def _is_variable(stack: list[_Open], one: _Open) -> bool:
+def _is_variable(stack: list[_Open], element: _Open) -> bool:
     """Whether a ``<p>`` is a value between two bounds: ``0.01<p>0.001``."""
-    before, after = stack[-1].text[-1:], one.text[:1]
+    before, after = stack[-1].text[-1:], element.text[:1]
     return before.isdigit() and after.isdigit()
 
 
 def _close(stack: list[_Open], after: str) -> None:
-    one = stack.pop()
-    content, words = stack[-1].content, one.text
-    if one.name in ("sup", "sub", "inf"):
+    element = stack.pop()
+    content, words = stack[-1].content, element.text
+    if element.name in ("sup", "sub", "inf"):
         before = _before(stack)
-        raised = script("sup" if one.name == "sup" else "sub", words, before, after)
+        raised = script("sup" if element.name == "sup" else "sub", words, before, after)
         if raised.startswith("^") and before[-1:].isspace():
             content[:] = [stack[-1].text.rstrip()]
         content.append(raised)
-    elif one.name in _MATHS_IN_TWO:
-        content.append(_scripts_of_formula(one, after))
-    elif one.name == "mfrac" and len(one.content) > 1:
-        content.append("/".join(filter(str.strip, one.content)))
-    elif one.name in _SECOND_DESCRIPTIONS and "".join(content).strip():
+    elif element.name in _MATHS_IN_TWO:
+        content.append(_scripts_of_formula(element, after))
+    elif element.name == "mfrac" and len(element.content) > 1:
+        content.append("/".join(filter(str.strip, element.content)))
+    elif element.name in _SECOND_DESCRIPTIONS and "".join(content).strip():
         return
-    elif _HEADING.fullmatch(one.name):
+    elif _HEADING.fullmatch(element.name):
         content.append(_label(words))
-    elif _BLOCK.fullmatch(one.name):
+    elif _BLOCK.fullmatch(element.name):
         content.append(f" {words} ")
     else:
         content.append(words)
@@ -236,8 +236,8 @@ def _close(stack: list[_Open], after: str) -> None:
 def _before(stack: list[_Open]) -> str:
     """The last characters before this place, whatever elements they are in."""
     text = ""
-    for one in reversed(stack):
-        text = one.text + text
+    for element in reversed(stack):
+        text = element.text + text
         if len(text) > 1:
             break
     return text[-2:]

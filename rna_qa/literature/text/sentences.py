@@ -1,4 +1,4 @@
-"""Cut abstracts into sentences: abbreviations, species, structured labels, names like miR-21."""
+"""Sentences of abstracts: abbreviations, species, structured labels, names like miR-21."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPENER = rf"(?:{'|'.join(_OPENERS.split())})(?=[\s,])"
 # A full stop without a space behind it ends a sentence where an opener follows.
 _END = re.compile(rf"""[.!?]+["'”’)\]]*(?:\s+|(?={_OPENER}))""")
 _OPENS = re.compile(_OPENER)
-# Plain lower-case words go on; miR-21, let-7, lncRNA, p53 and mTOR may begin a sentence.
+# Plain lower-case words continue a sentence; miR-21, let-7, lncRNA, p53 and mTOR may begin one.
 _GOES_ON = re.compile(r"[a-z]+(?:-[a-z]+)*(?![A-Za-z0-9-])|[,;:)\]=<>±≤≥]")
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘,;:]*$")
 _DOTTED = re.compile(r"[A-Za-z](?:\.[A-Za-z])*")

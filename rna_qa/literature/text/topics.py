@@ -1,4 +1,4 @@
-"""Group the papers of one RNA by topic (latent Dirichlet allocation, fitted by tomotopy)."""
+"""Topics of the papers of one RNA (latent Dirichlet allocation, fitted by tomotopy)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = 1
 ITERATIONS = 100
 # Words that coherence looks at, a topic.
 TOP_WORDS = 10
-# Characters of English prose a token of a language model.
+# Characters of English prose per token of a language model.
 CHARACTERS_PER_TOKEN = 4
 
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
@@ -59,13 +59,13 @@ def group_papers(
     EMNLP 2011; the fewer topics where two are equal). A paper goes where most of its words are.
     The result depends on the papers, whatever their order, on the names and on the seed; RNAs that
     share papers and names have the same groups, and so the same questions to a language model.
-    tomotopy repeats a seed exactly on processors of one kind alone.
+    tomotopy repeats a seed exactly only on processors of one kind.
 
     Args:
         names: What the papers call the RNA: words that say nothing about the topic.
-        max_topics: At most so many groups; 1 keeps all papers together.
+        max_topics: Most groups; 1 keeps all papers together.
         few: So many papers or fewer stay together.
-        token_budget: Papers that fit into so many tokens (four characters each) stay together.
+        token_budget: Papers that fit into N tokens (four characters each) stay together.
 
     Returns:
         The groups, largest first; `coherence` and `reason` as `Topics` says.
@@ -120,7 +120,7 @@ def split_words(text: str) -> list[str]:
 
 
 def prepare_documents(papers: Iterable[Paper], names: Iterable[str]) -> list[list[str]]:
-    """The words of each paper, without the RNA's names and what one paper alone uses."""
+    """The words of each paper, without the RNA's names and what only one paper uses."""
     documents = [split_words(f"{paper.title} {paper.abstract}") for paper in papers]
     papers_with = Counter(word for document in documents for word in set(document))
     own = {_without_form(name.lower()) for name in names}

@@ -10,14 +10,14 @@ import pytest
 
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.annotate import annotate, divide
-from rnagpt.rna_qa.literature.claims.prompts import prompt_hashes
+from rnagpt.rna_qa.literature.claims.prompts import PROMPT_VERSION, prompt_hashes
 from rnagpt.rna_qa.literature.claims.question_generation import ask
-from rnagpt.rna_qa.literature.llm.expected_requests import NOTHING, Expected, expect
+from rnagpt.rna_qa.literature.llm.estimate import Assumptions, Requests, expect
 from rnagpt.rna_qa.literature.llm.language_model import (
-    Postponed,
+    ContextLengthExceeded,
+    Pending,
     Refused,
     Request,
-    TooLong,
     Unparsable,
 )
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
@@ -89,7 +89,7 @@ def test_divide_and_conquer_asks_once_a_group() -> None:
     assert [claim.topic for claim in made.claims] == [0, 0, 1, 1, 2, 2]
     assert [claim.papers for claim in made.claims] == [(paper.id,) for paper in PAPERS]
     assert made.text.startswith("miR-21 represses PTEN in the stomach. miR-21 represses PDCD4")
-    assert (made.mode, made.model, made.refused) == ("dnc", "scripted", {})
+    assert (made.mode, made.model, made.rejected) == ("dnc", "scripted", {})
 
 
 def test_all_at_once_is_one_request_and_hierarchical_over_the_budget() -> None:
@@ -131,11 +131,11 @@ def test_a_false_claim_is_repaired_once() -> None:
     model = Scripted(claims=write, repair=repair)
     made = run(model)
     assert sorted(genes(made)) == sorted(GENES)
-    assert made.refused == {}
+    assert made.rejected == {}
     assert len(model.asked["repair"]) == 3
 
 
-def test_what_is_not_repaired_is_refused_and_counted() -> None:
+def test_what_is_not_repaired_is_rejected_and_counted() -> None:
     def write(data: dict[str, Any]) -> dict[str, Any]:
         true = claim_of(data["papers"][0])
         false = claim_of(data["papers"][1])
@@ -155,7 +155,7 @@ def test_what_is_not_repaired_is_refused_and_counted() -> None:
     made = run(Scripted(claims=write, repair=repair))
     assert made.claims == ()
     assert made.text == ""
-    assert made.refused == {"papers outside the group": 6, "speaks of the paper": 3}
+    assert made.rejected == {"papers outside the group": 6, "speaks of the paper": 3}
 
 
 def test_quotes_are_given_as_the_paper_prints_them() -> None:
@@ -212,7 +212,7 @@ def test_the_model_cannot_merge_what_differs() -> None:
 def test_what_is_too_long_is_asked_in_halves() -> None:
     def write(data: dict[str, Any]) -> Any:
         if len(data["papers"]) > 2:
-            raise TooLong("context")
+            raise ContextLengthExceeded("context")
         return {"claims": [claim_of(paper) for paper in data["papers"]]}
 
     model = Scripted(claims=write)
@@ -221,7 +221,8 @@ def test_what_is_too_long_is_asked_in_halves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "why"), [(Refused, "refused"), (Unparsable, "unparsable"), (TooLong, "too long")]
+    ("error", "why"),
+    [(Refused, "refused"), (Unparsable, "unparsable"), (ContextLengthExceeded, "too long")],
 )
 def test_a_request_without_answer_is_counted_and_the_rest_stands(
     error: type[Exception], why: str
@@ -232,7 +233,7 @@ def test_a_request_without_answer_is_counted_and_the_rest_stands(
         return {"claims": [claim_of(paper) for paper in data["papers"]]}
 
     made = run(Scripted(claims=write))
-    assert made.refused == {f"no answer: {why}": 1}
+    assert made.rejected == {f"no answer: {why}": 1}
     assert {"RECK", "BTG2"} <= set(genes(made))
 
 
@@ -244,8 +245,8 @@ def test_failing_repairs_and_orders_cost_no_claims() -> None:
 
 
 def test_all_requests_that_wait_for_a_batch_are_made_first() -> None:
-    model = Scripted(claims=lambda data: raise_(Postponed("batch")))
-    with pytest.raises(Postponed):
+    model = Scripted(claims=lambda data: raise_(Pending("batch")))
+    with pytest.raises(Pending):
         run(model)
     assert len(model.asked["claims"]) == 3
 
@@ -291,13 +292,23 @@ def objects(schema: Any) -> Sequence[dict[str, Any]]:
     return [schema, *inner] if schema.get("type") == "object" else inner
 
 
+def test_prompts_are_those_that_stored_answers_were_asked_with() -> None:
+    """Another word in a prompt is another request: every stored answer would be paid again."""
+    assert PROMPT_VERSION == "4"
+    assert {name: digest[:16] for name, digest in prompt_hashes().items()} == {
+        "claims": "32fd6b73836fe784",
+        "repair": "adc351137474efdb",
+        "combine": "3f04d851946dc387",
+        "questions": "f4a626782c709769",
+    }
+
+
 def test_schemas_are_strict_as_the_service_asks() -> None:
     model = Scripted(
         claims=lambda data: {"claims": [{**claim_of(data["papers"][0]), "papers": []}]}
     )
     made = run(model)
     ask(RNA, dataclasses.replace(made, claims=(Claim("a", ("PMID:1",), "b"),)), model)
-    assert set(prompt_hashes()) == {"claims", "repair", "combine", "questions"}
     for kind in ("claims", "repair", "questions"):
         (schema, *_) = objects(model.asked[kind][0].schema)
         for one in objects(model.asked[kind][0].schema):
@@ -310,7 +321,7 @@ def test_an_empty_group_of_papers_asks_nothing() -> None:
     model = Scripted()
     made = annotate(RNA, Topics(RNA.id, ()), [], model, "ais")
     assert (made.claims, dict(model.asked)) == ((), {})
-    assert set(expect(RNA, []).values()) == {NOTHING}
+    assert set(expect(RNA, []).values()) == {Requests()}
 
 
 @pytest.mark.parametrize("mode", ["dnc", "ais"])
@@ -329,7 +340,7 @@ def test_the_estimate_is_near_what_is_sent(mode: str) -> None:
         for request in requests
     )
     answer = json.dumps({"claims": [claim_of({"paper": 1, "title": "A PTEN"})]})
-    measured = Expected(
+    measured = Assumptions(
         faulty=0,
         standing=1,
         claim=len(answer) / 4,

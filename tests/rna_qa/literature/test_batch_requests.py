@@ -12,12 +12,12 @@ from openai.types import Batch
 
 from rnagpt.rna_qa.literature.llm.batch_requests import BatchModel
 from rnagpt.rna_qa.literature.llm.language_model import (
-    BudgetSpent,
-    Postponed,
+    BudgetExceeded,
+    ContextLengthExceeded,
+    Pending,
     Request,
     RequestRejected,
-    ServiceDown,
-    TooLong,
+    ServiceUnavailable,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel
 from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
@@ -47,7 +47,7 @@ def fake(service: FakeOpenAi) -> FakeOpenAi:
 
 @pytest.fixture
 def make(fake: FakeOpenAi, tmp_path: Path) -> Iterator[Make]:
-    """Opens the ledger anew each time, as runs that follow one another do."""
+    """Opens the ledger again each time, as runs that follow one another do."""
     opened: list[tuple[OpenAiModel, RequestCache]] = []
 
     def make_model(limit_usd: float | None = None, **options: Any) -> BatchModel:
@@ -77,7 +77,7 @@ def ask(model: BatchModel, number: int) -> list[Any]:
     for request in requests(number):
         try:
             answers.append(model.ask(request))
-        except Postponed:
+        except Pending:
             answers.append(None)
     return answers
 
@@ -172,7 +172,9 @@ def test_requests_that_fail_in_every_batch_stop_the_run(make: Make, fake: FakeOp
     fake.batch_ends.extend(["errors only"] * 3)
     model = make()
     ask(model, 2)
-    with pytest.raises(ServiceDown, match=r"2 requests had no answer in 3 batches .*server_error"):
+    with pytest.raises(
+        ServiceUnavailable, match=r"2 requests had no answer in 3 batches .*server_error"
+    ):
         model.settle()
     later = make()
     ask(later, 2)
@@ -202,11 +204,11 @@ def test_inputs_that_are_too_long_are_answered_so(make: Make, fake: FakeOpenAi) 
     model = make()
     ask_two = requests(2)
     for request in ask_two:
-        with pytest.raises(Postponed):
+        with pytest.raises(Pending):
             model.ask(request)
     assert model.settle() == 2
     assert model.ask(ask_two[0])
-    with pytest.raises(TooLong):
+    with pytest.raises(ContextLengthExceeded):
         model.ask(ask_two[1])
 
 
@@ -214,7 +216,7 @@ def test_the_budget_bounds_batches_too(make: Make, fake: FakeOpenAi) -> None:
     limit = 0.00008
     model = make(limit_usd=limit)
     ask(model, 12)
-    with pytest.raises(BudgetSpent, match="--budget"):
+    with pytest.raises(BudgetExceeded, match="--budget"):
         model.settle()
     billed = (fake.billed["tokens_in"] * 0.15 + fake.billed["tokens_out"] * 0.60) / 2e6
     assert 0 < billed <= limit

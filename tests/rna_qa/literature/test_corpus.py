@@ -163,7 +163,7 @@ def test_others_read_what_is_committed(corpus: Corpus) -> None:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a database has no log beside it; bytes 18 and 19 say so in SQLite's file format."""
+    """Whether a database has no log next to it; bytes 18 and 19 say so in SQLite's file format."""
     return path.read_bytes()[18:20] == b"\1\1" and not list(path.parent.glob(f"{path.name}-*"))
 
 

@@ -74,7 +74,7 @@ def test_an_error_is_raised_in_its_own_words(tmp_path: Path, workers: int) -> No
 
 
 def test_a_lost_process_is_noticed(tmp_path: Path) -> None:
-    """One that the system killed for want of memory, say: the build must not wait for it."""
+    """One that the system killed out of memory, say: the build must not wait for it."""
     with pytest.raises(ShardError, match="a process was lost"):
         run_shards(partial(die_at_one, str(tmp_path)), tmp_path, "s", list(range(4)), RunOptions(2))
 

@@ -1,4 +1,4 @@
-"""What a build is said to cost, against what a server on this machine was asked in the end."""
+"""Estimated costs of a build, against what a server on this machine was asked in the end."""
 
 import json
 import sqlite3
@@ -14,9 +14,8 @@ from helpers.tiny_scribe import scribe
 from rnagpt.rna_qa.literature.build.pipeline import build
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions, Services
 from rnagpt.rna_qa.literature.build.status import read_totals
-from rnagpt.rna_qa.literature.llm.estimate import Estimate, estimate
-from rnagpt.rna_qa.literature.llm.expected_requests import Requests
-from rnagpt.rna_qa.literature.llm.language_model import BudgetSpent
+from rnagpt.rna_qa.literature.llm.estimate import Estimate, Requests, estimate
+from rnagpt.rna_qa.literature.llm.language_model import BudgetExceeded
 from rnagpt.rna_qa.literature.llm.request_cache import Totals
 
 RNAS, PILOT = 21, 7
@@ -111,7 +110,7 @@ def test_with_a_pilot_it_is_near_what_comes(
     assert service.received.total() == asked
     assert dump(out) == kept
     assert sum_up(expected.answered) == [before.answered, before.tokens_in, before.tokens_out]
-    assert f"from the answers to {PILOT} RNAs" in expected.describe()
+    assert f"from the cached answers to {PILOT} RNAs" in expected.describe()
     assert "at no further cost" in expected.describe()
     assert "assumed" not in expected.describe()
     assert expected.error is not None
@@ -144,7 +143,7 @@ def test_modes_that_ask_the_same_are_counted_once(
 def test_a_spent_budget_measures_what_it_reached(
     options: LiteratureOptions, run: RunOptions, tmp_path: Path
 ) -> None:
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(BudgetExceeded):
         ask(tmp_path, options, replace(run, budget=0.006))
     spent = used(tmp_path)
     expected = expect(tmp_path, options, run)
@@ -164,7 +163,7 @@ def test_without_answers_it_assumes_and_says_so(
     assert not (tmp_path / ".work" / "requests.sqlite").exists()
     assert expected.answered["dnc"] == (0, 0, 0)
     assert expected.error is None
-    assert "no answers are kept: all that depends on them is assumed" in expected.describe()
+    assert "no answers are cached: all that depends on them is assumed" in expected.describe()
     assert "--limit 50" in expected.describe()
 
 

@@ -212,7 +212,7 @@ def test_leads_are_taken_off_and_suggestions_stay_suggestions(sentence: str, tex
 def test_an_annotation_is_made_of_the_claims() -> None:
     topics = Topics(RNA.id, (("PMID:2", "PMID:3"), ("PMID:1",)))
     found = annotate(RNA, topics, PAPERS, per_topic=2)
-    assert (found.rna_id, found.mode, found.model, found.refused) == (RNA.id, "extractive", "", {})
+    assert (found.rna_id, found.mode, found.model, found.rejected) == (RNA.id, "extractive", "", {})
     assert found.text == " ".join(claim.text for claim in found.claims)
     assert [claim.topic for claim in found.claims] == [0, 0, 1, 1]
     papers_of = [set(group) for group in topics.groups]

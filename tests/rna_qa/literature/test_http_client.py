@@ -1,4 +1,4 @@
-"""The HTTP client, against a server on this machine that fails as it is told."""
+"""The HTTP client, against a server on this machine that fails on request."""
 
 import json
 import socket

@@ -15,10 +15,19 @@ from helpers.tiny_scribe import INVENTED, scribe
 from rnagpt.cli.rna_qa import main
 from rnagpt.rna_qa.literature.build import pipeline
 from rnagpt.rna_qa.literature.build.pipeline import build
-from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions, Services
+from rnagpt.rna_qa.literature.build.settings import (
+    STAGE_VERSIONS,
+    LiteratureOptions,
+    RunOptions,
+    Services,
+)
 from rnagpt.rna_qa.literature.build.status import read_totals
 from rnagpt.rna_qa.literature.llm.estimate import estimate
-from rnagpt.rna_qa.literature.llm.language_model import BudgetSpent, UnknownModel, WrongKey
+from rnagpt.rna_qa.literature.llm.language_model import (
+    AuthenticationError,
+    BudgetExceeded,
+    UnknownModel,
+)
 
 
 @pytest.fixture
@@ -71,7 +80,7 @@ def test_both_modes_end_in_claims_that_stand(
         assert asked
         assert {row["quote"] for row in asked} <= quotes
         counts = record["counts"][f"annotate-{'ais' if suffix else 'dnc'}"]
-        assert sum(n for name, n in counts.items() if name.startswith("refused: ")) > 0
+        assert sum(n for name, n in counts.items() if name.startswith("rejected: ")) > 0
     assert max(service.received.values()) == 1  # RNAs that share names and papers share requests
     loaded = load_dataset(str(out), "qa_ais", split="train")
     assert loaded.num_rows == len(read_rows(out, "qa_ais", "train"))
@@ -95,13 +104,29 @@ def test_nothing_is_asked_again(
     assert read_bytes(out) == finished
 
 
+def test_annotations_of_an_older_release_are_made_again_from_cached_answers(
+    options: LiteratureOptions,
+    run: RunOptions,
+    service: FakeOpenAi,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as older:
+        older.setitem(STAGE_VERSIONS, "annotate", 1)  # counted "refused" claims
+        build(tmp_path, options, run)
+    asked, rows = service.received.total(), read_rows(tmp_path, "annotations")
+    assert "annotate" in build(tmp_path, options, run)["done"]
+    assert service.received.total() == asked
+    assert read_rows(tmp_path, "annotations") == rows
+
+
 def test_a_spent_budget_stops_and_more_goes_on(
     options: LiteratureOptions, run: RunOptions, service: FakeOpenAi, tmp_path: Path
 ) -> None:
     build(tmp_path / "whole", options, run)
     asked = service.received.total()
     out = tmp_path / "out"
-    with pytest.raises(BudgetSpent, match="raise --budget"):
+    with pytest.raises(BudgetExceeded, match="raise --budget"):
         build(out, options, replace(run, budget=0.004, prices=(0.15, 0.60)))
     totals = read_totals(out / ".work")
     assert totals is not None
@@ -144,7 +169,7 @@ def test_a_wrong_key_and_an_unknown_model_stop_at_once(
         build(tmp_path / "out", replace(options, language_model="gpt-5o"), run)
     assert service.received.total() <= run.concurrency
     monkeypatch.setenv("RNAQA_API_KEY", "sk-wrong")
-    with pytest.raises(WrongKey, match="does not accept the API key"):
+    with pytest.raises(AuthenticationError, match="does not accept the API key"):
         build(tmp_path / "out", options, run)
 
 
@@ -164,8 +189,8 @@ def test_answers_that_cannot_be_used_are_quarantined_and_counted(
     service.faults.extend(["invalid", "refusal", "whitespace"])
     out = tmp_path / "out"
     record = build(out, replace(options, mode="dnc"), replace(run, concurrency=1))["record"]
-    refused = record["counts"]["annotate-dnc"]
-    assert sum(n for name, n in refused.items() if name.startswith("refused: no answer")) >= 2
+    rejected = record["counts"]["annotate-dnc"]
+    assert sum(n for name, n in rejected.items() if name.startswith("rejected: no answer")) >= 2
     quarantined = (out / ".work" / "quarantine.jsonl").read_text().splitlines()
     assert any("not JSON" in line for line in quarantined)
 
@@ -181,7 +206,7 @@ def test_the_assumed_estimate_is_roughly_what_comes(
     build(tmp_path, one, run)
     totals = read_totals(tmp_path / ".work")
     assert totals is not None
-    # For less, see test_literature_estimate.py.
+    # For closer bounds, see test_estimate.py.
     assert expected.by_mode[mode].input_tokens == pytest.approx(totals.tokens_in, rel=0.3)
     assert "gpt-4o-mini" not in expected.describe()
     assert "per 1,000 RNAs" in expected.describe()
@@ -198,11 +223,11 @@ def test_the_command_with_a_model(
     command += ["--workers", "1", "--clusters", "kmers"]
     assert main([*command, "--estimate"]) == 0
     assert "per 1,000 RNAs" in capsys.readouterr().out
-    assert main([*command, "--budget", "0.0001"]) == 1
+    assert main([*command, "--budget", "0.0001"]) == 2
     assert "raise --budget and run again" in capsys.readouterr().err
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "refused (dnc)" in said
+    assert "rejected (dnc)" in said
     assert "cost        $0.0" in said
     assert main(["status", str(tmp_path)]) == 0
     assert "requests    " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Odd answers, one or all: a paid build goes on, stops for a reason, and pays nothing twice.
+"""Odd answers, one or all: a paid build continues, stops for a reason, and pays nothing twice.
 
 The service is the one in OpenAI's shapes on loopback; what it was asked is counted there.
 """
@@ -24,13 +24,13 @@ from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOption
 from rnagpt.rna_qa.literature.build.status import read_status
 from rnagpt.rna_qa.literature.llm.batch_requests import BatchModel
 from rnagpt.rna_qa.literature.llm.language_model import (
-    BudgetSpent,
+    BudgetExceeded,
     NothingUsable,
-    Postponed,
+    Pending,
     Refused,
     RegionBlocked,
     RequestRejected,
-    ServiceDown,
+    ServiceUnavailable,
     Unparsable,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel
@@ -140,7 +140,7 @@ def test_an_error_of_the_service_is_no_answer(fake: FakeOpenAi, make_model: Make
         assert make_model().ask(make_request(fault))["claims"]
     assert sorted(fake.received.values()) == [2, 2]
     fake.faults.extend(["error"] * 3)
-    with pytest.raises(ServiceDown, match="broke off"):
+    with pytest.raises(ServiceUnavailable, match="broke off"):
         make_model().ask(make_request("lasting"))
     assert make_model().ask(make_request("lasting"))["claims"]
 
@@ -280,33 +280,33 @@ def test_a_larger_bound_asks_again_for_what_was_cut_alone(
     assert fake.received.total() == 3
 
 
-# What services refuse
+# What services reject
 
 
 @pytest.mark.parametrize("refusal", ["openai", "gateway", "pydantic"])
 @pytest.mark.parametrize(
-    "refuses",
+    "rejects",
     [{"max_tokens"}, {"temperature"}, {"seed"}, {"response_format"}, {"max_tokens", "temperature"}],
 )
 def test_what_a_service_refuses_is_learned_once(
     refusal: str,
-    refuses: set[str],
+    rejects: set[str],
     fake: FakeOpenAi,
     make_model: Make,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fake.refuses, fake.refusal = refuses, refusal
+    fake.rejects, fake.refusal = rejects, refusal
     model = make_model()
     first = model.ask(make_request("one", max_tokens=77))
-    assert fake.received.total() == 1 + len(refuses)
+    assert fake.received.total() == 1 + len(rejects)
     said = capsys.readouterr().err
-    assert all(f"takes no {name}" in said for name in refuses)
+    assert all(f"takes no {name}" in said for name in rejects)
     model.ask(make_request("two"))
     # Nor in another run, nor twice because requests are written in another way.
     again = make_model()
     assert again.ask(make_request("one", max_tokens=77)) == first
     again.ask(make_request("three"))
-    assert fake.received.total() == 3 + len(refuses)
+    assert fake.received.total() == 3 + len(rejects)
     assert capsys.readouterr().err == ""
     assert again.cache.totals().spent_usd == again.cache.totals().answers_usd
 
@@ -314,7 +314,7 @@ def test_what_a_service_refuses_is_learned_once(
 def test_the_bound_goes_by_the_other_name(fake: FakeOpenAi, make_model: Make) -> None:
     seen: list[Any] = []
     fake.fault_of = lambda body: seen.append(body) or ""
-    fake.refuses = {"max_tokens"}
+    fake.rejects = {"max_tokens"}
     make_model().ask(make_request("learned", max_tokens=77))
     for number, given in enumerate(({"max_tokens": None}, {"max_completion_tokens": 55})):
         make_model(parameters=given).ask(make_request(f"given {number}", max_tokens=77))
@@ -322,8 +322,8 @@ def test_the_bound_goes_by_the_other_name(fake: FakeOpenAi, make_model: Make) ->
     assert not any("max_tokens" in body for body in seen[1:])
 
 
-def test_both_names_refused_is_an_error_with_advice(fake: FakeOpenAi, make_model: Make) -> None:
-    fake.refuses = {"max_tokens", "max_completion_tokens"}
+def test_both_names_rejected_is_an_error_with_advice(fake: FakeOpenAi, make_model: Make) -> None:
+    fake.rejects = {"max_tokens", "max_completion_tokens"}
     with pytest.raises(RequestRejected, match="--request-options"):
         make_model().ask(make_request())
     assert fake.received.total() == 2
@@ -332,7 +332,7 @@ def test_both_names_refused_is_an_error_with_advice(fake: FakeOpenAi, make_model
 def test_what_the_user_asks_for_is_not_left_out_in_silence(
     fake: FakeOpenAi, make_model: Make
 ) -> None:
-    fake.refuses = {"temperature"}
+    fake.rejects = {"temperature"}
     advice = r'leave temperature out: --request-options .*"temperature": null'
     with pytest.raises(RequestRejected, match=advice) as raised:
         make_model(parameters={"temperature": 0.5}).ask(make_request())
@@ -347,7 +347,7 @@ def test_what_the_user_asks_for_is_not_left_out_in_silence(
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        ("402", BudgetSpent, "no credit left.*top it up"),
+        ("402", BudgetExceeded, "no credit left.*top it up"),
         ("region", RegionBlocked, "not offered where this machine is"),
         ("451", RegionBlocked, "not offered where this machine is"),
     ],
@@ -374,7 +374,7 @@ def ask_in_batches(model: OpenAiModel, users: list[str]) -> dict[str, Any]:
         for user in users:
             try:
                 answers[user] = batches.ask(make_request(user))
-            except Postponed:
+            except Pending:
                 continue
             except Unparsable as error:
                 answers[user] = error
@@ -385,7 +385,7 @@ def ask_in_batches(model: OpenAiModel, users: list[str]) -> dict[str, Any]:
 
 def test_batches_learn_and_keep_odd_answers_too(fake: FakeOpenAi, make_model: Make) -> None:
     users = [str(number) for number in range(len(ODD) + 2)]
-    fake.refuses = {"max_tokens", "temperature"}
+    fake.rejects = {"max_tokens", "temperature"}
     faults = dict(zip(users, [*ODD, "parts", "fence"], strict=True))
     fake.fault_of = lambda body: faults[body["messages"][-1]["content"]]
     for _ in range(2):
@@ -393,7 +393,7 @@ def test_batches_learn_and_keep_odd_answers_too(fake: FakeOpenAi, make_model: Ma
         assert [isinstance(answers[user], Unparsable) for user in users] == [True] * len(ODD) + [
             False
         ] * 2
-    # Two batches taught what the service refuses, the third was answered.
+    # Two batches taught what the service rejects, the third was answered.
     assert len(fake.batches) == 3
     assert set(fake.completed.values()) == {1}
 
@@ -440,11 +440,11 @@ def test_a_build_goes_on_with_an_odd_answer_for_every_kind(
         run = RunOptions(base_url=fake.base_url)
         record = build(out, options, run)["record"]
         counts = record["counts"]["annotate-ais"]
-        assert counts["refused: no answer: unparsable"] == len(ODD)
+        assert counts["rejected: no answer: unparsable"] == len(ODD)
         assert counts["rnas with claims"] == len(names) - len(ODD)
         assert f"{len(ODD)} answers could not be used" in read_status(out).describe()
         asked, before = fake.received.total(), read_bytes(out)
-        # All made anew, from what was kept.
+        # All made again, from cached answers.
         for folder in ("annotate-ais", "questions-ais"):
             for path in (out / ".work" / folder).iterdir():
                 path.unlink()
@@ -467,7 +467,7 @@ def test_a_build_whose_answers_are_all_of_no_use_stops_and_goes_on_when_they_are
     with serve_openai(scribe) as fake:
         command += ["--base-url", fake.base_url]
         fake.fault_of = lambda body: "empty"
-        assert main(command) == 1
+        assert main(command) == 2
         said = capsys.readouterr().err
         assert "4 answers in a row are of no use" in said
         assert "max_completion_tokens" in said
@@ -493,13 +493,13 @@ def test_half_a_character_in_a_file_names_file_and_line(
     path.write_text("".join(json.dumps(paper) + "\n" for paper in papers))
     rnas = write_lines(tmp_path / "rnas.jsonl", make_rnas(2))
     command = ["literature", str(tmp_path / "out"), "--rnas", str(rnas), "--papers"]
-    assert main([*command, str(path)]) == 1
+    assert main([*command, str(path)]) == 2
     said = capsys.readouterr().err
     assert f"{path}, line 3: " in said
     assert "abstract" in said
     deep = tmp_path / "deep.jsonl"
     deep.write_text('{"pmid": "1", "title": ' + "[" * 100_000 + "\n")
-    assert main([*command, str(deep)]) == 1
+    assert main([*command, str(deep)]) == 2
     assert f"{deep}, line 1: " in capsys.readouterr().err
 
 
@@ -509,7 +509,7 @@ def test_half_a_character_in_a_file_names_file_and_line(
         (404, "DeploymentNotFound", "The API deployment for this resource does not exist.", "Un"),
         (400, "", "User location is not supported for the API use.", "Region"),
         (403, "", "Country, region, or territory not supported", "Region"),
-        (403, "", "You do not have access to this project.", "WrongKey"),
+        (403, "", "You do not have access to this project.", "AuthenticationError"),
         (404, "", "Not Found", "RequestRejected"),
         (400, "", "max_tokens is too large: 9000. It supports at most 4096.", "RequestRejected"),
     ],

@@ -13,15 +13,15 @@ from helpers.llm_requests import SCHEMA, make_request
 from openai.types.chat import ChatCompletion
 
 from rnagpt.rna_qa.literature.llm.language_model import (
-    BudgetSpent,
+    AuthenticationError,
+    BudgetExceeded,
+    ContextLengthExceeded,
     Refused,
     Request,
     RequestRejected,
-    ServiceDown,
-    TooLong,
+    ServiceUnavailable,
     UnknownModel,
     Unparsable,
-    WrongKey,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel, find_problem
 from rnagpt.rna_qa.literature.llm.request_cache import Answer, RequestCache
@@ -167,7 +167,7 @@ def test_a_fault_that_does_not_pass_stops_the_run(
     make_model: Make, fake: FakeOpenAi, waits: list[float]
 ) -> None:
     fake.faults.extend(["html"] * 10)
-    with pytest.raises(ServiceDown, match=r"502.*Bad Gateway.*tried 4 times.*run again"):
+    with pytest.raises(ServiceUnavailable, match=r"502.*Bad Gateway.*tried 4 times.*run again"):
         make_model().ask(make_request())
     assert sum(fake.received.values()) == 4
     assert len(waits) == 3
@@ -178,7 +178,7 @@ def test_no_service_at_all_stops_the_run(cache: RequestCache, waits: list[float]
     model = OpenAiModel(
         MODEL, "http://127.0.0.1:9/v1", KEY, cache, Spending(cache), sleep=waits.append
     )
-    with pytest.raises(ServiceDown, match="connection failed"):
+    with pytest.raises(ServiceUnavailable, match="connection failed"):
         model.ask(make_request())
     assert cache.totals().spent_usd == 0
 
@@ -192,7 +192,7 @@ def test_retry_after_is_obeyed_by_all_threads(
     assert 7 <= waits[0] <= 8
 
     fake.faults.append("429 after 7200")
-    with pytest.raises(ServiceDown, match=r"wait for 7,200 seconds"):
+    with pytest.raises(ServiceUnavailable, match=r"wait for 7,200 seconds"):
         model.ask(make_request("another"))
 
 
@@ -202,8 +202,8 @@ def test_retry_after_is_obeyed_by_all_threads(
         ("invalid", Unparsable, "not JSON"),
         ("wrong schema", Unparsable, "claims"),
         ("whitespace", Unparsable, "white space"),
-        ("length", TooLong, "cut after"),
-        ("context", TooLong, "maximum context length"),
+        ("length", ContextLengthExceeded, "cut after"),
+        ("context", ContextLengthExceeded, "maximum context length"),
         ("refusal", Refused, "cannot help"),
         ("filter", Refused, "filter"),
     ],
@@ -234,7 +234,7 @@ def test_an_answer_of_no_use_is_kept_and_not_asked_for_again(
     ("options", "error", "words"),
     [
         ({"name": "gpt-17"}, UnknownModel, "gpt-17"),
-        ({"api_key": "sk-wrong"}, WrongKey, "OPENAI_API_KEY"),
+        ({"api_key": "sk-wrong"}, AuthenticationError, "OPENAI_API_KEY"),
     ],
 )
 def test_what_no_patience_mends_stops_at_once_with_the_reason(
@@ -260,7 +260,7 @@ def test_a_wrong_address_and_an_empty_account_stop_at_once(
     with pytest.raises(RequestRejected, match="--base-url"):
         model.ask(make_request())
     fake.faults.append("quota")
-    with pytest.raises(BudgetSpent, match="no credit"):
+    with pytest.raises(BudgetExceeded, match="no credit"):
         make_model().ask(make_request())
 
 
@@ -284,7 +284,7 @@ def test_a_budget_is_never_exceeded_and_a_larger_one_goes_on(
     def ask(number: int) -> None:
         try:
             model.ask(make_request(f"about {number}", max_tokens=300))
-        except BudgetSpent:
+        except BudgetExceeded:
             stopped.set()
 
     with ThreadPoolExecutor(8) as pool:
@@ -295,7 +295,7 @@ def test_a_budget_is_never_exceeded_and_a_larger_one_goes_on(
     assert cache.totals().spent_usd == pytest.approx(billed)
 
     answered = set(fake.completed)
-    with pytest.raises(BudgetSpent, match=r"--budget"):
+    with pytest.raises(BudgetExceeded, match=r"--budget"):
         make_model(limit_usd=limit).ask(make_request("about 199", max_tokens=9000))
     make_model(limit_usd=1).ask(make_request("about 199", max_tokens=300))
     assert set(fake.completed.values()) == {1}
@@ -309,7 +309,7 @@ def test_what_was_on_its_way_when_a_process_died_counts_as_spent(tmp_path: Path)
     with RequestCache(path) as cache:
         totals = cache.totals()
         assert (totals.open, totals.spent_usd) == (1, 0.0015)
-        with pytest.raises(BudgetSpent):
+        with pytest.raises(BudgetExceeded):
             Spending(cache, Prices(1, 1), limit_usd=0.002).begin("a key", 1000, 500)
 
 

@@ -174,7 +174,7 @@ def test_a_changed_option_is_said_and_only_what_it_touches_is_redone(
     assert build(copied, changed, ONE)["done"] == ["splits", "export"]
     said = capsys.readouterr().err
     assert "--test was 0.2, is 0.3" in said
-    assert "looked at anew: splits, export" in said
+    assert "checked again: splits, export" in said
     assert len(read_rows(copied, "annotations", "test")) > 24 * 0.2
     assert build(copied, replace(changed, claims_per_topic=1), ONE)["done"] == [
         "annotate",
@@ -224,7 +224,7 @@ def test_stages_alone(options: LiteratureOptions, built: Path, tmp_path: Path) -
     assert read_bytes(out) == read_bytes(built)
 
 
-def test_a_second_run_in_the_same_folder_is_refused(
+def test_a_second_run_in_the_same_folder_is_rejected(
     options: LiteratureOptions, tmp_path: Path
 ) -> None:
     work = tmp_path / ".work"
@@ -234,7 +234,7 @@ def test_a_second_run_in_the_same_folder_is_refused(
         build(tmp_path, options, ONE)
 
 
-def test_a_folder_of_something_else_is_refused(options: LiteratureOptions, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_rejected(options: LiteratureOptions, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(FileExistsError, match=r"thesis\.tex"):
         build(tmp_path, options, ONE)
@@ -315,7 +315,7 @@ def test_the_command_builds_and_tells(
     out = tmp_path / "out"
     command = ["literature", str(out), "--rnas", str(files[0]), "--papers", str(files[1])]
     command += ["--extractive", "--clusters", "kmers", "--workers", "1"]
-    assert main(["status", str(out)]) == 1
+    assert main(["status", str(out)]) == 2
     assert "holds no build" in capsys.readouterr().err
     assert main([*command, "--stages", "select,papers,topics"]) == 0
     capsys.readouterr()
@@ -330,7 +330,7 @@ def test_the_command_builds_and_tells(
     assert "claims      " in said
     assert main(["status", str(out)]) == 0
     assert "finished" in capsys.readouterr().out
-    assert main([*command, "--mode", "dnc"]) == 1
+    assert main([*command, "--mode", "dnc"]) == 2
     assert "--extractive uses no language model" in capsys.readouterr().err
 
 
@@ -368,7 +368,7 @@ def test_a_disk_that_is_full_is_said_and_the_build_goes_on_later(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fill_up)
-        assert main(command) == 1
+        assert main(command) == 2
     said = capsys.readouterr().err
     assert "no room for" in said
     assert "run the same command again" in said
@@ -380,7 +380,7 @@ def test_a_disk_that_is_full_is_said_and_the_build_goes_on_later(
 
 
 def test_a_shard_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The system refuses to let a file grow, as on a full disk."""
+    """The system rejects to let a file grow, as on a full disk."""
     code = (
         "import resource, sys; from pathlib import Path;"
         "from rnagpt.rna_qa.literature.build.shards import DiskFullError, Sidecar, write_shard;"
@@ -418,7 +418,7 @@ def test_ctrl_c_stops_cleanly(files: tuple[Path, Path], tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "the same command goes on from here" in said
+    assert "the same command resumes from here" in said
     assert "Traceback" not in said
     assert not (out / "build.json").exists()
     time.sleep(1)
@@ -433,14 +433,14 @@ def test_request_options_that_cannot_be_are_told(
     with pytest.raises(SystemExit):
         main([*command, "temperature=1"])
     assert "expected JSON" in capsys.readouterr().err
-    assert main([*command, '{"stream": true}']) == 1
+    assert main([*command, '{"stream": true}']) == 2
     assert "may not set stream" in capsys.readouterr().err
     for wrong in (
         '{"max_tokens": 0}',
         '{"max_tokens": 9, "max_completion_tokens": 9}',
         '{"max_tokens": null, "max_completion_tokens": null}',
     ):
-        assert main([*command, wrong]) == 1
+        assert main([*command, wrong]) == 2
         assert "bound" in capsys.readouterr().err
-    assert main([*command, '{"response_format": {"type": "text"}}']) == 1
+    assert main([*command, '{"response_format": {"type": "text"}}']) == 2
     assert "the build sets the schema" in capsys.readouterr().err

@@ -184,7 +184,7 @@ def test_a_build_of_an_older_release_reads_its_papers_anew_and_pays_for_the_chan
 
         done = build(out, options, run)["done"]
         assert "select" in done
-        assert "papers are read anew" in capsys.readouterr().err
+        assert "papers are read again" in capsys.readouterr().err
         assert "10^6 cells" in json_of(out)
         assert "106 cells" not in json_of(out)
         # Nothing was sent twice: what is new is of the one RNA whose paper is read differently.

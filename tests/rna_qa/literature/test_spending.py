@@ -1,4 +1,4 @@
-"""Prices, the pace, and the ledger that several processes share."""
+"""Prices, rate limits, and the ledger that several processes share."""
 
 import errno
 import sqlite3
@@ -59,7 +59,7 @@ def test_the_pace_keeps_to_the_limits_of_a_minute(
         spending = Spending(cache, clock=clock, sleep=clock.sleep, **limits)
         starts = []
         for _ in range(50):
-            spending.await_turn(tokens)
+            spending.rate.acquire(tokens)
             starts.append(clock.now)
     assert starts == pytest.approx([i * seconds for i in range(50)])
 
@@ -68,9 +68,9 @@ def test_a_pause_holds_the_next_request(tmp_path: Path) -> None:
     clock = Clock()
     with RequestCache(tmp_path / "c") as cache:
         spending = Spending(cache, clock=clock, sleep=clock.sleep)
-        spending.pause(17)
-        spending.pause(3)
-        spending.await_turn(1)
+        spending.rate.pause(17)
+        spending.rate.pause(3)
+        spending.rate.acquire(1)
     assert clock.now == 17
 
 
@@ -129,7 +129,7 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
         assert (cache.get("key"), cache.totals().open) == (None, 1)
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_something_else_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "requests.sqlite"
     path.write_text("It is a text, and a long one, so that SQLite looks at it." * 50)
     with pytest.raises(ValueError, match=r"requests\.sqlite.*move it away"):

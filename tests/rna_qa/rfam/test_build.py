@@ -184,7 +184,9 @@ def test_an_interrupted_build_is_gone_on_with(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_something_else_is_refused(seed: Path, tmp_path: Path, overwrite: bool) -> None:
+def test_a_folder_of_something_else_is_rejected(
+    seed: Path, tmp_path: Path, overwrite: bool
+) -> None:
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(FileExistsError, match=r"files of something else \(README.md\)"):
         build(Source(str(seed)), None, tmp_path, OPTIONS, overwrite=overwrite)
@@ -197,7 +199,14 @@ def test_broken_records_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture
         "AACY023226915.1/901-837      AAUU", "AACY023226915.1/901-837      !AUU"
     )
     (tmp_path / "seed").write_text(broken.removesuffix("//\n"), encoding="utf-8")
-    arguments = ["rfam", "--seed", f"{tmp_path}/seed", "--clusters", "kmers", f"{tmp_path}/out"]
+    arguments = [
+        "rfam",
+        "--seed-alignments",
+        f"{tmp_path}/seed",
+        "--clusters",
+        "kmers",
+        f"{tmp_path}/out",
+    ]
     assert main(arguments) == 0
     record = json.loads((tmp_path / "out" / "build.json").read_text(encoding="utf-8"))
     # GadY's five sequences hold two that are the same.
@@ -257,15 +266,15 @@ def test_a_leak_stops_the_build(
         (["--test", "0.6", "--validation", "0.5"], "leave nothing to train on"),
         (["--families", "/none"], "/none: no such file"),
         (["--families", str(SEED)], "expected the `family` table"),
-        (["--seed", str(DATA / "rfam_family.txt")], "no sound family found"),
+        (["--seed-alignments", str(DATA / "rfam_family.txt")], "no sound family found"),
     ],
 )
 def test_errors_are_said_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
-    assert main(["rfam", "--seed", str(SEED), *options, str(tmp_path / "out")]) == 1
+    assert main(["rfam", "--seed-alignments", str(SEED), *options, str(tmp_path / "out")]) == 2
     captured = capsys.readouterr()
-    assert captured.err.strip().splitlines()[-1].startswith("rna-qa: ")
+    assert captured.err.strip().splitlines()[-1].startswith("rna-qa rfam: ")
     assert message in captured.err
 
 
@@ -289,12 +298,12 @@ def test_help_is_quick_and_teaches() -> None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     before = os.times().children_user
-    assert "rna-qa rfam --seed Rfam.seed.gz rna-qa-data" in run("--help")
+    assert "rna-qa rfam --seed-alignments Rfam.seed.gz rna-qa-data" in run("--help")
     assert os.times().children_user - before < 2
     assert run("--version") == f"rna-qa {__version__}\n"
     text = run("rfam", "--help")
     assert 'load_dataset("OUT", "qa", split="train")' in text
-    for option in ("--seed", "--families", "--random-seed", "--overwrite", "--test-families"):
+    for option in ("--seed-alignments", "--families", "--seed N", "--overwrite", "--test-families"):
         assert option in text
 
 

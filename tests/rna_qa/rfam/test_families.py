@@ -1,4 +1,4 @@
-"""What is said of a family, and what its table adds."""
+"""Descriptions of families, and what their table adds."""
 
 from pathlib import Path
 

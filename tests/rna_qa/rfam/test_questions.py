@@ -8,10 +8,11 @@ from helpers.paths import DATA
 
 from rnagpt.rna_qa.rfam.comments import split_sentences
 from rnagpt.rna_qa.rfam.families import Family, Term, describe_family
-from rnagpt.rna_qa.rfam.questions import ANSWERS, WORDINGS, Question, annotate, ask
+from rnagpt.rna_qa.rfam.questions import RECORD_KINDS, SEQUENCE_KINDS, Question, annotate, ask
 from rnagpt.rna_qa.rfam.stockholm import read_seed
 
 SEED = DATA / "rfam_five_families.seed"
+WORDINGS = {kind.name: kind.wordings for kind in (*RECORD_KINDS, *SEQUENCE_KINDS)}
 SNORD113 = Family(
     accession="RF00181",
     name="SNORD113",
@@ -116,7 +117,7 @@ def test_wordings_are_drawn_evenly_and_always_alike(category: str) -> None:
 
 def test_names_are_asked_for_in_five_wordings_at_least() -> None:
     assert all(len(set(WORDINGS[kind])) >= 5 for kind in ("identity", "family", "type"))
-    assert ANSWERS.keys() <= WORDINGS.keys()
+    assert all(wordings for wordings in WORDINGS.values())
 
 
 def test_the_check_is_yes_for_half_and_never_denies_a_truth() -> None:

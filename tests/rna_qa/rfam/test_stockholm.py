@@ -158,7 +158,7 @@ def test_a_row_is_measured_against_the_consensus_line(tmp_path: Path) -> None:
     assert len(problems) == 2
 
 
-def test_a_cut_off_download_is_refused(tmp_path: Path) -> None:
+def test_a_cut_off_download_is_rejected(tmp_path: Path) -> None:
     packed = gzip.compress(SEED.read_bytes())
     with pytest.raises(ValueError, match="damaged or cut off after line"):
         read_text(tmp_path, packed[: len(packed) // 2])
@@ -169,7 +169,7 @@ def test_a_cut_off_download_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ">x\nACGU\n", block("a !!!!")])
-def test_a_file_without_a_sound_family_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_sound_family_is_rejected(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"no sound family found; expected Rfam's seed"):
         read_text(tmp_path, text)
 
