@@ -17,7 +17,7 @@ from transformers import LlamaForCausalLM
 
 from rnagpt.cli.main import build_parser
 from rnagpt.conversion.projector_folder import save_projector
-from rnagpt.evaluation import evaluate as evaluate_sft
+from rnagpt.evaluation import evaluate as evaluation
 from rnagpt.evaluation import metrics as findings
 from rnagpt.evaluation import systems
 from rnagpt.evaluation.calibration import Calibration
@@ -72,7 +72,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def ask(words: Sequence[str]) -> None:
     arguments = parse(["--embedding-models", "", *words])
-    evaluate_sft.evaluate(arguments, *evaluate_sft.prepare(arguments))
+    evaluation.evaluate(arguments, *evaluation.prepare(arguments))
 
 
 def run(folder: Path, out: Path, *options: str, data: str = "data") -> dict:
@@ -512,7 +512,7 @@ def test_out_follows_the_systems() -> None:
 def test_larger_limits_ask_the_same_and_more(folder: Path, tmp_path: Path) -> None:
     words = ["--model", str(folder / "model"), "--dataset", str(folder / "data"), "--seed", "1"]
     few, more = (
-        evaluate_sft.prepare(
+        evaluation.prepare(
             parse([*words, "--min-training-rnas", "1", "--limit", limit, str(tmp_path)])
         )[1].groups["evaluated"]
         for limit in ("5", "12")

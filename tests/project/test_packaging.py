@@ -128,7 +128,9 @@ def files_of(folder):
 def meant_of(source):
     """The tracked files that an installation is to have."""
     tracked = files_of(source)
-    packages = {name for name in tracked if name.startswith(PACKAGES)}
+    # What a container is built from is of the repository, and not of an installation.
+    container = ("serving/Dockerfile", "serving/Dockerfile.dockerignore", "serving/compose.yaml")
+    packages = {name for name in tracked if name.startswith(PACKAGES)} - set(container)
     modules = {name for name in tracked if name.endswith(".py") and "/" not in name}
     data = {name for name in tracked if name.startswith(DATA) and not name.endswith(".png")}
     return modules | packages | data | {"dataset_card.md", "py.typed"}

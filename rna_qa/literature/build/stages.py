@@ -210,11 +210,11 @@ def _version(name: str, mode: str) -> list[Any]:
     from rnagpt.rna_qa.literature.claims import validation as claims
     from rnagpt.rna_qa.literature.claims import extractive
     from rnagpt.rna_qa.literature.claims import prompts
-    from rnagpt.rna_qa.literature.claims import question_generation as questions_of_claims
+    from rnagpt.rna_qa.literature.claims import question_generation
 
     version: list[Any] = [STAGE_VERSIONS[name]]
     if name == "questions":
-        version.append(questions_of_claims.VERSION)
+        version.append(question_generation.VERSION)
     elif mode == "extractive":
         version.append(extractive.VERSION)
     else:
