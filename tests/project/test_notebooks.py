@@ -1,5 +1,7 @@
 """The notebooks, run from the first cell to the last with the bundled mini."""
 
+import ast
+import csv
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -92,3 +94,17 @@ def test_embeddings(tmp_path):
     assert len(shown(notebook, "image/png")) == 1
     (drawing,) = shown(notebook, "image/svg+xml")
     assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.slow
+def test_fine_tune(tmp_path):
+    """What the model did not know before it says afterwards, as the table has it."""
+    notebook = run("fine_tune", tmp_path)
+    with open(tmp_path / "my_rnas" / "train.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    # The trainer shows a table of losses between them.
+    lists = [text for text in shown(notebook, "text/plain") if text.startswith("[")]
+    before, after = map(ast.literal_eval, lists)
+    assert not {row["said"] for row in table} & set(before)
+    assert after[: len(table)] == [row["said"] for row in table]
+    assert printed(notebook, 'save_pretrained("my_model")').strip() == after[len(table)]
