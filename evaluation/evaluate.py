@@ -177,7 +177,7 @@ def _portable(argument: str) -> str:
 def make_plan(
     arguments: argparse.Namespace, config: RnaGptConfig, processor: RnaGptProcessor
 ) -> Plan:
-    """Checks the arguments of `evaluation/evaluate.py`, and draws RNAs.
+    """Checks the arguments of `rnagpt evaluate`, and draws RNAs.
 
     Raises:
         ValueError: the data, the parts of the systems or the RNAs cannot be used; says why.

@@ -1,4 +1,4 @@
-"""The command `evaluation/evaluate.py` from end to end, with tiny models and tiny data."""
+"""The command `rnagpt evaluate` from end to end, with tiny models and tiny data."""
 
 import argparse
 import json
