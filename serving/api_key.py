@@ -41,7 +41,7 @@ def check_api_key(key: str) -> str:
     """The key, if clients can give it.
 
     A header carries ASCII for certain; what else it carries each client encodes in its own way, and
-    OpenAI's rejects to send it.
+    OpenAI's refuses to send it.
 
     Raises:
         ValueError: it is empty, or has other characters than printable ASCII without spaces.

@@ -2,14 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.fake_openai import KEY, MODEL, FakeOpenAi, serve_openai
+from helpers.fake_openai import MODEL, FakeOpenAi
 from helpers.tiny_literature import make_papers, make_rnas, write_lines
-from helpers.tiny_scribe import scribe
 
 from rnagpt.rna_qa.literature.build.pipeline import build
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions, Services
@@ -20,18 +19,6 @@ from rnagpt.rna_qa.literature.llm.request_cache import Totals
 
 RNAS, PILOT = 21, 7
 ASKING = ("select", "papers", "topics", "annotate", "questions")
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAi]:
-    monkeypatch.setenv("RNAQA_API_KEY", KEY)
-    with serve_openai(scribe) as fake:
-        yield fake
-
-
-@pytest.fixture
-def run(service: FakeOpenAi) -> RunOptions:
-    return RunOptions(workers=1, concurrency=4, base_url=service.base_url)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,15 @@
 """The whole build with a language model behind a real server on this machine."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from helpers.fake_openai import KEY, MODEL, FakeOpenAi, serve_openai
+from helpers.fake_openai import KEY, MODEL, FakeOpenAi
 from helpers.finished_dataset import read_bytes, read_rows
 from helpers.tiny_literature import make_papers, make_rnas, write_lines
-from helpers.tiny_scribe import INVENTED, scribe
+from helpers.tiny_scribe import INVENTED
 
 from rnagpt.cli.rna_qa import main
 from rnagpt.rna_qa.literature.build import pipeline
@@ -28,18 +27,6 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     BudgetExceeded,
     UnknownModel,
 )
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAi]:
-    monkeypatch.setenv("RNAQA_API_KEY", KEY)
-    with serve_openai(scribe) as fake:
-        yield fake
-
-
-@pytest.fixture
-def run(service: FakeOpenAi) -> RunOptions:
-    return RunOptions(workers=1, concurrency=4, base_url=service.base_url)
 
 
 @pytest.fixture(scope="module")
