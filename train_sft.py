@@ -57,7 +57,11 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
     training_args.max_length = None
     training_args.ddp_find_unused_parameters = False
 
-    name: Any = model_args.model_name_or_path
+    name = model_args.model_name_or_path
+    if not name:
+        raise ValueError(
+            "--model_name_or_path is missing: name what `rnagpt compose` or `rnagpt mini` wrote."
+        )
     processor = RnaGptProcessor.from_pretrained(name)
     seed = training_args.data_seed or training_args.seed
     train_rows, counts = load_data(
@@ -72,7 +76,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
         eval_rows = eval_rows.sort("length")
 
     model = RnaGptForCausalLM.from_pretrained(
-        model_args.model_name_or_path,
+        name,
         revision=model_args.model_revision,
         attn_implementation=model_args.attn_implementation,
         dtype=model_args.dtype,

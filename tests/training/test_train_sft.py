@@ -507,6 +507,14 @@ def test_the_record_holds_no_token():
     assert "weight_decay" not in settings
 
 
+@pytest.mark.parametrize("missing", ["model_name_or_path", "dataset_name"])
+def test_what_is_not_named_is_asked_for(composed, rna_qa, tmp_path, missing):
+    given = {"model_name_or_path": composed, "dataset_name": rna_qa, "output_dir": tmp_path / "out"}
+    del given[missing]
+    with pytest.raises(ValueError, match=f"--{missing} is missing"):
+        main(*make_parser().parse_args_and_config(arguments(**given, stage="instruction")))
+
+
 def test_wrong_settings_say_what_is_right(train, composed, tmp_path):
     with pytest.raises(ValueError, match="stage must be one of alignment, instruction, got 'both'"):
         train(tmp_path, "both")
