@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
-from rnagpt import configuration_rnagpt, modeling_rnagpt, processing_rnagpt
+import rnagpt
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.conversion import WeightsError, listed
+from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
 from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
 from rnagpt.conversion.atomic_folder import atomic_folder
 from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_language_model
@@ -345,8 +345,8 @@ def _write_settings(
     generation_config._from_model_config = False  # else the file would be ignored
     generation_config.save_pretrained(folder)
     # The code that trust_remote_code runs: the folder works without this package.
-    for module in (configuration_rnagpt, modeling_rnagpt, processing_rnagpt):
-        shutil.copy(str(module.__file__), folder)
+    for name in REMOTE_CODE:
+        shutil.copy(Path(rnagpt.__file__).with_name(name), folder)
     for terms in language.terms:
         shutil.copy(terms, folder)
 

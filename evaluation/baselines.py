@@ -11,8 +11,8 @@ import numpy as np
 from datasets import Dataset
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.evaluation.tasks import DrawnRna
-from rnagpt.processing_rnagpt import CleanedRna
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 
 REAL, SWAPPED, SHUFFLED, NONE = "real", "swapped", "shuffled", "none"

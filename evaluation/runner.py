@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.evaluation.baselines import CONTROLS, REAL, SWAPPED, give, partners_of
 from rnagpt.evaluation.matching import AnswerMatcher, fold
 from rnagpt.evaluation.systems import RNA_GPT, Rating, Reply, System
@@ -28,7 +29,6 @@ from rnagpt.evaluation.tasks import (
     DrawnRna,
 )
 from rnagpt.inference.abstention import is_abstention
-from rnagpt.processing_rnagpt import CleanedRna
 
 Row = dict[str, Any]
 # Batches whose answers are written to the file together.

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.conversion.model_sources import model_folder, open_language_model
 from rnagpt.conversion.projector_folder import (
@@ -34,7 +35,7 @@ from rnagpt.inference.generation import (
     user_message,
 )
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+from rnagpt.processing_rnagpt import RnaGptProcessor
 
 SEQUENCE, FUSION, RNA_GPT = "sequence", "fusion", "rnagpt"
 SYSTEMS = {SEQUENCE: "RNA Sequence", FUSION: "Modality Fusion", RNA_GPT: "RNA-GPT"}

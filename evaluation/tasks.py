@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, RnaSequenceError, clean_rna
+from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, clean_rna
+from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.sequences.dataset_columns import check_texts
 from rnagpt.sequences.dataset_loading import choose_split
 from rnagpt.sequences.dataset_loading import load_splits as load_all_splits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -35,8 +36,10 @@ from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
 
 SCRIPT = "verify_model.py"
 MODEL_TYPE = "rna-gpt"
+# What an auto_map names; what that imports is read from the files, as releases differ in it.
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
 NEEDED = ("config.json", "generation_config.json", "processor_config.json", *CODE)
+_RELATIVE_IMPORT = re.compile(r"^from \.(\w+) import", re.MULTILINE)
 # The name of a README without front matter, once a card takes its own.
 NOTES = "NOTES.md"
 # The notice that a licence requires next to the weights, in its own words.
@@ -114,7 +117,7 @@ def model_manifest(folder: Path) -> Manifest:
         PublishError: if the folder is not one that every Auto class loads.
     """
     manifest = plan_folder(folder)
-    missing = [name for name in NEEDED if name not in manifest]
+    missing = [name for name in (*NEEDED, *_imported_code(manifest)) if name not in manifest]
     if missing or not any(name.endswith(".safetensors") for name in manifest.paths):
         missing = missing or ["weights as safetensors"]
         hint = " For the output of training, add --adapter-only." if _is_adapter(manifest) else ""
@@ -130,6 +133,13 @@ def model_manifest(folder: Path) -> Manifest:
         )
     _check_shards(manifest)
     return manifest
+
+
+def _imported_code(manifest: Manifest) -> list[str]:
+    """Further files of code that those in the folder import."""
+    texts = [manifest.get(name).text() for name in CODE if name in manifest]
+    imported = {f"{module}.py" for text in texts for module in _RELATIVE_IMPORT.findall(text)}
+    return sorted(imported - set(CODE))
 
 
 def _check_shards(manifest: Manifest) -> None:

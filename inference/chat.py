@@ -11,6 +11,7 @@ from typing import Any
 from transformers import BatchFeature, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.inference.attribution import NucleotideScores, explain_answer, rnas_of
 from rnagpt.inference.default_model import resolve_model
 from rnagpt.inference.detokenizer import IncrementalDetokenizer
@@ -27,7 +28,7 @@ from rnagpt.inference.generation import (
 )
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+from rnagpt.processing_rnagpt import RnaGptProcessor
 
 
 @dataclass(eq=False)

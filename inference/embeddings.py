@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
 from rnagpt.inference.loading import load_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, tokenize_rna
+from rnagpt.processing_rnagpt import tokenize_rna
 from rnagpt.sequences.fasta import clean_rnas
 
 # Nucleotides that are sorted into batches, and whose vectors are on the device, at once.

@@ -16,10 +16,11 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from rnagpt.cleaning_rnagpt import CleanedRna, clean_rna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.abstention import is_abstention
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, clean_rna
+from rnagpt.processing_rnagpt import RnaGptProcessor
 
 MAX_NEW_TOKENS = 256
 # Options of `generate` that choose another way of decoding than token by token.

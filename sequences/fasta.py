@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from rnagpt.processing_rnagpt import (
+from rnagpt.cleaning_rnagpt import (
     MAX_AMBIGUOUS,
     MAX_RNA_LENGTH,
     CleanedRna,

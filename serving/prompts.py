@@ -13,13 +13,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from rnagpt.processing_rnagpt import (
-    CleanedRna,
-    RnaGptProcessor,
-    RnaSequenceError,
-    RnaTooLongError,
-    clean_rna,
-)
+from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, RnaTooLongError, clean_rna
+from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.openai_api import ApiError, ChatRequest, Message, RnaPart, TextPart

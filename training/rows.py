@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from datasets.table import InMemoryTable
 
-from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
+from rnagpt.cleaning_rnagpt import RnaSequenceError, clean_rna
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
 from rnagpt.training.columns import check_texts, take_columns
 from rnagpt.training.negatives import add_decoys, add_novel_families
