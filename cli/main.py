@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnagpt import __version__
+from rnagpt.cli import annotate as annotate_cli
 from rnagpt.cli import chat as chat_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
 from rnagpt.cli import publish as publish_cli
+from rnagpt.cli import reference as reference_cli
 from rnagpt.cli import serve as serve_cli
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
@@ -24,6 +26,8 @@ EXAMPLES = """\
 examples:
   rnagpt chat --rna GGGCCGGGCGCGGUGGCGCGCGCCUGUAGUCCCAGCUACUCGGGAGGCU
   rnagpt chat rnas.fasta --ask "What kind of RNA is this?" --json
+  rnagpt annotate rnas.fasta
+  rnagpt reference add my-reference notes.csv
   rnagpt mini ./rna-gpt-mini
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
@@ -105,6 +109,18 @@ def build_parser() -> argparse.ArgumentParser:
     chat = _add_command(commands, "chat", "talk about RNAs with a model")
     chat_cli.add_arguments(chat)
     chat.set_defaults(run=chat_cli.run)
+
+    annotate = _add_command(
+        commands, "annotate", "families and RNAs that sequences match", annotate_cli.HELP
+    )
+    annotate.epilog = annotate_cli.EXAMPLES
+    annotate_cli.add_arguments(annotate)
+    annotate.set_defaults(run=annotate_cli.run)
+
+    reference = _add_command(
+        commands, "reference", "what annotate searches in: look at it, merge, add to it"
+    )
+    reference_cli.add_commands(reference)
 
     convert = _add_command(
         commands, "convert-rnafm", "official RNA-FM checkpoint to an encoder folder", CONVERT_HELP

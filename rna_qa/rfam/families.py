@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnagpt.rna_qa.rfam.comments import Sentence, split_sentences
-from rnagpt.rna_qa.rfam.stockholm import Problem, SeedFamily, read_lines
+from rnagpt.sequences.stockholm import Problem, SeedFamily, read_lines
 
 # Rfam's types (#=GF TP, https://docs.rfam.org) and the names used here.
 RNA_TYPES = {

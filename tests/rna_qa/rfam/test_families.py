@@ -16,7 +16,7 @@ from rnagpt.rna_qa.rfam.families import (
     other_types,
     read_family_table,
 )
-from rnagpt.rna_qa.rfam.stockholm import Problem, SeedFamily, read_seed
+from rnagpt.sequences.stockholm import Problem, SeedFamily, read_seed
 from rnagpt.sequences.rna_types import with_article
 
 

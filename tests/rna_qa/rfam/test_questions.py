@@ -9,7 +9,7 @@ from helpers.paths import DATA
 from rnagpt.rna_qa.rfam.comments import split_sentences
 from rnagpt.rna_qa.rfam.families import Family, Term, describe_family
 from rnagpt.rna_qa.rfam.questions import RECORD_KINDS, SEQUENCE_KINDS, Question, annotate, ask
-from rnagpt.rna_qa.rfam.stockholm import read_seed
+from rnagpt.sequences.stockholm import read_seed
 
 SEED = DATA / "rfam_five_families.seed"
 WORDINGS = {kind.name: kind.wordings for kind in (*RECORD_KINDS, *SEQUENCE_KINDS)}

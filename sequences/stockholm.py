@@ -40,6 +40,8 @@ class SeedFamily:
         references: PubMed id of each numbered paper (``#=GF RN`` and ``RM``).
         organisms: Species of the sequences whose ``#=GS … OS`` line states one.
         sequences: Names with sequences, gaps removed, upper case, U for T.
+        rows: The same sequences as they stand in the alignment, with its gaps.
+        structure: Consensus structure (``#=GC SS_cons``), one letter per column; empty without one.
     """
 
     accession: str
@@ -48,6 +50,8 @@ class SeedFamily:
     references: dict[str, str] = field(default_factory=dict)
     organisms: dict[str, str] = field(default_factory=dict)
     sequences: list[tuple[str, str]] = field(default_factory=list)
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    structure: str = ""
 
     def feature(self, tag: str) -> str:
         """The values of a ``#=GF`` tag joined by blanks; empty when there are none."""
@@ -219,18 +223,26 @@ def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
         problems.append(Problem(accession, reason, block.line))
         return None
     widths = _widths(block)
-    sequences = []
+    sequences, rows = [], []
     for name, row in block.rows.items():
         sequence = row.translate(GAPS).upper().replace("T", "U")
         if reason := _find_doubled(block, name) or _check_row(row, sequence, widths):
             problems.append(Problem(f"{accession} {name}", reason, block.row_lines[name]))
         else:
             sequences.append((name, sequence))
+            rows.append((name, row))
     if not sequences:
         problems.append(Problem(accession, "no sound sequence", block.line))
         return None
     return SeedFamily(
-        accession, block.line, block.features, block.references, block.organisms, sequences
+        accession,
+        block.line,
+        block.features,
+        block.references,
+        block.organisms,
+        sequences,
+        rows,
+        block.consensus,
     )
 
 

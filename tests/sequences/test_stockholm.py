@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.paths import DATA
 
-from rnagpt.rna_qa.rfam.stockholm import Problem, SeedFamily, read_lines, read_seed
+from rnagpt.sequences.stockholm import Problem, SeedFamily, read_lines, read_seed
 
 SEED = DATA / "rfam_five_families.seed"
 
@@ -192,7 +192,7 @@ def test_all_of_rfam_in_a_minute_and_a_gigabyte() -> None:
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from rnagpt.rna_qa.rfam.stockholm import read_seed\n"
+        "from rnagpt.sequences.stockholm import read_seed\n"
         "problems = []\n"
         "sizes = [len(family.sequences) for family in read_seed(Path(sys.argv[1]), problems)]\n"
         # Not ru_maxrss: that begins at what the tests' own process held when it forked.

@@ -1,0 +1,168 @@
+"""The command ``rnagpt annotate``: what is known, found in any sequence."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rnagpt.cli.exit_codes import exit_code
+from rnagpt.cli.quiet import add_quiet, quieted
+
+HELP = """\
+Search sequences, on both strands, in a reference of families and RNAs: what they are, where, how
+sure, and the papers that say so. No language model is involved; without --reference the search is
+in the families of Rfam that come with rna-gpt-mini.
+"""
+EXAMPLES = """\
+examples:
+  rnagpt annotate rnas.fasta
+  rnagpt annotate genome.fasta.gz genome.gff3 --format gff3 --jobs 8
+  rnagpt annotate rnas.fasta hits.json --format json --resume
+  rnagpt annotate rnas.fasta --reference rna-qa-data --evalue 1e-5
+
+Formats: table, to read; tsv, with the columns of Infernal's cmscan; json, one object per record;
+gff3. Positions count from 1 on the strand as given, "from" is never larger than "to".
+
+exit codes: 0 done, with or without hits; 2 rejected or failed, such as records that are no RNA
+(all of them are listed on standard error, the others are annotated); 130 stopped by Ctrl-C
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("fasta", metavar="FASTA", help='FASTA file, compressed or not; "-": stdin')
+    parser.add_argument(
+        "out", nargs="?", type=Path, metavar="OUT", help="file to write (default: standard output)"
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="reference, or RNA-QA build that has one (default: rna-gpt-mini's)",
+    )
+    parser.add_argument(
+        "--evalue",
+        type=_positive,
+        default=1e-3,
+        metavar="E",
+        help="leave out hits of a larger E-value (default: 1e-3)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["table", "tsv", "json", "gff3"],
+        default="table",
+        help="of what is written (default: table)",
+    )
+    parser.add_argument(
+        "--jobs", type=_count, default=1, metavar="N", help="processes that search (default: 1)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on after the last record that OUT holds"
+    )
+    add_quiet(parser)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"an E-value such as 1e-3 is needed, not {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number of 1 or more is needed, not {text!r}")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    return exit_code("rnagpt annotate", lambda: _annotate(arguments), (ValueError, OSError))
+
+
+def _annotate(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from rnagpt.reference.annotate import annotate
+    from rnagpt.reference.formats import FORMATS
+    from rnagpt.reference.library import Reference
+    from rnagpt.sequences.fasta import read_fasta
+
+    if arguments.resume and arguments.out is None:
+        raise ValueError("--resume needs the file to go on with: rnagpt annotate FASTA OUT --resume")
+    layout = FORMATS[arguments.format]
+    reference = Reference.open(arguments.reference)
+    rejected: list[str] = []
+    with quieted(arguments), _opened(arguments) as (out, done):
+        records = itertools.islice(read_fasta(arguments.fasta), done, None)
+        if not done:
+            out.write(layout.header)
+        results = annotate(
+            records, reference, evalue=arguments.evalue, jobs=arguments.jobs
+        )
+        shown = arguments.out is None and out.isatty()
+        for result in tqdm(
+            results, desc="annotating", unit=" RNAs", disable=True if shown else None, initial=done
+        ):
+            out.write(layout.write(result))
+            if arguments.out is None:
+                out.flush()
+            if result.error:
+                rejected.append(str(result.error))
+    if rejected:
+        listed = "\n".join(f"- {message}" for message in rejected)
+        raise ValueError(f"{len(rejected):,} records are rejected:\n{listed}")
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[tuple[IO[str], int]]:
+    """Where to write, and how many records it holds already."""
+    out: Path | None = arguments.out
+    if out is None:
+        yield sys.stdout, 0
+        return
+    if not arguments.resume or not out.exists():
+        if out.exists() and out.stat().st_size:
+            raise FileExistsError(
+                f"{out} is there already; go on with it with --resume, or name another file"
+            )
+        with out.open("w", encoding="utf-8", newline="\n") as file:
+            yield file, 0
+        return
+    done, size = _complete(out, arguments.format)
+    os.truncate(out, size)
+    if done:
+        print(f"rnagpt annotate: {done:,} records are done already", file=sys.stderr)
+    with out.open("a", encoding="utf-8", newline="\n") as file:
+        yield file, done
+
+
+def _complete(path: Path, name: str) -> tuple[int, int]:
+    """How many records a file holds whole, and the bytes up to the end of the last one."""
+    from rnagpt.reference.formats import FORMATS
+
+    layout = FORMATS[name]
+    done = size = position = 0
+    with path.open("rb") as file:
+        if layout.header and file.read(len(layout.header)) != layout.header.encode():
+            if path.stat().st_size > len(layout.header):
+                raise ValueError(f"{path} was not written with --format {name}; name another file")
+            return 0, 0
+        position = len(layout.header)
+        for line in file:
+            position += len(line)
+            if line.endswith(b"\n") and layout.ends_record(line[:-1].decode()):
+                done, size = done + 1, position
+    return done, size
+
+
+__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]

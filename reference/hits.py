@@ -1,0 +1,231 @@
+"""Hits of the search: what matches where, with its alignment, its structure and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rnagpt.reference.profiles import Match
+from rnagpt.reference.records import Record
+
+PROFILE, SEQUENCE, COVARIANCE_MODEL = "profile", "sequence", "covariance model"
+LINE = 80  # columns of an alignment per block of its text
+_OPENING = {"(": ")", "<": ">", "[": "]", "{": "}"}
+_CLOSING = {closing: opening for opening, closing in _OPENING.items()}
+_CAN_PAIR = frozenset({"AU", "UA", "GC", "CG", "GU", "UG"})
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A family or an RNA that a part of the query matches.
+
+    Attributes:
+        record: what is known of it.
+        source: `PROFILE`, `SEQUENCE` or `COVARIANCE_MODEL`.
+        start, end: in the query as given, counted from 1, `start` <= `end`.
+        strand: "+", or "-" where the reverse complement matches.
+        model_start, model_end: the part of the profile, or of the other RNA, that matches, counted
+            from 1.
+        evalue: expected number of such hits in a random query of the same length.
+        bits: score.
+        identity: share of the aligned letters that are the consensus' (or the other RNA's).
+        structure: consensus structure laid on the query, from `start` to `end` of the strand that
+            matches, in dot-bracket; pairs that its letters cannot form are left out. Empty where no
+            structure is known.
+        alignment: the alignment as text.
+        others: overlapping hits of the same clan with a lower score.
+        verified: what Infernal says of it, where it was asked.
+    """
+
+    record: Record
+    source: str
+    start: int
+    end: int
+    strand: str
+    model_start: int
+    model_end: int
+    evalue: float
+    bits: float
+    identity: float
+    structure: str
+    alignment: str
+    others: tuple[Hit, ...] = ()
+    verified: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit as `rnagpt annotate --format json` writes it."""
+        values = {
+            "id": self.record.id,
+            "name": self.record.name,
+            "description": self.record.description,
+            "type": self.record.type,
+            "clan": self.record.clan or None,
+            "start": self.start,
+            "end": self.end,
+            "strand": self.strand,
+            "model_start": self.model_start,
+            "model_end": self.model_end,
+            "evalue": self.evalue,
+            "bits": round(self.bits, 1),
+            "identity": round(self.identity, 3),
+            "source": self.source,
+            "structure": self.structure,
+            "alignment": self.alignment,
+            "evidence": list(self.record.papers),
+            "others": [_brief(other) for other in self.others],
+        }
+        return values | ({"verified": dict(self.verified)} if self.verified else {})
+
+
+def _brief(hit: Hit) -> dict[str, Any]:
+    return {
+        "id": hit.record.id,
+        "name": hit.record.name,
+        "start": hit.start,
+        "end": hit.end,
+        "strand": hit.strand,
+        "evalue": hit.evalue,
+        "bits": round(hit.bits, 1),
+    }
+
+
+def make_hit(match: Match, record: Record, comparisons: int, source: str = PROFILE) -> Hit:
+    """The hit of a match, for a query that was compared so many times."""
+    aligned = [
+        (profile.upper(), query.upper())
+        for profile, query in zip(match.profile_row, match.query_row, strict=True)
+        if profile != "." and query != "-"
+    ]
+    same = sum(profile == query for profile, query in aligned)
+    return Hit(
+        record=record,
+        source=source,
+        start=match.start,
+        end=match.end,
+        strand=match.strand,
+        model_start=match.profile_start,
+        model_end=match.profile_end,
+        evalue=match.pvalue * comparisons,
+        bits=match.bits,
+        identity=same / len(aligned) if aligned else 0.0,
+        structure=lay_structure(match),
+        alignment=print_alignment(match, record.id),
+    )
+
+
+def lay_structure(match: Match) -> str:
+    """The consensus structure on the query's own letters, in dot-bracket.
+
+    A pair is kept where both of its columns hold letters of the query that can form it (Watson and
+    Crick's, and G with U).
+    """
+    if not match.structure:
+        return ""
+    letters = match.query_row.replace("-", "").upper().replace("T", "U")
+    place_of = dict(_places(match))
+    dots = ["."] * len(letters)
+    for left, right in read_pairs(match.structure):
+        if left in place_of and right in place_of:
+            first, second = place_of[left], place_of[right]
+            if letters[first] + letters[second] in _CAN_PAIR:
+                dots[first], dots[second] = "(", ")"
+    return "".join(dots)
+
+
+def _places(match: Match) -> Iterator[tuple[int, int]]:
+    """Column of the profile's part and place of the query's letter, where both have one."""
+    column = place = 0
+    for profile, query in zip(match.profile_row, match.query_row, strict=True):
+        if profile != "." and query != "-":
+            yield column, place
+        column += profile != "."
+        place += query != "-"
+
+
+def read_pairs(structure: str) -> list[tuple[int, int]]:
+    """The base pairs of a structure in WUSS or dot-bracket notation, 0-based, pseudoknots left out.
+
+    A bracket whose partner is missing, as at the end of a partial match, is no pair.
+    """
+    open_brackets: dict[str, list[int]] = {opening: [] for opening in _OPENING}
+    pairs = []
+    for place, letter in enumerate(structure):
+        if letter in _OPENING:
+            open_brackets[letter].append(place)
+        elif letter in _CLOSING and (waiting := open_brackets[_CLOSING[letter]]):
+            pairs.append((waiting.pop(), place))
+    return sorted(pairs)
+
+
+def print_alignment(match: Match, name: str) -> str:
+    """The alignment in HMMER's manner: structure, consensus, agreement, query, in blocks."""
+    structure = iter(match.structure)
+    structure_row = "".join(
+        "." if letter == "." else next(structure, " ") for letter in match.profile_row
+    )
+    width = max(len(name), len("query"), len("structure"))
+    digits = len(str(max(match.end, match.profile_end)))
+    forward = match.strand == "+"
+    column, place = match.profile_start, match.start if forward else match.end
+    blocks = []
+    for first in range(0, len(match.profile_row), LINE):
+        part = slice(first, first + LINE)
+        profile, query = match.profile_row[part], match.query_row[part]
+        columns = len(profile) - profile.count(".")
+        letters = (len(query) - query.count("-")) * (1 if forward else -1)
+        margin = " " * (width + digits + 2)
+        step = 1 if forward else -1
+        blocks.append(
+            "\n".join(
+                [
+                    *([f"{'structure':{width}} {'':{digits}} {structure_row[part]}"] * bool(match.structure)),
+                    f"{name:{width}} {column:{digits}} {profile} {column + columns - 1}",
+                    f"{margin}{match.agreement[part]}".rstrip(),
+                    f"{'query':{width}} {place:{digits}} {query} {place + letters - step}",
+                ]
+            )
+        )
+        column += columns
+        place += letters
+    return "\n\n".join(blocks)
+
+
+def resolve_overlaps(hits: Iterable[Hit]) -> list[Hit]:
+    """One hit per place, family and clan, best E-value first.
+
+    Of overlapping hits of one family, as windows give them twice, the best stays. Of overlapping
+    hits of one clan on one strand the best stays too, as in Rfam, with the others listed under it.
+    """
+    standing: list[Hit] = []
+    others: dict[int, dict[str, Hit]] = {}
+    related: dict[str, list[int]] = {}  # standing hits, by what they compete for
+    for hit in sorted(hits, key=lambda hit: (hit.evalue, -hit.bits, hit.start, hit.record.id)):
+        rivals = related.setdefault(hit.record.clan or hit.record.id, [])
+        rival = next((n for n in rivals if _overlap(standing[n], hit)), None)
+        if rival is None:
+            rivals.append(len(standing))
+            standing.append(hit)
+        elif standing[rival].record.id != hit.record.id:
+            others.setdefault(rival, {}).setdefault(hit.record.id, hit)
+    return [
+        replace(hit, others=tuple(others.get(number, {}).values()))
+        for number, hit in enumerate(standing)
+    ]
+
+
+def _overlap(one: Hit, other: Hit) -> bool:
+    return one.strand == other.strand and one.start <= other.end and other.start <= one.end
+
+
+__all__ = [
+    "COVARIANCE_MODEL",
+    "PROFILE",
+    "SEQUENCE",
+    "Hit",
+    "lay_structure",
+    "make_hit",
+    "print_alignment",
+    "read_pairs",
+    "resolve_overlaps",
+]

@@ -1,0 +1,258 @@
+"""A reference, opened: what it holds, and the search in it."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyhmmer
+from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
+
+from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
+from rnagpt.reference import InvalidReferenceError
+from rnagpt.reference.cache import cache_folder
+from rnagpt.reference.hits import Hit, make_hit, resolve_overlaps
+from rnagpt.reference.manifest import (
+    FAMILIES,
+    PROFILES,
+    RNAS,
+    SEEDS,
+    SEQUENCES,
+    Manifest,
+    check_hash,
+    read_manifest,
+)
+from rnagpt.reference.profiles import Match, ProfileLibrary, SeedAlignment, Window
+from rnagpt.reference.records import Record
+from rnagpt.sequences.fasta import read_fasta
+
+MIN_LENGTH = 16  # nt; of shorter ones any reference holds many by chance
+MAX_LENGTH = 10_000_000
+EVALUE = 1e-3
+BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "rna-gpt-mini" / "reference"
+
+
+class TooShortError(ValueError):
+    """A sequence is too short to be searched."""
+
+
+class Reference:
+    """Families and RNAs that sequences are searched in.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it holds, and where that comes from.
+
+    Examples:
+        >>> reference = Reference.open()
+        >>> hits = reference.search("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
+        >>> hits[0].record.name
+        'tRNA'
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._counted: dict[int, int] = {}  # comparisons of the last length
+
+    @classmethod
+    def open(cls, folder: str | Path | None = None) -> Reference:
+        """Open a reference; its profiles are made ready in the user's cache on first use.
+
+        Args:
+            folder: that `rna-qa` or `rnagpt reference` wrote, or a data set with such a folder;
+                None: the one that comes with rna-gpt-mini.
+
+        Raises:
+            InvalidReferenceError: it is none, is damaged, or was written by another version.
+        """
+        path = BUNDLED if folder is None else Path(folder).expanduser()
+        if not (path / "manifest.json").is_file() and (path / "reference").is_dir():
+            path /= "reference"
+        return cls(path, read_manifest(path))
+
+    def search(
+        self, rna: str | CleanedRna | Any, *, evalue: float = EVALUE
+    ) -> list[Hit]:
+        """The families and RNAs that an RNA, or a part of it, matches on either strand.
+
+        Args:
+            rna: what `clean_rna` takes, or what it made; up to `MAX_LENGTH` nt.
+            evalue: hits of a larger E-value are left out.
+
+        Returns:
+            Hits, the best first; see `resolve_overlaps`.
+
+        Raises:
+            TooShortError: it has fewer than `MIN_LENGTH` nt.
+            RnaSequenceError: it is no RNA.
+        """
+        cleaned = (
+            rna
+            if isinstance(rna, CleanedRna)
+            else clean_rna(rna, max_length=MAX_LENGTH, max_ambiguous=MAX_AMBIGUOUS)
+        )
+        check_length(cleaned)
+        letters = cleaned.sequence
+        matches = [
+            match
+            for window in self.windows(len(letters))
+            for match in self.scan(
+                letters[window.start : window.end], window, len(letters), evalue
+            )
+        ]
+        return self.hits(matches, len(letters))
+
+    def windows(self, length: int) -> Iterator[Window]:
+        """The windows in which a sequence of `length` nt is searched."""
+        return self.profiles.windows(length)
+
+    def scan(self, letters: str, window: Window, length: int, evalue: float) -> list[Match]:
+        """What matches in one window of a sequence.
+
+        Args:
+            letters: of the window alone.
+            window: one of `windows`.
+            length: of the whole sequence.
+            evalue: matches of a larger E-value are left out.
+        """
+        return self.profiles.scan(letters, window, self._comparisons(length), evalue)
+
+    def hits(self, matches: list[Match], length: int) -> list[Hit]:
+        """The hits of the matches of all windows of a sequence of `length` nt."""
+        comparisons = self._comparisons(length)
+        return resolve_overlaps(
+            make_hit(match, self.families[match.id], comparisons) for match in matches
+        )
+
+    def _comparisons(self, length: int) -> int:
+        if length not in self._counted:
+            self._counted = {length: self.profiles.comparisons(length)}
+        return self._counted[length]
+
+    @cached_property
+    def families(self) -> dict[str, Record]:
+        """The families' records, by their ids."""
+        return {record.id: record for record in self._records(FAMILIES)}
+
+    @cached_property
+    def profiles(self) -> ProfileLibrary:
+        """The families' profiles."""
+        if PROFILES not in self.manifest.files:
+            return ProfileLibrary([])
+        with HMMPressedFile(str(self._index() / "profiles")) as file:
+            return ProfileLibrary(list(file))
+
+    def hmms(self) -> dict[str, HMM]:
+        """The families' profile HMMs, by their ids, as files hold them."""
+        if PROFILES not in self.manifest.files:
+            return {}
+        with HMMFile(str(self._index() / "profiles.h3m")) as file:
+            return {hmm.name: hmm for hmm in file}
+
+    def seeds(self) -> Iterator[SeedAlignment]:
+        """The families' seed alignments, in order."""
+        if SEEDS in self.manifest.files:
+            check_hash(self.folder, SEEDS, self.manifest)
+            with lzma.open(self.folder / SEEDS, "rt", encoding="ascii") as lines:
+                yield from _read_seeds(lines)
+
+    def rnas(self) -> Iterator[tuple[Record, str]]:
+        """The single RNAs' records with their sequences, in order."""
+        if RNAS in self.manifest.files:
+            with lzma.open(self.folder / SEQUENCES, "rb") as file:
+                for record, entry in zip(self._records(RNAS), read_fasta(file), strict=True):
+                    yield record, entry.sequence
+
+    def check(self) -> None:
+        """Compare every file with its hash.
+
+        Raises:
+            InvalidReferenceError: one differs.
+        """
+        for name in self.manifest.files:
+            check_hash(self.folder, name, self.manifest)
+
+    def _records(self, name: str) -> Iterator[Record]:
+        if name in self.manifest.files:
+            check_hash(self.folder, name, self.manifest)
+            with lzma.open(self.folder / name, "rt", encoding="utf-8") as lines:
+                yield from map(Record.from_json, lines)
+
+    def _index(self) -> Path:
+        """The folder in the cache with the profiles as the search reads them, made when needed."""
+        index = cache_folder() / f"reference-{self.manifest.key}"
+        if not index.is_dir():
+            check_hash(self.folder, PROFILES, self.manifest)
+            try:
+                index.parent.mkdir(parents=True, exist_ok=True)
+                partial = Path(tempfile.mkdtemp(prefix=f"{index.name}-", dir=index.parent))
+            except OSError as error:
+                raise InvalidReferenceError(
+                    f"The cache {index.parent} cannot be written ({error.strerror}); set "
+                    "RNAGPT_CACHE to a folder that can."
+                ) from error
+            try:
+                self._press(partial)
+                # Another process may have made the same one meanwhile; either is as good.
+                os.rename(partial, index)
+            except OSError:
+                if not index.is_dir():
+                    raise
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return index
+
+    def _press(self, folder: Path) -> None:
+        plain = folder / "plain.h3m"
+        with lzma.open(self.folder / PROFILES) as packed, plain.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+        with HMMFile(str(plain)) as file:
+            pyhmmer.hmmer.hmmpress(file, str(folder / "profiles"))
+        plain.unlink()
+
+
+def check_length(rna: CleanedRna) -> None:
+    """Reject a sequence that is too short for a hit to mean anything.
+
+    Raises:
+        TooShortError: it has fewer than `MIN_LENGTH` nt.
+    """
+    if len(rna.sequence) < MIN_LENGTH:
+        raise TooShortError(
+            f"{len(rna.sequence)} nt are too short to search: at least {MIN_LENGTH} are needed, "
+            "since shorter ones occur everywhere by chance"
+        )
+
+
+def _read_seeds(lines: Any) -> Iterator[SeedAlignment]:
+    identifier, structure = "", ""
+    rows: list[tuple[str, str]] = []
+    for line in lines:
+        words = line.split()
+        if line.startswith("#=GF AC"):
+            identifier = words[2]
+        elif line.startswith("#=GC SS_cons"):
+            structure = words[2]
+        elif line.startswith("//"):
+            yield SeedAlignment(identifier, tuple(rows), structure)
+            structure, rows = "", []
+        elif words and not line.startswith("#"):
+            rows.append((words[0], words[1]))
+
+
+__all__ = [
+    "BUNDLED",
+    "EVALUE",
+    "MAX_LENGTH",
+    "MIN_LENGTH",
+    "Reference",
+    "TooShortError",
+    "check_length",
+]

@@ -1,0 +1,217 @@
+"""Profile HMMs of families: built from seed alignments, searched in windows on both strands.
+
+The profiles are HMMER's, through pyhmmer. A sequence of any length is searched in windows that
+overlap by more than the longest profiles are wide, so that memory does not grow with its length.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pyhmmer.easel import Alphabet, MSAFile, TextSequence
+from pyhmmer.errors import EaselError
+from pyhmmer.plan7 import HMM, Background, Builder, OptimizedProfile, OptimizedProfileBlock, Pipeline
+
+from rnagpt.reference import InvalidReferenceError
+
+_RNA = Alphabet.rna()
+
+
+@dataclass(frozen=True)
+class SeedAlignment:
+    """The seed alignment of a family.
+
+    Attributes:
+        id: of the family.
+        rows: name and row of each sequence, with gaps, all of one length.
+        structure: consensus structure in WUSS notation, one letter per column; may be empty.
+    """
+
+    id: str
+    rows: tuple[tuple[str, str], ...]
+    structure: str = ""
+
+    def to_stockholm(self) -> str:
+        """The alignment as Stockholm 1.0, with its id as accession; rows are numbered names."""
+        lines = ["# STOCKHOLM 1.0", f"#=GF AC {self.id}"]
+        width = max(len(name) for name, _ in self.rows) + 2
+        lines += [f"{name:{width}}{row}" for name, row in self.rows]
+        if self.structure:
+            lines.append(f"{'#=GC SS_cons':{width}} {self.structure}")
+        return "\n".join([*lines, "//", ""])
+
+
+class Match(NamedTuple):
+    """A profile that matches a part of a sequence.
+
+    Attributes:
+        id: of the profile.
+        start, end: in the sequence as given, counted from 1; `start` <= `end`.
+        strand: "+" or "-" (the reverse complement matches).
+        bits: score.
+        pvalue: probability of such a score in one comparison with a random sequence.
+        profile_start, profile_end: in the profile's columns, counted from 1.
+        profile_row, agreement, query_row: the alignment: consensus with "." at insertions, letters
+            where both agree and "+" where the score is positive, the query with "-" at deletions.
+        structure: of the profile's columns from `profile_start` on, in WUSS notation.
+    """
+
+    id: str
+    start: int
+    end: int
+    strand: str
+    bits: float
+    pvalue: float
+    profile_start: int
+    profile_end: int
+    profile_row: str
+    agreement: str
+    query_row: str
+    structure: str
+
+
+class Window(NamedTuple):
+    """A part of a sequence, and the group of profiles that it is compared with.
+
+    Attributes:
+        group: of `ProfileLibrary`.
+        start, end: 0-based, half open.
+    """
+
+    group: int
+    start: int
+    end: int
+
+
+class _Scale(NamedTuple):
+    """Windows for profiles of up to `columns` columns; those of one group overlap by `overlap`."""
+
+    columns: float
+    size: int
+    overlap: int
+
+
+# Most families are short; the few long ones, ribosomal RNAs above all, would need an overlap that
+# makes the search of all others slower.
+_SCALES = (_Scale(500, 4_000, 1_000), _Scale(float("inf"), 24_000, 8_000))
+
+
+def build_profile(alignment: SeedAlignment) -> HMM:
+    """The profile HMM of a seed alignment, as HMMER's `hmmbuild` makes it; named by its id.
+
+    Raises:
+        InvalidReferenceError: for an alignment that is none of nucleotides.
+    """
+    rows = tuple((str(number), row) for number, (_, row) in enumerate(alignment.rows, start=1))
+    text = SeedAlignment(alignment.id, rows, alignment.structure).to_stockholm()
+    try:
+        with MSAFile(
+            io.BytesIO(text.encode("ascii")), format="stockholm", digital=True, alphabet=_RNA
+        ) as file:
+            msa = file.read()
+        msa.name = alignment.id
+        hmm: HMM = Builder(_RNA).build_msa(msa, Background(_RNA))[0]
+    except (EaselError, UnicodeEncodeError, ValueError) as error:
+        raise InvalidReferenceError(
+            f"{alignment.id}: no profile can be built from its seed alignment ({error}). Expected "
+            "rows of nucleotides, all of one length."
+        ) from error
+    return hmm
+
+
+def build_profiles(alignments: Iterable[SeedAlignment], jobs: int = 1) -> Iterator[HMM]:
+    """The profiles of many alignments, in order, built by `jobs` processes."""
+    if jobs <= 1:
+        yield from map(build_profile, alignments)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(build_profile, alignments, chunksize=8)
+
+
+class ProfileLibrary:
+    """Profiles that sequences are searched in.
+
+    Args:
+        profiles: as `index.py` holds them.
+    """
+
+    def __init__(self, profiles: Sequence[OptimizedProfile]) -> None:
+        groups: list[list[OptimizedProfile]] = [[] for _ in _SCALES]
+        for profile in profiles:
+            fits = next(n for n, scale in enumerate(_SCALES) if profile.M <= scale.columns)
+            groups[fits].append(profile)
+        self._structures = {profile.name: profile.consensus_structure or "" for profile in profiles}
+        self._sizes = [len(group) for group in groups]
+        self._groups = [OptimizedProfileBlock(_RNA, group) for group in groups]
+
+    def __len__(self) -> int:
+        return sum(self._sizes)
+
+    def windows(self, length: int) -> Iterator[Window]:
+        """The windows in which a sequence of `length` nt is searched."""
+        for number, scale in enumerate(_SCALES):
+            if self._sizes[number]:
+                for start, end in _cut(length, scale.size, scale.overlap):
+                    yield Window(number, start, end)
+
+    def comparisons(self, length: int) -> int:
+        """How often a sequence is compared with a profile: what turns a P-value into an E-value."""
+        return 2 * sum(self._sizes[window.group] for window in self.windows(length))
+
+    def scan(self, letters: str, window: Window, comparisons: int, evalue: float) -> list[Match]:
+        """The profiles that match in a window, on either strand.
+
+        Args:
+            letters: of the window alone.
+            window: where it lies.
+            comparisons: of the whole sequence.
+            evalue: matches of a larger E-value are left out.
+        """
+        plus = TextSequence(name="query", sequence=letters).digitize(_RNA)
+        matches = []
+        for strand, sequence in (("+", plus), ("-", plus.reverse_complement())):
+            pipeline = Pipeline(_RNA, Z=comparisons, domZ=comparisons, E=evalue, domE=evalue)
+            for hit in pipeline.scan_seq(sequence, self._groups[window.group]):
+                for domain in hit.domains.reported:
+                    matches.append(self._match(domain, hit.name, strand, window))
+        return matches
+
+    def _match(self, domain: object, name: str, strand: str, window: Window) -> Match:
+        alignment = domain.alignment  # type: ignore[attr-defined]
+        first, last = alignment.target_from, alignment.target_to
+        if strand == "+":
+            start, end = window.start + first, window.start + last
+        else:
+            start, end = window.end + 1 - last, window.end + 1 - first
+        return Match(
+            id=name,
+            start=start,
+            end=end,
+            strand=strand,
+            bits=domain.score,  # type: ignore[attr-defined]
+            pvalue=domain.pvalue,  # type: ignore[attr-defined]
+            profile_start=alignment.hmm_from,
+            profile_end=alignment.hmm_to,
+            profile_row=alignment.hmm_sequence,
+            agreement=alignment.identity_sequence,
+            query_row=alignment.target_sequence,
+            structure=self._structures[name][alignment.hmm_from - 1 : alignment.hmm_to],
+        )
+
+
+def _cut(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Windows of at most `size` letters that overlap by `overlap`."""
+    start = 0
+    while True:
+        end = min(start + size, length)
+        yield start, end
+        if end == length:
+            return
+        start = end - overlap
+
+
+__all__ = ["Match", "ProfileLibrary", "SeedAlignment", "Window", "build_profile", "build_profiles"]
