@@ -98,7 +98,9 @@ def _annotate(arguments: argparse.Namespace) -> None:
     from rnagpt.sequences.fasta import read_fasta
 
     if arguments.resume and arguments.out is None:
-        raise ValueError("--resume needs the file to go on with: rnagpt annotate FASTA OUT --resume")
+        raise ValueError(
+            "--resume needs the file to go on with: rnagpt annotate FASTA OUT --resume"
+        )
     layout = FORMATS[arguments.format]
     reference = Reference.open(arguments.reference)
     rejected: list[str] = []
@@ -106,9 +108,7 @@ def _annotate(arguments: argparse.Namespace) -> None:
         records = itertools.islice(read_fasta(arguments.fasta), done, None)
         if not done:
             out.write(layout.header)
-        results = annotate(
-            records, reference, evalue=arguments.evalue, jobs=arguments.jobs
-        )
+        results = annotate(records, reference, evalue=arguments.evalue, jobs=arguments.jobs)
         shown = arguments.out is None and out.isatty()
         for result in tqdm(
             results, desc="annotating", unit=" RNAs", disable=True if shown else None, initial=done

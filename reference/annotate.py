@@ -132,9 +132,7 @@ def _scanned(
         return
     # Made before the processes, which would each make it else.
     _ = reference.profiles
-    with ProcessPoolExecutor(
-        jobs, initializer=_open, initargs=(reference.folder, evalue)
-    ) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_open, initargs=(reference.folder, evalue)) as pool:
         for batch, matches in _in_order(pool, _scan_batch, _batches(parts), AHEAD * jobs):
             yield from zip(batch, matches, strict=True)
 

@@ -66,9 +66,7 @@ def merge(references: Sequence[Reference], out: Path, *, overwrite: bool = False
     )
 
 
-def _put(
-    entries: dict[str, Any], entry: Any, reference: Reference
-) -> None:
+def _put(entries: dict[str, Any], entry: Any, reference: Reference) -> None:
     record = entry[0]
     if entries.setdefault(record.id, entry) != entry:
         raise InvalidReferenceError(

@@ -156,7 +156,8 @@ def _table(result: SearchResult) -> str:
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        "  "
+        + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
     return "\n".join([head, *(f"  ({change})" for change in result.changes), *lines, "", ""])
@@ -164,9 +165,7 @@ def _table(result: SearchResult) -> str:
 
 FORMATS = {
     "table": Format("", _table, lambda line: not line),
-    "tsv": Format(
-        "#" + "\t".join(TSV_COLUMNS) + "\n", _tsv, lambda line: line.startswith("# ")
-    ),
+    "tsv": Format("#" + "\t".join(TSV_COLUMNS) + "\n", _tsv, lambda line: line.startswith("# ")),
     "json": Format("", _json, lambda line: line.startswith("{") and line.endswith("}")),
     "gff3": Format("##gff-version 3\n", _gff3, lambda line: line == "###"),
 }

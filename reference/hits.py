@@ -13,7 +13,7 @@ PROFILE, SEQUENCE, COVARIANCE_MODEL = "profile", "sequence", "covariance model"
 LINE = 80  # columns of an alignment per block of its text
 _OPENING = {"(": ")", "<": ">", "[": "]", "{": "}"}
 _CLOSING = {closing: opening for opening, closing in _OPENING.items()}
-_CAN_PAIR = frozenset({"AU", "UA", "GC", "CG", "GU", "UG"})
+CAN_PAIR = frozenset({"AU", "UA", "GC", "CG", "GU", "UG"})
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def lay_structure(match: Match) -> str:
     for left, right in read_pairs(match.structure):
         if left in place_of and right in place_of:
             first, second = place_of[left], place_of[right]
-            if letters[first] + letters[second] in _CAN_PAIR:
+            if letters[first] + letters[second] in CAN_PAIR:
                 dots[first], dots[second] = "(", ")"
     return "".join(dots)
 
@@ -179,7 +179,10 @@ def print_alignment(match: Match, name: str) -> str:
         blocks.append(
             "\n".join(
                 [
-                    *([f"{'structure':{width}} {'':{digits}} {structure_row[part]}"] * bool(match.structure)),
+                    *(
+                        [f"{'structure':{width}} {'':{digits}} {structure_row[part]}"]
+                        * bool(match.structure)
+                    ),
                     f"{name:{width}} {column:{digits}} {profile} {column + columns - 1}",
                     f"{margin}{match.agreement[part]}".rstrip(),
                     f"{'query':{width}} {place:{digits}} {query} {place + letters - step}",

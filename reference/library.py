@@ -77,9 +77,7 @@ class Reference:
             path /= "reference"
         return cls(path, read_manifest(path))
 
-    def search(
-        self, rna: str | CleanedRna | Any, *, evalue: float = EVALUE
-    ) -> list[Hit]:
+    def search(self, rna: str | CleanedRna | Any, *, evalue: float = EVALUE) -> list[Hit]:
         """The families and RNAs that an RNA, or a part of it, matches on either strand.
 
         Args:
@@ -103,9 +101,7 @@ class Reference:
         matches = [
             match
             for window in self.windows(len(letters))
-            for match in self.scan(
-                letters[window.start : window.end], window, len(letters), evalue
-            )
+            for match in self.scan(letters[window.start : window.end], window, len(letters), evalue)
         ]
         return self.hits(matches, len(letters))
 

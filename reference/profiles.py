@@ -13,12 +13,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pyhmmer.easel import Alphabet, MSAFile, TextSequence
-from pyhmmer.errors import EaselError
-from pyhmmer.plan7 import HMM, Background, Builder, OptimizedProfile, OptimizedProfileBlock, Pipeline
+from pyhmmer.errors import EaselError, UnexpectedError
+from pyhmmer.plan7 import (
+    HMM,
+    Background,
+    Builder,
+    Domain,
+    OptimizedProfile,
+    OptimizedProfileBlock,
+    Pipeline,
+)
 
 from rnagpt.reference import InvalidReferenceError
 
 _RNA = Alphabet.rna()
+MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ def build_profile(alignment: SeedAlignment) -> HMM:
             msa = file.read()
         msa.name = alignment.id
         hmm: HMM = Builder(_RNA).build_msa(msa, Background(_RNA))[0]
-    except (EaselError, UnicodeEncodeError, ValueError) as error:
+    except (EaselError, UnexpectedError, UnicodeEncodeError, ValueError) as error:
         raise InvalidReferenceError(
             f"{alignment.id}: no profile can be built from its seed alignment ({error}). Expected "
             "rows of nucleotides, all of one length."
@@ -145,6 +154,7 @@ class ProfileLibrary:
             fits = next(n for n, scale in enumerate(_SCALES) if profile.M <= scale.columns)
             groups[fits].append(profile)
         self._structures = {profile.name: profile.consensus_structure or "" for profile in profiles}
+        self._consensus = {profile.name: profile.consensus for profile in profiles}
         self._sizes = [len(group) for group in groups]
         self._groups = [OptimizedProfileBlock(_RNA, group) for group in groups]
 
@@ -172,35 +182,55 @@ class ProfileLibrary:
             evalue: matches of a larger E-value are left out.
         """
         plus = TextSequence(name="query", sequence=letters).digitize(_RNA)
+        minus = plus.reverse_complement()
         matches = []
-        for strand, sequence in (("+", plus), ("-", plus.reverse_complement())):
+        for strand, sequence in (("+", plus), ("-", minus)):
             pipeline = Pipeline(_RNA, Z=comparisons, domZ=comparisons, E=evalue, domE=evalue)
-            for hit in pipeline.scan_seq(sequence, self._groups[window.group]):
-                for domain in hit.domains.reported:
-                    matches.append(self._match(domain, hit.name, strand, window))
+            found = [
+                (hit.name, domain)
+                for hit in pipeline.scan_seq(sequence, self._groups[window.group])
+                for domain in hit.domains.reported
+            ]
+            letters = _RNA.decode(sequence.sequence) if found else ""
+            matches += [
+                self._match(name, domain, letters, strand, window) for name, domain in found
+            ]
         return matches
 
-    def _match(self, domain: object, name: str, strand: str, window: Window) -> Match:
-        alignment = domain.alignment  # type: ignore[attr-defined]
+    def _match(self, name: str, domain: Domain, letters: str, strand: str, window: Window) -> Match:
+        """The match of a domain, whose alignment is in `letters` of its strand's window."""
+        alignment = domain.alignment
+        consensus = self._consensus[name]
         first, last = alignment.target_from, alignment.target_to
-        if strand == "+":
-            start, end = window.start + first, window.start + last
-        else:
-            start, end = window.end + 1 - last, window.end + 1 - first
+        # A local alignment leaves the last columns of a helix out, where a mismatch costs more than
+        # they bring; both sides have letters there that belong together.
+        before = _extension(alignment.hmm_from - 1, first - 1)
+        after = _extension(len(consensus) - alignment.hmm_to, len(letters) - last)
+        start, end = alignment.hmm_from - 1 - before, alignment.hmm_to + after
+        first, last = first - before, last + after
         return Match(
             id=name,
-            start=start,
-            end=end,
+            start=window.start + first if strand == "+" else window.end + 1 - last,
+            end=window.start + last if strand == "+" else window.end + 1 - first,
             strand=strand,
-            bits=domain.score,  # type: ignore[attr-defined]
-            pvalue=domain.pvalue,  # type: ignore[attr-defined]
-            profile_start=alignment.hmm_from,
-            profile_end=alignment.hmm_to,
-            profile_row=alignment.hmm_sequence,
-            agreement=alignment.identity_sequence,
-            query_row=alignment.target_sequence,
-            structure=self._structures[name][alignment.hmm_from - 1 : alignment.hmm_to],
+            bits=domain.score,
+            pvalue=domain.pvalue,
+            profile_start=start + 1,
+            profile_end=end,
+            profile_row=consensus[start : start + before]
+            + alignment.hmm_sequence
+            + consensus[end - after : end],
+            agreement=" " * before + alignment.identity_sequence + " " * after,
+            query_row=letters[first - 1 : first - 1 + before]
+            + alignment.target_sequence
+            + letters[last - after : last],
+            structure=self._structures[name][start:end],
         )
+
+
+def _extension(columns: int, letters: int) -> int:
+    """By how many columns an end is extended: by those that are missing, where that is a few."""
+    return min(columns, letters) if columns <= MAX_EXTENSION else 0
 
 
 def _cut(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:

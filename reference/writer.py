@@ -149,7 +149,9 @@ def _text(path: Path) -> Iterator[lzma.LZMAFile]:
 
 def _check_new(record: Record, kind: str, seen: set[str]) -> None:
     if record.kind != kind:
-        raise InvalidReferenceError(f"{record.id} is a record of kind {record.kind!r}, not {kind!r}")
+        raise InvalidReferenceError(
+            f"{record.id} is a record of kind {record.kind!r}, not {kind!r}"
+        )
     if record.id in seen:
         raise InvalidReferenceError(
             f"Two records have the id {record.id!r}; an answer could not tell which of them it "

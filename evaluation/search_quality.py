@@ -1,0 +1,422 @@
+"""How well the search finds families: on RNAs as people paste them, on negatives, on new families.
+
+Every RNA is asked in a reference of the training split alone, which holds nothing of its cluster:
+`check_unseen` refuses another one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnagpt.reference.annotate import annotate
+from rnagpt.reference.edit import families_of, subset, ungapped
+from rnagpt.reference.hits import CAN_PAIR, Hit, read_pairs
+from rnagpt.reference.library import Reference
+from rnagpt.reference.manifest import MANIFEST
+from rnagpt.reference.profiles import SeedAlignment
+from rnagpt.reference.writer import write_reference
+from rnagpt.sequences.fasta import FastaRecord
+from rnagpt.sequences.shuffle import shuffle_dinucleotides
+
+_COMPLEMENT = str.maketrans("ACGURYKMSWBDHVN", "UGCAYRMKSWVHDBN")
+# Sequences of the trade that are in many files and are no RNA of a family.
+PRIMERS = (
+    "AGATCGGAAGAGCACACGTCTGAACTCCAGTCA",  # Illumina TruSeq, read 1
+    "AGATCGGAAGAGCGTCGTGTAGGGAAAGAGTGT",  # Illumina TruSeq, read 2
+    "TGGAATTCTCGGGTGCCAAGG",  # small RNA, 3' adapter
+    "GTTCAGAGTTCTACAGTCCGACGATC",  # small RNA, 5' adapter
+    "CTGTCTCTTATACACATCT",  # Nextera
+    "TAATACGACTCACTATAGGG",  # T7 promoter
+    "ATTTAGGTGACACTATAG",  # SP6 promoter
+    "AGAGTTTGATCMTGGCTCAG",  # 27F
+    "TACGGYTACCTTGTTACGACTT",  # 1492R
+    "GTAAAACGACGGCCAGT",  # M13 forward
+    "CAGGAAACAGCTATGAC",  # M13 reverse
+    "TTTTTTTTTTTTTTTTTTTTVN",  # oligo-dT
+)
+REPEATS = ("A", "U", "G", "C", "AU", "GC", "CA", "GA", "UUAGGG", "CUG", "CAG", "GGGGCC")
+
+
+@dataclass(frozen=True)
+class AskedRna:
+    """An RNA with the family that is right, and the row of the seed alignment that it is."""
+
+    id: str
+    sequence: str
+    family: str
+    cluster: int
+    type: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A way in which RNAs are pasted.
+
+    Attributes:
+        name: of the row in the report.
+        change: from the sequence to what is searched.
+        strand: that the hit has to lie on.
+    """
+
+    name: str
+    change: Callable[[str, np.random.Generator], str]
+    strand: str = "+"
+
+
+@dataclass
+class Scores:
+    """Shares of a condition's RNAs: right and wrong families, right types; None: not measured."""
+
+    rnas: int
+    right: float
+    wrong: float
+    right_type: float
+
+    @classmethod
+    def of(
+        cls, asked: Sequence[AskedRna], hits: Sequence[Hit | None], strand: str | None = None
+    ) -> Scores:
+        named = [
+            hit is not None and hit.record.id == rna.family and strand in (None, hit.strand)
+            for rna, hit in zip(asked, hits, strict=True)
+        ]
+        typed = [
+            hit is not None and hit.record.type == rna.type
+            for rna, hit in zip(asked, hits, strict=True)
+        ]
+        claimed = sum(hit is not None for hit in hits)
+        count = max(1, len(asked))
+        return cls(
+            len(asked), sum(named) / count, (claimed - sum(named)) / count, sum(typed) / count
+        )
+
+
+def antisense(sequence: str) -> str:
+    """The reverse complement."""
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def random_sequence(length: int, random: np.random.Generator) -> str:
+    """Letters drawn independently, A, C, G and U alike."""
+    return "".join(np.array(list("ACGU"))[random.integers(0, 4, length)])
+
+
+def flanked(length: int) -> Callable[[str, np.random.Generator], str]:
+    """With so many random letters on each side."""
+
+    def change(sequence: str, random: np.random.Generator) -> str:
+        return random_sequence(length, random) + sequence + random_sequence(length, random)
+
+    return change
+
+
+def mutated(share: float) -> Callable[[str, np.random.Generator], str]:
+    """With a share of the letters changed into another one."""
+
+    def change(sequence: str, random: np.random.Generator) -> str:
+        letters = list(sequence)
+        for place in np.flatnonzero(random.random(len(letters)) < share):
+            others = [letter for letter in "ACGU" if letter != letters[place]]
+            letters[place] = others[random.integers(3)]
+        return "".join(letters)
+
+    return change
+
+
+def middle(share: float) -> Callable[[str, np.random.Generator], str]:
+    """The middle part."""
+
+    def change(sequence: str, random: np.random.Generator) -> str:
+        del random
+        cut = round(len(sequence) * (1 - share) / 2)
+        return sequence[cut : len(sequence) - cut]
+
+    return change
+
+
+CONDITIONS = (
+    Condition("whole", lambda sequence, _: sequence),
+    Condition("100 nt on each side", flanked(100)),
+    Condition("500 nt on each side", flanked(500)),
+    Condition("antisense, with the strand", lambda sequence, _: antisense(sequence), "-"),
+    Condition("5 % of the letters changed", mutated(0.05)),
+    Condition("the middle 70 %", middle(0.7)),
+)
+
+
+def made_negatives(
+    sequences: Sequence[str], count: int, random: np.random.Generator
+) -> dict[str, list[str]]:
+    """Sequences of no family: made ones, and some of the trade."""
+    lengths = [len(sequences[n]) for n in random.integers(0, len(sequences), count)]
+    shuffled = [sequences[n] for n in random.integers(0, len(sequences), count)]
+    return {
+        "random": [random_sequence(length, random) for length in lengths],
+        "shuffled, dinucleotides kept": [
+            shuffle_dinucleotides(sequence, random) for sequence in shuffled
+        ],
+        "coding sequence, made": [_coding(length, random) for length in lengths],
+        "primers and adapters": [primer.replace("T", "U") for primer in PRIMERS],
+        "repeats": [(unit * 200)[:length] for unit in REPEATS for length in (30, 80, 200)],
+    }
+
+
+# Codons per thousand in human genes are uneven; what matters here is that a reading frame stays
+# open and that its third letters are free.
+_STOPS = ("UAA", "UAG", "UGA")
+
+
+def _coding(length: int, random: np.random.Generator) -> str:
+    codons = ["AUG"]
+    while 3 * len(codons) < length - 3:
+        codon = random_sequence(3, random)
+        if codon not in _STOPS:
+            codons.append(codon)
+    return "".join([*codons, "UAA"])
+
+
+def best_hits(
+    sequences: Sequence[str], reference: Reference, evalue: float, jobs: int
+) -> list[Hit | None]:
+    """The best hit of each sequence; None without one."""
+    records = (
+        FastaRecord(f"rna_{number}", "", sequence, number)
+        for number, sequence in enumerate(sequences)
+    )
+    return [
+        result.hits[0] if result.hits else None
+        for result in annotate(records, reference, evalue=evalue, jobs=jobs)
+    ]
+
+
+def check_unseen(
+    reference: Reference, asked: Iterable[AskedRna], clusters: Mapping[str, int]
+) -> None:
+    """Refuse a reference that holds the cluster of an RNA that is asked.
+
+    Args:
+        clusters: of each sequence of the data set.
+
+    Raises:
+        ValueError: it does; names the first RNA.
+    """
+    held = {
+        clusters[sequence]
+        for _, seed in families_of(reference)
+        for _, row in seed.rows
+        if (sequence := ungapped(row)) in clusters
+    }
+    held |= {clusters[sequence] for _, sequence in reference.rnas() if sequence in clusters}
+    for rna in asked:
+        if rna.cluster in held:
+            raise ValueError(
+                f"The reference {reference.folder} holds RNAs of the cluster of {rna.id}, which is "
+                "asked: what is found would be what was given. Use a reference of the training "
+                "split: rnagpt reference subset."
+            )
+
+
+def score_conditions(
+    asked: Sequence[AskedRna], reference: Reference, evalue: float, seed: int, jobs: int
+) -> dict[str, Scores]:
+    """Right and wrong families, as pasted in each of `CONDITIONS`."""
+    found = {}
+    for condition in CONDITIONS:
+        random = np.random.default_rng([seed, len(found)])
+        hits = best_hits(
+            [condition.change(rna.sequence, random) for rna in asked], reference, evalue, jobs
+        )
+        found[condition.name] = Scores.of(asked, hits, condition.strand)
+    return found
+
+
+def claimed_share(
+    sequences: Sequence[str], reference: Reference, evalue: float, jobs: int
+) -> tuple[int, float]:
+    """How many sequences were searched, and the share of them with any hit."""
+    hits = best_hits(sequences, reference, evalue, jobs)
+    return len(hits), sum(hit is not None for hit in hits) / max(1, len(hits))
+
+
+@dataclass
+class PairScores:
+    """Base pairs laid on RNAs, compared with those of their own rows in the seed alignment."""
+
+    rnas: int = 0
+    _shared: int = 0
+    _laid: int = 0
+    _true: int = 0
+    by_rna: list[float] = field(default_factory=list)
+
+    def add(self, laid: set[tuple[int, int]], true: set[tuple[int, int]]) -> None:
+        self.rnas += 1
+        shared = len(laid & true)
+        self._shared += shared
+        self._laid += len(laid)
+        self._true += len(true)
+        self.by_rna.append(2 * shared / max(1, len(laid) + len(true)))
+
+    @property
+    def f1(self) -> float:
+        """Mean of the RNAs' F1."""
+        return sum(self.by_rna) / max(1, len(self.by_rna))
+
+    @property
+    def pooled_f1(self) -> float:
+        """Of all pairs together."""
+        return 2 * self._shared / max(1, self._laid + self._true)
+
+
+def seed_pairs(row: str, structure: str) -> set[tuple[int, int]]:
+    """The consensus pairs of a row of an alignment, 0-based in its sequence."""
+    letters = ungapped(row)
+    place_of: dict[int, int] = {}
+    for column, letter in enumerate(row):
+        if letter not in "-._~":
+            place_of[column] = len(place_of)
+    return {
+        (place_of[left], place_of[right])
+        for left, right in read_pairs(structure)
+        if left in place_of
+        and right in place_of
+        and letters[place_of[left]] + letters[place_of[right]] in CAN_PAIR
+    }
+
+
+def hit_pairs(hit: Hit) -> set[tuple[int, int]]:
+    """The pairs that a hit on the strand as given lays on the query, 0-based in the query."""
+    offset = hit.start - 1
+    return {(left + offset, right + offset) for left, right in read_pairs(hit.structure)}
+
+
+def lay_pairs(
+    asked: Sequence[AskedRna], full: Reference, reference: Reference, evalue: float, jobs: int
+) -> tuple[PairScores, PairScores | None]:
+    """Base pairs by the consensus, and by minimum free energy, against those of the seed's rows.
+
+    Args:
+        asked: RNAs of the data set.
+        full: a reference whose seed alignments hold their rows.
+        reference: that they are searched in.
+
+    Returns:
+        Scores of the consensus and, where ViennaRNA is installed, of its structure of minimum free
+        energy, on the RNAs whose right family was found on their whole length's strand.
+    """
+    rows: dict[tuple[str, str], tuple[str, str]] = {}
+    for record, seed in families_of(full):
+        if seed.structure:
+            for _, row in seed.rows:
+                rows.setdefault((record.id, ungapped(row)), (row, seed.structure))
+    hits = best_hits([rna.sequence for rna in asked], reference, evalue, jobs)
+    consensus, energy = PairScores(), _fold_scores()
+    for rna, hit in zip(asked, hits, strict=True):
+        row = rows.get((rna.family, rna.sequence))
+        right = hit is not None and hit.record.id == rna.family and hit.strand == "+"
+        if row is None or not right or not (true := seed_pairs(*row)):
+            continue
+        assert hit is not None
+        consensus.add(hit_pairs(hit), true)
+        if energy is not None:
+            energy.add(_folded_pairs(rna.sequence), true)
+    return consensus, energy
+
+
+def _fold_scores() -> PairScores | None:
+    try:
+        import RNA  # noqa: F401
+    except ImportError:
+        return None
+    return PairScores()
+
+
+def _folded_pairs(sequence: str) -> set[tuple[int, int]]:
+    import RNA
+
+    return set(read_pairs(RNA.fold(sequence)[0]))
+
+
+def split_clusters(rnas: Iterable[AskedRna]) -> tuple[list[AskedRna], list[AskedRna]]:
+    """Two halves of families: the clusters of each family go to one and the other in turn.
+
+    Families of one cluster are left out: nothing of them could be asked.
+    """
+    clusters: dict[str, dict[int, list[AskedRna]]] = defaultdict(lambda: defaultdict(list))
+    for rna in rnas:
+        clusters[rna.family][rna.cluster].append(rna)
+    halves: tuple[list[AskedRna], list[AskedRna]] = ([], [])
+    for family in sorted(clusters):
+        if len(clusters[family]) > 1:
+            for number, cluster in enumerate(sorted(clusters[family])):
+                halves[number % 2] += clusters[family][cluster]
+    return halves
+
+
+def with_added(
+    full: Reference, base: Reference, added: Iterable[AskedRna], out: Path, jobs: int
+) -> Reference:
+    """`base` and, without any training, the families of `added`, built from these RNAs alone."""
+    chosen = {(rna.family, rna.sequence) for rna in added}
+
+    def families() -> Iterator[Any]:
+        yield from families_of(base)
+        for record, seed in families_of(full):
+            rows = tuple(row for row in seed.rows if (record.id, ungapped(row[1])) in chosen)
+            if rows:
+                yield record, SeedAlignment(seed.id, rows, seed.structure)
+
+    write_reference(
+        out,
+        families(),
+        name=base.manifest.name,
+        profiles=base.hmms(),
+        jobs=jobs,
+        overwrite=True,
+    )
+    return Reference.open(out)
+
+
+def training_reference(
+    full: Reference, train: Iterable[AskedRna], out: Path, jobs: int
+) -> Reference:
+    """The reference of the training split alone; one that is there already is taken."""
+    if not (out / MANIFEST).is_file():
+        chosen = {(rna.family, rna.sequence) for rna in train}
+        subset(full, lambda family, rna: (family, rna) in chosen, out, jobs=jobs)
+    return Reference.open(out)
+
+
+def blastn_families(
+    train: Sequence[AskedRna], sequences: Sequence[str], folder: Path, evalue: float = 1e-2
+) -> list[tuple[str, str] | None] | None:
+    """Family and strand of BLASTN's best hit (word size 7); None where BLAST+ is not installed."""
+    if shutil.which("blastn") is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    known, asked = folder / "train.fasta", folder / "asked.fasta"
+    known.write_text("".join(f">{n}\n{rna.sequence}\n" for n, rna in enumerate(train)))
+    asked.write_text("".join(f">{n}\n{sequence}\n" for n, sequence in enumerate(sequences)))
+    base = str(folder / "train")
+    subprocess.run(
+        ["makeblastdb", "-in", str(known), "-dbtype", "nucl", "-out", base],
+        check=True,
+        capture_output=True,
+    )
+    command = ["blastn", "-task", "blastn", "-word_size", "7", "-evalue", str(evalue)]
+    command += ["-db", base, "-query", str(asked), "-max_target_seqs", "5"]
+    command += ["-outfmt", "6 qseqid sseqid sstrand evalue"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    best: list[tuple[str, str] | None] = [None] * len(sequences)
+    for line in lines:
+        query, target, strand, _ = line.split("\t")
+        if best[int(query)] is None:
+            best[int(query)] = (train[int(target)].family, "+" if strand == "plus" else "-")
+    return best
