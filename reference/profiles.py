@@ -151,7 +151,7 @@ class ProfileLibrary:
     def __init__(self, profiles: Sequence[OptimizedProfile]) -> None:
         groups: list[list[OptimizedProfile]] = [[] for _ in _SCALES]
         for profile in profiles:
-            fits = next(n for n, scale in enumerate(_SCALES) if profile.M <= scale.columns)
+            fits = next(n for n, scale in enumerate(_SCALES) if scale.columns >= profile.M)
             groups[fits].append(profile)
         self._structures = {profile.name: profile.consensus_structure or "" for profile in profiles}
         self._consensus = {profile.name: profile.consensus for profile in profiles}

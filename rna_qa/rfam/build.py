@@ -15,9 +15,9 @@ from rnagpt.rna_qa.export import ANNOTATIONS, QA, hash_shards, write_card, write
 from rnagpt.rna_qa.rfam.downloads import Source, hash_file
 from rnagpt.rna_qa.rfam.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.rfam.questions import annotate, ask
-from rnagpt.sequences.stockholm import Problem, read_seed
 from rnagpt.rna_qa.splits import SPLITS, Member, find_leaks, fraction, split_members
 from rnagpt.sequences.clustering import cluster_sequences
+from rnagpt.sequences.stockholm import Problem, read_seed
 
 FILES_OF_A_BUILD = {".partial", "annotations", "qa", "README.md", "build.json"}
 

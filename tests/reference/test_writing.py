@@ -152,7 +152,7 @@ def test_two_records_that_differ_are_not_merged(reference: Reference, tmp_path: 
 
 
 def test_a_part_holds_nothing_of_the_rest(reference: Reference, tmp_path: Path) -> None:
-    (record, seed), *_ = families_of(reference)
+    (_record, seed), *_ = families_of(reference)
     left_out = ungapped(seed.rows[0][1])
     subset(reference, lambda _, sequence: sequence != left_out, tmp_path / "part")
     held = {

@@ -16,8 +16,8 @@ from rnagpt.rna_qa.rfam.families import (
     other_types,
     read_family_table,
 )
-from rnagpt.sequences.stockholm import Problem, SeedFamily, read_seed
 from rnagpt.sequences.rna_types import with_article
+from rnagpt.sequences.stockholm import Problem, SeedFamily, read_seed
 
 
 @pytest.fixture(scope="module")
