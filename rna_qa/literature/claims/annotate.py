@@ -24,6 +24,7 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     NoRoom,
     Pending,
     RequestFailed,
+    count_tokens,
 )
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
@@ -84,7 +85,6 @@ def annotate(
     papers: Iterable[Paper],
     model: LanguageModel,
     mode: str,
-    *,
     token_budget: int = TOKEN_BUDGET,
     claims_per_topic: int = CLAIMS_PER_TOPIC,
 ) -> Annotation:
@@ -107,7 +107,7 @@ def annotate(
         ValueError: for an unknown mode, or where a paper of `topics` is missing.
         RunStopped, Pending: as `LanguageModel.ask` does; requests that can be sent before are.
     """
-    pieces = divide(rna, topics, papers, mode, model.count_tokens, token_budget, claims_per_topic)
+    pieces = divide(rna, topics, papers, mode, token_budget, claims_per_topic)
     extracted = apply_to_each(pieces, lambda piece: _extract(rna, piece, model))
     sifted = apply_to_each(chain.from_iterable(extracted), lambda part: _repair(rna, part, model))
     topic_of = {paper: topic for topic, group in enumerate(topics.groups) for paper in group}
@@ -135,7 +135,6 @@ def divide(
     topics: Topics,
     papers: Iterable[Paper],
     mode: str,
-    count_tokens: Callable[[str], int],
     token_budget: int,
     claims_per_topic: int,
 ) -> list[Piece]:
@@ -153,16 +152,13 @@ def divide(
     return [
         piece
         for group in groups
-        for piece in _fit(
-            [paper_of[id_] for id_ in sorted(group)], most_claims, count_tokens, token_budget
-        )
+        for piece in _fit([paper_of[id_] for id_ in sorted(group)], most_claims, token_budget)
     ]
 
 
 def _fit(
     papers: Sequence[Paper],
     most_claims: int,
-    count_tokens: Callable[[str], int],
     token_budget: int,
 ) -> list[Piece]:
     """Pieces of about equal size, none over the budget unless a single paper is."""

@@ -164,6 +164,11 @@ class OpenAiModel:
             answer = self.cache.once(key, send, lambda cached: self.is_wanted(cached, request))
             return self.read(key, answer, request, is_new=bool(sent))
 
+    def cached(self, request: Request) -> Answer | None:
+        """The cached answer, None where there is none that stands."""
+        answer = self.cache.get(self.key(request, self.body(request)))
+        return answer if answer and self.is_wanted(answer, request) else None
+
     def is_wanted(self, answer: Answer, request: Request) -> bool:
         """Whether a cached answer stands.
 
