@@ -77,6 +77,11 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def first_words(text: str, most: int = 300) -> str:
+    """The beginning of what a service said, on one line, for an error."""
+    return " ".join(text[: 2 * most].split())[:most]
+
+
 def text_around(error: UnicodeEncodeError) -> str:
     """The words around half a character, with its escape."""
     start, end = max(0, error.start - 20), error.end + 20
@@ -108,6 +113,7 @@ def begins_json(text: str) -> bool:
 
 __all__ = [
     "begins_json",
+    "first_words",
     "parse_json",
     "refusal_of",
     "text_around",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rnagpt.rna_qa.literature.llm.language_model import NothingUsable, RequestFailed
@@ -42,14 +42,9 @@ class Failures:
         self._stopped: str | None = None
         self._is_probing = bool(stop_after) and cache.has_set_aside()
 
-    def turn(self) -> Any:
+    def turn(self) -> AbstractContextManager[Any]:
         """Holds requests apart from each other while it is not known whether any is answered."""
-        return self._one_at_a_time() if self._is_probing else nullcontext()
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        with self._lock:
-            yield
+        return self._lock if self._is_probing else nullcontext()
 
     def check(self) -> None:
         """To be called before a request is sent.

@@ -251,8 +251,9 @@ class CachedReplay:
         """
         kind = list(KINDS).index(request.schema_name)
         self.due[kind] += 1
-        answer = self._model.cached(request) if self._model else None
-        if answer is None:
+        model = self._model
+        answer = model and model.cache.get(model.key(request, model.body(request)))
+        if not model or not answer or not model.is_wanted(answer, request):
             raise Pending("the request was not answered yet")
         self.answered[kind] += (1, answer.tokens_in, answer.tokens_out)
         return read_answer(answer, request.schema)

@@ -8,11 +8,12 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from rnagpt.rna_qa.literature.answer_text import text_of_content
 
@@ -119,9 +120,6 @@ class Totals:
     rejected: int = 0
 
 
-_FIELDS_OF_TOTALS = [field.name for field in fields(Totals)]
-
-
 def _read_kept(text: str) -> Answer:
     """A cached answer; older releases cached contents that are no text as if they were."""
     fields = json.loads(text)
@@ -162,7 +160,7 @@ class RequestCache:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._asked: dict[str, tuple[threading.Lock, int]] = {}
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._hits = [0, 0, 0]  # requests, tokens in, tokens out; written at the end
         # Autocommit: transactions begin where `transaction` says, not where Python guesses.
         self._database = sqlite3.connect(
@@ -236,25 +234,13 @@ class RequestCache:
             ).fetchone()
         return _read_kept(row[0]) if row else None
 
-    def once(
-        self,
-        key: str,
-        send: Callable[[], Answer],
-        is_wanted: Callable[[Answer], bool] = lambda answer: True,
-    ) -> Answer:
-        """The answer that is there and wanted, else that of `send`, which has to `settle` it.
-
-        Threads that ask for the same key at the same time wait for one request.
-        """
-        with self._turn(key):
-            answer = self.get(key)
-            if answer is not None and not is_wanted(answer):
-                self.set_aside([key], is_systematic=False)
-                answer = None
-            if answer is None:
-                return send()
-        self.count_hit(answer)
-        return answer
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """Threads that ask for the same key at the same time wait for one request."""
+        with self._lock:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:
+            yield
 
     def count_hit(self, answer: Answer) -> None:
         """Note that an answer was used without sending the request."""
@@ -262,22 +248,6 @@ class RequestCache:
             self._hits[0] += 1
             self._hits[1] += answer.tokens_in
             self._hits[2] += answer.tokens_out
-
-    @contextmanager
-    def _turn(self, key: str) -> Iterator[None]:
-        with self._lock:
-            turn, waiting = self._asked.get(key, (threading.Lock(), 0))
-            self._asked[key] = (turn, waiting + 1)
-        try:
-            with turn:
-                yield
-        finally:
-            with self._lock:
-                turn, waiting = self._asked[key]
-                if waiting == 1:
-                    del self._asked[key]
-                else:
-                    self._asked[key] = (turn, waiting - 1)
 
     # What is to be asked for again, and how
 
@@ -414,7 +384,7 @@ class RequestCache:
         self._write_hits()
         with self._lock:
             row = self._database.execute(_TOTALS).fetchone()
-        return Totals(**dict(zip(_FIELDS_OF_TOTALS, row, strict=True)))
+        return Totals(*row)
 
     def _write_hits(self) -> None:
         with self._lock:

@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx2
 
+from rnagpt.rna_qa.literature.answer_text import first_words
 from rnagpt.rna_qa.literature.retry import (
     MAX_RETRY_AFTER,
+    STATUSES_THAT_PASS,
     RateLimit,
     TransientError,
     read_retry_after,
@@ -21,9 +23,6 @@ from rnagpt.rna_qa.literature.retry import (
 REQUESTS_PER_SECOND = 8.0
 TIMEOUT = 60.0  # seconds to connect, and without a byte of the answer
 ATTEMPTS = 7
-WORDS_OF_BODY = 200  # characters of an answer that an error shows
-# Request Timeout, Too Early, Too Many Requests.
-STATUSES_THAT_PASS = frozenset({408, 425, 429})
 
 
 class ServiceError(OSError):
@@ -122,8 +121,7 @@ class HttpClient:
 
 def _read_json(url: str, response: httpx2.Response) -> Any:
     status = response.status_code
-    words = " ".join(response.text[: 2 * WORDS_OF_BODY].split())[:WORDS_OF_BODY]
-    said = f"status {status}, {words!r}"
+    said = f"status {status}, {first_words(response.text)!r}"
     if status >= 500 or status in STATUSES_THAT_PASS:
         retry_after = read_retry_after(response.headers.get("Retry-After"))
         if retry_after is not None and retry_after > MAX_RETRY_AFTER:
