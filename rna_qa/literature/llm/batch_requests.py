@@ -96,7 +96,7 @@ class BatchModel:
         self._sleep = sleep
         self._came: set[str] = set()  # in this run, and not looked at yet
         # What an earlier run would have asked, this one may not: it asks again for what it needs.
-        self._query("DELETE FROM waiting WHERE batch IS NULL")
+        self._cache.query("DELETE FROM waiting WHERE batch IS NULL")
 
     def ask(self, request: Request) -> Any:
         """The answer, parsed, if it came.
@@ -112,7 +112,7 @@ class BatchModel:
             self._came.discard(key)
             return self._model.read(key, answer, request, is_new=is_new)
         text = json.dumps(body, ensure_ascii=False)  # as it is sent: `_as_sent`
-        self._query("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", key, text)
+        self._cache.query("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", key, text)
         raise Pending("the request waits for a batch")
 
     def settle(self) -> int:
@@ -137,11 +137,6 @@ class BatchModel:
             if len(self._intents("open")) == len(intents):
                 self._sleep(self._poll_seconds)
 
-    def _query(self, statement: str, *values: Any) -> list[Any]:
-        """The rows of a statement, all or nothing of which is done."""
-        with self._cache.transaction() as database:
-            return database.execute(statement, values).fetchall()
-
     # Sending
 
     def _submit(self) -> RunStopped | None:
@@ -155,7 +150,7 @@ class BatchModel:
             self._create(next_one)
 
     def _intents(self, *states: str) -> list[_Intent]:
-        rows = self._query(
+        rows = self._cache.query(
             "SELECT id, intended_at, tokens, file, name, state FROM batches"
             " WHERE state <> 'done' ORDER BY id"
         )
@@ -194,9 +189,8 @@ class BatchModel:
             if room is not None and tokens + tokens_of_one > room:
                 return keys, tokens, RequestRejected(_TOO_FULL.format(tokens_of_one, room))
             bounds = self._model.bounds(json.loads(text), text)
-            if not self._model.spending.begin_in_batch(key, *bounds, id):
-                cost = self._model.spending.batch_cost(*bounds)
-                return keys, tokens, self._model.spending.budget_spent(cost)
+            if stopped := self._model.spending.begin_in_batch(key, *bounds, id):
+                return keys, tokens, stopped
             keys.append(key)
             tokens += tokens_of_one
         return keys, tokens, None
@@ -259,14 +253,14 @@ class BatchModel:
 
     def _update(self, intent: _Intent, **columns: str) -> None:
         names = ", ".join(f"{name} = ?" for name in columns)
-        self._query(f"UPDATE batches SET {names} WHERE id = ?", *columns.values(), intent.id)
+        self._cache.query(f"UPDATE batches SET {names} WHERE id = ?", *columns.values(), intent.id)
 
     # Receiving
 
     def _look_at(self, intent: _Intent) -> Batch:
         assert intent.name is not None
-        name = intent.name
-        return self._model.call(lambda: _expect_batch(self._model.client.batches.retrieve(name)))
+        retrieve = partial(self._model.client.batches.retrieve, intent.name)
+        return self._model.call(lambda: _expect_batch(retrieve()))
 
     def _collect(self, intent: _Intent, batch: Batch) -> None:
         """Keep the answers of a batch that ended, and release what has none."""
@@ -288,7 +282,7 @@ class BatchModel:
             is_learned = learned and isinstance(problem, FieldRefused)
             if isinstance(problem, RunStopped) and not is_learned:
                 raise problem
-        ((given_up,),) = self._query("SELECT count(*) FROM waiting WHERE tries >= ?", TRIES)
+        ((given_up,),) = self._cache.query("SELECT count(*) FROM waiting WHERE tries >= ?", TRIES)
         if given_up:
             said = problems[0] if problems else "no word of them"
             raise ServiceUnavailable(
@@ -349,16 +343,17 @@ class BatchModel:
             return TransientError(message or code or "neither an answer nor an error")
         status, param = int(response.get("status_code") or 500), str(problem.get("param") or "")
         meaning = self._model.explain(status, code, message, param=param)
-        is_answer = isinstance(meaning, (ContextLengthExceeded, Refused))
-        return rejection_answer(meaning) if is_answer else meaning
+        if isinstance(meaning, (ContextLengthExceeded, Refused)):
+            return rejection_answer(meaning)
+        return meaning
 
     def _sent(self, key: str) -> str:
-        rows = self._query("SELECT body FROM waiting WHERE key = ?", key)
+        rows = self._cache.query("SELECT body FROM waiting WHERE key = ?", key)
         return self._as_sent(rows[0][0]) if rows else ""
 
     def _keep(self, intent: _Intent, key: str, answer: Answer) -> None:
         with self._cache.transaction():
-            attempts = self._query(
+            attempts = self._cache.query(
                 "SELECT id FROM attempts WHERE batch = ? AND key = ?", intent.id, key
             )
             for (attempt,) in attempts:
@@ -366,7 +361,7 @@ class BatchModel:
                     answer = replace(answer, most_tokens=bound_of(json.loads(sent)))
                 self._came.add(key)
                 self._model.spending.settle_in_batch(attempt, answer)
-                self._query("DELETE FROM waiting WHERE key = ?", key)
+                self._cache.query("DELETE FROM waiting WHERE key = ?", key)
 
     def _stop(self, intent: _Intent, batch: Batch) -> RunStopped | None:
         """Why no other batch is to be created after this one, if so."""
@@ -381,7 +376,9 @@ class BatchModel:
                 f"{self._model.base_url} does not take batch {batch.id} ({said})"
             )
         # The queue's cap is learned from a batch that it did not take.
-        ((requests,),) = self._query("SELECT count(*) FROM waiting WHERE batch = ?", intent.id)
+        ((requests,),) = self._cache.query(
+            "SELECT count(*) FROM waiting WHERE batch = ?", intent.id
+        )
         if requests < 2:
             return RequestRejected(f"not even one request fits the queue ({said})")
         self._queue_tokens = intent.tokens // 2
@@ -390,12 +387,12 @@ class BatchModel:
     def _release(self, intent: _Intent, status: str, *, tried: bool) -> None:
         """Close a batch: nothing is paid for what was not answered, and it may be sent again."""
         with self._cache.transaction():
-            unanswered = self._query(
+            unanswered = self._cache.query(
                 "SELECT id FROM attempts WHERE batch = ? AND cost IS NULL", intent.id
             )
             for (attempt,) in unanswered:
                 self._cache.fail(attempt, f"batch {status}", billed=False)
-            self._query(
+            self._cache.query(
                 "UPDATE waiting SET batch = NULL, tries = tries + ? WHERE batch = ?",
                 tried,
                 intent.id,

@@ -14,7 +14,6 @@ import httpx2
 import openai
 from jsonschema import Draft4Validator
 from jsonschema.exceptions import best_match
-from jsonschema.validators import extend
 
 from rnagpt.rna_qa.literature.answer_text import (
     begins_json,
@@ -77,12 +76,8 @@ _FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_pr
 # Models that are forced into a grammar and have nothing to say continue with spaces or line breaks.
 _WHITESPACE_LOOP = re.compile(r"\s{40,}\Z")
 
-# Whole numbers are integers to the drafts after the fourth: 1.0 too. Claims that break the bounds
-# of their papers' numbers fall one by one, see `claims.annotate`.
-_VALIDATOR = extend(
-    Draft4Validator,
-    dict.fromkeys(("minimum", "maximum", "minItems", "maxItems"), lambda *_: None),
-)
+# Claims that break the bounds of their papers' numbers fall one by one, see `claims.annotate`.
+_LEFT_TO_CLAIMS = frozenset({"minimum", "maximum", "minItems", "maxItems"})
 
 Result = TypeVar("Result")
 
@@ -499,9 +494,11 @@ def read_answer(answer: Answer, schema: Mapping[str, Any]) -> Any:
         raise Unparsable(f"no text: {answer.text}")
     try:
         value = parse_json(answer.text)
-        error = best_match(_VALIDATOR(schema).iter_errors(value))
-        if error:
-            words = f"{error.json_path}: {first_words(error.message)}"
+        # To the drafts after the fourth, 1.0 is an integer.
+        problems = Draft4Validator(schema).iter_errors(value)
+        problem = best_match(one for one in problems if one.validator not in _LEFT_TO_CLAIMS)
+        if problem:
+            words = f"{problem.json_path}: {first_words(problem.message)}"
             raise Unparsable(f"not of the schema: {words}")
     except RecursionError as error:
         raise Unparsable("not JSON: nested too deeply") from error

@@ -205,10 +205,22 @@ class RequestCache:
             except BaseException as error:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
-                    message = "the disk is full; make room and run again to resume"
-                    raise OSError(errno.ENOSPC, message, str(self.path)) from error
+                self._check_disk(error)
                 raise
+
+    def query(self, statement: str, *values: Any) -> list[Any]:
+        """The rows of a statement, all or nothing of which is done."""
+        with self._lock:
+            try:
+                return self._database.execute(statement, values).fetchall()
+            except sqlite3.OperationalError as error:
+                self._check_disk(error)
+                raise
+
+    def _check_disk(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
+            message = "the disk is full; make room and run again to resume"
+            raise OSError(errno.ENOSPC, message, str(self.path)) from error
 
     def close(self) -> None:
         try:
@@ -226,13 +238,11 @@ class RequestCache:
 
     def get(self, key: str) -> Answer | None:
         """The answer to a request, None where it was not answered yet, or was set aside."""
-        with self._lock:
-            row = self._database.execute(
-                "SELECT answer FROM answers WHERE key = ?"
-                " AND key NOT IN (SELECT key FROM set_aside)",
-                (key,),
-            ).fetchone()
-        return _read_kept(row[0]) if row else None
+        rows = self.query(
+            "SELECT answer FROM answers WHERE key = ? AND key NOT IN (SELECT key FROM set_aside)",
+            key,
+        )
+        return _read_kept(rows[0][0]) if rows else None
 
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
@@ -265,44 +275,33 @@ class RequestCache:
 
     def has_set_aside(self) -> bool:
         """Whether answers wait to be asked for again that failed in a row."""
-        with self._lock:
-            statement = "SELECT EXISTS (SELECT 1 FROM set_aside WHERE is_systematic)"
-            return bool(self._database.execute(statement).fetchone()[0])
+        return bool(self.query("SELECT 1 FROM set_aside WHERE is_systematic LIMIT 1"))
 
     def learn(self, service: str, field: str) -> None:
         """Note that a service does not take a field of requests."""
-        with self.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO learned VALUES (?, ?)", (service, field))
+        self.query("INSERT OR IGNORE INTO learned VALUES (?, ?)", service, field)
 
     def learned(self, service: str) -> list[str]:
         """The fields that a service does not take."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT field FROM learned WHERE service = ? ORDER BY field", (service,)
-            ).fetchall()
+        rows = self.query("SELECT field FROM learned WHERE service = ? ORDER BY field", service)
         return [str(field) for (field,) in rows]
 
     # Quarantine
 
     def quarantine(self, key: str, reason: str) -> None:
         """Say why an answer cannot be used; it stays, so that it is not asked for again."""
-        with self.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", (key, reason))
+        self.query("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", key, reason)
 
     def release(self, key: str) -> None:
         """Take an answer out of quarantine, if it is there: it can be used after all."""
-        with self._lock:
-            row = self._database.execute("SELECT 1 FROM quarantine WHERE key = ?", (key,))
-            if row.fetchone():
-                with self.transaction() as database:
-                    database.execute("DELETE FROM quarantine WHERE key = ?", (key,))
+        if self.query("SELECT 1 FROM quarantine WHERE key = ?", key):
+            self.query("DELETE FROM quarantine WHERE key = ?", key)
 
     def write_quarantine(self, path: Path) -> int:
         """Write the answers that cannot be used, with their reasons, as JSON lines; how many."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT key, reason, answer FROM quarantine JOIN answers USING (key) ORDER BY key"
-            ).fetchall()
+        rows = self.query(
+            "SELECT key, reason, answer FROM quarantine JOIN answers USING (key) ORDER BY key"
+        )
         partial = path.with_name(f"{path.name}.partial")
         with partial.open("w", encoding="utf-8") as file:
             for key, reason, answer in rows:
@@ -316,8 +315,7 @@ class RequestCache:
     @property
     def run(self) -> str:
         """A name that no other cache has, by which a service's batches are known as this one's."""
-        with self._lock:
-            (run,) = self._database.execute("SELECT run FROM account").fetchone()
+        ((run,),) = self.query("SELECT run FROM account")
         return str(run)
 
     def begin(
@@ -329,28 +327,24 @@ class RequestCache:
             reserved: The most that it can cost, in billionths of a dollar.
             limit: What may be spent in all, likewise.
         """
-        with self.transaction() as database:
-            changed = database.execute(
-                "UPDATE account SET spent = spent + :reserved"
-                " WHERE :limit IS NULL OR spent + :reserved <= :limit",
-                {"reserved": reserved, "limit": limit},
-            ).rowcount
-            if not changed:
-                return None
-            return database.execute(
-                "INSERT INTO attempts (key, batch, reserved) VALUES (?, ?, ?)",
-                (key, batch, reserved),
-            ).lastrowid
+        with self.transaction():
+            if limit is not None:
+                ((spent,),) = self.query("SELECT spent FROM account")
+                if spent + reserved > limit:
+                    return None
+            self.query("UPDATE account SET spent = spent + ?", reserved)
+            statement = "INSERT INTO attempts (key, batch, reserved) VALUES (?, ?, ?) RETURNING id"
+            ((attempt,),) = self.query(statement, key, batch, reserved)
+        return int(attempt)
 
     def settle(self, attempt: int, answer: Answer, cost: int) -> None:
         """Keep the answer to a request, and what it cost in place of what was reserved."""
-        with self.transaction() as database:
+        with self.transaction():
             key = self._close(attempt, "answered", cost, answer.tokens_in, answer.tokens_out)
             if key is not None:
-                text = json.dumps(asdict(answer), ensure_ascii=False)
-                database.execute(_KEEP, (key, text))
-                if database.execute("DELETE FROM set_aside WHERE key = ?", (key,)).rowcount:
-                    database.execute("DELETE FROM quarantine WHERE key = ?", (key,))
+                self.query(_KEEP, key, json.dumps(asdict(answer), ensure_ascii=False))
+                if self.query("DELETE FROM set_aside WHERE key = ? RETURNING key", key):
+                    self.query("DELETE FROM quarantine WHERE key = ?", key)
 
     def fail(self, attempt: int, outcome: str, *, billed: bool) -> None:
         """Note that a request got no answer.
@@ -358,43 +352,43 @@ class RequestCache:
         Args:
             billed: It may have been paid for all the same: what was reserved counts as spent.
         """
-        with self.transaction() as database:
-            (reserved,) = database.execute(
-                "SELECT reserved FROM attempts WHERE id = ?", (attempt,)
-            ).fetchone()
-            self._close(attempt, outcome, reserved if billed else 0, None, None)
+        with self.transaction():
+            ((reserved,),) = self.query("SELECT reserved FROM attempts WHERE id = ?", attempt)
+            self._close(attempt, outcome, reserved if billed else 0)
 
     def _close(
-        self, attempt: int, outcome: str, cost: int, tokens_in: int | None, tokens_out: int | None
+        self,
+        attempt: int,
+        outcome: str,
+        cost: int,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
     ) -> str | None:
         """The key of an attempt that was open; one that is closed already stays as it is."""
-        row = self._database.execute(
+        rows = self.query(
             "UPDATE attempts SET outcome = ?, cost = ?, tokens_in = ?, tokens_out = ?"
             " WHERE id = ? AND cost IS NULL RETURNING key, reserved",
-            (outcome, cost, tokens_in, tokens_out, attempt),
-        ).fetchone()
-        if row is None:
-            return None
-        key, reserved = row
-        self._database.execute("UPDATE account SET spent = spent + ?", (cost - reserved,))
-        return str(key)
+            *(outcome, cost, tokens_in, tokens_out, attempt),
+        )
+        for key, reserved in rows:
+            self.query("UPDATE account SET spent = spent + ?", cost - reserved)
+            return str(key)
+        return None
 
     def totals(self) -> Totals:
         """The ledger's sums, over this run and all earlier ones."""
         self._write_hits()
-        with self._lock:
-            row = self._database.execute(_TOTALS).fetchone()
+        (row,) = self.query(_TOTALS)
         return Totals(*row)
 
     def _write_hits(self) -> None:
         with self._lock:
             if any(self._hits):
-                with self.transaction() as database:
-                    database.execute(
-                        "UPDATE account SET hits = hits + ?,"
-                        " hit_tokens_in = hit_tokens_in + ?, hit_tokens_out = hit_tokens_out + ?",
-                        self._hits,
-                    )
+                self.query(
+                    "UPDATE account SET hits = hits + ?,"
+                    " hit_tokens_in = hit_tokens_in + ?, hit_tokens_out = hit_tokens_out + ?",
+                    *self._hits,
+                )
                 self._hits = [0, 0, 0]
 
 
