@@ -1,4 +1,4 @@
-"""Answers in a row that are of no use: a run that only costs money stops, and can be resumed."""
+"""Unusable answers in a row: a run that only costs money stops, and can be resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBES = 3
 
 
 class Failures:
-    """Counts answers of no use that came in a row, for the same reason.
+    """Counts unusable answers that came in a row, for the same reason.
 
     At `stop_after` of them the run stops, and they are set aside: the next run asks for them again
     when it needs them, the first few one at a time, and stops at once where they fail as well.
@@ -62,7 +62,7 @@ class Failures:
             self._is_probing = False
 
     def fail(self, key: str, failure: RequestFailed) -> None:
-        """Note an answer of no use.
+        """Note an unusable answer.
 
         Raises:
             NothingUsable: if it is one too many.

@@ -36,8 +36,8 @@ TOKEN_BUDGET = 12_000
 CLAIMS_PER_TOPIC = 4
 # Claims whose order is asked for at once.
 MAX_TO_COMBINE = 60
-# Two claims say the same where they share so much of the shorter one's content words; less will do
-# where the model says so.
+# Two claims say the same where they share this part of the shorter one's content words; less is
+# enough where the model says so.
 SAME, SAME_BY_THE_MODEL = 0.85, 0.5
 # Requests without an answer are counted under these words, else under the error's name.
 _WHY = {ContextLengthExceeded: "too long", NoRoom: "no room"}
@@ -190,7 +190,7 @@ def apply_to_each(
 
 
 def in_parts(items: Sequence[Given], most: int) -> list[Sequence[Given]]:
-    """The items in parts of at most so many."""
+    """The items in parts of at most N."""
     return [items[start : start + most] for start in range(0, len(items), most)]
 
 

@@ -20,7 +20,7 @@ VERSION = 1
 PER_TOPIC = 3
 # Words (stop words left out) of a sentence that is neither a heading nor a list.
 MIN_LENGTH, MAX_LENGTH = 4, 40
-# Two sentences say the same where they share so much of the shorter one's words.
+# Two sentences say the same where they share this part of the shorter one's words.
 SAME = 0.7
 # What a sentence that leans on its paper ("we", "this study", "it") counts.
 LEANING = 0.5

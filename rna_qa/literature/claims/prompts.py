@@ -1,8 +1,8 @@
 """Prompts and JSON schemas of all requests to a language model.
 
-Abstracts and claims are written by strangers, so they go into the user's message as JSON strings
-alone: no quotation mark inside can end one, and the system's message says that nothing within them
-is an instruction.
+Abstracts and claims are written by strangers, so they go into the user's message only as JSON
+strings: no quotation mark inside can end one, and the system's message says that nothing within
+them is an instruction.
 """
 
 from __future__ import annotations

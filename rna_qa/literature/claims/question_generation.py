@@ -30,7 +30,7 @@ from rnagpt.rna_qa.splits import fraction
 # Rises when the same claims may give other questions.
 VERSION = 2
 MIN_WORDS, MAX_WORDS = 5, 40  # of an answer
-# Two answers say the same where they share so much of the shorter one's words.
+# Two answers say the same where they share this part of the shorter one's words.
 SAME = 0.75
 # Claims that a language model is asked about at once.
 MAX_AT_ONCE = 20
@@ -99,7 +99,7 @@ _DISEASE = re.compile(
     re.IGNORECASE,
 )
 _EPONYMS = "Alzheimer|Crohn|Ewing|Hodgkin|Huntington|Kawasaki|Parkinson"
-# Of these the word alone says too little.
+# These words say too little by themselves.
 _VAGUE_WORDS = (
     "cancer carcinoma disease disorder failure infection injury metastasis sclerosis syndrome "
     "tumor tumour ischemia ischaemia reperfusion adenoma ulcer adenocarcinoma"
@@ -202,7 +202,7 @@ def _read_question(written: Mapping[str, Any], claim: Claim, rna: Rna) -> QaPair
 
 
 def _unname(question: str, names: Sequence[str]) -> str:
-    """The question with "this RNA" in place of its names, be they alone or behind a noun."""
+    """The question with "this RNA" in place of its names, which may follow a noun."""
     lead = (
         r"(?:\b(?:the|this)\s+)?(?:\b(?:(?:micro|lnc|circ|long non-?coding )?RNA|miRNA|gene)\s+)?"
     )

@@ -50,7 +50,7 @@ _NUMBER_WORDS = {word: str(n) for n, word in enumerate(_NUMBER_NAMES.split(), st
     "tenfold": "10",
 }
 
-# Names of RNAs that can be told from others by their form.
+# Names of RNAs that can be recognised by their form.
 _RNA_NAME = re.compile(
     r"""(?<![A-Za-z0-9])(?:
         (?:[a-z]{3}-)?(?:micro[\s-]?RNA|miRNA|miR|let)s?[\s-]?\d+[a-z]*(?:-\d(?!p))?(?:-[35]p|\*)?

@@ -16,7 +16,7 @@ from openai.types import Batch
 
 from rnagpt.rna_qa.literature.llm.language_model import (
     ContextLengthExceeded,
-    FieldRefused,
+    FieldRejected,
     Pending,
     Refused,
     Request,
@@ -37,8 +37,8 @@ from rnagpt.rna_qa.literature.llm.request_form import BOUNDS, bound_of
 from rnagpt.rna_qa.literature.retry import TransientError
 
 # https://platform.openai.com/docs/guides/batch
-MAX_REQUESTS = 50_000  # a file
-MAX_BYTES = 200_000_000  # a file
+MAX_REQUESTS = 50_000  # per file
+MAX_BYTES = 200_000_000  # per file
 ENDPOINT = "/v1/chat/completions"
 ENDS = frozenset({"completed", "expired", "failed", "cancelled"})
 POLL_SECONDS = 60.0
@@ -61,7 +61,7 @@ class _Intent:
 class BatchModel:
     """Answers only from the cache; what is not there waits for a batch (`Pending`).
 
-    A stage asks for all it needs, calls `settle`, and asks again, until nothing is postponed. An
+    A stage asks for all it needs, calls `settle`, and asks again, until nothing is pending. An
     answer is the same as from the `OpenAiModel`: both use one cache.
 
     A batch is written down before it is created, and the run's name is in its metadata: after a
@@ -69,8 +69,8 @@ class BatchModel:
     answered request is sent again; what expired or failed goes into another batch.
 
     Args:
-        max_requests: A batch, as the service allows.
-        max_bytes: A batch's file.
+        max_requests: Per batch, as the service allows.
+        max_bytes: Per batch's file.
         queue_tokens: Of the inputs of all open batches; small accounts have such a cap.
         poll_seconds: Between looks at the open batches.
         sleep: Waits for N seconds; tests give another.
@@ -263,7 +263,7 @@ class BatchModel:
         return self._model.call(lambda: _expect_batch(retrieve()))
 
     def _collect(self, intent: _Intent, batch: Batch) -> None:
-        """Keep the answers of a batch that ended, and release what has none."""
+        """Cache the answers of a batch that ended, and release what has none."""
         problems: list[Exception] = []
         # Either may be missing: `completed` may come with errors only.
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
@@ -273,25 +273,25 @@ class BatchModel:
         rejected = {
             form.bound_name if problem.name in BOUNDS else problem.name
             for problem in problems
-            if isinstance(problem, FieldRefused)
+            if isinstance(problem, FieldRejected)
         }
         learned = not [name for name in sorted(rejected) if not form.learn(name)]
         tried = stop is None and batch.status != "failed" and not (rejected and learned)
         self._release(intent, batch.status, tried=tried)
         for problem in (stop, *problems):
-            is_learned = learned and isinstance(problem, FieldRefused)
+            is_learned = learned and isinstance(problem, FieldRejected)
             if isinstance(problem, RunStopped) and not is_learned:
                 raise problem
         ((given_up,),) = self._cache.query("SELECT count(*) FROM waiting WHERE tries >= ?", TRIES)
         if given_up:
-            said = problems[0] if problems else "no word of them"
+            said = problems[0] if problems else "no reason given"
             raise ServiceUnavailable(
                 f"{given_up:,} requests had no answer in {TRIES} batches ({said}); run again to "
                 "send them again"
             )
 
     def _read(self, intent: _Intent, file: str) -> list[Exception]:
-        """Keep the answers of a file; what stands in the place of the others."""
+        """Cache the answers of a file; returns what stands in the place of the others."""
         problems: list[Exception] = []
         # On the disk first: the lines of JSON end with "\n" only, not with what else Unicode has.
         with TemporaryFile(dir=self._cache.path.parent) as lines:

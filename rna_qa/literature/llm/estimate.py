@@ -94,7 +94,7 @@ class Estimate:
     cost nothing. By mode, `answered` is what earlier runs were answered, as the service counted
     it, `left` what is expected to be sent yet; `measured` counts, for each kind of request, the
     RNAs whose cached answers corrected the expectation. `error` is two standard errors of what is
-    left (dollars, else tokens) as a share of it, None where it cannot be told. `usd` is the cost of
+    left (dollars, else tokens) as a share of it, None where it is not known. `usd` is the cost of
     what is left, `whole_usd` that of the whole build, were nothing answered yet; None where the
     model's prices are not known.
     """

@@ -109,7 +109,7 @@ class RequestRejected(RunStopped):
     """The service does not take requests of this form."""
 
 
-class FieldRefused(RequestRejected):
+class FieldRejected(RequestRejected):
     """It does not take this field of a request, which can do without it."""
 
     def __init__(self, message: str, name: str) -> None:
@@ -121,7 +121,7 @@ __all__ = [
     "AuthenticationError",
     "BudgetExceeded",
     "ContextLengthExceeded",
-    "FieldRefused",
+    "FieldRejected",
     "LanguageModel",
     "LanguageModelError",
     "NoRoom",

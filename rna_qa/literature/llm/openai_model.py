@@ -27,7 +27,7 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     AuthenticationError,
     BudgetExceeded,
     ContextLengthExceeded,
-    FieldRefused,
+    FieldRejected,
     NoRoom,
     Refused,
     RegionBlocked,
@@ -70,7 +70,7 @@ _BLOCKED = re.compile(
 )
 _TEMPERATURE = re.compile(r"\btemperature\b", re.IGNORECASE)
 _BOUND_TOO_LARGE = re.compile(r"\bmax_(?:completion_)?tokens\b", re.IGNORECASE)
-# More tokens than any answer has: a service that says so has not counted.
+# More tokens than any answer has: a service that reports so many has not counted.
 MAX_TOKENS = 10**9
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
 # Models that are forced into a grammar and have nothing to say continue with spaces or line breaks.
@@ -96,7 +96,7 @@ class OpenAiModel:
         parameters: Sent along, over PARAMETERS; null leaves one out. What a service takes no
             requests with (`temperature`, `seed`, `response_format`, the name of the answer's bound)
             is learned from its errors as well, see `request_form.RequestForm`.
-        stop_after: Answers of no use in a row, for one reason, that stop the run; 0 for never.
+        stop_after: Unusable answers in a row, for one reason, that stop the run; 0 for never.
         timeout: Seconds that an answer may take.
         sleep: Waits for N seconds; tests give another.
     """
@@ -211,7 +211,7 @@ class OpenAiModel:
         """An answer's JSON; what cannot be parsed goes to quarantine.
 
         Args:
-            is_new: It came in this run; too many of no use in a row stop it.
+            is_new: It came in this run; too many unusable ones in a row stop it.
 
         Raises:
             RequestFailed: if it cannot be used.
@@ -241,8 +241,8 @@ class OpenAiModel:
             "model; --stop-after-failures lets more of them pass, or with 0 all"
         )
         return (
-            f"{self.base_url}: {reason}: {advice}. All else stands: the same command goes on from "
-            "here, and asks for these again"
+            f"{self.base_url}: {reason}: {advice}. All else stands: the same command resumes from "
+            "here, and requests these again"
         )
 
     def call(self, ask_service: Callable[[], Result]) -> Result:
@@ -294,11 +294,11 @@ class OpenAiModel:
             text = json.dumps(fitting, ensure_ascii=False)
             try:
                 return self._retry(partial(self._send_once, key, fitting, text))
-            except FieldRefused as refusal:
+            except FieldRejected as rejection:
                 # Each turn is one field fewer, or the other name of one.
                 name = next((b for b in BOUNDS if b in fitting), "")
-                if refusal.name not in BOUNDS:
-                    name = refusal.name
+                if rejection.name not in BOUNDS:
+                    name = rejection.name
                 if name not in fitting or not self.form.learn(name):
                     raise
 
@@ -393,7 +393,7 @@ class OpenAiModel:
     def _explain_rejection(
         self, status: int, code: str, message: str, param: str, said: str
     ) -> RequestRejected:
-        name = self.form.refused_field(code, param, message) if status in (400, 422) else None
+        name = self.form.rejected_field(code, param, message) if status in (400, 422) else None
         may_learn = name in BOUNDS or (name is not None and self.form.can_do_without(name))
         if name in BOUNDS or param in BOUNDS or _BOUND_TOO_LARGE.search(message):
             advice = (
@@ -414,7 +414,7 @@ class OpenAiModel:
                 """(--request-options '{"response_format": null}' asks without them)"""
             )
         words = f"{self.base_url} does not take the request ({said}); {advice}"
-        return FieldRefused(words, str(name)) if may_learn else RequestRejected(words)
+        return FieldRejected(words, str(name)) if may_learn else RequestRejected(words)
 
     def _hide_key(self, text: str) -> str:
         return text.replace(self._api_key, "(key)") if self._api_key else text
@@ -513,7 +513,7 @@ def _why_not_json(answer: Answer, error: ValueError) -> RequestFailed:
     if answer.finish_reason == "length":
         if begins_json(answer.text):
             return ContextLengthExceeded(f"the answer was cut after {answer.tokens_out} tokens")
-        what = "with thoughts alone" if answer.text.strip() else "empty"
+        what = "only thoughts" if answer.text.strip() else "empty"
         return NoRoom(f"cut before its JSON began: {what}, after {answer.tokens_out} tokens")
     return Unparsable(f"not JSON: {error}" if answer.text.strip() else "empty")
 

@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS learned (
     service TEXT, field TEXT, PRIMARY KEY (service, field)
 ) WITHOUT ROWID
 """
-_KEEP = """
+_CACHE_ANSWER = """
 INSERT INTO answers VALUES (?, ?) ON CONFLICT DO UPDATE SET answer = excluded.answer
 WHERE key IN (SELECT key FROM set_aside)
 """
@@ -120,7 +120,7 @@ class Totals:
     rejected: int = 0
 
 
-def _read_kept(text: str) -> Answer:
+def _read_cached(text: str) -> Answer:
     """A cached answer; older releases cached contents that are no text as if they were."""
     fields = json.loads(text)
     words = text_of_content(fields["text"])
@@ -242,7 +242,7 @@ class RequestCache:
             "SELECT answer FROM answers WHERE key = ? AND key NOT IN (SELECT key FROM set_aside)",
             key,
         )
-        return _read_kept(rows[0][0]) if rows else None
+        return _read_cached(rows[0][0]) if rows else None
 
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
@@ -338,11 +338,11 @@ class RequestCache:
         return int(attempt)
 
     def settle(self, attempt: int, answer: Answer, cost: int) -> None:
-        """Keep the answer to a request, and what it cost in place of what was reserved."""
+        """Cache the answer to a request, and note what it cost in place of what was reserved."""
         with self.transaction():
             key = self._close(attempt, "answered", cost, answer.tokens_in, answer.tokens_out)
             if key is not None:
-                self.query(_KEEP, key, json.dumps(asdict(answer), ensure_ascii=False))
+                self.query(_CACHE_ANSWER, key, json.dumps(asdict(answer), ensure_ascii=False))
                 if self.query("DELETE FROM set_aside WHERE key = ? RETURNING key", key):
                     self.query("DELETE FROM quarantine WHERE key = ?", key)
 

@@ -117,7 +117,7 @@ class Spending:
         return attempt
 
     def settle(self, attempt: int, answer: Answer) -> None:
-        """Keep an answer and its cost."""
+        """Cache an answer and its cost."""
         cost = self.prices.cost(answer.tokens_in, answer.tokens_out)
         with self._arrival():
             self._cache.settle(attempt, answer, cost)
@@ -147,7 +147,7 @@ class Spending:
         return None if is_begun else self._budget_spent(reserved)
 
     def settle_in_batch(self, attempt: int, answer: Answer) -> None:
-        """Keep an answer that came in a batch."""
+        """Cache an answer that came in a batch."""
         cost = self.prices.cost(answer.tokens_in, answer.tokens_out, BATCH_SHARE)
         self._cache.settle(attempt, answer, cost)
 
