@@ -269,7 +269,9 @@ class OpenAiModel:
             return ask_service()
         except openai.APIStatusError as error:
             retry_after = read_retry_after(error.response.headers.get("Retry-After"))
-            message = _message_of(error)
+            body = error.body.get("message") if isinstance(error.body, Mapping) else error.body
+            # Where the body is no error in OpenAI's form, the first words of the page.
+            message = first_words(str(body or error.response.text))
             code, param = str(error.code or ""), str(error.param or "")
             raise self.explain(error.status_code, code, message, retry_after, param) from error
         except (json.JSONDecodeError, openai.APIResponseValidationError) as error:
@@ -353,7 +355,8 @@ class OpenAiModel:
         param: str = "",
     ) -> Exception:
         """What a status other than 200 means, with the code and the words of its body."""
-        said = f"status {status}, {self._hide_key(message)!r}"
+        shown = message.replace(self._api_key, "(key)") if self._api_key else message
+        said = f"status {status}, {shown!r}"
         if code == "insufficient_quota" or status == 402:
             return BudgetExceeded(
                 f"{self.base_url}: the account has no credit left ({said}); top it up there, or "
@@ -415,9 +418,6 @@ class OpenAiModel:
             )
         words = f"{self.base_url} does not take the request ({said}); {advice}"
         return FieldRejected(words, str(name)) if may_learn else RequestRejected(words)
-
-    def _hide_key(self, text: str) -> str:
-        return text.replace(self._api_key, "(key)") if self._api_key else text
 
 
 def answer_of(completion: Mapping[str, Any]) -> Answer:
@@ -516,12 +516,6 @@ def _why_not_json(answer: Answer, error: ValueError) -> RequestFailed:
         what = "only thoughts" if answer.text.strip() else "empty"
         return NoRoom(f"cut before its JSON began: {what}, after {answer.tokens_out} tokens")
     return Unparsable(f"not JSON: {error}" if answer.text.strip() else "empty")
-
-
-def _message_of(error: openai.APIStatusError) -> str:
-    """What the service says of an error: its message, else the first words of its page."""
-    message = error.body.get("message") if isinstance(error.body, Mapping) else error.body
-    return first_words(str(message or error.response.text))
 
 
 __all__ = [

@@ -20,7 +20,8 @@ from rnagpt.rna_qa.literature.answer_text import text_of_content
 VERSION = 1  # of the tables
 BUSY_TIMEOUT = 60  # seconds that one process waits for another's transaction
 USD = 10**9  # money is counted in billionths of a dollar: whole numbers add up exactly
-# `attempts` is the ledger: a row for each time that a request is sent, written before it is sent.
+# Files of older releases get what they lack when they are opened. `set_aside` are answers that are to
+# be asked for again, `learned` is what a service was found to reject. `attempts` is the ledger: a row for each time that a request is sent, written before it is sent.
 # `cost` is null until the outcome is known, and `reserved`, the most that it can cost, stands in
 # for it: what was on its way when the process died may have been billed. `spent` is the sum.
 TABLES = """
@@ -46,11 +47,7 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TABLE IF NOT EXISTS waiting (
     key TEXT PRIMARY KEY, body TEXT NOT NULL, tries INTEGER NOT NULL, batch INTEGER
 );
-CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch)
-"""
-# Answers that are to be asked for again, and what a service was found to reject; files of older
-# releases get them when they are opened.
-LATER_TABLES = """
+CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch);
 CREATE TABLE IF NOT EXISTS set_aside (
     key TEXT PRIMARY KEY, is_systematic INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -182,14 +179,12 @@ class RequestCache:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version not in (0, VERSION):
                 raise sqlite3.DatabaseError(f"tables of version {version}, expected {VERSION}")
+            for statement in TABLES.split(";"):
+                database.execute(statement)
             if version == 0:
-                for statement in TABLES.split(";"):
-                    database.execute(statement)
                 run = uuid.uuid4().hex
                 database.execute("INSERT INTO account VALUES (?, 0, 0, 0, 0)", (run,))
                 database.execute(f"PRAGMA user_version = {VERSION}")
-            for statement in LATER_TABLES.split(";"):
-                database.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -74,7 +74,10 @@ class RequestForm:
                 sent["response_format"] = own
             if sent.get("response_format") != body["response_format"]:
                 schema = body["response_format"]["json_schema"]["schema"]
-                sent["messages"] = _with_schema(body["messages"], schema)
+                described = _SCHEMA_IN_WORDS + json.dumps(schema, ensure_ascii=False)
+                system, *others = body["messages"]
+                content = f"{system['content']}\n{described}"
+                sent["messages"] = [{**system, "content": content}, *others]
         return sent
 
     def _is_sent(self, name: str) -> bool:
@@ -127,12 +130,6 @@ def bound_of(body: Mapping[str, Any]) -> int:
 
 def _other(bound: str) -> str:
     return BOUNDS[1 - BOUNDS.index(bound)]
-
-
-def _with_schema(messages: Any, schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    system, *others = messages
-    words = f"{system['content']}\n{_SCHEMA_IN_WORDS}{json.dumps(schema, ensure_ascii=False)}"
-    return [{**system, "content": words}, *others]
 
 
 __all__ = ["BOUNDS", "OPTIONAL", "RequestForm", "bound_of"]
