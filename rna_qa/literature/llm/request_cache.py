@@ -20,8 +20,9 @@ from rnagpt.rna_qa.literature.answer_text import text_of_content
 VERSION = 1  # of the tables
 BUSY_TIMEOUT = 60  # seconds that one process waits for another's transaction
 USD = 10**9  # money is counted in billionths of a dollar: whole numbers add up exactly
-# Files of older releases get what they lack when they are opened. `set_aside` are answers that are to
-# be asked for again, `learned` is what a service was found to reject. `attempts` is the ledger: a row for each time that a request is sent, written before it is sent.
+# `set_aside` are answers that are to be asked for again, `learned` is what a service was found to
+# reject; files of older releases get both when they are opened.
+# `attempts` is the ledger: a row for each time that a request is sent, written before it is sent.
 # `cost` is null until the outcome is known, and `reserved`, the most that it can cost, stands in
 # for it: what was on its way when the process died may have been billed. `spent` is the sum.
 TABLES = """
