@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 SPLITS = ("train", "validation", "test", "test_families")
@@ -55,6 +55,20 @@ def fraction(seed: int, *key: object) -> float:
     text = "\x1f".join(map(str, (seed, *key)))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def check_shares(*, test: float, validation: float, test_families: float = 0.0) -> None:
+    """Check the shares that go to the splits.
+
+    Raises:
+        ValueError: naming the option of the command line.
+    """
+    shares = {"--test": test, "--validation": validation, "--test-families": test_families}
+    for option, share in shares.items():
+        if not 0 <= share < 1:
+            raise ValueError(f"{option} is {share!r}; expected a share from 0 to 1")
+    if test + validation >= 1:
+        raise ValueError(f"--test {test} and --validation {validation} leave nothing to train on")
 
 
 def split_members(
@@ -126,13 +140,23 @@ def find_leaks(members: Iterable[Member], splits: Iterable[str]) -> list[str]:
     Clusters and sequences may lie in only one split; families, clans and transcripts that are in
     test_families in no other.
     """
+
+    def placed() -> Iterator[tuple[tuple[str, Hashable], str]]:
+        for member, split in zip(members, splits, strict=True):
+            for thing in (("cluster", member.cluster), ("sequence", member.sequence)):
+                yield thing, split
+            side = "test_families" if split == "test_families" else "the other splits"
+            for union in (("family", member.family), *member.unions):
+                yield union, side
+
+    return in_two_places(placed())
+
+
+def in_two_places(placed: Iterable[tuple[tuple[str, Hashable], str]]) -> list[str]:
+    """The things, each a kind and a name, that stand in more than one place."""
     places: dict[tuple[str, Hashable], set[str]] = defaultdict(set)
-    for member, split in zip(members, splits, strict=True):
-        for thing in (("cluster", member.cluster), ("sequence", member.sequence)):
-            places[thing].add(split)
-        side = "test_families" if split == "test_families" else "the other splits"
-        for union in (("family", member.family), *member.unions):
-            places[union].add(side)
+    for thing, place in placed:
+        places[thing].add(place)
     return [
         f"{kind} {name} lies in {' and '.join(sorted(where))}"
         for (kind, name), where in places.items()

@@ -16,7 +16,7 @@ from rnagpt.rna_qa.rfam.downloads import Source, hash_file
 from rnagpt.rna_qa.rfam.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.rfam.questions import annotate, ask
 from rnagpt.rna_qa.rfam.stockholm import Problem, read_seed
-from rnagpt.rna_qa.splits import SPLITS, Member, find_leaks, fraction, split_members
+from rnagpt.rna_qa.splits import SPLITS, Member, check_shares, find_leaks, fraction, split_members
 from rnagpt.sequences.clustering import cluster_sequences
 
 FILES_OF_A_BUILD = {".partial", "annotations", "qa", "README.md", "build.json"}
@@ -37,13 +37,7 @@ class Options:
     clusters: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("test", "validation", "test_families"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
-        if self.test + self.validation >= 1:
-            raise ValueError(
-                f"test ({self.test}) and validation ({self.validation}) leave nothing to train on"
-            )
+        check_shares(test=self.test, validation=self.validation, test_families=self.test_families)
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def test_a_leak_stops_the_build(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--test", "1.5"], "test is a share from 0 to 1, not 1.5"),
+        (["--test", "1.5"], "--test is 1.5; expected a share from 0 to 1"),
         (["--test", "0.6", "--validation", "0.5"], "leave nothing to train on"),
         (["--families", "/none"], "/none: no such file"),
         (["--families", str(SEED)], "expected the `family` table"),
