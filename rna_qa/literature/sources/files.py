@@ -14,18 +14,16 @@ from typing import Any, Generic, TypeVar
 from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.answer_text import text_around
-from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
+from rnagpt.rna_qa.literature.records import Paper, Rna
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
-from rnagpt.rna_qa.literature.sources.usable_sequences import keep_usable
+from rnagpt.rna_qa.literature.sources.rows import DONE, find_mentions, keep_usable, make_paper
 from rnagpt.rna_qa.literature.text.mentions import NameIndex
-from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 LINES_PER_PAGE = 500  # written together
 RNA_KEYS = "id, sequence, names (a list), rna_type and, if known, organism, taxid, family"
 PAPER_KEYS = (
     "pmid, pmcid or doi, title, abstract and, if known, year, journal, licence, retracted, types"
 )
-DONE = "done"
 
 Value = TypeVar("Value")
 
@@ -86,15 +84,6 @@ def _index_names(corpus: Corpus) -> NameIndex:
     for name in sorted(index.left_out):
         corpus.skip("name", name, "ambiguous")
     return index
-
-
-def find_mentions(index: NameIndex, paper: Paper) -> list[Mention]:
-    """The RNAs that a paper's title or abstract names, by id."""
-    title, abstract = index.find(paper.title), index.find(paper.abstract)
-    return [
-        Mention(rna_id, paper.id, rna_id in title, rna_id in abstract, in_body=False)
-        for rna_id in sorted(title | abstract)
-    ]
 
 
 @dataclass(frozen=True)
@@ -204,13 +193,12 @@ class _Fields:
         if pmcid and not pmcid.upper().startswith("PMC"):
             pmcid = f"PMC{pmcid}"
         doi = doi and re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", doi, flags=re.IGNORECASE)
-        return Paper(
-            id=paper_id(pmid, pmcid, doi),
-            title=plain_text(self._text("title") or ""),
-            abstract=plain_text(self._text("abstract") or ""),
+        return make_paper(
             pmid=pmid,
             pmcid=pmcid,
             doi=doi,
+            title=self._text("title"),
+            abstract=self._text("abstract"),
             year=self._number("year"),
             journal=self._text("journal"),
             licence=self._text("licence") or self._text("license"),
@@ -253,4 +241,4 @@ class _Fields:
         return tuple(dict.fromkeys(value.strip() for value in values or () if value.strip()))
 
 
-__all__ = ["find_mentions", "read_papers", "select"]
+__all__ = ["read_papers", "select"]

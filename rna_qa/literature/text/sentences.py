@@ -17,8 +17,8 @@ _OPENERS = (
     "Four Furthermore From Given Here Herein Hence How However If Importantly In Indeed "
     "Interestingly It Its Knockdown Like Mechanistically Meanwhile More Moreover Most Nevertheless "
     "No Notably On Our Overall Overexpression Recent Recently Results Second Several Similarly "
-    "Since Six Some Subsequently Such Taken That The Their Then There Therefore These They This Those "
-    "Three Through Thus To Together Two Under Using We What When Whereas Whether While With"
+    "Since Six Some Subsequently Such Taken That The Their Then There Therefore These They This "
+    "Those Three Through Thus To Together Two Under Using We What When Whereas Whether While With"
 )
 _NEVER_END = frozenset(_ABBREVIATIONS.split())
 _MAY_END = frozenset(_ABBREVIATIONS_THAT_MAY_END.split())

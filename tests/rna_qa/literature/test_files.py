@@ -11,7 +11,7 @@ import pytest
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna
 from rnagpt.rna_qa.literature.sources import files as select_files
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
-from rnagpt.rna_qa.literature.sources.usable_sequences import clean_sequence
+from rnagpt.rna_qa.literature.sources.rows import clean_sequence
 
 RNA = {"id": "a", "sequence": "acgtN", "names": ["miR-21"], "rna_type": "miRNA"}
 PAPER = {"pmid": 7, "title": "On miR-21", "abstract": "It binds."}

@@ -11,7 +11,7 @@ from rnagpt.rna_qa.literature.records import Mention
 from rnagpt.rna_qa.literature.sources import http as select_http
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.http_client import ATTEMPTS, HttpClient, ServiceError
-from rnagpt.rna_qa.literature.sources.names import spell, without_ids
+from rnagpt.rna_qa.literature.sources.rows import spell, without_ids
 
 MIR21, MOUSE_MIR21, HOTAIR = "URS000039ED8D_9606", "URS000039ED8D_10090", "URS000075C808_9606"
 Select = Callable[..., Corpus]
