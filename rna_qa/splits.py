@@ -4,6 +4,9 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Thing = TypeVar("Thing", bound=Hashable)
 
 SPLITS = ("train", "validation", "test", "test_families")
 # A type with fewer families gives none away; a group of families that holds more than this share
@@ -48,6 +51,13 @@ class Groups:
 
     def join(self, first: Hashable, second: Hashable) -> None:
         self._parent[self.root(second)] = self.root(first)
+
+    def members(self, things: Iterable[Thing]) -> list[list[Thing]]:
+        """These things by the group that each is in, in their order."""
+        groups: dict[Hashable, list[Thing]] = defaultdict(list)
+        for thing in things:
+            groups[self.root(thing)].append(thing)
+        return list(groups.values())
 
 
 def fraction(seed: int, *key: object) -> float:
@@ -115,16 +125,14 @@ def hold_out_families(members: Sequence[Member], seed: int, share: float) -> set
     for member in members:
         for union in (("cluster", member.cluster), *member.unions):
             groups.join(union, member.family)
-    united: dict[Hashable, list[str]] = defaultdict(list)
-    for family in sorted(sizes):
-        united[groups.root(family)].append(family)
+    united = groups.members(sorted(sizes))
     quota = {
         rna_type: max(1, round(share * count)) if count >= MIN_FAMILIES and share > 0 else 0
         for rna_type, count in Counter(type_of.values()).items()
     }
     largest = max(10, LARGEST_GROUP * len(members))
     held_out: set[str] = set()
-    for group in sorted(united.values(), key=lambda group: fraction(seed, "families", group[0])):
+    for group in sorted(united, key=lambda group: fraction(seed, "families", group[0])):
         wanted = Counter(type_of[family] for family in group)
         small = sum(sizes[family] for family in group) <= largest
         if small and all(count <= quota[rna_type] for rna_type, count in wanted.items()):

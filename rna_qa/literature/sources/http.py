@@ -100,7 +100,7 @@ def _add_page(
     is_last = page.following is None or repeated
     if is_last and taken != limit:
         corpus.tally("RNA announced by EBI Search that did not come", max(0, announced - taken))
-    following = _Position(str(page.following), taken, announced)
+    following = _Position(page.following or FIRST_POSITION, taken, announced)
     set_position(corpus, PROGRESS, None if is_last or taken == limit else following)
 
 
