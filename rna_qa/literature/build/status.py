@@ -16,7 +16,6 @@ from rnagpt.rna_qa.literature.build.pipeline import (
     corpus_key,
     corpus_stage_done,
     pending_shards,
-    read_record,
     read_state,
     stage_counts,
 )
@@ -24,6 +23,7 @@ from rnagpt.rna_qa.literature.llm.request_cache import RequestCache, Totals
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.build.shards import read_sidecar
 from rnagpt.rna_qa.literature.build.stages import Build, task_stages
+from rnagpt.rna_qa.output import read_record
 
 
 @dataclass(frozen=True)

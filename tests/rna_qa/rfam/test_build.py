@@ -173,7 +173,7 @@ def test_an_interrupted_build_is_gone_on_with(
     seed: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    for step in ("write_split", "write_card", "_move_into_place"):
+    for step in ("write_split", "write_card", "move_into_place"):
         with monkeypatch.context() as patch:
             patch.setattr(rfam, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
