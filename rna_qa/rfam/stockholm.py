@@ -5,13 +5,13 @@ family, ``#=GS`` lines a sequence, ``#=GC`` and ``#=GR`` lines columns; ``//`` e
 alignment may be wrapped into blocks with an empty line between them, each with a part of every row.
 """
 
-import gzip
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from rnagpt.rna_qa import compressed
 
 GAPS = str.maketrans("", "", "-._~")
 IUPAC = re.compile("[ACGURYKMSWBDHVN]+")
@@ -106,25 +106,12 @@ def read_seed(path: Path, problems: list[Problem]) -> Iterator[SeedFamily]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a plain or gzipped file.
+    """Number and text of each line of a plain or gzipped file, as `compressed.read_lines` says.
 
-    The first two bytes tell which it is, not the name. Line ends and trailing blanks are removed.
-
-    Raises:
-        ValueError: if the compressed stream is cut off or damaged.
+    Line ends and trailing blanks are removed.
     """
-    number = 0
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path) if compressed else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield number, _decode(line).rstrip()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: the compressed file is damaged or cut off after line {number:,} ({error}); "
-            "delete it and get it again"
-        ) from error
+    for number, line in compressed.read_lines(path):
+        yield number, _decode(line).rstrip()
 
 
 def _decode(line: bytes) -> str:
@@ -133,10 +120,10 @@ def _decode(line: bytes) -> str:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         return line.decode("latin-1")
-    return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", _mend_encoding, text)
+    return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", _fix_encoding, text)
 
 
-def _mend_encoding(run: re.Match[str]) -> str:
+def _fix_encoding(run: re.Match[str]) -> str:
     """Undo UTF-8 that was once read as code page 850 ("5ÔÇÖ" for "5’"), as in some seeds."""
     try:
         return run[0].encode("cp850").decode("utf-8")

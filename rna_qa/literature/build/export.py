@@ -21,7 +21,6 @@ from rnagpt.rna_qa.export import (
     write_split,
 )
 from rnagpt.rna_qa.output import move_into_place
-from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
 from rnagpt.rna_qa.literature.build.settings import CONFIGURATIONS
@@ -232,7 +231,7 @@ def _qa_row(row: Row, pair: QaPair) -> dict[str, Any]:
 def _write_papers(build: Build, folder: Path) -> dict[str, int]:
     """Write ids and licences of all papers that were read; returns how many of each licence."""
     licences: Counter[str] = Counter()
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         for paper in corpus.iter_papers(kept=True):
             licences[paper.licence or "unknown"] += 1
         if count := licences.total():

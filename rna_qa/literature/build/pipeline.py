@@ -37,7 +37,6 @@ from rnagpt.rna_qa.literature.build.stages import (
     make_shard,
     task_stages,
 )
-from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.source import SOURCES, choose_available
 from rnagpt.rna_qa.output import check_output_dir, read_record
 
@@ -294,7 +293,7 @@ def _make_here(
 
 def num_shards(build: Build) -> int:
     """How many shards the RNAs make."""
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         return corpus.num_shards(build.options.shard_size)
 
 
@@ -322,7 +321,7 @@ def _make_record(build: Build, services: Services, state: Mapping[str, Any]) -> 
     splits = read_sidecar(splits_path(build.work))
     if splits is None:
         raise ValueError("the stage splits is not done; leave --stages out, or begin with splits")
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         counts: dict[str, Any] = {"corpus": corpus.counts()}
     names = [name for folders in task_stages(build.options).values() for name in folders]
     counts |= {name: dict(stage_counts(build, name)) for name in names}
@@ -364,12 +363,10 @@ def stage_counts(build: Build, name: str) -> Counter[str]:
 
 def corpus_stage_done(build: Build, stage: str) -> bool:
     """Whether all RNAs, or all papers, that the last run asked for are there."""
-    path = build.work / "corpus.sqlite"
-    if not path.exists():
+    state = read_state(build.work)
+    if state is None or not (build.work / "corpus.sqlite").exists():
         return False
-    with Corpus(path) as corpus:
-        state = read_state(build.work)
-        assert state is not None
+    with build.open_corpus() as corpus:
         if corpus.progress("build: select") != _select_key(state):
             return False
         if stage == "select":
@@ -381,13 +378,13 @@ def _select(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
     """Gather the RNAs; a corpus of other sources is begun again."""
     if corpus_stage_done(build, "select"):
         return False
-    path, key = build.work / "corpus.sqlite", _select_key(state)
-    with Corpus(path) as corpus:
-        wanted = corpus.progress("build: select") in (None, key)
-    if not wanted:
+    key = _select_key(state)
+    with build.open_corpus() as corpus:
+        is_other = corpus.progress("build: select") not in (None, key)
+    if is_other:
         for file in build.work.glob("corpus.sqlite*"):
             file.unlink()
-    with Corpus(path) as corpus:
+    with build.open_corpus() as corpus:
         corpus.set_progress("build: select", key)
         SOURCES[build.options.source].read_rnas(corpus, build.options, services)
         corpus.set_progress("build: select done", key)
@@ -399,7 +396,7 @@ def _papers(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
     _require_done(build, ("select",))
     if corpus_stage_done(build, "papers"):
         return False
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         SOURCES[build.options.source].read_papers(
             corpus,
             build.options,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
+from rnagpt.rna_qa.compressed import read_lines
 from rnagpt.rna_qa.literature.answer_text import text_around
 from rnagpt.rna_qa.literature.records import Paper, Rna
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
@@ -155,20 +155,11 @@ def _read(
 def _read_lines(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give JSON lines, plain or gzipped")
-    with path.open("rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    number = 0
-    try:
-        with gzip.open(path, "rb") if gzipped else path.open("rb") as lines:
-            for line in lines:
-                number += 1
-                yield line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: {error} after line {number}; the file is cut or damaged, get it again"
-        ) from error
+    for number, line in read_lines(path):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
 
 
 class _Fields:
