@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rnagpt.rna_qa.rfam.comments import Sentence, read_sentences
 from rnagpt.rna_qa.rfam.stockholm import Problem, SeedFamily, read_lines
@@ -102,8 +103,7 @@ class Family:
         return found[1] if found else None
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     """The columns of Rfam's `family` table that can complete a seed."""
 
     name: str = ""

@@ -144,19 +144,15 @@ def complete_from(paper: Paper, found: Paper | None) -> Paper:
     """
     if found is None:
         return paper
-    return dataclasses.replace(
-        paper,
-        title=paper.title or found.title,
-        abstract=paper.abstract or found.abstract,
-        pmid=paper.pmid or found.pmid,
-        pmcid=paper.pmcid or found.pmcid,
-        doi=paper.doi or found.doi,
-        year=paper.year if paper.year is not None else found.year,
-        journal=paper.journal or found.journal,
-        licence=found.licence or paper.licence,
-        retracted=paper.retracted or found.retracted,
-        types=tuple(dict.fromkeys((*found.types, *paper.types))),
-        links=tuple(dict.fromkeys((*found.links, *paper.links))),
+    names = [field.name for field in dataclasses.fields(Paper)]
+    filled = {name: getattr(paper, name) or getattr(found, name) for name in names}
+    return Paper(
+        **filled
+        | {
+            "licence": found.licence or paper.licence,
+            "types": tuple(dict.fromkeys((*found.types, *paper.types))),
+            "links": tuple(dict.fromkeys((*found.links, *paper.links))),
+        }
     )
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
@@ -27,6 +26,9 @@ from rnagpt.rna_qa.literature.sources.rows import (
 )
 from rnagpt.rna_qa.literature.text.mentions import NameIndex, is_ambiguous
 
+if TYPE_CHECKING:
+    from rnagpt.rna_qa.literature.build.settings import Services
+
 RNAS_PER_PAGE = 50  # written together, with their papers
 ENTRIES_PER_PAGE = 1000  # the most that EBI Search gives
 IDS_PER_QUERY = 20  # addresses have a length that servers accept
@@ -37,14 +39,6 @@ RNA_FIELDS = "description,gene,rfam_id"
 PAPER_FIELDS = "job_id,pmcid,pmid,doi,title,abstract,abstract_sentence,body_sentence,year,journal"
 
 Entry = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where EBI Search and RNAcentral's API are, without a slash at the end."""
-
-    ebi_search: str
-    rnacentral: str
 
 
 class _Position(NamedTuple):
@@ -58,7 +52,7 @@ class _Position(NamedTuple):
 def select(
     corpus: Corpus,
     client: HttpClient,
-    addresses: Addresses,
+    services: Services,
     *,
     query: str | None = None,
     limit: int | None = None,
@@ -70,13 +64,14 @@ def select(
     one comes again. RNAs that were announced and did not come are tallied.
 
     Args:
+        services: The addresses of EBI Search and RNAcentral's API, without a slash at the end.
         query: In EBI Search's language: ``rna_type:"miRNA" AND TAXONOMY:"9606"``.
         limit: Take at most N RNAs.
 
     Raises:
         ServiceError: if a service rejects, or if its faults do not pass.
     """
-    source = _Source(client, addresses)
+    source = _Source(client, services)
     for position in positions(corpus, PROGRESS, _Position()):
         with corpus.transaction():
             _add_page(corpus, source, position, query, limit)
@@ -188,9 +183,9 @@ class _Page(NamedTuple):
 class _Source:
     """The questions that are put to EBI Search and to RNAcentral's API."""
 
-    def __init__(self, client: HttpClient, addresses: Addresses) -> None:
+    def __init__(self, client: HttpClient, services: Services) -> None:
         self._client = client
-        self._addresses = addresses
+        self._services = services
 
     def find_rnas(self, query: str | None, cursor: str) -> _Page:
         """RNAs of one species (not genes) that LitScan has papers on."""
@@ -231,7 +226,7 @@ class _Source:
         """What RNAcentral says of an RNA; nothing where it does not know it any more."""
         urs, _, taxid = id.rpartition("_")
         try:
-            answer = self._client.get_json(f"{self._addresses.rnacentral}/rna/{urs}/{taxid}")
+            answer = self._client.get_json(f"{self._services.rnacentral}/rna/{urs}/{taxid}")
         except ServiceError as error:
             if error.status == 404:
                 return {}
@@ -250,7 +245,7 @@ class _Source:
             cursor = page.following
 
     def _search(self, domain: str, query: str, fields: str, cursor: str, size: int) -> _Page:
-        url = f"{self._addresses.ebi_search}/{domain}"
+        url = f"{self._services.ebi_search}/{domain}"
         answer = self._client.get_json(
             url,
             {
@@ -293,4 +288,4 @@ def _any(field: str, values: Iterable[str]) -> str:
     return "(" + " OR ".join(f'{field}:"{value}"' for value in quoted) + ")"
 
 
-__all__ = ["Addresses", "select"]
+__all__ = ["select"]

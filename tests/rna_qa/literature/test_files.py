@@ -114,13 +114,9 @@ def test_a_bad_paper_is_named(
 def test_damaged_files_are_told(corpus: Corpus, write: Write, tmp_path: Path) -> None:
     many = [{**RNA, "id": f"{n * 7919 % 10007:x}"} for n in range(3000)]
     path = write(*many, gz=True)
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    flipped = bytes([whole[middle] ^ 0xFF])
-    for damaged in (whole[:-2000], whole[:middle] + flipped + whole[middle + 1 :]):
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="damaged or cut off after line"):
-            select_files.select(corpus, path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match="damaged or cut off after line"):
+        select_files.select(corpus, path)
     latin = tmp_path / "latin.jsonl"
     latin.write_bytes(json.dumps(RNA).encode() + '\n{"id": "Ä"}'.encode("latin-1"))
     with Corpus(tmp_path / "other.sqlite") as other:
