@@ -135,7 +135,7 @@ def _age(sources: dict[str, Source]) -> str:
 
 
 def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The record of this very build if it is there and to be kept.
+    """The record of this very build if it is there and stays.
 
     Rejects a folder that holds anything but a build, or another one that is not to be overwritten.
     """

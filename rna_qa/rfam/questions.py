@@ -86,7 +86,7 @@ INTERACTION = re.compile(
     r"|recogni[sz]ed by)\b",
     re.IGNORECASE,
 )
-# The Gene Ontology's three aspects, told from the names of the terms that Rfam uses; what is
+# The Gene Ontology's three aspects, by the names of the terms that Rfam uses; what is
 # neither a molecular function nor a cellular component is a biological process.
 GO_FUNCTION = re.compile(r"\b(?:binding|activity|constituent)\b")
 GO_COMPONENT = re.compile(

@@ -75,7 +75,7 @@ PAPERS = pa.schema(
 
 @dataclass(frozen=True)
 class Row:
-    """An RNA of the data set with all that is said of it."""
+    """An RNA of the data set with its annotation, questions and split."""
 
     rna: Rna
     annotation: Annotation

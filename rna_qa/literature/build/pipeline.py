@@ -283,7 +283,7 @@ def _make_here(
         for name, shards in pending.items():
             run_shards(task, build.work, name, shards, here, may_lack=may_be_postponed)
     except NothingUsable:
-        # The answers that are asked for again may lie in shards that were finished before the last
+        # The answers that are requested again may lie in shards that were finished before the last
         # of them came; their other answers are cached, so that they cost nothing.
         for name, shards in pending.items():
             for shard in shards:
@@ -362,7 +362,7 @@ def stage_counts(build: Build, name: str) -> Counter[str]:
 
 
 def corpus_stage_done(build: Build, stage: str) -> bool:
-    """Whether all RNAs, or all papers, that the last run asked for are there."""
+    """Whether all RNAs, or all papers, that the last run wanted are there."""
     state = read_state(build.work)
     if state is None or not (build.work / "corpus.sqlite").exists():
         return False

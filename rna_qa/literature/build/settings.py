@@ -131,7 +131,7 @@ class LiteratureOptions:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The ways of annotating that are asked for, the data set's main one first."""
+        """The requested ways of annotating, the data set's main one first."""
         return ("dnc", "ais") if self.mode == "both" else (self.mode,)
 
     @classmethod

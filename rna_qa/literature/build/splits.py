@@ -20,7 +20,7 @@ from rnagpt.rna_qa.literature.build.stages import Build, read_annotations
 from rnagpt.rna_qa.splits import Groups, fraction, in_two_places
 
 SPLITS = ("train", "validation", "test")
-# Papers tie RNAs together as long as no more than this share of all RNAs hangs together.
+# Papers tie RNAs together as long as no more than this share of all RNAs is connected.
 LARGEST_GROUP = 0.5
 
 

@@ -52,8 +52,8 @@ _ADD_TALLY = (
     "INSERT INTO tallies VALUES (?, ?) ON CONFLICT DO UPDATE SET times = times + excluded.times"
 )
 _KEPT = "NOT EXISTS (SELECT 1 FROM skipped WHERE kind = 'paper' AND skipped.id = papers.id)"
-# Of a merged paper, the abstract counts where the paper that is kept has the same; all else that it
-# names counts as named in the body.
+# Of a merged paper, the abstract counts where the paper that is retained has the same; all else
+# that it names counts as named in the body.
 _PAPERS_OF_RNA = f"""
 SELECT papers.json,
     max(in_title AND merged.id IS NULL),
@@ -197,16 +197,16 @@ class Corpus:
         self._write("INSERT OR IGNORE INTO skipped VALUES (?, ?, ?)", [(kind, id, reason)])
 
     def clear_skipped(self, kind: str) -> None:
-        """Take back all that was said of a kind, so that it can be judged again."""
+        """Forget what was skipped of a kind, so that it can be judged again."""
         self._write("DELETE FROM skipped WHERE kind = ?", [(kind,)])
 
     def merge_paper(self, id: str, into_id: str, *, same_abstract: bool) -> None:
-        """Say that a paper is one work with another one, which then has its mentions."""
+        """Note that a paper is one work with another one, which then has its mentions."""
         row = (id, into_id, same_abstract)
         self._write("INSERT OR REPLACE INTO merged VALUES (?, ?, ?)", [row])
 
     def clear_merged(self) -> None:
-        """Take back what `merge_paper` said."""
+        """Forget what was merged."""
         self._write("DELETE FROM merged")
 
     def tally(self, what: str, times: int = 1) -> None:
@@ -215,7 +215,7 @@ class Corpus:
             self._write(_ADD_TALLY, [(what, times)])
 
     def set_progress(self, key: str, value: str) -> None:
-        """Say how far a source was read; write it in one transaction with the rows up to there."""
+        """Note how far a source was read, in one transaction with the rows up to there."""
         self._write("INSERT OR REPLACE INTO progress VALUES (?, ?)", [(key, value)])
 
     # Reading
@@ -280,7 +280,7 @@ class Corpus:
 
         Args:
             shard: From 0.
-            shard_size: RNAs a shard.
+            shard_size: RNAs per shard.
         """
         # Only the index of ids is walked to the shard's beginning, some milliseconds for 100,000.
         statement = "SELECT id FROM rnas ORDER BY id LIMIT ? OFFSET ?"

@@ -42,8 +42,8 @@ def merge_duplicates(corpus: Corpus) -> None:
 
     One work are papers that share an identifier, that Europe PMC links as preprint and paper, or
     that have the same abstract (case, punctuation and the labels of sections aside). The one that
-    is kept takes the mentions of the others and knows their ids (`Paper.also_known_as`). Where one
-    of them is retracted, none is kept.
+    is retained takes the mentions of the others and knows their ids (`Paper.also_known_as`). Where
+    one of them is retracted, none is retained.
 
     To be called after all else was judged.
     """

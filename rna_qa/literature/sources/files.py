@@ -29,11 +29,10 @@ Value = TypeVar("Value")
 
 
 def select(corpus: Corpus, rnas_path: Path, limit: int | None = None) -> None:
-    """Read RNAs, ``{"id", "sequence", "names": [...], "rna_type", "organism", "taxid"}`` a line.
+    """Read RNAs, ``{"id", "sequence", "names": [...], "rna_type", "organism", "taxid"}`` per line.
 
-    RNAs without a name and such whose sequence has a letter that no RNA has are skipped with the
-    reason; of several with one id the first stands. What an interrupted run has read is not read
-    again.
+    RNAs without a name, or with a letter that no RNA has, are skipped with the reason; of
+    several with one id the first stands. What an interrupted run has read is not read again.
 
     Args:
         limit: Take the first N RNAs that can be used; None: all.
@@ -55,7 +54,7 @@ def select(corpus: Corpus, rnas_path: Path, limit: int | None = None) -> None:
 
 
 def read_papers(corpus: Corpus, papers_path: Path) -> None:
-    """Read papers, ``{"pmid"|"pmcid"|"doi", "title", "abstract", …}`` a line, that name an RNA.
+    """Read papers, ``{"pmid"|"pmcid"|"doi", "title", "abstract", …}`` per line, that name an RNA.
 
     Titles and abstracts are searched for the names of the corpus' RNAs (`mentions.NameIndex`);
     names that mean other things as well are left out and counted. A paper that names no RNA is
@@ -109,7 +108,7 @@ class Records(Generic[Value]):
             return self.read(_Fields(fields))
         except (ValueError, RecursionError) as error:  # JSON's errors are among them
             raise ValueError(
-                f"{self.path}, line {number}: {error}; expected one JSON object a line with "
+                f"{self.path}, line {number}: {error}; expected one JSON object per line with "
                 f"{self.keys}; got {line.strip()[:80]!r}"
             ) from error
 

@@ -15,8 +15,8 @@ from rnagpt.rna_qa.literature.sources.paper_filters import reason_to_leave_out
 from rnagpt.rna_qa.literature.sources.rows import batched
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
-# Asked for, and written, together: a kill loses the answers about one page. The most that one
-# request about retractions may name.
+# Requested, and written, together: a kill loses the answers about one page. No more may be named in
+# one request about retractions.
 PAPERS_PER_PAGE = 1000
 
 
@@ -28,7 +28,7 @@ def complete(
 ) -> None:
     """Complete and judge the papers of a corpus; an interrupted run resumes where it was.
 
-    With `europe_pmc`, what a paper lacks (abstract, licence, publication types) is asked for once,
+    With `europe_pmc`, what a paper lacks (abstract, licence, publication types) is requested once,
     and retractions are looked up; without, papers are taken as they are. Tags are stripped either
     way. Papers to be left out (`reason_to_leave_out`) are then skipped with the reason.
 
@@ -90,7 +90,7 @@ def _fill(corpus: Corpus, europe_pmc: EuropePmc) -> None:
             found = europe_pmc.fetch(lacking)
             filled = [complete_from(paper, found.get(paper.id)) for paper in page]
             with corpus.transaction():
-                # Complete as well where nothing was found: it is not asked for again.
+                # Complete as well where nothing was found: it is not requested again.
                 corpus.replace_papers(_mark(filled, europe_pmc), complete=True)
                 corpus.tally("paper not at Europe PMC", len(lacking) - len(found))
             bar.update(len(page))

@@ -46,7 +46,7 @@ def positions(corpus: Corpus, key: str, first: At) -> Iterator[At]:
 
 
 def set_position(corpus: Corpus, key: str, position: Position | None) -> None:
-    """Say where the next page is, None for no further one; in a transaction with this page."""
+    """Note where the next page is, None for no further one; in a transaction with this page."""
     corpus.set_progress(key, DONE if position is None else json.dumps(position))
 
 

@@ -70,7 +70,7 @@ def test_rnas_are_read(corpus: Corpus, write: Write, gz: bool) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "b", ', "expected one JSON object a line with id, sequence, names"),
+        ('{"id": "b", ', "expected one JSON object per line with id, sequence, names"),
         ("[1, 2]", "it holds a list"),
         ({**RNA, "id": ""}, "no id"),
         ({**RNA, "sequence": None}, "no sequence"),
