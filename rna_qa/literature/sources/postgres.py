@@ -117,12 +117,19 @@ def select(
 def is_reachable(dsn: str, timeout: int = 5) -> bool:
     """Whether the database answers within `timeout` seconds, and has LitScan's tables."""
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=timeout) as connection:
-            connection.execute(f"SET search_path TO {SCHEMA}, public")
+        with _connect(dsn, timeout) as connection:
             connection.execute("SELECT 1 FROM litscan_database LIMIT 1")
     except psycopg.Error:
         return False
     return True
+
+
+def _connect(dsn: str, timeout: int) -> Connection:
+    connection = psycopg.connect(
+        dsn, autocommit=True, row_factory=dict_row, connect_timeout=timeout
+    )
+    connection.execute(f"SET search_path TO {SCHEMA}, public")
+    return connection
 
 
 class _Position(NamedTuple):
@@ -268,10 +275,7 @@ class _Database:
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._dsn, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
-            )
-            self._connection.execute(f"SET search_path TO {SCHEMA}, public")
+            self._connection = _connect(self._dsn, CONNECT_TIMEOUT)
         return self._connection
 
     def _close(self) -> None:
