@@ -26,7 +26,7 @@ ATTEMPTS = 7
 
 
 class ServiceError(OSError):
-    """A service did not answer as it should: its address, its status and the first words it said.
+    """A service did not answer as it should: address, status and first words of its answer.
 
     `status` is None where no answer came.
     """
@@ -42,7 +42,7 @@ class HttpClient:
 
     Busy services (429, with or without Retry-After), failures of theirs (5xx), answers that are not
     JSON, cut connections and timeouts are tried again, `attempts` times in all, after waits that
-    double and are drawn by chance. Other refusals (4xx) fail at once.
+    double and are drawn by chance. Other rejections (4xx) fail at once.
 
     Args:
         requests_per_second: Requests are begun this often at most; None: `REQUESTS_PER_SECOND`.
@@ -121,20 +121,20 @@ class HttpClient:
 
 def _read_json(url: str, response: httpx2.Response) -> Any:
     status = response.status_code
-    said = f"status {status}, {first_words(response.text)!r}"
+    problem = f"status {status}, {first_words(response.text)!r}"
     if status >= 500 or status in STATUSES_THAT_PASS:
         retry_after = read_retry_after(response.headers.get("Retry-After"))
         if retry_after is not None and retry_after > MAX_RETRY_AFTER:
             advice = f"it asks to wait for {retry_after:,.0f} seconds: run again then to resume"
-            raise ServiceError(url, said, advice, status)
-        raise TransientError(said, retry_after, status=status)
+            raise ServiceError(url, problem, advice, status)
+        raise TransientError(problem, retry_after, status=status)
     if status != 200:
-        raise ServiceError(url, said, "check the address and the query", status)
+        raise ServiceError(url, problem, "check the address and the query", status)
     try:
         return _whole_characters(json.loads(response.content), response.content)
     except (ValueError, RecursionError) as error:
         # Gateways put up pages of their own with status 200.
-        raise TransientError(f"{said} in place of JSON", status=status) from error
+        raise TransientError(f"{problem} in place of JSON", status=status) from error
 
 
 def _whole_characters(answer: Any, content: bytes) -> Any:
