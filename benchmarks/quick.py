@@ -23,7 +23,7 @@ QUICK_RESULTS = HERE / "quick_results.json"
 QUICK = {
     "encoding.py": ["--rnas", "24", "--rounds", "2"],
     "training.py": ["--mini", "--rnas", "4", "--rounds", "1", "--no-growth"],
-    "chatting.py": ["--parts", "tokens", "turns", "start", "--rounds", "2"],
+    "chatting.py": ["--parts", "turns", "start", "--rounds", "2"],
 }
 
 

@@ -19,7 +19,7 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measured import command_line, make_parser, parse, table, write_down
+from measured import beginning, make_parser, parse, table, write_down
 
 REPORT = Path(__file__).with_suffix(".md")
 GB = 1e9
@@ -325,28 +325,25 @@ def report(args: argparse.Namespace, data: Data) -> str:
     model, encoder = LanguageModel(), Encoder()
     header = ["run", "GPUs", "memory a GPU (GB)", "tokens a second", "hours", "GPU hours"]
     header += ["links over computation", "used up first", *(["dollars"] if dollars else [])]
-    lines = [
-        "# Training RNA-GPT in its true size: arithmetic",
-        "",
-        f"`{' '.join(['python benchmarks/scale.py', command_line()]).strip()}`",
-        "",
+    about = (
         "Measured is the utilisation alone (`scale_measured.md`). Counted: Llama-3-8B "
         f"({model.parameters / 1e9:.2f} billion weights), RNA-FM ({encoder.parameters / 1e6:.1f} "
         f"million), {data.rnas:,} RNAs. Assumed: {data.nucleotides} nt and {data.questions} "
         f"questions an RNA, {data.asked} tokens a question with its template, {data.answered} an "
         f"answer, {data.annotation} an annotation; {args.utilisation:.0%} of the GPU's peak "
         f"in bfloat16 ({H100.name}: {H100.peak / 1e12:.0f} TFLOP/s; {RTX_4090.name}: "
-        f"{RTX_4090.peak / 1e12:.0f}); three epochs; activations recomputed.",
-        "",
-        table(header, [line(run, plan(run, data), dollars) for run in runs(args.utilisation)]),
-        "",
-        "Weights that do not change are not sent: without FSDP the GPUs exchange the gradients of "
-        "projection and adapter alone, and computation is what limits. FSDP is for GPUs that "
-        "cannot hold the language model; between machines its traffic wants longer steps "
-        "(`per_device_train_batch_size`, `gradient_accumulation_steps` does not help: the weights "
-        "are gathered for each part).",
-    ]
-    return "\n".join(lines) + "\n"
+        f"{RTX_4090.peak / 1e12:.0f}); three epochs; activations recomputed."
+    )
+    rows = [line(run, plan(run, data), dollars) for run in runs(args.utilisation)]
+    return f"""{beginning("Training RNA-GPT in its true size: arithmetic", about)}
+{table(header, rows)}
+
+Weights that do not change are not sent: without FSDP the GPUs exchange the gradients of \
+projection and adapter alone, and computation is what limits. FSDP is for GPUs that cannot hold \
+the language model; between machines its traffic wants longer steps \
+(`per_device_train_batch_size`, `gradient_accumulation_steps` does not help: the weights are \
+gathered for each part).
+"""
 
 
 def line(run: Run, found: Plan, dollars: float | None) -> list[str]:

@@ -142,9 +142,7 @@ def make_inputs(
     rna = torch.full((DATA.nucleotides,), int(config.rna_token_id or 0))
     if run.alignment:
         answer = torch.randint(1000, 2000, (DATA.annotation,), generator=generator)
-        ids = torch.cat([rna, answer])
-        labels = torch.cat([torch.full_like(rna, IGNORE), answer])
-        one = {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+        one = one_turn(turn_of(rna, answer))
     else:
         one = questions(run, rna, generator)
     number = max(1, round(tokens / len(one["input_ids"])))
@@ -158,6 +156,18 @@ def make_inputs(
     return inputs
 
 
+def turn_of(prompt: torch.Tensor, answer: torch.Tensor) -> EncodedTurn:
+    """A prompt and its answer, of which only the answer is learnt."""
+    labels = torch.cat([torch.full_like(prompt, IGNORE), answer])
+    return EncodedTurn(torch.cat([prompt, answer]), labels)
+
+
+def one_turn(turn: EncodedTurn) -> dict[str, torch.Tensor]:
+    """A sequence of one turn."""
+    mask = torch.ones_like(turn.input_ids)
+    return {"input_ids": turn.input_ids, "labels": turn.labels, "attention_mask": mask}
+
+
 def questions(run: Run, rna: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """One sequence of the instruction stage, as `InstructionCollator` makes it."""
     turns = []
@@ -166,13 +176,9 @@ def questions(run: Run, rna: torch.Tensor, generator: torch.Generator) -> dict[s
         asked = torch.randint(1000, 2000, (DATA.asked,), generator=generator)
         asked[0] = number
         answer = torch.randint(1000, 2000, (DATA.answered,), generator=generator)
-        ids = torch.cat([rna, asked, answer])
-        labels = torch.full_like(ids, IGNORE)
-        labels[-DATA.answered :] = answer
-        turns.append(EncodedTurn(ids, labels))
+        turns.append(turn_of(torch.cat([rna, asked]), answer))
     if len(turns) == 1:
-        ids, labels = turns[0].input_ids, turns[0].labels
-        return {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+        return one_turn(turns[0])
     shared = share_prefix(turns, int(rna[0]))
     return {
         "input_ids": shared.input_ids,
@@ -249,49 +255,36 @@ def report(found: list[Measured], measured_on: str) -> tuple[str, list[Figure]]:
     for one in found:
         expected = calculated(one, utilisation)
         speed = one.tokens / one.seconds
-        pairs = [("speed", speed, expected.tokens_per_second, "tokens/s")]
+        pairs = [("speed", speed, expected.tokens_per_second, "tokens/s", ",.0f")]
         if one.memory is not None:
-            pairs.append(("memory", one.memory / GB, expected.memory / GB, "GB"))
-        lines.append([one.run, f"{one.sequences} × {one.tokens // one.sequences}"])
-        lines[-1] += [f"{one.seconds:.2f} s"]
-        for what, ours, other, unit in pairs:
-            digits = ",.0f" if what == "speed" else ".1f"
-            # The utilisation is taken from it, so that it cannot be off.
-            is_given = what == "speed" and one.run == STAGE_1
-            off = "(taken from it)" if is_given else f"{100 * (other / ours - 1):+.0f} %"
-            lines[-1] += [f"{ours:{digits}}", f"{other:{digits}}", off]
-            if is_given:
-                continue
-            figures.append(
-                Figure(
-                    f"true size, {one.run}, {what}",
-                    ours=ours,
-                    other=other,
-                    other_name="the calculator",
-                    unit=unit,
-                    target="within 15 %",
-                )
-            )
+            pairs.append(("memory", one.memory / GB, expected.memory / GB, "GB", ".1f"))
+        cells = [one.run, f"{one.sequences} × {one.tokens // one.sequences}"]
+        cells.append(f"{one.seconds:.2f} s")
+        for what, ours, other, unit, digits in pairs:
+            off = f"{100 * (other / ours - 1):+.0f} %"
+            if what == "speed" and one.run == STAGE_1:
+                off = "(taken from it)"  # the utilisation, so that it cannot be off
+            else:
+                name = f"true size, {one.run}, {what}"
+                figures.append(Figure(name, ours, other, "the calculator", unit, "within 15 %"))
+            cells += [f"{ours:{digits}}", f"{other:{digits}}", off]
+        lines.append(cells)
     header = ["run", "a step", "measured", "tokens a second", "calculated", "off"]
     header += ["memory (GB)", "calculated", "off"]
-    text = "\n".join(
-        [
-            "# Training RNA-GPT in its true size: measured",
-            "",
-            "`python benchmarks/scale_measured.py`",
-            "",
-            f"{measured_on} Random weights; {DATA.nucleotides} nt, {DATA.asked} tokens a "
-            f"question, {DATA.answered} an answer, {DATA.annotation} an annotation.",
-            "",
-            table(header, lines),
-            "",
-            f"The calculator's utilisation is taken from stage 1: {utilisation:.2f} of "
-            f"{H100.peak / 1e12:.0f} TFLOP/s. Stage 2 is with PEFT's turning of every input into "
-            "float32 and back, which `train_sft.py` leaves out. Memory is all that the GPU held, "
-            "CUDA's own included.",
-        ]
-    )
-    return text + "\n", figures
+    text = f"""# Training RNA-GPT in its true size: measured
+
+`python benchmarks/scale_measured.py`
+
+{measured_on} Random weights; {DATA.nucleotides} nt, {DATA.asked} tokens a question, \
+{DATA.answered} an answer, {DATA.annotation} an annotation.
+
+{table(header, lines)}
+
+The calculator's utilisation is taken from stage 1: {utilisation:.2f} of \
+{H100.peak / 1e12:.0f} TFLOP/s. Stage 2 is with PEFT's turning of every input into float32 and \
+back, which `train_sft.py` leaves out. Memory is all that the GPU held, CUDA's own included.
+"""
+    return text, figures
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from measured import Figure, command_line, machine, make_parser, parse, table, write_down
+from measured import Figure, beginning, machine, make_parser, parse, table, write_down
 from openai import AsyncOpenAI
 from tqdm import tqdm
 
@@ -81,14 +81,6 @@ class Answer:
     whole: float
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server that runs."""
-
-    address: str
-    process: subprocess.Popen[str]
-
-
 def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
     """Every question about every RNA of a file, RNA after RNA within a question."""
     rnas = [record.sequence for record in read_fasta(fasta)]
@@ -96,8 +88,8 @@ def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
 
 
 @contextmanager
-def serving(command: Sequence[str], environment: dict[str, str]) -> Iterator[Server]:
-    """Run `COMMAND serve …`; yields once it answers, and ends it as a service manager would.
+def serving(command: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
+    """Run `COMMAND serve …`, and end it as a service manager would; yields its address.
 
     Raises:
         RuntimeError: the server ended before it answered, or takes too long.
@@ -107,15 +99,12 @@ def serving(command: Sequence[str], environment: dict[str, str]) -> Iterator[Ser
     )
     try:
         assert process.stdout is not None
-        found = None
-        for line in process.stdout:
-            found = re.search(r"Serving \S+ at (http://\S+)/v1", line)
-            if found:
-                break
+        lines = (re.search(r"Serving \S+ at (http://\S+)/v1", line) for line in process.stdout)
+        found = next(filter(None, lines), None)
         if not found:
             raise RuntimeError(f"The server did not start; run it to see why: {' '.join(command)}")
         _await_health(found[1])
-        yield Server(found[1], process)
+        yield found[1]
     finally:
         process.terminate()
         try:
@@ -214,9 +203,8 @@ def main() -> None:
     records = {(engine, clients): Record() for clients in args.clients for engine in args.engines}
     rounds = [(number, engine) for number in range(args.rounds) for engine in args.engines]
     for _, engine in tqdm(rounds, desc="rounds", unit="server"):
-        with serving(command_of(engine, args), environment_of(engine)) as server:
-            loads = asyncio.run(measure(server.address, questions, args))
-        alone, by_clients = loads
+        with serving(command_of(engine, args), environment_of(engine)) as address:
+            alone, by_clients = asyncio.run(measure(address, questions, args))
         for clients, load in by_clients.items():
             records[engine, clients].add(load, alone)
     text = report(records, args)
@@ -228,10 +216,9 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, rounds=3)
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="at once")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
-    parser.add_argument("--rounds", type=int, default=3, help="starts of each server")
     parser.add_argument("--each", type=int, default=3, help="questions a client asks in a round")
     parser.add_argument("--max-tokens", type=int, default=128, help="of an answer")
     parser.add_argument("--dtype", default="float32", help="of all servers")
@@ -300,16 +287,14 @@ def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> 
     header = ["clients", "engine", "tokens a second", "over one_by_one", "first word, median"]
     header += ["95 %", "asked", "lost", "changed"]
     vllm = f" vLLM {vllm_version(args)};" if "vllm" in args.engines else ""
-    lines = [
-        "# Many clients at once",
-        "",
-        f"`python benchmarks/serving_load.py {command_line()}`",
-        "",
-        f"{machine('torch', 'transformers')}{vllm} {args.dtype}.",
+    about = (
+        f"{machine('torch', 'transformers')}{vllm} {args.dtype}.\n"
         f"{len(make_questions(args.fasta))} questions about the RNAs of `{args.fasta.name}`; every "
-        f"client asks {args.each} a round, {args.rounds} rounds. one_by_one is the transformers "
-        "engine with `--max-batch 1`. The ratio is that of the medians.",
-        "",
+        f"client asks {args.each} per round, {args.rounds} rounds. one_by_one is the transformers "
+        "engine with `--max-batch 1`. The ratio is that of the medians."
+    )
+    lines = [
+        beginning("Many clients at once", about),
         table(header, [row(clients, engine, records) for engine, clients in records]),
     ]
     for (engine, clients), record in records.items():
@@ -358,11 +343,9 @@ def figures(records: dict[tuple[str, int], Record]) -> list[Figure]:
 
 def vllm_version(args: argparse.Namespace) -> str:
     """vLLM's version, by the folder of its package: importing it takes long."""
-    for package in (args.vllm_python.parents[1] / "lib").glob(
-        "python*/site-packages/vllm*-*.dist-info"
-    ):
-        return package.name.removesuffix(".dist-info").partition("-")[2]
-    return "of unknown version"
+    packages = (args.vllm_python.parents[1] / "lib").glob("python*/site-packages/vllm*-*.dist-info")
+    found = next(packages, None)
+    return found.stem.partition("-")[2] if found else "of unknown version"
 
 
 if __name__ == "__main__":

@@ -35,13 +35,13 @@ from typing import Any
 
 import torch
 from measured import (
-    Figure,
-    command_line,
+    beginning,
+    compare,
     machine,
     make_parser,
+    make_rna,
     parse,
     ratio,
-    ratio_interval,
     table,
     take_turns,
     write_down,
@@ -85,14 +85,14 @@ def main() -> None:
     print(text)
     name = "the mini" if args.mini else "RNA-FM-size encoder"
     figures = [
-        Figure(
+        compare(
             f"training, {name}, {way.split(', ')[1]}",
-            ours=args.rnas * args.questions / statistics.median(seconds[way]),
-            other=args.rnas * args.questions / statistics.median(seconds[PLAIN]),
+            seconds[way],
+            seconds[PLAIN],
             other_name="one question a sample, transformers' encoder each time, TRL's head",
             unit="questions/s",
             target="ratio 2" if args.mini else "ratio 5",
-            interval=ratio_interval(seconds[PLAIN], seconds[way]),
+            work=args.rnas * args.questions,
         )
         for way in (FIRST, LATER)
     ]
@@ -105,14 +105,12 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser = make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--language-model", help="folder or Hub id; else rna-gpt-mini's")
     parser.add_argument("--mini", action="store_true", help="the mini's encoder and vectors")
     parser.add_argument("--rnas", type=int, default=16)
     parser.add_argument("--questions", type=int, default=8, help="of each RNA")
     parser.add_argument("--batch", type=int, default=16, help="questions of a step")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32", help="of the frozen parts")
     parser.add_argument("--no-growth", action="store_true", help="leave the last table out")
     parser.add_argument("--memory-of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
@@ -158,7 +156,7 @@ def draw_rows(args: argparse.Namespace, processor: RnaGptProcessor) -> list[Row]
 
 
 def with_questions(row: Row, indices: Iterable[int]) -> Row:
-    """A row with some of its questions alone."""
+    """A row with only some of its questions."""
     chosen = list(indices)
     texts = {name: [row[name][index] for index in chosen] for name in ("questions", "answers")}
     return {**row, **texts}
@@ -279,7 +277,7 @@ def split(rows: list[Row], size: int) -> list[list[Row]]:
 
 
 def memory_of(way: str) -> int:
-    """Highest resident memory (MiB) of a process that trains in this way alone."""
+    """Highest resident memory (MiB) of a process that trains in this way only."""
     command = [sys.executable, *sys.argv, "--memory-of", way]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(run.stdout.split()[-1])
@@ -303,23 +301,17 @@ def report(
         ]
         for name, taken in seconds.items()
     ]
-    return "\n".join(
-        [
-            "# Training with many questions an RNA",
-            "",
-            f"`python benchmarks/training.py {command_line()}`",
-            "",
-            f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
-            f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
-            f"{args.questions} questions each; {args.batch} questions a step; medians of "
-            f"{args.rounds} rounds in turn.",
-            "",
-            table(["way", "questions a second", "over plain", "highest memory"], lines),
-            "",
-            f"Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.",
-            "",
-        ]
+    about = (
+        f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
+        f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
+        f"{args.questions} questions each; {args.batch} questions a step; medians of "
+        f"{args.rounds} rounds in turn."
     )
+    return f"""{beginning("Training with many questions an RNA", about)}
+{table(["way", "questions a second", "over plain", "highest memory"], lines)}
+
+Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.
+"""
 
 
 def growth(
@@ -329,36 +321,23 @@ def growth(
     lines = []
     for length in (60, 480):
         for number in (1, args.questions):
-            letters = "".join(random.Random(length).choices("ACGU", k=length))
-            made = [{**with_questions(row, range(number)), "sequence": letters} for row in rows[:1]]
+            made = [{**with_questions(rows[0], range(number)), "sequence": make_rna(length)}]
             options = argparse.Namespace(**{**vars(args), "questions": number, "batch": number})
             ways = Ways(model, processor, made, options)
-            ways.later_epoch()  # the encoder's outputs are kept from here on
+            ways.later_epoch()  # the encoder's outputs are cached from here on
             seconds = take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
-            plain, shared = (
-                products(ways.base, ways.alone(ways.singles)),
-                products(ways.base, ways.shared(made), encoded=False),
-            )
-            lines.append(
-                [
-                    str(length),
-                    str(number),
-                    f"{plain / shared:.1f} x",
-                    f"{ratio(seconds[PLAIN], seconds[LATER]):.1f} x",
-                ]
-            )
-    return "\n".join(
-        [
-            "",
-            "How the gain of later epochs grows, for one RNA at a time, so that RNAs are not "
-            "padded. Predicted is the ratio of the operations of all matrix products but "
-            "attention's: the language model's forward and backward for each token, the head for "
-            "each position that has logits, the encoder's forward for each nucleotide.",
-            "",
-            table(["nt", "questions an RNA", "predicted", "measured"], lines),
-            "",
-        ]
-    )
+            predicted = products(ways.base, ways.alone(ways.singles))
+            predicted /= products(ways.base, ways.shared(made), encoded=False)
+            gains = (predicted, ratio(seconds[PLAIN], seconds[LATER]))
+            lines.append([str(length), str(number), *(f"{gain:.1f} x" for gain in gains)])
+    return f"""
+How the gain of later epochs grows, for one RNA at a time, so that RNAs are not padded. Predicted \
+is the ratio of the operations of all matrix products but attention's: the language model's \
+forward and backward for each token, the head for each position that has logits, the encoder's \
+forward for each nucleotide.
+
+{table(["nt", "questions an RNA", "predicted", "measured"], lines)}
+"""
 
 
 def products(model: RnaGptForCausalLM, inputs: dict[str, Any], encoded: bool = True) -> float:
