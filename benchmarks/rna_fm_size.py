@@ -66,6 +66,3 @@ def compose_rna_fm_size(folder: Path, language_model: str) -> Path:
     )
     EsmModel(config, add_pooling_layer=False).save_pretrained(folder / "encoder")
     return compose(folder / "encoder", language_model, folder / "model", rna_merge_size=1)
-
-
-__all__ = ["compose_rna_fm_size", "convert_official", "make_official"]

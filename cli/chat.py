@@ -441,6 +441,3 @@ class _Session:
     def show(self, rna: CleanedRna) -> None:
         self.names.append(rna.name)
         print(_title(rna.name or "RNA", len(rna.sequence), rna.changes), flush=True)
-
-
-__all__ = ["add_arguments", "run"]

@@ -193,6 +193,3 @@ def run(arguments: argparse.Namespace) -> int:
     with quieted(arguments):
         evaluate(arguments, *prepared)
     return 0
-
-
-__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]

@@ -161,6 +161,3 @@ def _publish_dataset(arguments: argparse.Namespace) -> int:
 
     publish_dataset(arguments.folder, arguments.repo_id, **_common(arguments))
     return 0
-
-
-__all__ = ["add_dataset", "add_model_and_space"]

@@ -212,6 +212,3 @@ def _listen(host: str, port: int) -> socket.socket:
             "takes a free one) or --host."
         ) from error
     return listener
-
-
-__all__ = ["add_arguments", "make_service", "run"]

@@ -21,6 +21,3 @@ def random_seed(text: str) -> int:
             f"the random seed must be a whole number from 0 to {MAX_SEED}, got {text!r}"
         )
     return int(text)
-
-
-__all__ = ["positive", "random_seed"]

@@ -148,6 +148,3 @@ def _texts_of(path: str, text: str) -> Iterator[str]:
 def _machine_path(text: str) -> str | None:
     found = ABSOLUTE_VALUE.fullmatch(text) or MACHINE_PATH.search(text)
     return found[0] if found else None
-
-
-__all__ = ["find_problems", "is_pickle", "read_text", "reject"]

@@ -58,6 +58,3 @@ def check_api_key(key: str) -> str:
                 "send. Use letters, digits and signs of ASCII, without spaces or line ends."
             )
     return key
-
-
-__all__ = ["ApiKey", "check_api_key"]

@@ -326,6 +326,3 @@ def _shape_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
         return _reply(_failure(error))
-
-
-__all__ = ["Service", "make_app"]

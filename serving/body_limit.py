@@ -45,6 +45,3 @@ class BodySizeLimit:
             message = f"The request has {int(length):,} bytes; at most {self.max_bytes:,} are read."
             return self.reject(message, 413)
         return None
-
-
-__all__ = ["BodySizeLimit"]

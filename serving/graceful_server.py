@@ -39,6 +39,3 @@ class GracefulServer(uvicorn.Server):
         """Finish what runs, then end the engine, whose processes would live on without it."""
         await super().shutdown(sockets)
         await self.service.engine.close()
-
-
-__all__ = ["GracefulServer"]

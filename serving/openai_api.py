@@ -282,15 +282,3 @@ def model_entry(name: str, context: int) -> dict[str, Any]:
     """A model, as `/v1/models` lists it; its context as vLLM and as OpenRouter call it."""
     lengths = {"max_model_len": context, "context_length": context}
     return {"id": name, "object": "model", "created": 0, "owned_by": "rna-gpt"} | lengths
-
-
-__all__ = [
-    "ApiError",
-    "ChatRequest",
-    "Completion",
-    "Message",
-    "RnaPart",
-    "TextPart",
-    "Usage",
-    "model_entry",
-]

@@ -194,6 +194,3 @@ def _named(pieces: list[str | int], number: int) -> str:
         for piece in pieces
     )
     return _EMPTY_FENCE.sub("", "".join(named)).strip()
-
-
-__all__ = ["MIN_LETTERS", "Pasted", "UnclearSequenceError", "find_pasted"]

@@ -287,6 +287,3 @@ def _as_api_errors() -> Iterator[None]:
     except (ValueError, TemplateError) as error:
         # Some chat templates take no system message, or want the roles to alternate.
         raise ApiError(400, str(error), param="messages") from error
-
-
-__all__ = ["Prepared", "Prompts"]

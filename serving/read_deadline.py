@@ -117,6 +117,3 @@ class _HeadInTime(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-__all__ = ["ReadBodyInTime", "protocol_with_deadline"]

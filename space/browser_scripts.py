@@ -64,13 +64,3 @@ async (text) => {
 }
 """
 COPY_AGAIN_JS = "() => new Promise((resolve) => setTimeout(() => resolve('Copy'), 2000))"
-
-__all__ = [
-    "COPY_AGAIN_JS",
-    "COPY_JS",
-    "DOWNLOAD_JS",
-    "FIELD_JS",
-    "REMOVE_JS",
-    "UPLOAD_HTML",
-    "UPLOAD_JS",
-]

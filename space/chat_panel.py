@@ -351,6 +351,3 @@ def _line(conversation: Conversation) -> str:
         return ""
     waiting = " · ".join(question.strip() for question in conversation.waiting)
     return rna_cards.notice(f"Next: {waiting} (Stop gives back what waits.)", "hint")
-
-
-__all__ = ["FAULT", "QUESTIONS", "ChatPanel"]

@@ -44,6 +44,3 @@ class OpenRoutes:
 def _path(scope: Scope) -> str:
     """The path within the application, which a proxy may have put under one of its own."""
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
-
-
-__all__ = ["OpenRoutes"]

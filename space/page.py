@@ -222,6 +222,3 @@ def _streaming(called: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
         yield from called(*given)
 
     return stream
-
-
-__all__ = ["FOLDER", "Page"]

@@ -119,6 +119,3 @@ def _name(rna: CleanedRna) -> str:
 
 def _percent(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.0%}"
-
-
-__all__ = ["cards", "comparison", "escape", "gc_share", "notice", "warnings_of"]

@@ -272,14 +272,3 @@ def _drawn(sequence: str) -> str:
     except Exception:
         _log.exception("A structure could not be drawn.")
         return _NOT_DRAWN
-
-
-__all__ = [
-    "AS_IT_IS",
-    "MAX_ECHO",
-    "RnaPanel",
-    "Updates",
-    "command",
-    "draw",
-    "field_commands",
-]

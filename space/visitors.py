@@ -120,6 +120,3 @@ def _check(document: _Saved, limits: Limits) -> None:
         if not num_read <= turn.num_rnas <= len(document.rnas):
             raise ValueError("a turn about RNAs that are not there")
         num_read = turn.num_rnas
-
-
-__all__ = ["Visitors", "restored"]

@@ -136,6 +136,3 @@ def _joined(first: DynamicCache, second: DynamicCache) -> DynamicCache:
 
 def _widened(states: Any, width: int) -> torch.Tensor:
     return torch.nn.functional.pad(states, (0, 0, width - states.shape[-2], 0))
-
-
-__all__ = ["TokenBatch", "TokenSampler"]

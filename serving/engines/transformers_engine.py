@@ -202,6 +202,3 @@ class TransformersEngine:
         rows = [row for row, done in enumerate(finished) if not done]
         self._batch.keep(rows)
         self._running = [self._running[row] for row in rows]
-
-
-__all__ = ["TransformersEngine"]

@@ -210,6 +210,3 @@ def _import_vllm() -> Any:
             "machine, or `make test-vllm` for one without GPU."
         ) from error
     return vllm
-
-
-__all__ = ["VllmEngine"]

@@ -141,6 +141,3 @@ def _remove_earlier(folder: Path, source: str) -> None:
                 shutil.rmtree(earlier)
         except (OSError, Timeout):
             logger.info("%s is in use; it is left there.", earlier)
-
-
-__all__ = ["language_model", "language_model_folder"]

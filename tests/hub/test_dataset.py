@@ -341,7 +341,7 @@ def test_a_tampered_file_leaves_the_tag_unset(
             hub.tamper(REPO, "qa/test-00000-of-00001.parquet", "dataset")
         return run_in_clean_env(*words, **options)
 
-    monkeypatch.setattr("rnagpt.hub.dataset.run_in_clean_env", tampering)
+    monkeypatch.setattr("rnagpt.hub.verify.run_in_clean_env", tampering)
     with pytest.raises(PublishError, match="verification failed") as raised:
         publish()
     assert "The tag v1 is not set" in str(raised.value)

@@ -136,7 +136,7 @@ def test_the_packages_own_space_starts_with_gradio(
         seen.append(run_in_clean_env(*words, **options))
         return seen[-1]
 
-    monkeypatch.setattr("rnagpt.hub.space.run_in_clean_env", noting)
+    monkeypatch.setattr("rnagpt.hub.verify.run_in_clean_env", noting)
     before = len(hub.requests)
     commit = publish(folder=SPACE)
     assert hub.repository(REPO, "space").tags == {"v1": commit}
