@@ -17,14 +17,12 @@ from starlette.middleware.cors import CORSMiddleware
 
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.answers import Answers
-from rnagpt.serving.api_key import ApiKey, check_api_key
-from rnagpt.serving.body_limit import BodySizeLimit
 from rnagpt.serving.engines.base import Engine, EngineClosedError, EngineOverloadedError
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import CountRequests, Metrics
-from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, Usage, model_entry
+from rnagpt.serving.middleware import ApiKey, BodySizeLimit, ReadBodyInTime, check_api_key
+from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, model_entry, usage_of
 from rnagpt.serving.prompts import Prepared, Prompts
-from rnagpt.serving.read_deadline import ReadBodyInTime
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +149,7 @@ def make_app(service: Service) -> FastAPI:
             return StreamingResponse(events, headers=_STREAMED, media_type="text/event-stream")
         texts, finishes = await _unless_gone(request, answers)
         texts = [prepared.note + text for text in texts]
-        usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
+        usage = usage_of(prepared.prompt.length, answers.completion_tokens)
         return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
 
     @app.head("/v1/models", include_in_schema=False)
@@ -217,7 +215,7 @@ async def _events(
             if piece.finish is not None:
                 yield _event(completion.chunk(piece.index, {}, piece.finish))
         if chat_request.stream_options and chat_request.stream_options.include_usage:
-            usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
+            usage = usage_of(prepared.prompt.length, answers.completion_tokens)
             yield _event(completion.usage_chunk(usage))
         yield "data: [DONE]\n\n"
     except Exception as error:
