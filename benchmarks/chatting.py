@@ -148,10 +148,11 @@ def turns(
     lines, figures = [], []
     for name, (one, its_processor) in parts.items():
         for length in LENGTHS:
-            waits = [
-                waits_of_turns(one, its_processor, make_rna(length, seed))
-                for seed in range(args.rounds)
-            ]
+            waits = []
+            for seed in range(args.rounds):
+                chat = RnaChat(one, its_processor)
+                chat.add_rna(make_rna(length, seed))
+                waits.append((first_word(chat, QUESTION), first_word(chat, SECOND)))
             first, second = zip(*waits, strict=True)
             medians = [f"{statistics.median(taken):.2f} s" for taken in (first, second)]
             lines.append([name, f"{length:,}", *medians, f"{ratio(second, first):.2f}"])
@@ -171,14 +172,6 @@ def turns(
         "question's own tokens, which takes as long whatever the RNA is."
     )
     return f"\n## To the first word\n\n{text}\n\n{held}\n", figures
-
-
-def waits_of_turns(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor, sequence: str
-) -> tuple[float, float]:
-    chat = RnaChat(model, processor)
-    chat.add_rna(sequence)
-    return first_word(chat, QUESTION), first_word(chat, SECOND)
 
 
 def first_word(chat: RnaChat, question: str) -> float:

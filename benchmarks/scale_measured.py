@@ -207,7 +207,12 @@ def measure(
             timed(lambda: step(model, optimizer, inputs), on_gpu) for _ in range(2 + args.steps)
         ]
     sequences, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
-    memory = taken_memory() if on_gpu else None
+    memory = None
+    if on_gpu:
+        # What the allocator held at most, and what CUDA itself takes besides.
+        free, total = torch.cuda.mem_get_info()
+        own = total - free - torch.cuda.memory_reserved()
+        memory = float(torch.cuda.max_memory_reserved() + own)
     return Measured(run.name, sequences, tokens, statistics.median(seconds[2:]), memory)
 
 
@@ -227,13 +232,6 @@ def timed(way: Callable[[], object], on_gpu: bool) -> float:
     if on_gpu:
         torch.cuda.synchronize()
     return time.perf_counter() - begin
-
-
-def taken_memory() -> float:
-    """Bytes: what the allocator held at most, and what CUDA itself takes beside it."""
-    free, total = torch.cuda.mem_get_info()
-    beside = total - free - torch.cuda.memory_reserved()
-    return float(torch.cuda.max_memory_reserved() + beside)
 
 
 def calculated(one: Measured, utilisation: float) -> Plan:

@@ -88,12 +88,14 @@ def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
 
 
 @contextmanager
-def serving(command: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
+def serving(command: Sequence[str]) -> Iterator[str]:
     """Run `COMMAND serve …`, and end it as a service manager would; yields its address.
 
     Raises:
         RuntimeError: the server ended before it answered, or takes too long.
     """
+    # vLLM's key-value cache, in GiB, is fixed beforehand on a CPU.
+    environment = {"VLLM_CPU_KVCACHE_SPACE": "2", **os.environ}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -203,7 +205,7 @@ def main() -> None:
     records = {(engine, clients): Record() for clients in args.clients for engine in args.engines}
     rounds = [(number, engine) for number in range(args.rounds) for engine in args.engines]
     for _, engine in tqdm(rounds, desc="rounds", unit="server"):
-        with serving(command_of(engine, args), environment_of(engine)) as address:
+        with serving(command_of(engine, args)) as address:
             alone, by_clients = asyncio.run(measure(address, questions, args))
         for clients, load in by_clients.items():
             records[engine, clients].add(load, alone)
@@ -241,11 +243,6 @@ def command_of(engine: str, args: argparse.Namespace) -> list[str]:
     if engine == "vllm":
         command += ["--engine", "vllm", "--engine-option", "max_model_len=2048"]
     return command
-
-
-def environment_of(engine: str) -> dict[str, str]:
-    """The server's environment: vLLM's key-value cache in GiB is fixed beforehand on a CPU."""
-    return {"VLLM_CPU_KVCACHE_SPACE": "2", **os.environ} if engine == "vllm" else dict(os.environ)
 
 
 async def measure(

@@ -106,6 +106,7 @@ def write_model_card(
         PublishError: if the licence is not given and not known from the base model.
     """
     license_id, link, terms = license_of(facts)
+    figures = (results or {}).get("figures", {})
     card = ModelCard.from_template(
         _metadata(facts, results),
         template_path=str(TEMPLATE),
@@ -115,19 +116,13 @@ def write_model_card(
         rna=EXAMPLE_RNA,
         results=results,
         command=results["command"] if results else None,
-        tables=_tables(results) if results else [],
+        tables=[(title, figures[name]) for name, title in TABLES.items() if figures.get(name)],
         stages=_stages(record.get("stages", record)) if record else [],
         record_file=RECORD,
         license_name=f"[{license_id}]({link})" if link else license_id,
         terms=terms,
     )
     return f"{card}\n"
-
-
-def _tables(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Headings and rows of the tables that results have figures for."""
-    figures = results.get("figures", {})
-    return [(title, figures[name]) for name, title in TABLES.items() if figures.get(name)]
 
 
 def _stages(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -268,11 +268,6 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _MAX_TOLD else f"{text[:half]} ... {text[-half:]}"
 
 
-def _is_field(key: int | str) -> bool:
-    """Whether a step of an error's place is one of the request, and not of its type."""
-    return isinstance(key, int) or (key.isidentifier() and key != "str")
-
-
 def _reply(error: ApiError) -> JSONResponse:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if error.status == 401:
@@ -307,7 +302,11 @@ def _shape_errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Of a part that is neither text nor RNA: the error of the part, not of the message.
         deepest = max(error.errors(), key=lambda one: len(one["loc"]))
-        place = ".".join(str(key) for key in deepest["loc"][1:] if _is_field(key))
+        # The steps of the request to it, without those of its type.
+        steps = [str(key) for key in deepest["loc"][1:]]
+        place = ".".join(
+            key for key in steps if key.isdecimal() or (key.isidentifier() and key != "str")
+        )
         where = f"{_shorten(place)}: " if place else ""
         # Pydantic puts "Value error, " before what was raised here.
         raised = deepest["type"] == "value_error"
