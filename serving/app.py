@@ -303,10 +303,8 @@ def _shape_errors(app: FastAPI) -> None:
         # Of a part that is neither text nor RNA: the error of the part, not of the message.
         deepest = max(error.errors(), key=lambda one: len(one["loc"]))
         # The steps of the request to it, without those of its type.
-        steps = [str(key) for key in deepest["loc"][1:]]
-        place = ".".join(
-            key for key in steps if key.isdecimal() or (key.isidentifier() and key != "str")
-        )
+        steps = [str(key) for key in deepest["loc"][1:] if key != "str"]
+        place = ".".join(step for step in steps if step.isdecimal() or step.isidentifier())
         where = f"{_shorten(place)}: " if place else ""
         # Pydantic puts "Value error, " before what was raised here.
         raised = deepest["type"] == "value_error"
