@@ -7,7 +7,7 @@ RNA-FM's size, with the same random weights on both sides, so that their vectors
 The official package reads the RNAs in batches of 16 in the order given, as its users do. The limit
 is what the machine's own matrix products allow: the products of the encoder's linear layers for
 1,024 tokens, run in turn with the others, in the type of the run that it limits; attention, norms
-and activations are not in it. For int8 none is known. Where the time goes beside them is the
+and activations are not in it. For int8 none is known. Where else the time goes is the
 profiler's table.
 
 int8 is torch's dynamic quantisation of the encoder's linear layers: weights once, activations at

@@ -230,19 +230,19 @@ def write_down(
     if to := args.report or (report if is_whole else None):
         to.write_text(text)
     if results := args.results or (RESULTS if is_whole else None):
-        keep(figures, results)
+        store(figures, results)
     if not (to or results):
         print("Not a whole run: the published report and figures stay.", file=sys.stderr)
 
 
-def keep(figures: Iterable[Figure], file: Path) -> None:
+def store(figures: Iterable[Figure], file: Path) -> None:
     """Write figures into a file, in place of earlier ones of the same name."""
-    kept = {one["figure"]: one for one in read_kept(file)}
-    kept |= {figure.figure: figure.row() for figure in figures}
-    file.write_text(json.dumps(list(kept.values()), indent=2, ensure_ascii=False) + "\n")
+    stored = {one["figure"]: one for one in read_stored(file)}
+    stored |= {figure.figure: figure.row() for figure in figures}
+    file.write_text(json.dumps(list(stored.values()), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_kept(file: Path) -> list[dict[str, Any]]:
+def read_stored(file: Path) -> list[dict[str, Any]]:
     """The figures in a file; empty where there is no such file."""
     return json.loads(file.read_text()) if file.exists() else []
 

@@ -65,16 +65,16 @@ def main() -> None:
     args = parse_arguments()
     raw = (args.report or REPORT).with_suffix(".json")
     if args.kept:
-        kept = json.loads(raw.read_text())
+        stored = json.loads(raw.read_text())
     else:
         found = [asdict(one) for one in measure_all(args)]
         measured_on = machine("torch", "transformers", "peft", "trl")
-        kept = {"machine": f"{measured_on} Medians of {args.steps} steps.", "runs": found}
-    text, figures = report([Measured(**one) for one in kept["runs"]], kept["machine"])
+        stored = {"machine": f"{measured_on} Medians of {args.steps} steps.", "runs": found}
+    text, figures = report([Measured(**one) for one in stored["runs"]], stored["machine"])
     print(text)
     is_whole = args.kept or not (args.layers or args.hidden)
     if not args.kept and (is_whole or args.report):
-        raw.write_text(json.dumps(kept, indent=1) + "\n")
+        raw.write_text(json.dumps(stored, indent=1) + "\n")
     write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
@@ -137,7 +137,7 @@ def make_model(shape: LanguageModel, device: str) -> PeftModel:
 def make_inputs(
     run: Run, tokens: int, config: RnaGptConfig, device: str
 ) -> dict[str, torch.Tensor]:
-    """Sequences of a stage, all alike, of about so many tokens."""
+    """Sequences of a stage, all alike, of about N tokens."""
     generator = torch.Generator().manual_seed(0)
     rna = torch.full((DATA.nucleotides,), int(config.rna_token_id or 0))
     if run.alignment:
@@ -151,8 +151,8 @@ def make_inputs(
     inputs["rna_input_ids"] = letters.to(device)
     inputs["rna_attention_mask"] = torch.ones_like(letters).to(device)
     if run.cached:
-        kept = torch.randn(number, DATA.nucleotides, config.rna_config.hidden_size)
-        inputs["rna_hidden_states"] = kept.to(device, torch.bfloat16)
+        cached = torch.randn(number, DATA.nucleotides, config.rna_config.hidden_size)
+        inputs["rna_hidden_states"] = cached.to(device, torch.bfloat16)
     return inputs
 
 
@@ -172,7 +172,7 @@ def questions(run: Run, rna: torch.Tensor, generator: torch.Generator) -> dict[s
     """One sequence of the instruction stage, as `InstructionCollator` makes it."""
     turns = []
     for number in range(run.questions_together):
-        # The first word tells questions apart, so that they share the RNA alone.
+        # The first word tells questions apart, so that they share only the RNA.
         asked = torch.randint(1000, 2000, (DATA.asked,), generator=generator)
         asked[0] = number
         answer = torch.randint(1000, 2000, (DATA.answered,), generator=generator)
@@ -193,7 +193,7 @@ def measure(
 ) -> Measured:
     """Time a run's steps, two more than are counted."""
     on_gpu = args.device != "cpu"
-    # Stage 1 has no adapter yet: its layers are passed by, and the projection alone learns.
+    # Stage 1 has no adapter yet: its layers are passed by, and only the projection learns.
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.requires_grad_(not run.alignment)

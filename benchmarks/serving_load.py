@@ -5,7 +5,7 @@
     python benchmarks/serving_load.py --clients 8 --engines one_by_one transformers
 
 Each server runs in a process of its own on the mini; clients stream greedy answers to every
-question of the set in turn, by OpenAI's own client. First each question is asked alone: an answer
+question of the set in turn, by OpenAI's own client. First each question is asked by itself: an answer
 under load has to be the same, letter by letter. The servers take turns, round after round, so that
 a machine that other work slows down slows all of them; the report has medians of the rounds.
 
@@ -187,15 +187,15 @@ class Record:
         """Tokens of answers per second, all clients together: the median of the rounds."""
         return statistics.median(self.speeds)
 
-    def add(self, load: Load, alone: dict[Question, str]) -> None:
+    def add(self, load: Load, expected: dict[Question, str]) -> None:
         self.speeds.append(load.speed)
         self.waits += [answer.first_word for answer in load.answers]
         self.asked += len(load.answers) + len(load.failures)
         self.lost += load.failures
         self.changed += [
-            (answer, alone[answer.question])
+            (answer, expected[answer.question])
             for answer in load.answers
-            if answer.text != alone[answer.question]
+            if answer.text != expected[answer.question]
         ]
 
 
@@ -206,15 +206,17 @@ def main() -> None:
     rounds = [(number, engine) for number in range(args.rounds) for engine in args.engines]
     for _, engine in tqdm(rounds, desc="rounds", unit="server"):
         with serving(command_of(engine, args)) as address:
-            alone, by_clients = asyncio.run(measure(address, questions, args))
+            expected, by_clients = asyncio.run(measure(address, questions, args))
         for clients, load in by_clients.items():
-            records[engine, clients].add(load, alone)
+            records[engine, clients].add(load, expected)
     text = report(records, args)
     print(text)
     is_whole = set(ENGINES) <= set(args.engines) and set(CLIENTS) <= set(args.clients)
     write_down(args, text, figures(records), report=REPORT, is_whole=is_whole)
     if any(record.lost or record.changed for record in records.values()):
-        sys.exit("Answers were lost, or differ from those asked alone; the report says which.")
+        sys.exit(
+            "Answers were lost, or differ from those asked by themselves; the report says which."
+        )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -248,14 +250,14 @@ def command_of(engine: str, args: argparse.Namespace) -> list[str]:
 async def measure(
     address: str, questions: Sequence[Question], args: argparse.Namespace
 ) -> tuple[dict[Question, str], dict[int, Load]]:
-    """Each question's answer when asked alone, and the loads by number of clients."""
+    """Each question's answer when asked by itself, and the loads by number of clients."""
     client = client_of(address)
-    alone = {}
+    expected = {}
     # Of this very server; this warms it up as well.
-    for question in tqdm(questions, desc="alone", leave=False):
-        alone[question] = (await ask(client, "mini", question, args.max_tokens)).text
+    for question in tqdm(questions, desc="by itself", leave=False):
+        expected[question] = (await ask(client, "mini", question, args.max_tokens)).text
     loads = {number: await load(address, questions, number, args) for number in args.clients}
-    return alone, loads
+    return expected, loads
 
 
 async def load(
@@ -297,10 +299,10 @@ def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> 
     for (engine, clients), record in records.items():
         for failure in record.lost:
             lines += ["", f"Lost ({engine}, {clients} clients): {failure}"]
-        for answer, alone in record.changed:
+        for answer, expected in record.changed:
             about = f"{answer.question.text} {answer.question.rna[:20]}…"
             lines += ["", f"Changed ({engine}, {clients} clients), {about}:"]
-            lines += [f"- alone: {alone}", f"- here: {answer.text}"]
+            lines += [f"- by itself: {expected}", f"- here: {answer.text}"]
     return "\n".join(lines) + "\n"
 
 

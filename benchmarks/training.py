@@ -11,8 +11,8 @@ step:
 - plain: what a trainer does that is given one question a sample: samples in random order, padded
   to the longest; transformers' own `EsmModel` over the batch as it is, without gradients; TRL's own
   head, which on a CPU computes the logits of every position.
-- our parts: the same batches, but with our encoder's batches, and our head, which computes the
-  logits of answers alone. So what these win is told from what sharing a sequence wins.
+- our parts: the same batches, but with our encoder's batches, and our head, which computes only
+  the logits of answers. So what these win is told apart from what sharing a sequence wins.
 - ours: `--questions` questions of an RNA share a sequence, RNAs of similar length share a batch,
   and the encoder runs once for each RNA, within the measured time; a second pass finds its outputs.
 
@@ -175,8 +175,8 @@ class Ways:
         ]
         random.Random(0).shuffle(self.singles)
         self.rows = sorted(rows, key=lambda row: row["length"])
-        self.alone = InstructionCollator(processor, 1)
-        self.shared = InstructionCollator(processor, args.questions)
+        self.collate_single = InstructionCollator(processor, 1)
+        self.collate_shared = InstructionCollator(processor, args.questions)
         self.cache = EncoderCache(self.base)
         self.plain_encoder = plain_encoder_of(self.base)
         self.our_head = self.base.forward
@@ -194,12 +194,12 @@ class Ways:
     def plain(self) -> None:
         self.base.forward = self.trl_head
         for batch in split(self.singles, self.args.batch):
-            self.step(self.encoded_plainly(self.alone(batch)))
+            self.step(self.encoded_plainly(self.collate_single(batch)))
         self.base.forward = self.our_head
 
     def our_parts(self) -> None:
         for batch in split(self.singles, self.args.batch):
-            self.step(self.alone(batch))
+            self.step(self.collate_single(batch))
 
     def first_epoch(self) -> None:
         self.cache = EncoderCache(self.base)
@@ -207,7 +207,7 @@ class Ways:
 
     def later_epoch(self) -> None:
         for batch in split(self.rows, max(1, self.args.batch // self.args.questions)):
-            self.step(self.from_cache(self.shared(batch)))
+            self.step(self.from_cache(self.collate_shared(batch)))
 
     def from_cache(self, inputs: dict[str, Any]) -> dict[str, Any]:
         vectors = self.cache(inputs["rna_input_ids"], inputs["rna_attention_mask"])
@@ -247,12 +247,14 @@ class Ways:
     def loss_plain(self) -> float:
         self.base.forward = self.trl_head
         batches = split(self.singles, self.args.batch)
-        loss = self.mean_loss(self.encoded_plainly(self.alone(batch)) for batch in batches)
+        loss = self.mean_loss(self.encoded_plainly(self.collate_single(batch)) for batch in batches)
         self.base.forward = self.our_head
         return loss
 
     def loss_shared(self) -> float:
-        return self.mean_loss(self.from_cache(self.shared(batch)) for batch in split(self.rows, 2))
+        return self.mean_loss(
+            self.from_cache(self.collate_shared(batch)) for batch in split(self.rows, 2)
+        )
 
 
 def plain_encoder_of(model: RnaGptForCausalLM) -> EsmModel:
@@ -326,8 +328,8 @@ def growth(
             ways = Ways(model, processor, made, options)
             ways.later_epoch()  # the encoder's outputs are cached from here on
             seconds = take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
-            predicted = products(ways.base, ways.alone(ways.singles))
-            predicted /= products(ways.base, ways.shared(made), encoded=False)
+            predicted = products(ways.base, ways.collate_single(ways.singles))
+            predicted /= products(ways.base, ways.collate_shared(made), encoded=False)
             gains = (predicted, ratio(seconds[PLAIN], seconds[LATER]))
             lines.append([str(length), str(number), *(f"{gain:.1f} x" for gain in gains)])
     return f"""

@@ -232,7 +232,7 @@ def _explained(
         asked = user_message(answer.question, [rna.sequence])
         answered = {"role": "assistant", "content": answer.written}
         scored = explain_answer(model, processor, [asked, answered])
-        caption = f"{answer.question}\n{answer.answer}{_surely(answer.confidence)}"
+        caption = f"{answer.question}\n{answer.answer}{_confidence_note(answer.confidence)}"
         _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
         yield answer
 
@@ -243,7 +243,7 @@ def _draw(file: Path, scored: list[NucleotideScores], names: list[str], caption:
     file.write_text(draw_scores(scored, names, caption), encoding="utf-8")
 
 
-def _surely(confidence: float | None) -> str:
+def _confidence_note(confidence: float | None) -> str:
     """What is added to an answer: nothing where the model was not calibrated."""
     return "" if confidence is None else f" (confidence {confidence:.2f})"
 
@@ -258,7 +258,7 @@ def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
             print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))
             record = answer.record
         cut = "" if answer.complete else " [cut at --max-new-tokens]"
-        text = f"{answer.answer}{_surely(answer.confidence)}{cut}"
+        text = f"{answer.answer}{_confidence_note(answer.confidence)}{cut}"
         print(f"  {answer.question}\n{textwrap.indent(text, '    ')}", flush=True)
 
 
@@ -366,7 +366,7 @@ class _Session:
             print(text, end="", flush=True)
             if self.ctrl_c.pressed:
                 self.chat.stop()
-        print(_surely(self.chat.confidence))
+        print(_confidence_note(self.chat.confidence))
 
     def add(self, text: str) -> None:
         """Add a sequence, or the one record of a file."""

@@ -35,12 +35,12 @@ class PlannedFile:
         """In bytes."""
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 
-    def read(self, most: int = -1) -> bytes:
-        """The content, or its first `most` bytes."""
+    def read(self, max_bytes: int = -1) -> bytes:
+        """The content, or its first `max_bytes` bytes."""
         if isinstance(self.source, bytes):
-            return self.source[: most if most >= 0 else None]
+            return self.source[: max_bytes if max_bytes >= 0 else None]
         with self.source.open("rb") as file:
-            return file.read(most)
+            return file.read(max_bytes)
 
     def text(self) -> str:
         return self.read().decode("utf-8")

@@ -146,9 +146,9 @@ def adapter_manifest(folder: Path, facts: CardFacts) -> Manifest:
             "encoder in encoder/ (as checkpoints/rna-gpt-mini has it)."
         )
     optional = (CARD, RECORD, RESULTS, CONFIDENCE_FILE)
-    kept = [file for file in everything.files if file.path in (*PARTS, *optional)]
-    others = [file.path for file in everything.files if file not in kept]
-    manifest = make_manifest(kept, [*everything.left_out, *others])
+    published = [file for file in everything.files if file.path in (*PARTS, *optional)]
+    others = [file.path for file in everything.files if file not in published]
+    manifest = make_manifest(published, [*everything.left_out, *others])
     manifest = manifest.with_json(PARTS_FILE, {"language_model": facts.base_model})
     manifest = _with_whole_adapter(manifest)
     adapter = manifest.get(ADAPTER_CONFIG).json()

@@ -317,9 +317,9 @@ def explain(error: BaseException, endpoint: str) -> str:
 
 def _explain_status(error: HfHubHTTPError) -> str:
     status = error.response.status_code
-    said = error.server_message or _one_line(error)
+    reported = error.server_message or _one_line(error)
     if isinstance(error, RepositoryNotFoundError) and status == 404:
-        return f"The Hub knows no such repository ({said})."
+        return f"The Hub knows no such repository ({reported})."
     remedies = {
         401: "The Hub wants a token that may write, and got none or another: log in with "
         "`hf auth login`, or set HF_TOKEN.",
@@ -332,7 +332,7 @@ def _explain_status(error: HfHubHTTPError) -> str:
         507: "The Hub has no room: the account's quota is used up.",
     }
     remedy = remedies.get(status, f"The Hub answered with {status}.")
-    return f"{remedy} (The Hub's words: {said})"
+    return f"{remedy} (The Hub's words: {reported})"
 
 
 def _is(error: BaseException, *names: str) -> bool:

@@ -45,7 +45,7 @@ _ERROR_REPLIES: dict[int | str, dict[str, Any]] = {
 
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_MAX_TOLD = 500
+_MAX_SHOWN = 500
 
 
 @dataclass
@@ -264,8 +264,8 @@ def _failure(error: Exception) -> ApiError:
 
 def _shorten(text: str) -> str:
     """Without the middle of what a client sent and need not have back in millions of letters."""
-    half = _MAX_TOLD // 2
-    return text if len(text) <= _MAX_TOLD else f"{text[:half]} ... {text[-half:]}"
+    half = _MAX_SHOWN // 2
+    return text if len(text) <= _MAX_SHOWN else f"{text[:half]} ... {text[-half:]}"
 
 
 def _reply(error: ApiError) -> JSONResponse:

@@ -45,7 +45,7 @@ def check_api_key(key: str) -> str:
     """The key, if clients can give it.
 
     A header carries ASCII for certain; what else it carries each client encodes in its own way, and
-    OpenAI's refuses to send it.
+    OpenAI's rejects it.
 
     Raises:
         ValueError: it is empty, or has other characters than printable ASCII without spaces.

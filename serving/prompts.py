@@ -216,7 +216,7 @@ class Prompts:
         wanted = request.requested_tokens or self.limits.max_tokens
         return [
             Sampling(
-                # More than there can be is as much as there can be: clients ask for their own most.
+                # More than there can be is as much as there can be: clients send their own maximum.
                 max_tokens=min(wanted, self.limits.max_tokens, prompt.room),
                 temperature=request.temperature,
                 top_p=request.top_p,

@@ -50,7 +50,7 @@ class TokenSampler:
 
 
 class TokenBatch:
-    """The model's state for the answers that are being written, a row each.
+    """The model's state for the answers that are being written, one row per answer.
 
     Args:
         model: an RNA-GPT whose language model attends to all earlier tokens.

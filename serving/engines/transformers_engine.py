@@ -65,7 +65,7 @@ class _Answer:
 
 
 class TransformersEngine:
-    """Writes answers in a thread of its own, a token for each of them at a time.
+    """Writes answers in a thread of its own, one token per answer at a time.
 
     Between two tokens one prompt that waits is read and joins them. An answer is the same, up to
     rounding, as if it were the only one.

@@ -66,8 +66,8 @@ def test_an_interval_tells_a_difference_from_noise():
 
 def test_a_figure_takes_the_place_of_its_last(tmp_path):
     file = tmp_path / "results.json"
-    measured.keep([figure("one", 2.0), figure("two", 3.0)], file)
-    measured.keep([figure("one", 5.0)], file)
+    measured.store([figure("one", 2.0), figure("two", 3.0)], file)
+    measured.store([figure("one", 5.0)], file)
     kept = json.loads(file.read_text())
     assert [(one["figure"], one["ours"]) for one in kept] == [("one", 5.0), ("two", 3.0)]
     assert all(set(one) == set(kept[0]) for one in KEPT)
