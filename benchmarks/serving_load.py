@@ -5,9 +5,9 @@
     python benchmarks/serving_load.py --clients 8 --engines one_by_one transformers
 
 Each server runs in a process of its own on the mini; clients stream greedy answers to every
-question of the set in turn, by OpenAI's own client. First each question is asked by itself: an answer
-under load has to be the same, letter by letter. The servers take turns, round after round, so that
-a machine that other work slows down slows all of them; the report has medians of the rounds.
+question of the set in turn, by OpenAI's own client. First each question is asked by itself: an
+answer under load has to be the same, letter by letter. The servers take turns, round after round,
+so that other work on the machine slows all of them down; the report has medians of the rounds.
 
 one_by_one is the transformers engine with `--max-batch 1`: others wait until an answer is written.
 """
@@ -214,9 +214,7 @@ def main() -> None:
     is_whole = set(ENGINES) <= set(args.engines) and set(CLIENTS) <= set(args.clients)
     write_down(args, text, figures(records), report=REPORT, is_whole=is_whole)
     if any(record.lost or record.changed for record in records.values()):
-        sys.exit(
-            "Answers were lost, or differ from those asked by themselves; the report says which."
-        )
+        sys.exit("Answers were lost, or differ from those without load; the report says which.")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -53,13 +53,11 @@ def cards(conversation: Conversation) -> str:
 
 def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answer]) -> str:
     """A table of RNAs with the answer to one question about each; answers may be yet to come."""
-    shown_answers = [_answer_text(answer) for answer in answers] + ["…"] * (
-        len(rnas) - len(answers)
-    )
+    texts = [_answer_text(answer) for answer in answers] + ["…"] * (len(rnas) - len(answers))
     rows = "".join(
         f'<tr><th scope="row">{_name(rna)}</th><td>{len(rna.sequence):,}</td>'
         f"<td>{_percent(gc_share(rna.sequence))}</td><td>{words}</td></tr>"
-        for rna, words in zip(rnas, shown_answers, strict=True)
+        for rna, words in zip(rnas, texts, strict=True)
     )
     return (
         f'<div class="scrolled"><table class="comparison"><caption>Each RNA separately: '
