@@ -221,7 +221,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__, rounds=3)
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="at once")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
-    parser.add_argument("--each", type=int, default=3, help="questions a client asks in a round")
+    parser.add_argument("--each", type=int, default=3, help="questions per client and round")
     parser.add_argument("--max-tokens", type=int, default=128, help="of an answer")
     parser.add_argument("--dtype", default="float32", help="of all servers")
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")

@@ -3,12 +3,12 @@
     python benchmarks/training.py --dataset rna-qa             # writes training.md
     python benchmarks/training.py --dataset rna-qa --mini      # writes training_mini.md
 
-The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, a vector a
-nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides a
+The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, one vector per
+nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides per
 vector. All ways train projection and LoRA on the same questions of the same RNAs, with the same
 step:
 
-- plain: what a trainer does that is given one question a sample: samples in random order, padded
+- plain: what a trainer does that is given one question per sample: samples in random order, padded
   to the longest; transformers' own `EsmModel` over the batch as it is, without gradients; TRL's own
   head, which on a CPU computes the logits of every position.
 - our parts: the same batches, but with our encoder's batches, and our head, which computes only

@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import tiny_parts
-from helpers.small_hub import SmallHub, serve_hub
+from helpers.small_hub import SmallHub
 from huggingface_hub import HfApi, ModelCard
 
 from rnagpt.conversion.compose import compose
@@ -24,19 +24,6 @@ from rnagpt.hub.verify import run_in_clean_env
 REPO = "laboratory/rna-gpt-tiny"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FACTS = CardFacts(REPO, BASE, dataset="laboratory/rna-qa")
-
-
-@pytest.fixture(autouse=True)
-def without_xet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small hub has no Xet, and the client's waits would take minutes."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[SmallHub]:
-    with serve_hub(tmp_path / "hub") as hub:
-        yield hub
 
 
 @pytest.fixture(scope="module")
