@@ -166,11 +166,6 @@ class Load:
     failures: list[str]
     seconds: float
 
-    @property
-    def speed(self) -> float:
-        """Tokens of answers per second, all clients together."""
-        return sum(answer.tokens for answer in self.answers) / self.seconds
-
 
 @dataclass
 class Record:
@@ -188,7 +183,7 @@ class Record:
         return statistics.median(self.speeds)
 
     def add(self, load: Load, expected: dict[Question, str]) -> None:
-        self.speeds.append(load.speed)
+        self.speeds.append(sum(answer.tokens for answer in load.answers) / load.seconds)
         self.waits += [answer.first_word for answer in load.answers]
         self.asked += len(load.answers) + len(load.failures)
         self.lost += load.failures
