@@ -54,8 +54,7 @@ def convert_official(official: Any, folder: Path) -> EsmModel:
 def compose_rna_fm_size(folder: Path, language_model: str) -> Path:
     """Compose an RNA-GPT with one vector per nucleotide; returns its folder."""
     torch.manual_seed(0)
-    encoder = EsmModel(
-        RnaGptConfig().rna_config, add_pooling_layer=False
-    )  # RNA-FM's is the default
+    # RNA-FM's shape is the default.
+    encoder = EsmModel(RnaGptConfig().rna_config, add_pooling_layer=False)
     encoder.save_pretrained(folder / "encoder")
     return compose(folder / "encoder", language_model, folder / "model", rna_merge_size=1)
