@@ -79,22 +79,22 @@ def publish_model(
     """
     if adapter_only and facts is None:
         raise PublishError("An adapter needs the id of its language model: give --base-model.")
-    manifest = adapter_manifest(folder, facts) if adapter_only and facts else model_manifest(folder)
+    adapter = facts if adapter_only else None
+    manifest = adapter_manifest(folder, adapter) if adapter else model_manifest(folder)
     for name, path in ((RECORD, record), (RESULTS, results)):
         if path is not None:
             manifest = manifest.with_json(name, read_json(path))
     manifest = _with_card(manifest, facts, options.get("say", print))
-    if adapter_only and facts:
+    if adapter:
+        base_model = adapter.base_model
         if language_model is None and not options.get("dry_run"):
-            # Else nobody could load the parts.
-            model_info(
-                f"The language model {facts.base_model}",
-                facts.base_model,
-                options.get("api"),
+            remedy = (
                 "Nothing was uploaded. Give --base-model an id that the Hub has, or "
-                "--language-model a folder or GGUF file to verify with.",
+                "--language-model a folder or GGUF file to verify with."
             )
-        verify = _adapter_verification(repo_id, manifest, folder, language_model, facts.base_model)
+            # Else nobody could load the parts.
+            model_info("The language model", base_model, options.get("api"), remedy)
+        verify = _adapter_verification(repo_id, manifest, folder, language_model, base_model)
     else:
         manifest = _with_terms(manifest)
         verify = _model_verification(repo_id, manifest, folder)

@@ -46,7 +46,7 @@ def publish_space(
     )
     if not publication.dry_run:
         remedy = f"A Space needs a model that is there: rnagpt publish model FOLDER {model}"
-        if model_info(f"The model {model}", model, publication.api, remedy).private:
+        if model_info("The model", model, publication.api, remedy).private:
             publication.say(
                 f"Note: {model} is private; give the Space a token that may read it, as the secret "
                 "HF_TOKEN in its settings."

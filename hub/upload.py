@@ -286,14 +286,14 @@ def model_info(what: str, model: str, api: HfApi | None, remedy: str) -> ModelIn
     """What the Hub says of a model that has to be there.
 
     Raises:
-        PublishError: it cannot be read; `what` begins the message, `remedy` ends it.
+        PublishError: it cannot be read; `what` and the id begin the message, `remedy` ends it.
     """
     api = api or HfApi()
     try:
         return api.model_info(model)
     except Exception as error:
         reason = explain(error, api.endpoint)
-        raise PublishError(f"{what} cannot be read: {reason} {remedy}") from error
+        raise PublishError(f"{what} {model} cannot be read: {reason} {remedy}") from error
 
 
 def explain(error: BaseException, endpoint: str) -> str:
