@@ -30,6 +30,3 @@ def add_seed(parser: Any, read: Callable[[str], int] = random_seed) -> None:
     parser.add_argument(
         "--seed", type=read, default=0, metavar="N", help="random seed of all draws (default: 0)"
     )
-
-
-__all__ = ["add_seed", "positive", "random_seed"]

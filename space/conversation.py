@@ -190,6 +190,3 @@ def _plain(text: str) -> str:
     """A text in one paragraph whose markup is escaped."""
     escaped = _MARKUP.sub(r"\\\1", visible(" ".join(text.split())))
     return _BEGINNING.sub(r"\1\\\2", escaped)
-
-
-__all__ = ["Conversation", "ShownRna", "Turn", "as_chat", "as_json", "as_markdown", "as_typed"]

@@ -117,7 +117,8 @@ class Page:
             self._on(panel.cards.select, panel.remove, [], **at_once),
         ]
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
-            given.append(self._on(button.click, panel.adding([record]), [], **at_once))
+            example = functools.partial(panel.add_example, record)
+            given.append(self._on(button.click, example, [], **at_once))
         drawn = [panel.cards, panel.as_json, panel.as_markdown]
         return [self._on(event.then, panel.fold, [], drawn) for event in given]
 
@@ -222,6 +223,3 @@ def _streaming(called: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
         yield from called(*given)
 
     return stream
-
-
-__all__ = ["FOLDER", "Page"]
