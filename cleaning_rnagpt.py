@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 MAX_RNA_LENGTH = 16_384
 MAX_AMBIGUOUS = 0.5
 
-_NUCLEOTIDES = "ACGU"
+NUCLEOTIDES = "ACGU"
 # IUPAC's codes (Cornish-Bowden, Nucleic Acids Res. 1985), and what each stands for.
 _CODES = {
     "R": "A or G",
@@ -26,10 +26,11 @@ _CODES = {
     "V": "not U",
     "N": "any",
 }
-_LETTERS = _NUCLEOTIDES + "".join(_CODES)
+# What a cleaned sequence is made of.
+RNA_LETTERS = NUCLEOTIDES + "".join(_CODES)
 _LOWER = "acgturykmswbdhvn"
 _CLEANING = str.maketrans(_LOWER, _LOWER.upper(), "-.")
-_FOREIGN = re.compile(f"[^{_LETTERS}T]")
+_FOREIGN = re.compile(f"[^{RNA_LETTERS}T]")
 _PROTEIN = "This looks like a protein: give the RNA's nucleotides."
 _LINE_END = re.compile("\r\n|\r|\n")
 # Letters that stand for an amino acid and never for a nucleotide.
@@ -656,7 +657,7 @@ def _advice_on_numbers(text: str) -> str | None:
 def _advice_on_letters(text: str, letters: str) -> str:
     """For a text that is of none of the known forms: a protein, words, or a slip."""
     words = text.split()
-    native = sum(map(letters.count, _NUCLEOTIDES + "TN")) / len(letters)
+    native = sum(map(letters.count, NUCLEOTIDES + "TN")) / len(letters)
     if _looks_like_protein(words):
         return _PROTEIN
     odd = [word for word in words if _FOREIGN.search(_letters([word]))]
@@ -716,12 +717,12 @@ def _check_length(sequence: str, name: str, max_length: int) -> None:
 
 
 def _check_ambiguous(sequence: str, name: str, max_ambiguous: float) -> None:
-    num_ambiguous = len(sequence) - sum(map(sequence.count, _NUCLEOTIDES))
+    num_ambiguous = len(sequence) - sum(map(sequence.count, NUCLEOTIDES))
     if num_ambiguous <= max_ambiguous * len(sequence):
         return
-    position = next(i for i, x in enumerate(sequence, start=1) if x not in _NUCLEOTIDES)
+    position = next(i for i, x in enumerate(sequence, start=1) if x not in NUCLEOTIDES)
     # Where a nucleotide is unknown people write N, and seldom many other codes.
-    num_kinds = len(set(sequence) - set(_NUCLEOTIDES))
+    num_kinds = len(set(sequence) - set(NUCLEOTIDES))
     if num_kinds > 5 and len(sequence) > _MAX_NAME:
         remedy = _PROTEIN
     elif len(sequence) <= _MAX_NAME and num_kinds > 1:
@@ -747,6 +748,8 @@ def shorten(text: str, width: int = 60) -> str:
 __all__ = [
     "MAX_AMBIGUOUS",
     "MAX_RNA_LENGTH",
+    "NUCLEOTIDES",
+    "RNA_LETTERS",
     "CleanedRna",
     "RnaSequenceError",
     "RnaTooLongError",

@@ -14,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.models.esm.modeling_esm import EsmIntermediate, EsmLayer
 from transformers.utils import can_return_tuple
 
-from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RnaGptConfig
+from .configuration_rnagpt import RnaGptConfig
 
 # What transformers calls the keys and values of earlier tokens: `past_key_values` before 5.24.
 _CACHE_NAMES = ("cache", "past_key_values")
@@ -173,6 +173,28 @@ class RnaGptPreTrainedModel(PreTrainedModel):
         """True where an RNA vector belongs: (batch, sequence)."""
         return input_ids.eq(self.config.rna_token_id)  # type: ignore[arg-type]  # set by now
 
+    def _nucleotide_mask(
+        self,
+        rna_input_ids: torch.Tensor | None,
+        rna_attention_mask: torch.Tensor | None,
+        rna_hidden_states: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The boolean mask (rnas, longest): as given, or all tokens but padding, or all vectors."""
+        if rna_attention_mask is not None:
+            mask = rna_attention_mask.bool()
+        elif rna_input_ids is not None:
+            mask = rna_input_ids.ne(self.config.rna_alphabet.pad_token_id)
+        else:
+            assert rna_hidden_states is not None
+            mask = torch.ones_like(rna_hidden_states[..., 0], dtype=torch.bool)
+        begins = mask[:, 0].int() + (mask[:, 1:] & ~mask[:, :-1]).sum(1)
+        if (begins != 1).any():
+            raise ValueError(
+                "Each RNA must be nucleotides in a row (mask 1), with padding after or before them "
+                "(mask 0)."
+            )
+        return mask
+
 
 class RnaGptModel(RnaGptPreTrainedModel):
     """RNA encoder, projection and language model without its head."""
@@ -229,7 +251,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
             padding. Where two
             windows overlap, a nucleotide's vector is from the one in which it lies deepest.
         """
-        mask = _nucleotide_mask(rna_input_ids, rna_attention_mask)
+        mask = self._nucleotide_mask(rna_input_ids, rna_attention_mask)
         window, overlap = self.config.rna_window_length, self.config.rna_window_overlap
         # Cut where it costs least: an accelerator would be asked several small things for each RNA.
         ids = rna_input_ids.cpu()
@@ -258,14 +280,15 @@ class RnaGptModel(RnaGptPreTrainedModel):
         head, tail = [[] if token is None else [token] for token in (cls, eos)]
         ends = [torch.tensor(token, dtype=pieces[0].dtype) for token in (head, tail)]
         rows = [torch.cat([ends[0], row, ends[1]]) for row in pieces]
+        pad = self.config.rna_alphabet.pad_token_id
         batches = self._encoder_batches([len(row) for row in rows])
         outputs = []
         # Trainers make all embeddings require gradients; a frozen encoder builds no graph for that.
         with torch.set_grad_enabled(torch.is_grad_enabled() and _is_trained(self.rna_encoder)):
             for batch in batches:
                 ids = [rows[window] for window in batch]
-                input_ids = nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID).to(device)
-                attention_mask = input_ids.ne(RNA_PAD_TOKEN_ID).long()
+                input_ids = nn.utils.rnn.pad_sequence(ids, True, pad).to(device)
+                attention_mask = input_ids.ne(pad).long()
                 output = self.rna_encoder(
                     input_ids=input_ids, attention_mask=attention_mask, return_dict=True
                 )
@@ -296,7 +319,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         With `rna_hidden_states` (rnas, longest, rna hidden), an earlier result of `encode_rna`,
         the encoder does not run, and the tokens serve at most as a mask.
         """
-        mask = _nucleotide_mask(rna_input_ids, rna_attention_mask, rna_hidden_states)
+        mask = self._nucleotide_mask(rna_input_ids, rna_attention_mask, rna_hidden_states)
         if rna_hidden_states is None:
             assert rna_input_ids is not None
             rna_hidden_states = self.encode_rna(rna_input_ids, mask)
@@ -614,7 +637,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         ids, mask, hidden_states = (rna_inputs.get(name) for name in _RNA_INPUTS)
         if ids is None and hidden_states is None:
             return []
-        lengths = _nucleotide_mask(ids, mask, hidden_states).sum(1).tolist()
+        lengths = self._nucleotide_mask(ids, mask, hidden_states).sum(1).tolist()
         return [self.config.num_rna_tokens(length) for length in lengths]
 
     def _rnas_of_prompts(self, input_ids: torch.Tensor, counts: list[int]) -> list[list[int]]:
@@ -657,28 +680,6 @@ def _named_cache(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _is_trained(part: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in part.parameters())
-
-
-def _nucleotide_mask(
-    rna_input_ids: torch.Tensor | None,
-    rna_attention_mask: torch.Tensor | None,
-    rna_hidden_states: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The boolean mask (rnas, longest): as given, or all tokens but padding, or all vectors."""
-    if rna_attention_mask is not None:
-        mask = rna_attention_mask.bool()
-    elif rna_input_ids is not None:
-        mask = rna_input_ids.ne(RNA_PAD_TOKEN_ID)
-    else:
-        assert rna_hidden_states is not None
-        mask = torch.ones_like(rna_hidden_states[..., 0], dtype=torch.bool)
-    begins = mask[:, 0].int() + (mask[:, 1:] & ~mask[:, :-1]).sum(1)
-    if (begins != 1).any():
-        raise ValueError(
-            "Each RNA must be nucleotides in a row (mask 1), with padding after or before them "
-            "(mask 0)."
-        )
-    return mask
 
 
 def _padded_after(

@@ -24,41 +24,23 @@ from .cleaning_rnagpt import (
     clean_rna,
     shorten,
 )
-from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RNA_VOCABULARY, num_rna_tokens
+from .configuration_rnagpt import RNA_VOCABULARY, RnaAlphabet, num_rna_tokens, rna_alphabet
 
 RNA_TOKEN = "<RNAHere>"
 
-_NUCLEOTIDES = "ACGU"
-_LETTERS = "ACGURYKMSWBDHVN"
-_LETTER_IDS = np.full(128, -1)
-_LETTER_IDS[[ord(letter) for letter in _LETTERS]] = [RNA_VOCABULARY.index(x) for x in _LETTERS]
-_BASE_4 = np.full(128, 4)
-_BASE_4[[ord(letter) for letter in _NUCLEOTIDES]] = range(4)
-
 
 def tokenize_rna(sequence: str, kmer_size: int = 1) -> np.ndarray:
-    """Token ids of a cleaned sequence, one a nucleotide: (length,), int64.
+    """Token ids of a cleaned sequence, one per nucleotide: (length,), int64.
 
     For k = `kmer_size` = 1 each letter has its id in RNA-FM's vocabulary. For k > 1 position i has
     the id 25 + the base-4 number of nucleotides i to i+k-1 (A 0, C 1, G 2, U 3, the first most
     significant). Where one of them is ambiguous, or fewer than k are left at the 3' end, it has
-    the id of letter i alone.
+    the id of letter i. Of an encoder with another alphabet: `config.rna_alphabet.tokenize`.
 
     Raises:
         ValueError: for a letter that `clean_rna` would not leave.
     """
-    letters = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
-    ids = _LETTER_IDS[letters]
-    if (ids < 0).any():
-        raise ValueError("tokenize_rna takes what clean_rna returns: A C G U and IUPAC codes.")
-    num_kmers = len(letters) - kmer_size + 1
-    if kmer_size == 1 or num_kmers < 1:
-        return ids
-    digits = np.lib.stride_tricks.sliding_window_view(_BASE_4[letters], kmer_size)
-    numbers = digits @ 4 ** np.arange(kmer_size - 1, -1, -1)
-    known = (digits < 4).all(axis=1)
-    ids[:num_kmers] = np.where(known, len(RNA_VOCABULARY) + numbers, ids[:num_kmers])
-    return ids
+    return rna_alphabet(kmer_size).tokenize(sequence)
 
 
 # What a call heeds, and what else transformers' own callers name, as long as it asks for nothing.
@@ -92,6 +74,8 @@ class RnaGptProcessor(ProcessorMixin):
         max_context: Tokens that the language model reads; None: the tokenizer's limit.
         rna_token: The placeholder of an RNA in a prompt.
         chat_template: A template to use instead of the language model's own.
+        alphabet: What the encoder reads, where that is not RNA-FM's alphabet
+            (`config.rna_config.rna_alphabet`).
         padding_side: Where batches are padded, and with them those of `tokenizer`: `"left"`, as
             generation needs it, or `"right"`.
 
@@ -118,8 +102,10 @@ class RnaGptProcessor(ProcessorMixin):
         rna_token: str = RNA_TOKEN,
         chat_template: str | None = None,
         padding_side: str = "left",
+        alphabet: dict[str, Any] | None = None,
     ) -> None:
         self.kmer_size = kmer_size
+        self.alphabet = alphabet
         self.merge_size = merge_size
         self.summary_size = summary_size
         self.max_rna_length = max_rna_length
@@ -148,7 +134,15 @@ class RnaGptProcessor(ProcessorMixin):
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that are saved."""
-        return {**super().to_dict(), "padding_side": self.padding_side}
+        settings = {**super().to_dict(), "padding_side": self.padding_side}
+        if self.alphabet is None:
+            settings.pop("alphabet", None)  # as folders of earlier releases have it
+        return settings
+
+    @property
+    def rna_alphabet(self) -> RnaAlphabet:
+        """What the encoder reads."""
+        return rna_alphabet(self.kmer_size, self.alphabet)
 
     @property
     def rna_token_id(self) -> int:
@@ -503,9 +497,10 @@ class RnaGptProcessor(ProcessorMixin):
         if not sequences:
             return {}
         longest = max(map(len, sequences))
-        ids = [tokenize_rna(sequence, self.kmer_size).tolist() for sequence in sequences]
+        alphabet = self.rna_alphabet
+        ids = [alphabet.tokenize(sequence).tolist() for sequence in sequences]
         return {
-            "rna_input_ids": [_pad(row, longest, "right", RNA_PAD_TOKEN_ID) for row in ids],
+            "rna_input_ids": [_pad(row, longest, "right", alphabet.pad_token_id) for row in ids],
             "rna_attention_mask": [_pad([1] * len(row), longest, "right") for row in ids],
         }
 

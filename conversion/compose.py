@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 import rnagpt
-from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.configuration_rnagpt import RnaGptConfig, encoder_alphabet, max_window_length
 from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
 from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
 from rnagpt.conversion.atomic_folder import atomic_folder
@@ -62,7 +62,8 @@ def compose(
     once.
 
     Args:
-        rna_encoder: encoder folder or Hub id; `kmer_size` in its configuration says what it reads.
+        rna_encoder: encoder folder or Hub id; `kmer_size` and `rna_alphabet` in its configuration
+            say what it reads (see `RnaGptConfig`).
         language_model: folder, Hub id, GGUF file, or folder with one GGUF file.
         out: folder to write.
         projector: folder with projector.safetensors and projector_config.json; None: the
@@ -113,6 +114,7 @@ def compose(
         processor = RnaGptProcessor(
             language.tokenizer,
             kmer_size=getattr(encoder_config, "kmer_size", 1),
+            alphabet=getattr(encoder_config, "rna_alphabet", None),
             merge_size=shape["rna_merge_size"],
             summary_size=shape["rna_summary_size"],
             max_context=language.config.max_position_embeddings,
@@ -218,8 +220,8 @@ def _config(
     for part in (encoder, language):
         part.name_or_path = ""  # a path of this machine
         part.dtype = dtype
-    window_length = _window_length(encoder)
     try:
+        window_length = _window_length(encoder)
         return RnaGptConfig(
             rna_config=encoder,
             text_config=language,
@@ -235,10 +237,9 @@ def _config(
 
 def _window_length(encoder: PreTrainedConfig) -> int:
     """RNA-FM's 1,022 nt, or what the encoder's table of positions allows if that is less."""
-    if getattr(encoder, "position_embedding_type", None) != "absolute":
-        return 1022
-    # ESM starts to count positions behind its padding id; cls and eos take two of them.
-    return min(1022, encoder.max_position_embeddings - encoder.pad_token_id - 1 - 2)
+    alphabet = encoder_alphabet(encoder)
+    ends = [token for token in (alphabet.cls_token, alphabet.eos_token) if token is not None]
+    return min(1022, max_window_length(encoder, len(ends)) or 1022)
 
 
 def _projector_sources(
