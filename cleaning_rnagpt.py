@@ -4,7 +4,7 @@ The standard library alone: reading a sequence needs neither NumPy nor transform
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -483,38 +483,33 @@ def _count(number: int, noun: str) -> str:
 
 # --- what is no sequence
 
-# How a text of another format begins, and what to do.
-_OTHER_FORMATS = {
-    "@HD\t": ("SAM", "samtools fasta"),
-    "@SQ\t": ("SAM", "samtools fasta"),
-    "@RG\t": ("SAM", "samtools fasta"),
-    "@PG\t": ("SAM", "samtools fasta"),
-    "@CO\t": ("SAM", "samtools fasta"),
-    "@": ("FASTQ", "seqtk seq -a"),
-    "LOCUS ": ("GenBank", "seqret -osformat2 fasta"),
-    "ID   ": ("EMBL", "seqret -osformat2 fasta"),
-    "# STOCKHOLM": ("Stockholm", "esl-reformat fasta"),
-    "CLUSTAL": ("Clustal", "esl-reformat fasta"),
-    "MUSCLE (": ("Clustal", "esl-reformat fasta"),
-    "#NEXUS": ("NEXUS", "seqret -osformat2 fasta"),
-    "##gff": ("GFF", "bedtools getfasta -fi GENOME -bed"),
-    "##fileformat=VCF": ("VCF", "bcftools consensus -f GENOME"),
-}
-_OTHER_FILES = {
-    "<": ("a web page or XML", "Download the FASTA file itself, or copy the sequence alone."),
-    "%PDF": ("a PDF", "Copy the sequence out of it."),
-    "{\\rtf": ("a document of a word processor", "Save it as plain text."),
-    "{": ("JSON", "Give the sequence alone."),
-}
+_CONVERT = "Convert it first, for example with `{}`."
+# How a text of another format begins, what it is, and what to do.
+_OTHER_FORMATS = (
+    (r"@(HD|SQ|RG|PG|CO)\t", "SAM", _CONVERT.format("samtools fasta")),
+    ("@", "FASTQ", _CONVERT.format("seqtk seq -a")),
+    ("LOCUS ", "GenBank", _CONVERT.format("seqret -osformat2 fasta")),
+    ("ID   ", "EMBL", _CONVERT.format("seqret -osformat2 fasta")),
+    ("# STOCKHOLM", "Stockholm", _CONVERT.format("esl-reformat fasta")),
+    (r"CLUSTAL|MUSCLE \(", "Clustal", _CONVERT.format("esl-reformat fasta")),
+    ("#NEXUS", "NEXUS", _CONVERT.format("seqret -osformat2 fasta")),
+    ("##gff", "GFF", _CONVERT.format("bedtools getfasta -fi GENOME -bed")),
+    ("##fileformat=VCF", "VCF", _CONVERT.format("bcftools consensus -f GENOME")),
+    (
+        r"\s*<",
+        "a web page or XML",
+        "Download the FASTA file itself, or copy the sequence alone.",
+    ),
+    (r"\s*%PDF", "a PDF", "Copy the sequence out of it."),
+    (r"\s*\{\\rtf", "a document of a word processor", "Save it as plain text."),
+    (r"\s*\{", "JSON", "Give the sequence alone."),
+)
 
 
 def other_format(line: str) -> str | None:
     """What a first line shows to be in another format than FASTA, with what to do; else None."""
-    for beginning, (name, command) in _OTHER_FORMATS.items():
-        if line.startswith(beginning):
-            return f"looks like {name}, not FASTA. Convert it first, for example with `{command}`."
-    for beginning, (name, remedy) in _OTHER_FILES.items():
-        if line.lstrip().startswith(beginning):
+    for beginning, name, remedy in _OTHER_FORMATS:
+        if re.match(beginning, line):
             return f"looks like {name}, not FASTA. {remedy}"
     return None
 
@@ -550,6 +545,10 @@ _ACCESSIONS = (
 )
 
 
+_FAMILY = "a family of RNAs, not a sequence. Give the sequence of one of them, from"
+_ENTRY = "an accession, not a sequence. Give its sequence, which is at"
+
+
 def accession_advice(text: str) -> str | None:
     """Where to fetch the sequence of an accession; None where the text is none.
 
@@ -561,16 +560,13 @@ def accession_advice(text: str) -> str | None:
 
 
 def _accession(word: str) -> str | None:
-    if len(word) > _MAX_ACCESSION:
+    if len(word) > _MAX_ACCESSION or word.isdigit() or word.isalpha():
         return None
     for pattern, database, where in _ACCESSIONS:
-        if re.fullmatch(pattern, word) and not word.isdigit() and not word.isalpha():
+        if re.fullmatch(pattern, word):
             # The part of an entry (`X01556.1/3-118`) and a chain are no part of the address.
-            address = re.split("[/:]", word)[0].split("_" if database == "PDB" else " ")[0]
-            if database == "Rfam":
-                what = "a family of RNAs, not a sequence. Give the sequence of one of them, from"
-            else:
-                what = "an accession, not a sequence. Give its sequence, which is at"
+            address = re.split("[/:_]" if database == "PDB" else "[/:]", word)[0]
+            what = _FAMILY if database == "Rfam" else _ENTRY
             return f"{word} of {database} is {what} {where.format(address)}"
     return None
 
@@ -593,9 +589,28 @@ _MODIFIED = {
     for code, name in zip(listed.split()[::2], listed.split()[1::2], strict=True)
 }
 _IUPAC_ADVICE = "Use A C G U (or T) and the IUPAC codes R Y K M S W B D H V N; N is any nucleotide."
-_CELLS = re.compile(r"\S\t\s*\S|\S[,;|]\S")
-_REVERSED = re.compile(rf"\s*3\s*{_PRIME}")
 _END = re.compile(rf"[35]\s*{_PRIME}")
+# What a text looks like, and what to do about it.
+_ADVICE: tuple[tuple[Callable[[str], object], str], ...] = (
+    (
+        re.compile(rf"\s*3\s*{_PRIME}").match,
+        "This is written from 3' to 5'. Turn it round: a sequence is read from 5' to 3'.",
+    ),
+    (
+        lambda text: len(_END.findall(text)) > 2 and not text[:1].isalpha(),
+        "These look like two strands. Give one of them, from 5' to 3'.",
+    ),
+    (
+        re.compile(r"\S\t\s*\S|\S[,;|]\S").search,
+        f"These look like columns of a table. {_TABLE}",
+    ),
+    (
+        lambda text: any(map(_NUMBER.fullmatch, text.split())),
+        "Numbers are understood where they count the letters, and here they do not: letters are "
+        "missing, or the numbers are no positions. Remove position numbers, such as GenBank's, and "
+        "give the letters alone.",
+    ),
+)
 
 
 def _foreign_letter(lines: list[str], written: list[str], name: str) -> RnaSequenceError:
@@ -618,11 +633,12 @@ def _remedy(letter: str, text: str, letters: str) -> str:
     """What to do about a text with a letter that no RNA has: by what the text seems to be."""
     if letter == ">":
         return "Give one FASTA record at a time, or read the file with rnagpt.read_fasta."
-    other = other_format(text)
-    if other:
-        return f"This {other}"
-    for find in (accession_advice, _advice_on_ends, _advice_on_cells, _advice_on_numbers):
-        if advice := find(text):
+    if advice := other_format(text):
+        return f"This {advice}"
+    if advice := accession_advice(text):
+        return advice
+    for looks_so, advice in _ADVICE:
+        if looks_so(text):
             return advice
     if letter in "([{<" and set(text) & set(")]}>"):
         return (
@@ -630,28 +646,6 @@ def _remedy(letter: str, text: str, letters: str) -> str:
             "character for each letter of the sequence."
         )
     return _advice_on_letters(text, letters)
-
-
-def _advice_on_ends(text: str) -> str | None:
-    if _REVERSED.match(text):
-        return "This is written from 3' to 5'. Turn it round: a sequence is read from 5' to 3'."
-    if len(_END.findall(text)) > 2 and not text[:1].isalpha():
-        return "These look like two strands. Give one of them, from 5' to 3'."
-    return None
-
-
-def _advice_on_cells(text: str) -> str | None:
-    return f"These look like columns of a table. {_TABLE}" if _CELLS.search(text) else None
-
-
-def _advice_on_numbers(text: str) -> str | None:
-    if not any(map(_NUMBER.fullmatch, text.split())):
-        return None
-    return (
-        "Numbers are understood where they count the letters, and here they do not: letters are "
-        "missing, or the numbers are no positions. Remove position numbers, such as GenBank's, and "
-        "give the letters alone."
-    )
 
 
 def _advice_on_letters(text: str, letters: str) -> str:
