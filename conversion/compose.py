@@ -21,6 +21,7 @@ from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter,
 from rnagpt.conversion.atomic_folder import atomic_folder
 from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_language_model
 from rnagpt.conversion.projector_folder import (
+    PLAIN_SHAPE,
     PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
     check_projector,
@@ -101,10 +102,6 @@ def compose(
                 "projector_type": projector_type,
                 "rna_merge_size": rna_merge_size,
                 "rna_summary_size": rna_summary_size,
-                # Without a trained projection there are none.
-                "rna_family_prototypes": None,
-                "rna_type_size": None,
-                "rna_type_prototypes": None,
             },
             sizes={
                 "rna_hidden_size": encoder_config.hidden_size,
@@ -194,21 +191,14 @@ def _projector_shape(
 ) -> dict[str, Any]:
     """The projection's shape: the folder's if there is one, which must fit all that is given."""
     if folder is None:
-        defaults = {
-            "projector_type": "linear",
-            "rna_merge_size": 1,
-            "rna_summary_size": 0,
-            "rna_family_prototypes": 0,
-            "rna_type_size": 0,
-            "rna_type_prototypes": 0,
-        }
-        return {name: defaults[name] if given[name] is None else given[name] for name in given}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return PLAIN_SHAPE | chosen  # prototypes come only with a trained projection
     stored = check_projector(
         folder,
         {**given, **sizes},
         "Choose the encoder, language model and options that it was trained with.",
     )
-    return {name: stored[name] for name in given}
+    return {name: stored[name] for name in PLAIN_SHAPE}
 
 
 def _config(

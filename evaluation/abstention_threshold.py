@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -32,30 +33,28 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 COLUMNS = ("offset", "sharpness", "family", "declined", "wrong", "shuffled claimed", "type")
 
 
-class RefusalChoice:
-    """A model whose memory can be set, asked about the same RNAs each time.
+@dataclass
+class AbstentionChoice:
+    """A model whose prototypes' scores can be set, asked about the same RNAs each time.
 
     Args:
-        model: with a memory in its projection.
+        model: with family prototypes in its projection.
         processor: the model's.
-        judge: finds what answers name.
+        matcher: finds what answers name.
         rnas: to ask about.
         batch_size: prompts at once.
         seed: of the shuffles.
     """
 
-    def __init__(
-        self,
-        model: RnaGptForCausalLM,
-        processor: RnaGptProcessor,
-        judge: AnswerMatcher,
-        rnas: Sequence[DrawnRna],
-        batch_size: int = 32,
-        seed: int = 0,
-    ) -> None:
-        self.model, self.processor, self.judge = model, processor, judge
-        self.rnas, self.batch_size, self.seed = rnas, batch_size, seed
-        self._keys = model.model.projector.summary_keys
+    model: RnaGptForCausalLM
+    processor: RnaGptProcessor
+    matcher: AnswerMatcher
+    rnas: Sequence[DrawnRna]
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._keys = self.model.model.projector.summary_keys
         self._trained = [tensor.detach().clone() for tensor in (self._keys.weight, self._keys.bias)]
 
     def measure(self, scores: MemoryScores) -> dict[str, float]:
@@ -89,7 +88,7 @@ class RefusalChoice:
     def _are_right(self, answers: Sequence[Answer], question: str) -> np.ndarray:
         pairs = zip(self.rnas, answers, strict=True)
         return np.array(
-            [r.label_of(question) in self.judge.names_in(a.answer, question) for r, a in pairs]
+            [r.label_of(question) in self.matcher.names_in(a.answer, question) for r, a in pairs]
         )
 
 
@@ -120,7 +119,7 @@ def main(words: Sequence[str] | None = None) -> None:
         seed=0,
     )
     model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
-    choice = RefusalChoice(model, processor, AnswerMatcher(splits, splits.has_families), rnas)
+    choice = AbstentionChoice(model, processor, AnswerMatcher(splits, splits.has_families), rnas)
     print(f"{len(rnas)} RNAs\n\n| " + " | ".join(COLUMNS) + " |\n" + "| ---: " * len(COLUMNS) + "|")
     for offset, sharpness in product(arguments.unknown_offset, arguments.sharpness):
         row = choice.measure(MemoryScores(offset, sharpness))

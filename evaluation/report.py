@@ -7,8 +7,11 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rnagpt.evaluation.baselines import REAL, SHUFFLED
 from rnagpt.evaluation.calibration import CONFIDENCE, Curves
@@ -42,11 +45,8 @@ from rnagpt.evaluation.tasks import (
 from rnagpt.evaluation.text_metrics import ROUGE, semantic_names
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Chart
-from itertools import islice
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 _SEPARATOR = "---"
 # Okabe and Ito's colours, which people with any colour vision tell apart; none depends on hue alone
@@ -238,12 +238,8 @@ def draw_charts(
 
 def draw_bars(figures: Figures, table: str, names: Sequence[str], title: str) -> Chart:
     """A group of bars for each name, a bar for each row, with 95 % intervals."""
-    # Imported where it is drawn: it takes a second, and nothing else here needs it.
-    from matplotlib.figure import Figure as NewChart
-
     rows = figures.rows(table)
-    chart = NewChart(figsize=(max(6.0, 1.1 * len(names) + 2), 4), layout="constrained")
-    axes = chart.subplots()
+    chart, axes = _new_chart(max(6.0, 1.1 * len(names) + 2), title)
     width = 0.8 / max(1, len(rows))
     for place, row in enumerate(rows):
         found = [figures.get(table, row, name) for name in names]
@@ -265,18 +261,13 @@ def draw_bars(figures: Figures, table: str, names: Sequence[str], title: str) ->
     axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=8)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("score, with 95 % intervals")
-    axes.set_title(title, fontsize=10, loc="left")
     chart.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
     return chart
 
 
 def draw_curves(curves: Curves, title: str) -> Chart:
     """Risk (share of wrong answers) over coverage (share of answers kept), a curve a name."""
-    from matplotlib.figure import Figure as NewChart
-
-    chart = NewChart(figsize=(6, 4), layout="constrained")
-    axes = chart.subplots()
+    chart, axes = _new_chart(6, title)
     for place, (name, (coverage, risk)) in enumerate(curves.items()):
         style = ("-", "--", ":", "-.")[place % 4]
         axes.plot(coverage, risk, style, label=name, color=COLOURS[place % len(COLOURS)])
@@ -284,10 +275,19 @@ def draw_curves(curves: Curves, title: str) -> Chart:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("coverage: share of the answers kept, the most confident first")
     axes.set_ylabel("risk: share of these that are wrong")
-    axes.set_title(title, fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    axes.spines[["top", "right"]].set_visible(False)
     return chart
+
+
+def _new_chart(width: float, title: str) -> tuple[Chart, Axes]:
+    # Imported where it is drawn: it takes a second, and nothing else here needs it.
+    from matplotlib.figure import Figure as NewChart
+
+    chart = NewChart(figsize=(width, 4), layout="constrained")
+    axes = chart.subplots()
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return chart, axes
 
 
 def save_chart(chart: Chart, path: Path) -> None:
@@ -320,7 +320,7 @@ def choose_samples(answers: Answers, each: int = 5) -> dict[str, list[Sample]]:
         for heading, places in {"Best": order, "Worst": order[::-1]}.items():
             chosen = _of_different_families(places, rnas, each)
             groups[f"{heading} answers, by the ROUGE-L of {SYSTEMS[asked[0].system]}"] = [
-                _sample(place, rnas[place], answers, asked, scores) for place in chosen
+                _sample(place, answers, asked, scores) for place in chosen
             ]
     groups |= _wrong_claims(answers, each)
     return {heading: samples for heading, samples in groups.items() if samples}
@@ -328,7 +328,6 @@ def choose_samples(answers: Answers, each: int = 5) -> dict[str, list[Sample]]:
 
 def _sample(
     place: int,
-    rna: DrawnRna,
     answers: Answers,
     asked: Sequence[Asked],
     scores: Sequence[np.ndarray],
@@ -338,7 +337,7 @@ def _sample(
         (SYSTEMS[row["system"]], row["answer"], f"{score[place]:.2f}")
         for row, score in zip(rows, scores, strict=True)
     ]
-    return _about(rna, rows[0]) | {"answers": said}
+    return _about(rows[0]) | {"answers": said}
 
 
 def _wrong_claims(answers: Answers, each: int) -> dict[str, list[Sample]]:
@@ -363,15 +362,14 @@ def _wrong_claims(answers: Answers, each: int) -> dict[str, list[Sample]]:
 
 def _claim(row: Row, control: str) -> Sample:
     note = f"log-probability {row['log_probability']:.1f}"
-    about = {"id": row["id"], "family": row["family"], "type": row["type"]}
     right = row["reference"] if control == REAL else "None: this RNA was shuffled."
     said = [(SYSTEMS[RNA_GPT], row["answer"], note)]
-    return about | {"question": row["asked"], "reference": right, "answers": said}
+    return _about(row) | {"reference": right, "answers": said}
 
 
-def _about(rna: DrawnRna, row: Row) -> Sample:
-    about = {"id": rna.id, "family": rna.family, "type": rna.type}
-    return about | {"question": row["asked"], "reference": row["reference"]}
+def _about(row: Row) -> Sample:
+    about = {name: row[name] for name in ("id", "family", "type", "reference")}
+    return about | {"question": row["asked"]}
 
 
 def _of_different_families(order: Sequence[int], rnas: Sequence[DrawnRna], most: int) -> list[int]:

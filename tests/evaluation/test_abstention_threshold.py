@@ -10,7 +10,7 @@ from helpers.tiny_models import make_model, make_processor
 
 from rnagpt.conversion.memory_scores import MemoryScores
 from rnagpt.evaluation import abstention_threshold as refusal_choice
-from rnagpt.evaluation.abstention_threshold import COLUMNS, RefusalChoice
+from rnagpt.evaluation.abstention_threshold import COLUMNS, AbstentionChoice
 from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.tasks import QUESTIONS, TYPE, draw_rnas, load_splits
 from rnagpt.inference.batch import Answer
@@ -48,7 +48,7 @@ def test_each_setting_is_measured_from_the_trained_scores(data, monkeypatch):
         model.model.projector.summary_keys.bias.fill_(2.0)
     splits = load_splits(str(data), ["validation"])
     rnas, _ = draw_rnas(splits, "validation", processor, limit=12, min_training_rnas=1, seed=0)
-    choice = RefusalChoice(model, processor, AnswerMatcher(splits), rnas)
+    choice = AbstentionChoice(model, processor, AnswerMatcher(splits), rnas)
     # Of twelve RNAs three are tRNA-Sec, and six are of the type tRNA.
     cautious, middling, bold = (choice.measure(MemoryScores(offset)) for offset in (0.0, 1.5, 2.5))
     names = COLUMNS[2:]
