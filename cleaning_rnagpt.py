@@ -1,6 +1,6 @@
 """RNA sequences as people write them, cleaned; and what is wrong with a text that is none.
 
-The standard library alone: reading a sequence needs neither NumPy nor transformers.
+The standard library only: reading a sequence needs neither NumPy nor transformers.
 """
 
 import re
@@ -204,7 +204,7 @@ _ENERGY = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
 def _without_annotations(lines: list[str]) -> tuple[list[str], list[str], bool]:
-    """The lines of a sequence alone, what was left out, and whether that proves it one sequence.
+    """Only the lines of a sequence, what was left out, and whether that proves it one sequence.
 
     What is not understood stays, and is found among the letters.
     """

@@ -129,7 +129,7 @@ class RnaGptProcessor(ProcessorMixin):
     @padding_side.setter
     def padding_side(self, side: str) -> None:
         self.tokenizer.padding_side = _checked_side(side)
-        # A tokenizer saves of its attributes those alone that it was made with.
+        # A tokenizer saves only those of its attributes that it was made with.
         self.tokenizer.init_kwargs["padding_side"] = side
 
     def to_dict(self) -> dict[str, Any]:
@@ -213,14 +213,14 @@ class RnaGptProcessor(ProcessorMixin):
         The content of a message is a string or a list of parts, `{"type": "rna", "rna": "ACGU"}`
         and `{"type": "text", "text": "What is this?"}`. Parts are joined to one string, in which
         an RNA is `<RNAHere>` on a line of its own, so that any template takes them. RNAs stand in
-        the user's messages alone. Rows of a data set are taken too, in which every message and
+        the user's messages only. Rows of a data set are taken too, in which every message and
         part has all keys, those that do not apply as None.
 
         Args:
             conversation: the messages of a conversation, or a batch of conversations.
             chat_template: a template to use instead of the language model's own.
             tokenize: return what `__call__` returns instead of the rendered text.
-            return_dict: False returns `input_ids` alone.
+            return_dict: False returns only `input_ids`.
             return_tensors: as for `__call__`.
             return_assistant_tokens_mask: add `assistant_masks` (batch, sequence), 1 for the tokens
                 of the assistant's answers up to the end of turn, 0 elsewhere. The template need
@@ -303,7 +303,7 @@ class RnaGptProcessor(ProcessorMixin):
                 f"{place}: A part is of type 'text' or 'rna', got {kind!r}. Expected "
                 '{"type": "text", "text": "What is this?"} or {"type": "rna", "rna": "ACGU"}.'
             )
-        # Rows of a data set carry all keys in every part: the type alone decides.
+        # Rows of a data set carry all keys in every part: only the type decides.
         other = part.get("rna" if kind == "text" else "text")
         if not _says_nothing(other):
             raise ValueError(
@@ -372,7 +372,7 @@ class RnaGptProcessor(ProcessorMixin):
         return cleaned
 
     def _by_prompt(self, wanted: list[int], rna: Any) -> list[list[Any]]:
-        """The RNAs of each prompt, as they are given, for prompts with so many placeholders."""
+        """The RNAs of each prompt, as they are given, for prompts with N placeholders each."""
         single = _as_sequence(rna)
         given = [] if rna is None else [rna] if single is not None else _listed(rna, "rna", _RNAS)
         sequences = [_as_sequence(entry) for entry in given]
@@ -583,8 +583,8 @@ def _texts(text: Any) -> list[str]:
 def _as_sequence(value: Any) -> str | None:
     """The text of what is one sequence; None for everything else.
 
-    Beside strings these are records that carry their sequence, and objects whose contract it is
-    that `str` gives the sequence. That is told by what classes of sequences have and no other:
+    Apart from strings these are records that carry their sequence, and objects whose contract it is
+    that `str` gives the sequence. They are recognised by what only classes of sequences have:
     biopython's Seq and MutableSeq, and scikit-bio's RNA, are as long as their text, and know their
     reverse complement. A SeqRecord's text is longer, but it holds a Seq.
     """

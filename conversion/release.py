@@ -33,9 +33,9 @@ from rnagpt.conversion.adapter import (
     part_tensors,
     with_parts,
 )
-from rnagpt.conversion.memory_scores import AS_TRAINED, MemoryScores
 from rnagpt.conversion.mini import CONFIDENCE_FILE
 from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS
+from rnagpt.conversion.prototype_scores import AS_TRAINED, PrototypeScores
 
 ENCODER_FILES = ("config.json", "model.safetensors")
 STAGE_FILES = (
@@ -52,7 +52,7 @@ def release(
     stage: Path,
     out: Path,
     calibrated: Path | None = None,
-    scores: MemoryScores = AS_TRAINED,
+    scores: PrototypeScores = AS_TRAINED,
 ) -> Path:
     """Copy encoder, projection, adapter and training record to `out`, weights as bfloat16.
 
@@ -65,8 +65,8 @@ def release(
 
     Raises:
         FileNotFoundError: if one of the parts is missing.
-        ValueError: if the weights take more than 60 MB; if `scores` needs a memory that the
-            projection lacks.
+        ValueError: if the weights take more than 60 MB; if `scores` needs prototypes that
+            the projection lacks.
     """
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     written = [_copy(encoder / name, out / "encoder" / name) for name in ENCODER_FILES]
@@ -101,7 +101,7 @@ def release(
     return out
 
 
-def _copy(source: Path, target: Path, scores: MemoryScores = AS_TRAINED) -> Path:
+def _copy(source: Path, target: Path, scores: PrototypeScores = AS_TRAINED) -> Path:
     if source.suffix != ".safetensors":
         return Path(shutil.copyfile(source, target))
     tensors = load_file(source)
@@ -137,7 +137,7 @@ def main() -> None:
         )
     parser.add_argument("out", type=Path, metavar="OUT")
     arguments = parser.parse_args()
-    scores = MemoryScores(arguments.unknown_offset, arguments.sharpness)
+    scores = PrototypeScores(arguments.unknown_offset, arguments.sharpness)
     print(release(arguments.encoder, arguments.stage, arguments.out, arguments.calibrated, scores))
 
 

@@ -110,12 +110,12 @@ class Asked:
 class Answers:
     """Answers in a file, a row for each RNA that a question was asked about.
 
-    What is right is judged when it is asked for, by the names that the judge knows.
+    What is right is decided when it is asked for, by the names that the matcher knows.
     """
 
-    def __init__(self, file: PredictionFile, judge: AnswerMatcher) -> None:
+    def __init__(self, file: PredictionFile, matcher: AnswerMatcher) -> None:
         self._file = file
-        self.judge = judge
+        self.matcher = matcher
         self._keys: dict[Asked, list[str]] = {}
         self._rnas: dict[Asked, Sequence[DrawnRna]] = {}
 
@@ -149,7 +149,7 @@ class Answers:
 
     def names(self, asked: Asked) -> list[list[str]]:
         """What each answer names."""
-        return [self.judge.names_in(row["answer"], asked.question) for row in self.rows(asked)]
+        return [self.matcher.names_in(row["answer"], asked.question) for row in self.rows(asked)]
 
     def right(self, asked: Asked) -> np.ndarray:
         """Whether each answer is right: booleans (rnas,).
@@ -167,7 +167,7 @@ class Answers:
         labels = [rna.label_of(asked.question) for rna in self.rnas(asked)]
         return np.array([[x] == names for x, names in zip(labels, self.names(asked), strict=True)])
 
-    def declined(self, asked: Asked) -> np.ndarray:
+    def abstained(self, asked: Asked) -> np.ndarray:
         """Whether each answer abstains: booleans (rnas,)."""
         return np.array([is_abstention(row["answer"]) for row in self.rows(asked)])
 
@@ -178,19 +178,25 @@ class EvalRunner:
     Args:
         system: whom to ask.
         file: of answers.
-        judge: finds what answers name.
+        matcher: finds what answers name.
         seed: of partners and shuffles.
         rated: whether to ask too how likely the system is to give the right answers. Annotations
             are not rated: they are long, and no answer is expected to be one word for word.
     """
 
     def __init__(
-        self, system: System, file: PredictionFile, judge: AnswerMatcher, seed: int, *, rated: bool
+        self,
+        system: System,
+        file: PredictionFile,
+        matcher: AnswerMatcher,
+        seed: int,
+        *,
+        rated: bool,
     ) -> None:
         self.system = system
         self.settings = system.settings()
         self.file = file
-        self.judge = judge
+        self.matcher = matcher
         self.seed = seed
         self.rated = rated
 
@@ -269,7 +275,7 @@ class EvalRunner:
         reply: Reply,
         rating: Rating | None,
     ) -> Row:
-        names = self.judge.names_in(reply.answer, question)
+        names = self.matcher.names_in(reply.answer, question)
         return {
             "system": self.system.name,
             "id": rna.id,
@@ -292,7 +298,7 @@ class EvalRunner:
 
 
 def ask_everything(
-    interview: EvalRunner,
+    runner: EvalRunner,
     answers: Answers,
     groups: Mapping[str, Sequence[DrawnRna]],
     questions: Sequence[str],
@@ -303,16 +309,16 @@ def ask_everything(
     asked about the others too, and under the controls.
 
     Args:
-        interview: with the system.
+        runner: with the system.
         answers: receives the places of the answers.
         groups: RNAs by `EVALUATED`, `UNDER_CONTROL`, `COMPARED`, `NEVER_SEEN`, `CALIBRATION`; the
             last two may lack.
         questions: those of `QUESTIONS` that the data set has answers to.
     """
-    name = interview.system.name
+    name = runner.system.name
 
     def ask(group: str, control: str, question: str) -> list[str]:
-        keys = interview.ask(question, groups[group], control, group)
+        keys = runner.ask(question, groups[group], control, group)
         answers.put(Asked(name, group, control, question), groups[group], keys)
         return keys
 

@@ -85,7 +85,7 @@ def encode_each(
 
 
 def _groups(sequences: Sequence[str], device: torch.device) -> Iterator[list[str]]:
-    """Sequences of similar length, so many that their padded vectors fit into memory."""
+    """Sequences of similar length, as many as fit into memory with their padding."""
     most = _NUCLEOTIDES_AT_ONCE["cpu" if device.type == "cpu" else "other"]
     group: list[str] = []
     for sequence in sorted(sequences, key=len, reverse=True):

@@ -65,7 +65,7 @@ def load_rnas(
         columns: what the data set calls the columns: see `dataset_columns`.
 
     Returns:
-        One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` and `categories` (of
+        One row per RNA: `id`, `sequence`, `questions`, `answers`, and `family` and `categories` (of
         the questions) where the data set has them.
 
     Raises:
@@ -109,7 +109,7 @@ def without_categories(rows: Dataset, categories: Sequence[str]) -> Dataset:
 
 
 def group_by_rna(rows: Dataset, stage: str) -> Dataset:
-    """One row an RNA from contiguous rows with the same `id` and the same `sequence`.
+    """One row per RNA from contiguous rows with the same `id` and the same `sequence`.
 
     Works on Arrow arrays, so that millions of questions are grouped in seconds without a copy in
     Python objects.

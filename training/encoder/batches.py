@@ -158,7 +158,7 @@ def reads_hidden(ids: np.ndarray, hidden: np.ndarray, kmer_size: int) -> np.ndar
 
     Args:
         ids: tokens of `tokenize_rna`: (length,).
-        hidden: nucleotides that must not be told: (length,), bool.
+        hidden: nucleotides that must not be revealed: (length,), bool.
         kmer_size: k of the vocabulary.
     """
     read = np.where(ids >= len(RNA_VOCABULARY), kmer_size, 1)
@@ -209,10 +209,10 @@ class WordsCollator:
 
 @dataclass
 class MaskedCollator:
-    """RNAs with hidden nucleotides: every token that reads one is masked, and is to be told.
+    """RNAs with hidden nucleotides: every token that reads one is masked, and is to be predicted.
 
-    For k > 1 these are k tokens in a row, as in DNABERT (Ji et al. 2021): with one of them alone
-    masked, its neighbours would tell it.
+    For k > 1 these are k tokens in a row, as in DNABERT (Ji et al. 2021): with only one of them
+    masked, its neighbours would reveal it.
 
     Args:
         kmer_size: k of the encoder's vocabulary.
@@ -232,8 +232,8 @@ class MaskedCollator:
         batch: dict[str, Any] = pad_rnas(tokens)
         masked = torch.zeros_like(batch["input_ids"], dtype=torch.bool)
         for row, ids in enumerate(tokens):
-            told = reads_hidden(ids, self._hide(len(ids)), self.kmer_size)
-            masked[row, 1 : len(ids) + 1] = torch.from_numpy(told)  # after cls
+            hides = reads_hidden(ids, self._hide(len(ids)), self.kmer_size)
+            masked[row, 1 : len(ids) + 1] = torch.from_numpy(hides)  # after cls
         labels = batch["input_ids"].masked_fill(~masked, IGNORE)
         batch["input_ids"].masked_fill_(masked, MASK)
         return {**batch, "labels": labels}
