@@ -191,9 +191,11 @@ def _describe(given: Any) -> str:
 
 _PRIME = "['\u2019\u2032\u00b4`\u2018]"
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2026."
-_FIVE_PRIME = re.compile(rf"\s*5\s*{_PRIME}\s*[{_DASHES}]*\s*")
-_THREE_PRIME = re.compile(rf"3\s*{_PRIME}$")
-_ORIGIN = re.compile(r"\s*(ORIGIN|SQ   Sequence \d+ BP;.*)\s*")
+# At the first or the last line that is not blank; `[^\S\n]` is white space within a line.
+_ORIGIN = re.compile(r"\A(\s*)(?:ORIGIN|SQ   Sequence \d+ BP;.*)[^\S\n]*(?=\n|\Z)")
+_SLASHES = re.compile(r"^[^\S\n]*//\s*\Z", re.MULTILINE)
+_FIVE_PRIME = re.compile(rf"\A(\s*)5[^\S\n]*{_PRIME}[^\S\n]*[{_DASHES}]*")
+_THREE_PRIME = re.compile(rf"3[^\S\n]*{_PRIME}\s*\Z")
 _NUMBER = re.compile(r"(?<!\S)[0-9]{1,9}(?!\S)")
 _DIGIT = re.compile("[0-9]")
 _BRACKET = re.compile(r"[\[({<]")
@@ -213,60 +215,41 @@ def _without_annotations(lines: list[str]) -> tuple[list[str], list[str], bool]:
     if not (_DIGIT.search(text) or _BRACKET.search(text) or "//" in text or "ORIGIN" in text):
         return lines, [], False
     lines, structures = split_structure(lines)
-    lines, num_ends = _without_ends(_without_origin(lines))
-    lines, num_numbers = _without_numbers(lines)
+    # What GenBank and EMBL put before and after a sequence.
+    text = _SLASHES.sub("", _ORIGIN.sub(r"\1", "\n".join(lines)))
+    text, num_ends = _without_ends(text)
+    text, num_numbers = _without_numbers(text)
     notes = structure_notes(structures)
     if num_ends:
         notes.append("the marks of the 5' and 3' ends dropped")
     if num_numbers:
         notes.append(f"{_count(num_numbers, 'position number')} dropped")
-    return lines, notes, num_ends == 2 or num_numbers > 1
+    return text.split("\n"), notes, num_ends == 2 or num_numbers > 1
 
 
-def _written(lines: list[str]) -> list[int]:
-    """Numbers, from 0, of the lines that are not blank."""
-    return [number for number, line in enumerate(lines) if line.strip()]
-
-
-def _without_origin(lines: list[str]) -> list[str]:
-    """Without the lines that GenBank and EMBL put before and after a sequence."""
-    written = _written(lines)
-    if written and _ORIGIN.fullmatch(lines[written[0]]):
-        lines = [*lines[: written[0]], "", *lines[written[0] + 1 :]]
-    if written and lines[written[-1]].strip() == "//":
-        lines = [*lines[: written[-1]], "", *lines[written[-1] + 1 :]]
-    return lines
-
-
-def _without_ends(lines: list[str]) -> tuple[list[str], int]:
+def _without_ends(text: str) -> tuple[str, int]:
     """Without 5'- and -3', and how many of them there were."""
-    written = _written(lines)
-    if not written:
-        return lines, 0
-    lines = list(lines)
-    five = _FIVE_PRIME.match(lines[written[0]])
-    if five:
-        lines[written[0]] = lines[written[0]][five.end() :]
-    last = lines[written[-1]].rstrip()
-    three = _THREE_PRIME.search(last)
+    text, num_five = _FIVE_PRIME.subn(r"\1", text)
+    three = _THREE_PRIME.search(text)
     if three:
-        lines[written[-1]] = last[: three.start()].rstrip().rstrip(_DASHES)
-    return lines, bool(five) + bool(three)
+        before, line_end, last = text[: three.start()].rpartition("\n")
+        text = before + line_end + last.rstrip().rstrip(_DASHES)
+    return text, num_five + bool(three)
 
 
-def _without_numbers(lines: list[str]) -> tuple[list[str], int]:
+def _without_numbers(text: str) -> tuple[str, int]:
     """Without position numbers, and how many; as it was where they do not count the letters.
 
     A number stands before its letter (GenBank) or after it (EMBL), and a part of a sequence may
     begin with another number than 1.
     """
-    words = " ".join(lines).split()
+    words = text.split()
     numbers = [word for word in words if _NUMBER.fullmatch(word)]
     if len(numbers) in (0, len(words)):
-        return lines, 0
+        return text, 0
     if not any(_is_counting(words, gaps) for gaps in ("", "-.")):
-        return lines, 0
-    return [_NUMBER.sub(lambda found: " " * len(found[0]), line) for line in lines], len(numbers)
+        return text, 0
+    return _NUMBER.sub(lambda found: " " * len(found[0]), text), len(numbers)
 
 
 def _is_counting(words: list[str], gaps: str) -> bool:
