@@ -194,7 +194,7 @@ def _check_sums(checkpoint: Path) -> None:
 def _check_sum(file: Path, expected: str, remedy: str) -> None:
     if not file.is_file():
         raise WeightsError(f"{file} is missing. {remedy}")
-    found = _sha256(file)
+    found = sha256(file)
     if found != expected:
         raise WeightsError(
             f"{file} is not what was released: its sha256 is {found}, expected {expected}. {remedy}"
@@ -203,16 +203,14 @@ def _check_sum(file: Path, expected: str, remedy: str) -> None:
 
 def _content_hash(path: Path) -> str:
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
-    lines = [f"{_sha256(file)}  {file.name}" for file in files]
+    lines = [f"{sha256(file)}  {file.name}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, hexadecimal as `sha256sum` prints it."""
     with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-__all__ = ["cache_folder", "find_language_model", "load_bundled"]
+__all__ = ["cache_folder", "find_language_model", "load_bundled", "sha256"]

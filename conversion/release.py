@@ -17,7 +17,6 @@ choose. Whatever else lies in the folder, such as its README, stays. `SHA256SUMS
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -33,7 +32,7 @@ from rnagpt.conversion.adapter import (
     part_tensors,
     with_parts,
 )
-from rnagpt.conversion.mini import CONFIDENCE_FILE
+from rnagpt.conversion.mini import CONFIDENCE_FILE, sha256
 from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS
 from rnagpt.conversion.prototype_scores import AS_TRAINED, PrototypeScores
 
@@ -96,7 +95,7 @@ def release(
         fitted = {name: config[name] for name in ("confidence_scale", "confidence_bias")}
         (out / CONFIDENCE_FILE).write_text(json.dumps(fitted, indent=2) + "\n")
         written.append(out / CONFIDENCE_FILE)
-    sums = [f"{_sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in sorted(written)]
+    sums = [f"{sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in sorted(written)]
     (out / "SHA256SUMS").write_text("".join(sums))
     return out
 
@@ -110,10 +109,6 @@ def _copy(source: Path, target: Path, scores: PrototypeScores = AS_TRAINED) -> P
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
     save_file(tensors, target, metadata={"format": "pt"})
     return target
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:

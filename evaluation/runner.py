@@ -28,6 +28,7 @@ from rnagpt.evaluation.tasks import (
     DrawnRna,
 )
 from rnagpt.inference.abstention import is_abstention
+from rnagpt.sequences.rna_types import first_sentence
 
 Row = dict[str, Any]
 # Batches whose answers are written to the file together.
@@ -85,8 +86,8 @@ class PredictionFile:
 
 def begins_alike(annotation: str, answer: str) -> bool:
     """Whether an answer begins with the first sentence of an annotation, letter case apart."""
-    first = annotation.partition(". ")[0].rstrip(".")
-    return fold(answer)[: len(fold(first))] == fold(first)
+    first = fold(first_sentence(annotation))
+    return fold(answer)[: len(first)] == first
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class StageArguments(ScriptArguments):
     novel_family_share: float = option(
         0.0,
         "RNAs shown as if of a new family, for each RNA: their type is asked, and what else "
-        "is asked is answered by abstention. Needs a projection with a memory.",
+        "is asked is answered by abstention. Needs a projection with family prototypes.",
     )
     max_eval_rnas: int | None = option(200, "Evaluate on at most N RNAs.")
     num_samples: int = option(4, "Answers written to the log at each evaluation.")

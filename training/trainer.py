@@ -228,15 +228,15 @@ class SimilarLengthSampler(Sampler[int]):
 
 
 class FamilyMasking:
-    """Masks the families of RNAs: hides the entry of the memory that each RNA belongs to.
+    """Masks the families of RNAs: hides the prototype that each RNA is nearest to.
 
-    The memory then answers as for a new family, mostly by its last entry, that of the unknown.
+    The summary is then that of a new family, mostly of the last prototype, that of the unknown.
 
     Attributes:
         novel_families: (rnas,), bool: RNAs whose families the next forward pass masks; None: none.
 
     Raises:
-        ValueError: the projection has no memory.
+        ValueError: the projection has no family prototypes.
     """
 
     def __init__(self, model: RnaGptForCausalLM) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
 from rnagpt.processing_rnagpt import tokenize_rna
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
+from rnagpt.sequences.rna_types import first_sentence
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 from rnagpt.training.columns import check_texts
 from rnagpt.training.encoder.objectives import (
@@ -55,7 +56,7 @@ def annotated_rows(dataset_name: str, split: str) -> list[RnaRow]:
     check_texts(data, ("sequence", "annotation"), repr(dataset_name))
     columns = (data[name] for name in ANNOTATED)
     return [
-        RnaRow(sequence, annotation.partition(". ")[0].rstrip(".") + ".", family, rna_type)
+        RnaRow(sequence, f"{first_sentence(annotation)}.", family, rna_type)
         for sequence, annotation, family, rna_type in zip(*columns, strict=True)
     ]
 
