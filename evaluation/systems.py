@@ -60,6 +60,7 @@ class Rating:
     tokens: int
 
 
+@dataclass(eq=False)
 class System:
     """A language model that is asked about RNAs, greedily and in batches.
 
@@ -71,19 +72,11 @@ class System:
         max_new_tokens: the longest answer.
     """
 
-    def __init__(
-        self,
-        name: str,
-        model: RnaGptForCausalLM,
-        processor: RnaGptProcessor,
-        batch_size: int,
-        max_new_tokens: int,
-    ) -> None:
-        self.name = name
-        self.model = model
-        self.processor = processor
-        self.batch_size = batch_size
-        self.max_new_tokens = max_new_tokens
+    name: str
+    model: RnaGptForCausalLM
+    processor: RnaGptProcessor
+    batch_size: int
+    max_new_tokens: int
 
     def settings(self) -> str:
         """SHA-256 of all that answers depend on, question and RNA apart: weights, prompt, length.
