@@ -113,6 +113,7 @@ def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path
         file=sys.stderr,
     )
     start = time.monotonic()
+    fitted = checkpoint / CONFIDENCE_FILE
     try:
         compose(
             checkpoint / "encoder",
@@ -120,7 +121,7 @@ def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path
             out,
             projector=checkpoint,
             adapter=checkpoint,
-            confidence=_read_confidence(checkpoint),
+            confidence=json.loads(fitted.read_text()) if fitted.is_file() else None,
             dtype="float32",
         )
     except WeightsError as error:
@@ -152,12 +153,6 @@ def find_language_model(given: str | Path | None = None) -> FoundLanguageModel:
         if file.is_file():
             return FoundLanguageModel(file, LANGUAGE_MODEL_SHA256, LANGUAGE_MODEL_SHA256)
     return FoundLanguageModel(LANGUAGE_MODEL_HUB_ID, LANGUAGE_MODEL_HUB_ID)
-
-
-def _read_confidence(checkpoint: Path) -> dict[str, float] | None:
-    """What an evaluation fitted to this checkpoint, where there is such a file."""
-    path = checkpoint / CONFIDENCE_FILE
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def _key(checkpoint: Path, language: FoundLanguageModel) -> str:

@@ -226,10 +226,13 @@ class EvalRunner:
         partners = [rnas[i] for i in partners_of(rnas, self.seed)] if control == SWAPPED else None
         waiting = [index for index, key in enumerate(keys) if key not in self.file]
         # RNAs of similar length share a batch; a lack of memory shows at once with the longest.
-        waiting.sort(key=lambda index: _length(given[index]), reverse=True)
+        lengths = [len(rna.sequence) if rna else 0 for rna in given]
+        waiting.sort(key=lengths.__getitem__, reverse=True)
         label = f"{self.system.name}, {group}, {control}: {question}"
         with tqdm(total=len(rnas), initial=len(rnas) - len(waiting), desc=label, unit="RNA") as bar:
-            for chunk in _chunks(waiting, self.system.batch_size * _BATCHES):
+            size = self.system.batch_size * _BATCHES
+            for start in range(0, len(waiting), size):
+                chunk = waiting[start : start + size]
                 asked = [given[i] for i in chunk]
                 replies = (
                     self._replies(question, asked)
@@ -341,11 +344,3 @@ def ask_everything(
             ask(NEVER_SEEN, REAL, question)
         if CALIBRATION in groups:
             ask(CALIBRATION, REAL, question)
-
-
-def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (places[start : start + size] for start in range(0, len(places), size))
-
-
-def _length(rna: CleanedRna | None) -> int:
-    return len(rna.sequence) if rna else 0
