@@ -211,6 +211,8 @@ def _rna_fm_alphabet(kmer_size: int) -> RnaAlphabet:
 def _defined_alphabet(kmer_size: int, definition: str) -> RnaAlphabet:
     given = json.loads(definition)
     known = {one.name for one in fields(RnaAlphabet)} - {"kmer_size"}
+    if isinstance(given, dict):
+        given = {name: value for name, value in given.items() if value is not None}
     if not isinstance(given, dict) or not {"tokens", "pad_token"} <= given.keys() <= known:
         raise ValueError(
             f"rna_alphabet is a dictionary with tokens, pad_token and what else it needs of "

@@ -195,6 +195,7 @@ def test_without_an_alphabet_it_is_rna_fms(tmp_path: Path) -> None:
         ({"letters": {"T": "T"}}, "it has U and no T"),
         ({"letters": {"U": "C"}}, "two of A, C, G, U as the same token"),
         ({"bos_token": "A"}, "is a dictionary with tokens, pad_token"),
+        ({"tokens": None}, "is a dictionary with tokens, pad_token"),
     ],
 )
 def test_wrong_alphabets_say_what_is_wrong(change: dict[str, Any], message: str) -> None:
