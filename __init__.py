@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from .cleaning_rnagpt import MAX_RNA_LENGTH, CleanedRna, RnaSequenceError, clean_rna
     from .configuration_rnagpt import RnaGptConfig
     from .conversion.mini import load_bundled
     from .inference.attribution import explain_answer
@@ -19,33 +20,26 @@ if TYPE_CHECKING:
     from .inference.embeddings import encode
     from .inference.loading import load_model, load_processor
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
-    from .processing_rnagpt import (
-        MAX_RNA_LENGTH,
-        CleanedRna,
-        RnaGptProcessor,
-        RnaSequenceError,
-        clean_rna,
-        tokenize_rna,
-    )
+    from .processing_rnagpt import RnaGptProcessor, tokenize_rna
     from .sequences.drawing import NucleotideScores, base_pairs, draw_scores, fold_rna
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
 
 _MODULE_OF = {
     "Answer": "inference.batch",
-    "CleanedRna": "processing_rnagpt",
+    "CleanedRna": "cleaning_rnagpt",
     "FastaError": "sequences.fasta",
     "FastaRecord": "sequences.fasta",
-    "MAX_RNA_LENGTH": "processing_rnagpt",
+    "MAX_RNA_LENGTH": "cleaning_rnagpt",
     "NucleotideScores": "sequences.drawing",
     "RnaChat": "inference.chat",
     "RnaGptConfig": "configuration_rnagpt",
     "RnaGptForCausalLM": "modeling_rnagpt",
     "RnaGptModel": "modeling_rnagpt",
     "RnaGptProcessor": "processing_rnagpt",
-    "RnaSequenceError": "processing_rnagpt",
+    "RnaSequenceError": "cleaning_rnagpt",
     "answer_questions": "inference.batch",
     "base_pairs": "sequences.drawing",
-    "clean_rna": "processing_rnagpt",
+    "clean_rna": "cleaning_rnagpt",
     "clean_rnas": "sequences.fasta",
     "draw_scores": "sequences.drawing",
     "encode": "inference.embeddings",

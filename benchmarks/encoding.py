@@ -48,9 +48,9 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import EsmConfig, EsmModel, LlamaConfig
 
 import rnagpt
+from rnagpt.cleaning_rnagpt import clean_rna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import clean_rna
 
 REPORT = Path(__file__).with_suffix(".md")
 MAX_LENGTH = 1022

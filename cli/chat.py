@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from rnagpt.cli.values import positive
 
 if TYPE_CHECKING:
+    from rnagpt.cleaning_rnagpt import CleanedRna
     from rnagpt.inference.attribution import NucleotideScores
     from rnagpt.inference.batch import Answer
     from rnagpt.inference.chat import RnaChat
     from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-    from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+    from rnagpt.processing_rnagpt import RnaGptProcessor
     from rnagpt.sequences.fasta import FastaRecord
 
 DESCRIPTION = """\
@@ -191,7 +192,7 @@ def _check_drawing() -> None:
 
 
 def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
-    from rnagpt.processing_rnagpt import accession_advice
+    from rnagpt.cleaning_rnagpt import accession_advice
     from rnagpt.sequences.fasta import FastaRecord, read_fasta
 
     records = [

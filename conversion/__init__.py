@@ -3,6 +3,14 @@
 Nothing is imported here: `rnagpt --help` must not wait for torch.
 """
 
+# What `trust_remote_code` runs: each imports of this project only the others.
+REMOTE_CODE = (
+    "cleaning_rnagpt.py",
+    "configuration_rnagpt.py",
+    "modeling_rnagpt.py",
+    "processing_rnagpt.py",
+)
+
 
 class WeightsError(ValueError):
     """A weights file or folder that cannot be used; the message says why and how to fix it."""
@@ -14,4 +22,4 @@ def listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-__all__ = ["WeightsError", "listed"]
+__all__ = ["REMOTE_CODE", "WeightsError", "listed"]

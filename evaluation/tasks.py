@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor, RnaSequenceError, clean_rna
+from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, clean_rna
+from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.sequences.dataset_columns import check_texts
 from rnagpt.sequences.dataset_loading import choose_split
 from rnagpt.sequences.dataset_loading import load_splits as load_all_splits
 from rnagpt.sequences.rna_types import family_sentence, type_sentence
 
 COLUMNS = ("id", "sequence", "rna_type", "annotation")
-# What a data set made from Rfam has beside them; without families theirs is a question less.
+# What a data set made from Rfam has besides; without families theirs is a question less.
 FAMILY_COLUMNS = ("family", "family_accession", "family_description")
 FAMILY, TYPE, KNOWN = "family", "type", "known"
 QUESTIONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -33,8 +34,10 @@ from rnagpt.hub.upload import Publication, PublishOptions, Say, Verify, model_in
 from rnagpt.hub.verify import check_files, empty_home, load_by_id, load_folder
 
 MODEL_TYPE = "rna-gpt"
+# What an auto_map names; what that imports is read from the files, as releases differ in it.
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
 NEEDED = ("config.json", "generation_config.json", "processor_config.json", *CODE)
+_RELATIVE_IMPORT = re.compile(r"^from \.(\w+) import", re.MULTILINE)
 # The name of a README without front matter, once a card takes its own.
 NOTES = "NOTES.md"
 # The notice that a licence requires next to the weights, in its own words.
@@ -108,7 +111,7 @@ def model_manifest(folder: Path) -> Manifest:
         PublishError: if the folder is not one that every Auto class loads.
     """
     manifest = plan_folder(folder)
-    missing = [name for name in NEEDED if name not in manifest]
+    missing = [name for name in (*NEEDED, *_imported_code(manifest)) if name not in manifest]
     if missing or not any(name.endswith(".safetensors") for name in manifest.paths):
         missing = missing or ["weights as safetensors"]
         is_adapter = ADAPTER_CONFIG in manifest or PROJECTOR_WEIGHTS in manifest
@@ -130,6 +133,13 @@ def model_manifest(folder: Path) -> Manifest:
                 f"{index} names {', '.join(absent)}, which the folder does not have."
             )
     return manifest
+
+
+def _imported_code(manifest: Manifest) -> list[str]:
+    """Further files of code that those in the folder import."""
+    texts = [manifest.get(name).text() for name in CODE if name in manifest]
+    imported = {f"{module}.py" for text in texts for module in _RELATIVE_IMPORT.findall(text)}
+    return sorted(imported - set(CODE))
 
 
 def adapter_manifest(folder: Path, facts: CardFacts) -> Manifest:

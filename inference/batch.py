@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.abstention import is_abstention
 from rnagpt.inference.generation import (
@@ -21,10 +22,10 @@ from rnagpt.inference.generation import (
     user_message,
 )
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import CleanedRna, RnaGptProcessor
+from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.sequences.fasta import clean_rnas
 
-# Questions are sorted by length among so many batches: enough to pad little, few enough to stream.
+# Questions are sorted by length within N batches: enough to pad little, few enough to stream.
 _BATCHES_SORTED_TOGETHER = 4
 
 

@@ -13,13 +13,9 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, RnaTooLongError
 from rnagpt.inference.generation import clean_once, encode_prompts
-from rnagpt.processing_rnagpt import (
-    CleanedRna,
-    RnaGptProcessor,
-    RnaSequenceError,
-    RnaTooLongError,
-)
+from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.openai_api import ApiError, ChatRequest, Message, RnaPart, TextPart

@@ -12,7 +12,7 @@ import torch
 from helpers import tiny_parts
 from safetensors.torch import load_file
 
-from rnagpt.conversion import WeightsError, compose, mini, model_sources
+from rnagpt.conversion import REMOTE_CODE, WeightsError, compose, mini, model_sources
 from rnagpt.conversion.mini import cache_folder, load_bundled
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 
@@ -107,7 +107,7 @@ def test_new_code_is_put_together_afresh(checkpoint, tmp_path, monkeypatch):
     package.mkdir()
     keys = set()
     for text in ("old", "new"):
-        for name in ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py"):
+        for name in REMOTE_CODE:
             (package / name).write_text(text)
         monkeypatch.setattr(mini.rnagpt, "__file__", str(package / "__init__.py"))
         keys.add(mini._key(checkpoint, mini.FoundLanguageModel("x", "x")))

@@ -9,6 +9,7 @@ from datasets import Dataset
 from helpers.tiny_evaluation import FAMILIES, make_rows
 from helpers.tiny_models import make_rna
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.evaluation.baselines import (
     NONE,
     REAL,
@@ -21,7 +22,6 @@ from rnagpt.evaluation.baselines import (
     nearest_labels,
 )
 from rnagpt.evaluation.tasks import DrawnRna
-from rnagpt.processing_rnagpt import CleanedRna
 
 
 def make_drawn(count: int) -> list[DrawnRna]:

@@ -15,6 +15,7 @@ from helpers.tiny_evaluation import FAMILIES, make_rows, write_data
 from helpers.tiny_models import make_model, make_processor
 from transformers import LlamaForCausalLM
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.cli.main import build_parser
 from rnagpt.conversion.projector_folder import save_projector
 from rnagpt.evaluation import evaluate as evaluation
@@ -26,7 +27,6 @@ from rnagpt.evaluation.runner import begins_alike
 from rnagpt.evaluation.systems import Rating, Reply, System
 from rnagpt.evaluation.tasks import QUESTIONS
 from rnagpt.inference.loading import load_model
-from rnagpt.processing_rnagpt import CleanedRna
 
 TRNA, SEC, U6 = "RF00005", "RF01852", "RF00026"
 RNA_GPT, SWAPPED, SHUFFLED, NO_RNA = (

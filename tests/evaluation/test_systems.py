@@ -8,6 +8,7 @@ import torch
 from helpers.tiny_models import make_config, make_model, make_processor, make_question, make_rna
 from transformers import LlamaForCausalLM
 
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.conversion.projector_folder import save_projector
 from rnagpt.evaluation.runner import PredictionFile
 from rnagpt.evaluation.systems import (
@@ -20,7 +21,6 @@ from rnagpt.evaluation.systems import (
     take_projector,
 )
 from rnagpt.inference.batch import answer_questions
-from rnagpt.processing_rnagpt import CleanedRna
 
 QUESTION = "What is this RNA?"
 RNAS = [CleanedRna(f"rna{length}", make_rna(length, seed=length)) for length in (40, 7, 23)]

@@ -116,6 +116,19 @@ def test_a_dry_run_shows_and_asks_nothing(hub: SmallHub, publish: Callable[..., 
     assert "README.md  (new)" in "\n".join(lines)
 
 
+def test_code_that_the_folders_code_imports_is_needed(
+    publish: Callable[..., None], model: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "cleaning_rnagpt.py").unlink()
+    with pytest.raises(PublishError, match=r"lacks cleaning_rnagpt\.py;"):
+        publish(folder, dry_run=True)
+    # A folder of an earlier release, whose three files import only each other.
+    for code in folder.glob("*_rnagpt.py"):
+        code.write_text(code.read_text().replace("from .cleaning_rnagpt import", "from x import"))
+    publish(folder, dry_run=True)
+
+
 @pytest.mark.usefixtures("verified")
 def test_a_cut_upload_resumes_without_sending_finished_files(
     hub: SmallHub, publish: Callable[..., str], model: Path

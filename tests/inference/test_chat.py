@@ -9,13 +9,13 @@ import torch
 from helpers.tiny_models import make_model, make_processor, make_question, make_rna
 from transformers import DynamicCache, MistralConfig
 
+from rnagpt.cleaning_rnagpt import RnaSequenceError, clean_rna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference import chat as chat_module
 from rnagpt.inference.batch import answer_questions
 from rnagpt.inference.chat import RnaChat
 from rnagpt.inference.generation import confidence_of
 from rnagpt.inference.loading import load_model, load_processor
-from rnagpt.processing_rnagpt import RnaSequenceError, clean_rna
 
 NEVER_ENDS = {"eos_token_id": -1}
 

@@ -5,9 +5,9 @@ import torch
 from helpers.tiny_models import make_model, make_processor, make_rna
 
 import rnagpt
+from rnagpt.cleaning_rnagpt import RnaSequenceError
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
 from rnagpt.inference.embeddings import encode_each
-from rnagpt.processing_rnagpt import RnaSequenceError
 
 
 @pytest.fixture(scope="module")

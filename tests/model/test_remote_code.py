@@ -13,6 +13,8 @@ import torch
 from helpers.paths import ROOT
 from helpers.tiny_models import make_model, make_processor, make_question, make_rna
 
+from rnagpt.conversion import REMOTE_CODE
+
 REPO = "laboratory/rna-gpt-tiny.v1"
 MESSAGES = [make_question([make_rna(40, 1), make_rna(9, 2)])]
 
@@ -103,7 +105,7 @@ def test_auto_classes_load_the_saved_code(
     assert found["given a configuration"] == "RnaGptForCausalLM"
     assert found["tokens"] == tokens
     # What the remote code saves is again a folder with its code, and points to nothing else.
-    for name in ("configuration", "modeling", "processing"):
+    for name in ("cleaning", "configuration", "modeling", "processing"):
         code = f"{name}_rnagpt.py"
         assert (copy / code).read_text() == (folder / code).read_text()
     for name in ("config.json", "processor_config.json"):
@@ -115,7 +117,7 @@ def test_saved_code_is_the_packages(saved: tuple[Path, list[float], list[int]]) 
 
     package = ROOT
     code = {path.name for path in saved[0].glob("*.py")}
-    assert code == {f"{name}_rnagpt.py" for name in ("configuration", "modeling", "processing")}
+    assert code == set(REMOTE_CODE)
     for name in code:
         assert (saved[0] / name).read_text() == (package / name).read_text()
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import random
+import subprocess
 import sys
 import tracemalloc
 import zipfile
@@ -17,7 +18,7 @@ from helpers.tiny_models import make_rna
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnagpt.processing_rnagpt import RnaSequenceError, Structure, clean_rna
+from rnagpt.cleaning_rnagpt import RnaSequenceError, Structure, clean_rna
 from rnagpt.sequences.fasta import (
     FastaError,
     FastaRecord,
@@ -369,3 +370,13 @@ def test_names_of_compressed_files_are_those_of_what_they_hold(tmp_path, name):
     (tmp_path / name).write_bytes(pack(b"ACGU"))
     (record,) = read_fasta(tmp_path / name)
     assert record.name == "rnas"
+
+
+def test_sequences_are_read_without_torch_transformers_and_numpy():
+    code = (
+        "import sys, rnagpt.sequences.fasta, rnagpt.cleaning_rnagpt\n"
+        "assert rnagpt.clean_rna('acgt').sequence == 'ACGU'\n"
+        "wrong = {'torch', 'transformers', 'numpy', 'rnagpt.processing_rnagpt'}\n"
+        "assert not wrong & sys.modules.keys(), wrong & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
