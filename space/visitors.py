@@ -63,7 +63,7 @@ class Visitors:
         with self._lock:
             if found := self._held.get(session):
                 found[0].stopping = found[0].closed = True
-            fresh = Conversation()
+            fresh = Conversation(fresh=True)
             self._hold(session, fresh)
             return fresh
 
