@@ -15,8 +15,9 @@ READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 READY_VLLM := .venv-vllm/.ready
 # How many processes share the tests, 0 for none but pytest's own. Several of them with PyTorch's
-# threads each would wait for one another.
-JOBS ?= 0
+# threads each would wait for one another. Each begins with a half of the files and takes tests from
+# the other once it is through, so that what a module's tests share is mostly made once.
+JOBS ?= 2
 THREADS := $(if $(filter 0 1,$(JOBS)),,OMP_NUM_THREADS=1)
 # What `make lint` type-checks besides the packages.
 TYPED := space/*.py benchmarks/*.py tests/helpers tests/project
@@ -25,7 +26,7 @@ help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"
 	@echo "make space      install, open the page for the browser"
 	@echo "make serve      install, start the OpenAI-compatible server"
-	@echo "make test       the tests (minutes); JOBS=2 runs them in two processes"
+	@echo "make test       the tests (minutes), in two processes; JOBS=4 takes four, JOBS=0 one"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make test-vllm  the tests of the vLLM engine, on the CPU, in .venv-vllm"
 	@echo "make compat     the core of the tests on the oldest and the newest transformers too"
@@ -70,7 +71,7 @@ serve: $(READY)
 	@$(BIN)/rnagpt serve
 
 test: $(READY_DEV)
-	@$(THREADS) $(BIN)/python -m pytest -m "not slow and not vllm" -n $(JOBS)
+	@$(THREADS) $(BIN)/python -m pytest -m "not slow and not vllm" -n $(JOBS) --dist worksteal
 
 test-slow: $(READY_DEV)
 	@$(BIN)/python -m pytest -m "slow and not vllm"

@@ -1,17 +1,17 @@
 """RNA sequences as people write them, cleaned; and what is wrong with a text that is none.
 
-The standard library alone: reading a sequence needs neither NumPy nor transformers.
+The standard library only: reading a sequence needs neither NumPy nor transformers.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 MAX_RNA_LENGTH = 16_384
 MAX_AMBIGUOUS = 0.5
 
-_NUCLEOTIDES = "ACGU"
+NUCLEOTIDES = "ACGU"
 # IUPAC's codes (Cornish-Bowden, Nucleic Acids Res. 1985), and what each stands for.
 _CODES = {
     "R": "A or G",
@@ -26,10 +26,11 @@ _CODES = {
     "V": "not U",
     "N": "any",
 }
-_LETTERS = _NUCLEOTIDES + "".join(_CODES)
+# What a cleaned sequence is made of.
+RNA_LETTERS = NUCLEOTIDES + "".join(_CODES)
 _LOWER = "acgturykmswbdhvn"
 _CLEANING = str.maketrans(_LOWER, _LOWER.upper(), "-.")
-_FOREIGN = re.compile(f"[^{_LETTERS}T]")
+_FOREIGN = re.compile(f"[^{RNA_LETTERS}T]")
 _PROTEIN = "This looks like a protein: give the RNA's nucleotides."
 _LINE_END = re.compile("\r\n|\r|\n")
 # Letters that stand for an amino acid and never for a nucleotide.
@@ -190,9 +191,11 @@ def _describe(given: Any) -> str:
 
 _PRIME = "['\u2019\u2032\u00b4`\u2018]"
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2026."
-_FIVE_PRIME = re.compile(rf"\s*5\s*{_PRIME}\s*[{_DASHES}]*\s*")
-_THREE_PRIME = re.compile(rf"3\s*{_PRIME}$")
-_ORIGIN = re.compile(r"\s*(ORIGIN|SQ   Sequence \d+ BP;.*)\s*")
+# At the first or the last line that is not blank; `[^\S\n]` is white space within a line.
+_ORIGIN = re.compile(r"\A(\s*)(?:ORIGIN|SQ   Sequence \d+ BP;.*)[^\S\n]*(?=\n|\Z)")
+_SLASHES = re.compile(r"^[^\S\n]*//\s*\Z", re.MULTILINE)
+_FIVE_PRIME = re.compile(rf"\A(\s*)5[^\S\n]*{_PRIME}[^\S\n]*[{_DASHES}]*")
+_THREE_PRIME = re.compile(rf"3[^\S\n]*{_PRIME}\s*\Z")
 _NUMBER = re.compile(r"(?<!\S)[0-9]{1,9}(?!\S)")
 _DIGIT = re.compile("[0-9]")
 _BRACKET = re.compile(r"[\[({<]")
@@ -203,7 +206,7 @@ _ENERGY = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
 def _without_annotations(lines: list[str]) -> tuple[list[str], list[str], bool]:
-    """The lines of a sequence alone, what was left out, and whether that proves it one sequence.
+    """Only the lines of a sequence, what was left out, and whether that proves it one sequence.
 
     What is not understood stays, and is found among the letters.
     """
@@ -212,60 +215,41 @@ def _without_annotations(lines: list[str]) -> tuple[list[str], list[str], bool]:
     if not (_DIGIT.search(text) or _BRACKET.search(text) or "//" in text or "ORIGIN" in text):
         return lines, [], False
     lines, structures = split_structure(lines)
-    lines, num_ends = _without_ends(_without_origin(lines))
-    lines, num_numbers = _without_numbers(lines)
+    # What GenBank and EMBL put before and after a sequence.
+    text = _SLASHES.sub("", _ORIGIN.sub(r"\1", "\n".join(lines)))
+    text, num_ends = _without_ends(text)
+    text, num_numbers = _without_numbers(text)
     notes = structure_notes(structures)
     if num_ends:
         notes.append("the marks of the 5' and 3' ends dropped")
     if num_numbers:
         notes.append(f"{_count(num_numbers, 'position number')} dropped")
-    return lines, notes, num_ends == 2 or num_numbers > 1
+    return text.split("\n"), notes, num_ends == 2 or num_numbers > 1
 
 
-def _written(lines: list[str]) -> list[int]:
-    """Numbers, from 0, of the lines that are not blank."""
-    return [number for number, line in enumerate(lines) if line.strip()]
-
-
-def _without_origin(lines: list[str]) -> list[str]:
-    """Without the lines that GenBank and EMBL put before and after a sequence."""
-    written = _written(lines)
-    if written and _ORIGIN.fullmatch(lines[written[0]]):
-        lines = [*lines[: written[0]], "", *lines[written[0] + 1 :]]
-    if written and lines[written[-1]].strip() == "//":
-        lines = [*lines[: written[-1]], "", *lines[written[-1] + 1 :]]
-    return lines
-
-
-def _without_ends(lines: list[str]) -> tuple[list[str], int]:
+def _without_ends(text: str) -> tuple[str, int]:
     """Without 5'- and -3', and how many of them there were."""
-    written = _written(lines)
-    if not written:
-        return lines, 0
-    lines = list(lines)
-    five = _FIVE_PRIME.match(lines[written[0]])
-    if five:
-        lines[written[0]] = lines[written[0]][five.end() :]
-    last = lines[written[-1]].rstrip()
-    three = _THREE_PRIME.search(last)
+    text, num_five = _FIVE_PRIME.subn(r"\1", text)
+    three = _THREE_PRIME.search(text)
     if three:
-        lines[written[-1]] = last[: three.start()].rstrip().rstrip(_DASHES)
-    return lines, bool(five) + bool(three)
+        before, line_end, last = text[: three.start()].rpartition("\n")
+        text = before + line_end + last.rstrip().rstrip(_DASHES)
+    return text, num_five + bool(three)
 
 
-def _without_numbers(lines: list[str]) -> tuple[list[str], int]:
+def _without_numbers(text: str) -> tuple[str, int]:
     """Without position numbers, and how many; as it was where they do not count the letters.
 
     A number stands before its letter (GenBank) or after it (EMBL), and a part of a sequence may
     begin with another number than 1.
     """
-    words = " ".join(lines).split()
+    words = text.split()
     numbers = [word for word in words if _NUMBER.fullmatch(word)]
     if len(numbers) in (0, len(words)):
-        return lines, 0
+        return text, 0
     if not any(_is_counting(words, gaps) for gaps in ("", "-.")):
-        return lines, 0
-    return [_NUMBER.sub(lambda found: " " * len(found[0]), line) for line in lines], len(numbers)
+        return text, 0
+    return _NUMBER.sub(lambda found: " " * len(found[0]), text), len(numbers)
 
 
 def _is_counting(words: list[str], gaps: str) -> bool:
@@ -482,38 +466,33 @@ def _count(number: int, noun: str) -> str:
 
 # --- what is no sequence
 
-# How a text of another format begins, and what to do.
-_OTHER_FORMATS = {
-    "@HD\t": ("SAM", "samtools fasta"),
-    "@SQ\t": ("SAM", "samtools fasta"),
-    "@RG\t": ("SAM", "samtools fasta"),
-    "@PG\t": ("SAM", "samtools fasta"),
-    "@CO\t": ("SAM", "samtools fasta"),
-    "@": ("FASTQ", "seqtk seq -a"),
-    "LOCUS ": ("GenBank", "seqret -osformat2 fasta"),
-    "ID   ": ("EMBL", "seqret -osformat2 fasta"),
-    "# STOCKHOLM": ("Stockholm", "esl-reformat fasta"),
-    "CLUSTAL": ("Clustal", "esl-reformat fasta"),
-    "MUSCLE (": ("Clustal", "esl-reformat fasta"),
-    "#NEXUS": ("NEXUS", "seqret -osformat2 fasta"),
-    "##gff": ("GFF", "bedtools getfasta -fi GENOME -bed"),
-    "##fileformat=VCF": ("VCF", "bcftools consensus -f GENOME"),
-}
-_OTHER_FILES = {
-    "<": ("a web page or XML", "Download the FASTA file itself, or copy the sequence alone."),
-    "%PDF": ("a PDF", "Copy the sequence out of it."),
-    "{\\rtf": ("a document of a word processor", "Save it as plain text."),
-    "{": ("JSON", "Give the sequence alone."),
-}
+_CONVERT = "Convert it first, for example with `{}`."
+# How a text of another format begins, what it is, and what to do.
+_OTHER_FORMATS = (
+    (r"@(HD|SQ|RG|PG|CO)\t", "SAM", _CONVERT.format("samtools fasta")),
+    ("@", "FASTQ", _CONVERT.format("seqtk seq -a")),
+    ("LOCUS ", "GenBank", _CONVERT.format("seqret -osformat2 fasta")),
+    ("ID   ", "EMBL", _CONVERT.format("seqret -osformat2 fasta")),
+    ("# STOCKHOLM", "Stockholm", _CONVERT.format("esl-reformat fasta")),
+    (r"CLUSTAL|MUSCLE \(", "Clustal", _CONVERT.format("esl-reformat fasta")),
+    ("#NEXUS", "NEXUS", _CONVERT.format("seqret -osformat2 fasta")),
+    ("##gff", "GFF", _CONVERT.format("bedtools getfasta -fi GENOME -bed")),
+    ("##fileformat=VCF", "VCF", _CONVERT.format("bcftools consensus -f GENOME")),
+    (
+        r"\s*<",
+        "a web page or XML",
+        "Download the FASTA file itself, or copy the sequence alone.",
+    ),
+    (r"\s*%PDF", "a PDF", "Copy the sequence out of it."),
+    (r"\s*\{\\rtf", "a document of a word processor", "Save it as plain text."),
+    (r"\s*\{", "JSON", "Give the sequence alone."),
+)
 
 
 def other_format(line: str) -> str | None:
     """What a first line shows to be in another format than FASTA, with what to do; else None."""
-    for beginning, (name, command) in _OTHER_FORMATS.items():
-        if line.startswith(beginning):
-            return f"looks like {name}, not FASTA. Convert it first, for example with `{command}`."
-    for beginning, (name, remedy) in _OTHER_FILES.items():
-        if line.lstrip().startswith(beginning):
+    for beginning, name, remedy in _OTHER_FORMATS:
+        if re.match(beginning, line):
             return f"looks like {name}, not FASTA. {remedy}"
     return None
 
@@ -549,6 +528,10 @@ _ACCESSIONS = (
 )
 
 
+_FAMILY = "a family of RNAs, not a sequence. Give the sequence of one of them, from"
+_ENTRY = "an accession, not a sequence. Give its sequence, which is at"
+
+
 def accession_advice(text: str) -> str | None:
     """Where to fetch the sequence of an accession; None where the text is none.
 
@@ -560,16 +543,13 @@ def accession_advice(text: str) -> str | None:
 
 
 def _accession(word: str) -> str | None:
-    if len(word) > _MAX_ACCESSION:
+    if len(word) > _MAX_ACCESSION or word.isdigit() or word.isalpha():
         return None
     for pattern, database, where in _ACCESSIONS:
-        if re.fullmatch(pattern, word) and not word.isdigit() and not word.isalpha():
+        if re.fullmatch(pattern, word):
             # The part of an entry (`X01556.1/3-118`) and a chain are no part of the address.
-            address = re.split("[/:]", word)[0].split("_" if database == "PDB" else " ")[0]
-            if database == "Rfam":
-                what = "a family of RNAs, not a sequence. Give the sequence of one of them, from"
-            else:
-                what = "an accession, not a sequence. Give its sequence, which is at"
+            address = re.split("[/:_]" if database == "PDB" else "[/:]", word)[0]
+            what = _FAMILY if database == "Rfam" else _ENTRY
             return f"{word} of {database} is {what} {where.format(address)}"
     return None
 
@@ -592,9 +572,28 @@ _MODIFIED = {
     for code, name in zip(listed.split()[::2], listed.split()[1::2], strict=True)
 }
 _IUPAC_ADVICE = "Use A C G U (or T) and the IUPAC codes R Y K M S W B D H V N; N is any nucleotide."
-_CELLS = re.compile(r"\S\t\s*\S|\S[,;|]\S")
-_REVERSED = re.compile(rf"\s*3\s*{_PRIME}")
 _END = re.compile(rf"[35]\s*{_PRIME}")
+# What a text looks like, and what to do about it.
+_ADVICE: tuple[tuple[Callable[[str], object], str], ...] = (
+    (
+        re.compile(rf"\s*3\s*{_PRIME}").match,
+        "This is written from 3' to 5'. Turn it round: a sequence is read from 5' to 3'.",
+    ),
+    (
+        lambda text: len(_END.findall(text)) > 2 and not text[:1].isalpha(),
+        "These look like two strands. Give one of them, from 5' to 3'.",
+    ),
+    (
+        re.compile(r"\S\t\s*\S|\S[,;|]\S").search,
+        f"These look like columns of a table. {_TABLE}",
+    ),
+    (
+        lambda text: any(map(_NUMBER.fullmatch, text.split())),
+        "Numbers are understood where they count the letters, and here they do not: letters are "
+        "missing, or the numbers are no positions. Remove position numbers, such as GenBank's, and "
+        "give the letters alone.",
+    ),
+)
 
 
 def _foreign_letter(lines: list[str], written: list[str], name: str) -> RnaSequenceError:
@@ -617,11 +616,12 @@ def _remedy(letter: str, text: str, letters: str) -> str:
     """What to do about a text with a letter that no RNA has: by what the text seems to be."""
     if letter == ">":
         return "Give one FASTA record at a time, or read the file with rnagpt.read_fasta."
-    other = other_format(text)
-    if other:
-        return f"This {other}"
-    for find in (accession_advice, _advice_on_ends, _advice_on_cells, _advice_on_numbers):
-        if advice := find(text):
+    if advice := other_format(text):
+        return f"This {advice}"
+    if advice := accession_advice(text):
+        return advice
+    for looks_so, advice in _ADVICE:
+        if looks_so(text):
             return advice
     if letter in "([{<" and set(text) & set(")]}>"):
         return (
@@ -631,32 +631,10 @@ def _remedy(letter: str, text: str, letters: str) -> str:
     return _advice_on_letters(text, letters)
 
 
-def _advice_on_ends(text: str) -> str | None:
-    if _REVERSED.match(text):
-        return "This is written from 3' to 5'. Turn it round: a sequence is read from 5' to 3'."
-    if len(_END.findall(text)) > 2 and not text[:1].isalpha():
-        return "These look like two strands. Give one of them, from 5' to 3'."
-    return None
-
-
-def _advice_on_cells(text: str) -> str | None:
-    return f"These look like columns of a table. {_TABLE}" if _CELLS.search(text) else None
-
-
-def _advice_on_numbers(text: str) -> str | None:
-    if not any(map(_NUMBER.fullmatch, text.split())):
-        return None
-    return (
-        "Numbers are understood where they count the letters, and here they do not: letters are "
-        "missing, or the numbers are no positions. Remove position numbers, such as GenBank's, and "
-        "give the letters alone."
-    )
-
-
 def _advice_on_letters(text: str, letters: str) -> str:
     """For a text that is of none of the known forms: a protein, words, or a slip."""
     words = text.split()
-    native = sum(map(letters.count, _NUCLEOTIDES + "TN")) / len(letters)
+    native = sum(map(letters.count, NUCLEOTIDES + "TN")) / len(letters)
     if _looks_like_protein(words):
         return _PROTEIN
     odd = [word for word in words if _FOREIGN.search(_letters([word]))]
@@ -716,12 +694,12 @@ def _check_length(sequence: str, name: str, max_length: int) -> None:
 
 
 def _check_ambiguous(sequence: str, name: str, max_ambiguous: float) -> None:
-    num_ambiguous = len(sequence) - sum(map(sequence.count, _NUCLEOTIDES))
+    num_ambiguous = len(sequence) - sum(map(sequence.count, NUCLEOTIDES))
     if num_ambiguous <= max_ambiguous * len(sequence):
         return
-    position = next(i for i, x in enumerate(sequence, start=1) if x not in _NUCLEOTIDES)
+    position = next(i for i, x in enumerate(sequence, start=1) if x not in NUCLEOTIDES)
     # Where a nucleotide is unknown people write N, and seldom many other codes.
-    num_kinds = len(set(sequence) - set(_NUCLEOTIDES))
+    num_kinds = len(set(sequence) - set(NUCLEOTIDES))
     if num_kinds > 5 and len(sequence) > _MAX_NAME:
         remedy = _PROTEIN
     elif len(sequence) <= _MAX_NAME and num_kinds > 1:
@@ -747,6 +725,8 @@ def shorten(text: str, width: int = 60) -> str:
 __all__ = [
     "MAX_AMBIGUOUS",
     "MAX_RNA_LENGTH",
+    "NUCLEOTIDES",
+    "RNA_LETTERS",
     "CleanedRna",
     "RnaSequenceError",
     "RnaTooLongError",

@@ -14,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.models.esm.modeling_esm import EsmIntermediate, EsmLayer
 from transformers.utils import can_return_tuple
 
-from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RnaGptConfig
+from .configuration_rnagpt import RnaGptConfig
 
 # What transformers calls the keys and values of earlier tokens: `past_key_values` before 5.24.
 _CACHE_NAMES = ("cache", "past_key_values")
@@ -23,19 +23,19 @@ CACHE_NAME = next(name for name in _CACHE_NAMES if name in _OUTPUTS)
 _RNA_INPUTS = ("rna_input_ids", "rna_attention_mask", "rna_hidden_states")
 _IGNORED_LABEL = -100
 # Options of `generate` that cannot be had, and why: at all, and where a prompt holds an RNA.
-_NO_WORDS = "it takes all tokens of a prompt for words, and an RNA's placeholders are none"
-_REFUSED = {
+_NO_TEXT = "it takes all tokens of a prompt for words, and an RNA's placeholders are none"
+_REJECTED = {
     "assistant_early_exit": "transformers leaves out layers of plain language models alone",
     "cache_implementation": "what is paged reads token ids alone, without their RNAs",
 }
-_REFUSED_WITH_RNAS = {
+_REJECTED_WITH_RNAS = {
     "assistant_model": "an assistant reads tokens, and an RNA is vectors of this model",
-    "encoder_no_repeat_ngram_size": _NO_WORDS,
-    "encoder_repetition_penalty": _NO_WORDS,
-    "no_repeat_ngram_size": _NO_WORDS,
+    "encoder_no_repeat_ngram_size": _NO_TEXT,
+    "encoder_repetition_penalty": _NO_TEXT,
+    "no_repeat_ngram_size": _NO_TEXT,
     "prefill_chunk_size": "an RNA's placeholders and its vectors are read in one pass",
-    "prompt_lookup_num_tokens": _NO_WORDS,
-    "token_healing": _NO_WORDS,
+    "prompt_lookup_num_tokens": _NO_TEXT,
+    "token_healing": _NO_TEXT,
 }
 # Most tokens that the encoder reads at once, and the share of them that may be padding. A CPU is
 # busy with few tokens, and padding costs it as much as they do; a GPU is filled by many.
@@ -77,7 +77,7 @@ class RnaProjector(nn.Module):
         kind = config.projector_type
         self.nucleotides = _projection(kind, rna_size * self.merge_size, text_size)
         if self.summary_size:
-            # Means of RNAs differ little beside what they share: the norm lets it count.
+            # Means of RNAs differ little next to what they share: the norm lets it count.
             self.summary_norm = nn.LayerNorm(rna_size)
             if config.rna_family_prototypes:
                 self.summary_keys = nn.Linear(rna_size, config.rna_family_prototypes)
@@ -148,7 +148,7 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     _skip_keys_device_placement: ClassVar = list(_CACHE_NAMES)  # type: ignore[misc]
-    # Quantisation leaves such modules out too: both are small beside the language model, and what
+    # Quantisation leaves such modules out too: both are small next to the language model, and what
     # they lose is lost for the whole answer. It matches names from their beginning.
     _keep_in_fp32_modules: ClassVar = [  # type: ignore[misc]
         r"(?:model\.)?rna_encoder",
@@ -172,6 +172,28 @@ class RnaGptPreTrainedModel(PreTrainedModel):
     def _placeholders(self, input_ids: torch.Tensor) -> torch.Tensor:
         """True where an RNA vector belongs: (batch, sequence)."""
         return input_ids.eq(self.config.rna_token_id)  # type: ignore[arg-type]  # set by now
+
+    def _nucleotide_mask(
+        self,
+        rna_input_ids: torch.Tensor | None,
+        rna_attention_mask: torch.Tensor | None,
+        rna_hidden_states: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The boolean mask (rnas, longest): as given, or all tokens but padding, or all vectors."""
+        if rna_attention_mask is not None:
+            mask = rna_attention_mask.bool()
+        elif rna_input_ids is not None:
+            mask = rna_input_ids.ne(self.config.rna_alphabet.pad_token_id)
+        else:
+            assert rna_hidden_states is not None
+            mask = torch.ones_like(rna_hidden_states[..., 0], dtype=torch.bool)
+        begins = mask[:, 0].int() + (mask[:, 1:] & ~mask[:, :-1]).sum(1)
+        if (begins != 1).any():
+            raise ValueError(
+                "Each RNA must be nucleotides in a row (mask 1), with padding after or before them "
+                "(mask 0)."
+            )
+        return mask
 
 
 class RnaGptModel(RnaGptPreTrainedModel):
@@ -204,7 +226,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         for part in (self.rna_encoder, self.language_model):
             if not _is_trained(part):
                 part.eval()
-        # Layers checkpoint gradients in training mode alone, and those of a frozen language model
+        # Layers checkpoint gradients only in training mode, and those of a frozen language model
         # lie between the loss and the projection. A layer's own flag switches no dropout on.
         for layer in self.language_model.modules():
             if isinstance(layer, GradientCheckpointingLayer):
@@ -219,17 +241,17 @@ class RnaGptModel(RnaGptPreTrainedModel):
         """Encode nucleotide tokens, in windows where an RNA is longer than `rna_window_length`.
 
         Args:
-            rna_input_ids: (rnas, longest), one token a nucleotide, without the encoder's cls and
+            rna_input_ids: (rnas, longest), one token per nucleotide, without the encoder's cls and
                 eos, which are added here and dropped again.
             rna_attention_mask: (rnas, longest), 1 for nucleotides, 0 for the padding after them,
                 or before them.
 
         Returns:
-            (rnas, longest, rna hidden): one vector a nucleotide, in the token's place; zeros in the
-            padding. Where two
-            windows overlap, a nucleotide's vector is from the one in which it lies deepest.
+            (rnas, longest, rna hidden): one vector per nucleotide, in the token's place; zeros in
+            the padding. Where two windows overlap, a nucleotide's vector is from the one in which
+            it lies deepest.
         """
-        mask = _nucleotide_mask(rna_input_ids, rna_attention_mask)
+        mask = self._nucleotide_mask(rna_input_ids, rna_attention_mask)
         window, overlap = self.config.rna_window_length, self.config.rna_window_overlap
         # Cut where it costs least: an accelerator would be asked several small things for each RNA.
         ids = rna_input_ids.cpu()
@@ -258,14 +280,15 @@ class RnaGptModel(RnaGptPreTrainedModel):
         head, tail = [[] if token is None else [token] for token in (cls, eos)]
         ends = [torch.tensor(token, dtype=pieces[0].dtype) for token in (head, tail)]
         rows = [torch.cat([ends[0], row, ends[1]]) for row in pieces]
+        pad = self.config.rna_alphabet.pad_token_id
         batches = self._encoder_batches([len(row) for row in rows])
         outputs = []
         # Trainers make all embeddings require gradients; a frozen encoder builds no graph for that.
         with torch.set_grad_enabled(torch.is_grad_enabled() and _is_trained(self.rna_encoder)):
             for batch in batches:
                 ids = [rows[window] for window in batch]
-                input_ids = nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID).to(device)
-                attention_mask = input_ids.ne(RNA_PAD_TOKEN_ID).long()
+                input_ids = nn.utils.rnn.pad_sequence(ids, True, pad).to(device)
+                attention_mask = input_ids.ne(pad).long()
                 output = self.rna_encoder(
                     input_ids=input_ids, attention_mask=attention_mask, return_dict=True
                 )
@@ -296,7 +319,7 @@ class RnaGptModel(RnaGptPreTrainedModel):
         With `rna_hidden_states` (rnas, longest, rna hidden), an earlier result of `encode_rna`,
         the encoder does not run, and the tokens serve at most as a mask.
         """
-        mask = _nucleotide_mask(rna_input_ids, rna_attention_mask, rna_hidden_states)
+        mask = self._nucleotide_mask(rna_input_ids, rna_attention_mask, rna_hidden_states)
         if rna_hidden_states is None:
             assert rna_input_ids is not None
             rna_hidden_states = self.encode_rna(rna_input_ids, mask)
@@ -431,7 +454,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
             labels: (batch, sequence): token ids, -100 where no loss is wanted. Placeholders never
                 count, and with `num_items_in_batch` they have to be -100.
             use_cache: return the cache.
-            logits_to_keep: logits for the last so many positions (0: all), or for an index.
+            logits_to_keep: logits for the last N positions (0: all), or for an index.
             cache: `past_key_values`, as transformers from 5.24 on calls it. Either name is taken;
                 what is returned has the one of the version that is installed.
 
@@ -512,17 +535,17 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         input_ids = kwargs.get("input_ids") if inputs is None else inputs
         has_rnas = input_ids is not None and bool(self._placeholders(input_ids).any())
         places = [kwargs, *map(vars, filter(None, (generation_config, self.generation_config)))]
-        for option, reason in {**_REFUSED, **(_REFUSED_WITH_RNAS if has_rnas else {})}.items():
+        for option, reason in {**_REJECTED, **(_REJECTED_WITH_RNAS if has_rnas else {})}.items():
             given = [place[option] for place in places if place.get(option) is not None]
             if given and _asks_for_it(option, given[0]):
                 shown = type(given[0]).__name__ if option == "assistant_model" else repr(given[0])
-                where = "" if option in _REFUSED else " where a prompt holds an RNA"
+                where = "" if option in _REJECTED else " where a prompt holds an RNA"
                 raise ValueError(f"{option}={shown} cannot be had{where}: {reason}. Leave it out.")
         inherited: Any = super()  # its annotations want a class that no model is
         return inherited.generate(inputs, generation_config, *args, **_named_cache(kwargs))
 
     def generate_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Reject transformers' continuous batching, which reads token ids alone.
+        """Reject transformers' continuous batching, which reads only token ids.
 
         Raises:
             ValueError: always.
@@ -546,7 +569,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
     ) -> dict[str, Any]:
         """Leave out RNAs that lie in the cache: all after the first step, in a chat earlier ones.
 
-        So a later turn of a chat may pass the RNAs of the whole chat, or the new ones alone.
+        So a later turn of a chat may pass the RNAs of the whole chat, or only the new ones.
         """
         inherited: Any = super()
         inputs = inherited.prepare_inputs_for_generation(
@@ -614,7 +637,7 @@ class RnaGptForCausalLM(RnaGptPreTrainedModel, GenerationMixin):
         ids, mask, hidden_states = (rna_inputs.get(name) for name in _RNA_INPUTS)
         if ids is None and hidden_states is None:
             return []
-        lengths = _nucleotide_mask(ids, mask, hidden_states).sum(1).tolist()
+        lengths = self._nucleotide_mask(ids, mask, hidden_states).sum(1).tolist()
         return [self.config.num_rna_tokens(length) for length in lengths]
 
     def _rnas_of_prompts(self, input_ids: torch.Tensor, counts: list[int]) -> list[list[int]]:
@@ -657,28 +680,6 @@ def _named_cache(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _is_trained(part: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in part.parameters())
-
-
-def _nucleotide_mask(
-    rna_input_ids: torch.Tensor | None,
-    rna_attention_mask: torch.Tensor | None,
-    rna_hidden_states: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The boolean mask (rnas, longest): as given, or all tokens but padding, or all vectors."""
-    if rna_attention_mask is not None:
-        mask = rna_attention_mask.bool()
-    elif rna_input_ids is not None:
-        mask = rna_input_ids.ne(RNA_PAD_TOKEN_ID)
-    else:
-        assert rna_hidden_states is not None
-        mask = torch.ones_like(rna_hidden_states[..., 0], dtype=torch.bool)
-    begins = mask[:, 0].int() + (mask[:, 1:] & ~mask[:, :-1]).sum(1)
-    if (begins != 1).any():
-        raise ValueError(
-            "Each RNA must be nucleotides in a row (mask 1), with padding after or before them "
-            "(mask 0)."
-        )
-    return mask
 
 
 def _padded_after(
@@ -726,7 +727,7 @@ def _window_shares(starts: list[int], length: int, window: int) -> list[tuple[in
 
 
 def _similar_lengths(lengths: list[int], most_tokens: int, most_padding: float) -> list[list[int]]:
-    """Rows in batches, longest first, of at most so many tokens and such a share of padding."""
+    """Rows in batches, longest first, of at most N tokens and that share of padding."""
     batches: list[list[int]] = []
     tokens = 0
     for row in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):

@@ -24,41 +24,23 @@ from .cleaning_rnagpt import (
     clean_rna,
     shorten,
 )
-from .configuration_rnagpt import RNA_PAD_TOKEN_ID, RNA_VOCABULARY, num_rna_tokens
+from .configuration_rnagpt import RNA_VOCABULARY, RnaAlphabet, num_rna_tokens, rna_alphabet
 
 RNA_TOKEN = "<RNAHere>"
 
-_NUCLEOTIDES = "ACGU"
-_LETTERS = "ACGURYKMSWBDHVN"
-_LETTER_IDS = np.full(128, -1)
-_LETTER_IDS[[ord(letter) for letter in _LETTERS]] = [RNA_VOCABULARY.index(x) for x in _LETTERS]
-_BASE_4 = np.full(128, 4)
-_BASE_4[[ord(letter) for letter in _NUCLEOTIDES]] = range(4)
-
 
 def tokenize_rna(sequence: str, kmer_size: int = 1) -> np.ndarray:
-    """Token ids of a cleaned sequence, one a nucleotide: (length,), int64.
+    """Token ids of a cleaned sequence, one per nucleotide: (length,), int64.
 
     For k = `kmer_size` = 1 each letter has its id in RNA-FM's vocabulary. For k > 1 position i has
     the id 25 + the base-4 number of nucleotides i to i+k-1 (A 0, C 1, G 2, U 3, the first most
     significant). Where one of them is ambiguous, or fewer than k are left at the 3' end, it has
-    the id of letter i alone.
+    the id of letter i. Of an encoder with another alphabet: `config.rna_alphabet.tokenize`.
 
     Raises:
         ValueError: for a letter that `clean_rna` would not leave.
     """
-    letters = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
-    ids = _LETTER_IDS[letters]
-    if (ids < 0).any():
-        raise ValueError("tokenize_rna takes what clean_rna returns: A C G U and IUPAC codes.")
-    num_kmers = len(letters) - kmer_size + 1
-    if kmer_size == 1 or num_kmers < 1:
-        return ids
-    digits = np.lib.stride_tricks.sliding_window_view(_BASE_4[letters], kmer_size)
-    numbers = digits @ 4 ** np.arange(kmer_size - 1, -1, -1)
-    known = (digits < 4).all(axis=1)
-    ids[:num_kmers] = np.where(known, len(RNA_VOCABULARY) + numbers, ids[:num_kmers])
-    return ids
+    return rna_alphabet(kmer_size).tokenize(sequence)
 
 
 # What a call heeds, and what else transformers' own callers name, as long as it asks for nothing.
@@ -92,6 +74,8 @@ class RnaGptProcessor(ProcessorMixin):
         max_context: Tokens that the language model reads; None: the tokenizer's limit.
         rna_token: The placeholder of an RNA in a prompt.
         chat_template: A template to use instead of the language model's own.
+        alphabet: What the encoder reads, where that is not RNA-FM's alphabet
+            (`config.rna_config.rna_alphabet`).
         padding_side: Where batches are padded, and with them those of `tokenizer`: `"left"`, as
             generation needs it, or `"right"`.
 
@@ -118,8 +102,10 @@ class RnaGptProcessor(ProcessorMixin):
         rna_token: str = RNA_TOKEN,
         chat_template: str | None = None,
         padding_side: str = "left",
+        alphabet: dict[str, Any] | None = None,
     ) -> None:
         self.kmer_size = kmer_size
+        self.alphabet = alphabet
         self.merge_size = merge_size
         self.summary_size = summary_size
         self.max_rna_length = max_rna_length
@@ -143,12 +129,20 @@ class RnaGptProcessor(ProcessorMixin):
     @padding_side.setter
     def padding_side(self, side: str) -> None:
         self.tokenizer.padding_side = _checked_side(side)
-        # A tokenizer saves of its attributes those alone that it was made with.
+        # A tokenizer saves only those of its attributes that it was made with.
         self.tokenizer.init_kwargs["padding_side"] = side
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that are saved."""
-        return {**super().to_dict(), "padding_side": self.padding_side}
+        settings = {**super().to_dict(), "padding_side": self.padding_side}
+        if self.alphabet is None:
+            settings.pop("alphabet", None)  # as folders of earlier releases have it
+        return settings
+
+    @property
+    def rna_alphabet(self) -> RnaAlphabet:
+        """What the encoder reads."""
+        return rna_alphabet(self.kmer_size, self.alphabet)
 
     @property
     def rna_token_id(self) -> int:
@@ -219,14 +213,14 @@ class RnaGptProcessor(ProcessorMixin):
         The content of a message is a string or a list of parts, `{"type": "rna", "rna": "ACGU"}`
         and `{"type": "text", "text": "What is this?"}`. Parts are joined to one string, in which
         an RNA is `<RNAHere>` on a line of its own, so that any template takes them. RNAs stand in
-        the user's messages alone. Rows of a data set are taken too, in which every message and
+        the user's messages only. Rows of a data set are taken too, in which every message and
         part has all keys, those that do not apply as None.
 
         Args:
             conversation: the messages of a conversation, or a batch of conversations.
             chat_template: a template to use instead of the language model's own.
             tokenize: return what `__call__` returns instead of the rendered text.
-            return_dict: False returns `input_ids` alone.
+            return_dict: False returns only `input_ids`.
             return_tensors: as for `__call__`.
             return_assistant_tokens_mask: add `assistant_masks` (batch, sequence), 1 for the tokens
                 of the assistant's answers up to the end of turn, 0 elsewhere. The template need
@@ -309,7 +303,7 @@ class RnaGptProcessor(ProcessorMixin):
                 f"{place}: A part is of type 'text' or 'rna', got {kind!r}. Expected "
                 '{"type": "text", "text": "What is this?"} or {"type": "rna", "rna": "ACGU"}.'
             )
-        # Rows of a data set carry all keys in every part: the type alone decides.
+        # Rows of a data set carry all keys in every part: only the type decides.
         other = part.get("rna" if kind == "text" else "text")
         if not _says_nothing(other):
             raise ValueError(
@@ -378,7 +372,7 @@ class RnaGptProcessor(ProcessorMixin):
         return cleaned
 
     def _by_prompt(self, wanted: list[int], rna: Any) -> list[list[Any]]:
-        """The RNAs of each prompt, as they are given, for prompts with so many placeholders."""
+        """The RNAs of each prompt, as they are given, for prompts with N placeholders each."""
         single = _as_sequence(rna)
         given = [] if rna is None else [rna] if single is not None else _listed(rna, "rna", _RNAS)
         sequences = [_as_sequence(entry) for entry in given]
@@ -503,9 +497,10 @@ class RnaGptProcessor(ProcessorMixin):
         if not sequences:
             return {}
         longest = max(map(len, sequences))
-        ids = [tokenize_rna(sequence, self.kmer_size).tolist() for sequence in sequences]
+        alphabet = self.rna_alphabet
+        ids = [alphabet.tokenize(sequence).tolist() for sequence in sequences]
         return {
-            "rna_input_ids": [_pad(row, longest, "right", RNA_PAD_TOKEN_ID) for row in ids],
+            "rna_input_ids": [_pad(row, longest, "right", alphabet.pad_token_id) for row in ids],
             "rna_attention_mask": [_pad([1] * len(row), longest, "right") for row in ids],
         }
 
@@ -588,8 +583,8 @@ def _texts(text: Any) -> list[str]:
 def _as_sequence(value: Any) -> str | None:
     """The text of what is one sequence; None for everything else.
 
-    Beside strings these are records that carry their sequence, and objects whose contract it is
-    that `str` gives the sequence. That is told by what classes of sequences have and no other:
+    Apart from strings these are records that carry their sequence, and objects whose contract it is
+    that `str` gives the sequence. They are recognised by what only classes of sequences have:
     biopython's Seq and MutableSeq, and scikit-bio's RNA, are as long as their text, and know their
     reverse complement. A SeqRecord's text is longer, but it holds a Seq.
     """

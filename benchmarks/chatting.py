@@ -1,11 +1,8 @@
-"""Chatting: what a token, a second question and the start cost, and what speeds a CPU up.
+"""Chatting: what a second question and the start cost, and what speeds a CPU up.
 
     python benchmarks/chatting.py --dataset rna-qa         # on the mini; writes chatting.md
-    python benchmarks/chatting.py --dataset rna-qa --parts tokens turns    # prints them alone
+    python benchmarks/chatting.py --dataset rna-qa --parts start turns    # only prints them
 
-- tokens: a token of `model.generate` with an RNA in the prompt, and of `RnaChat`, against the bare
-  language model's own `generate` on the same weights and the vectors of the same prompt, so that
-  all three write the same tokens; all in torch's inference mode, which `RnaChat` always runs in.
 - turns: seconds to the first word of the first and of the second question about the same RNA.
 - start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
 - faster: what `load_model` offers for CPUs (`int8`, `compiled`), against `generate` in float32, and
@@ -16,14 +13,13 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,36 +29,37 @@ import torch
 from datasets import load_dataset
 from measured import (
     Figure,
-    command_line,
+    beginning,
+    compare,
     machine,
     make_parser,
+    make_rna,
     parse,
     ratio,
-    ratio_interval,
     table,
     take_turns,
     write_down,
 )
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
-from transformers import AutoModelForCausalLM, CompileConfig
+from transformers import CompileConfig
 
 from rnagpt.conversion.mini import find_language_model, load_bundled
 from rnagpt.inference.chat import RnaChat
-from rnagpt.inference.generation import user_message
+from rnagpt.inference.generation import encode_prompts, user_message
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 REPORT = Path(__file__).with_suffix(".md")
-PARTS = ("tokens", "turns", "start", "faster", "changed")
+PARTS = ("turns", "start", "faster", "changed")
 QUESTION, SECOND = "What is known about this RNA?", "Which family does it belong to?"
 LONG = "What is the function of this RNA?"
 FEW, MANY = 8, 72
 FLOAT = "float32"
 GENERATE = "`generate`, float32"
 LENGTHS = (100, 1000, 2000)
-WHOLE = 3  # rounds of a run to publish
+MIN_ROUNDS = 3  # of a run to publish
 
 
 def main() -> None:
@@ -70,145 +67,40 @@ def main() -> None:
     folder = args.model or str(load_bundled())
     model, processor = load_model(folder, dtype=torch.float32), load_processor(folder)
     measure: dict[str, Callable[[], tuple[str, list[Figure]]]] = {
-        "tokens": lambda: tokens(model, processor, args),
         "turns": lambda: turns(model, processor, args),
         "start": lambda: start(folder, args),
         "faster": lambda: faster(folder, model, processor, args),
         "changed": lambda: changed(folder, model, processor, args),
     }
-    found = []
+    about = f"{machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn."
+    text, figures = beginning("Chatting", about), []
     for part in args.parts:
-        found.append(measure[part]())
-        print(found[-1][0], flush=True)
-    head = [
-        "# Chatting",
-        "",
-        f"`python benchmarks/chatting.py {command_line()}`",
-        "",
-        f"{machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn.",
-        "",
-    ]
-    text = "\n".join(head) + "\n".join(part for part, _ in found)
-    figures = [figure for _, figures in found for figure in figures]
-    is_whole = set(args.parts) == set(PARTS) and args.rounds >= WHOLE
+        found, of_part = measure[part]()
+        print(found, flush=True)
+        text += found
+        figures += of_part
+    is_whole = set(args.parts) == set(PARTS) and args.rounds >= MIN_ROUNDS
     write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser = make_parser(__doc__, dataset=True, rounds=5)
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompts", type=int, default=100, help="whose answers are compared")
     return parse(parser)
 
 
-def prompt_of(processor: RnaGptProcessor, sequence: str, question: str = QUESTION) -> Any:
-    return processor.apply_chat_template(
-        [user_message(question, [sequence])], add_generation_prompt=True, tokenize=True
-    )
-
-
-def make_rna(length: int, seed: int = 0) -> str:
-    return "".join(random.Random(seed).choices("ACGU", k=length))
+def encode_question(processor: RnaGptProcessor) -> Any:
+    return encode_prompts(processor, [[user_message(QUESTION, [make_rna(300)])]])
 
 
 @torch.inference_mode()
 def write(model: Any, number: int, **inputs: Any) -> torch.Tensor:
-    """Greedy, exactly so many tokens."""
+    """Exactly N tokens after a prompt, greedy, as `RnaChat` writes them: in inference mode."""
     return model.generate(
         **inputs, max_new_tokens=number, min_new_tokens=number, do_sample=False, pad_token_id=0
     )
-
-
-def tokens(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
-) -> tuple[str, list[Figure]]:
-    """What a token costs: the difference of a long and a short answer."""
-    answers = ways_to_write(model, processor)
-    check_same_answers(answers, processor)
-    each = seconds_a_token(answers, args.rounds)
-    base, *others = answers
-    text = table(
-        ["a token of", "time", "more than bare", "95 % interval"],
-        [
-            [name, f"{1000 * statistics.median(each[name]):.1f} ms", *more_than(each, name, base)]
-            for name in answers
-        ],
-    )
-    figures = [
-        Figure(
-            f"chatting, a token of {name}",
-            ours=1000 * statistics.median(each[name]),
-            other=1000 * statistics.median(each[base]),
-            other_name=base,
-            unit="ms/token",
-            target="at most 3 % more",
-            interval=ratio_interval(each[base], each[name]),
-        )
-        for name in others
-    ]
-    held = f"Of the same prompt, and the same tokens; {4 * args.rounds} rounds in turn."
-    return f"\n## A token\n\n{text}\n\n{held}\n", figures
-
-
-def ways_to_write(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor
-) -> dict[str, Callable[[int], Any]]:
-    """Three ways to write so many tokens after one prompt, the bare language model's first."""
-    bare = bare_language_model(model)
-    inputs = prompt_of(processor, make_rna(300))
-    vectors = vectors_of(model, inputs)
-    mask = torch.ones(vectors.shape[:2], dtype=torch.long)
-    return {
-        "the bare language model": lambda n: write(
-            bare, n, inputs_embeds=vectors, attention_mask=mask
-        ),
-        "RNA-GPT, `generate`": lambda n: write(model, n, **inputs)[
-            :, inputs["input_ids"].shape[1] :
-        ],
-        "RNA-GPT, `RnaChat`": partial(chat_once, model, processor),
-    }
-
-
-@torch.no_grad()
-def vectors_of(model: RnaGptForCausalLM, inputs: Any) -> torch.Tensor:
-    """What the language model reads of a prompt, its RNA's vectors among those of words."""
-    read: list[torch.Tensor] = []
-    hook = model.model.language_model.register_forward_pre_hook(
-        lambda module, args, kwargs: read.append(kwargs["inputs_embeds"]), with_kwargs=True
-    )
-    model(**inputs)
-    hook.remove()
-    return read[0]
-
-
-def check_same_answers(
-    answers: Mapping[str, Callable[[int], Any]], processor: RnaGptProcessor
-) -> None:
-    """Ways that write other tokens are not compared.
-
-    Raises:
-        ValueError: with the answers.
-    """
-    written = {
-        name: one
-        if isinstance(one := answer(FEW), str)
-        else processor.decode(one[0], skip_special_tokens=True)
-        for name, answer in answers.items()
-    }
-    if len({text.strip() for text in written.values()}) != 1:
-        raise ValueError(f"The ways write different answers: {written}.")
-
-
-def more_than(each: Mapping[str, Sequence[float]], name: str, base: str) -> list[str]:
-    """How much more a way takes than the base, in percent, and its interval over rounds."""
-    if name == base:
-        return ["", ""]
-    interval = ratio_interval(each[name], each[base])
-    held = "" if interval is None else " to ".join(f"{100 * (end - 1):+.1f} %" for end in interval)
-    return [f"{100 * (ratio(each[name], each[base]) - 1):+.1f} %", held]
 
 
 def chat_once(
@@ -218,42 +110,28 @@ def chat_once(
     question: str = QUESTION,
     sequence: str = "",
 ) -> str:
-    """The answer to one question: to its end about a given sequence, else of so many tokens."""
+    """The answer to one question: to its end about a given sequence, else of N tokens."""
     chat = RnaChat(model, processor)
     chat.add_rna(sequence or make_rna(300))
     least = 0 if sequence else number
     return "".join(chat.ask(question, max_new_tokens=number, min_new_tokens=least))
 
 
-def seconds_a_token(
+def seconds_per_token(
     answers: dict[str, Callable[[int], object]], rounds: int
 ) -> dict[str, list[float]]:
-    """Of each way that writes so many tokens: the difference of a long and a short answer."""
-    ways = {}
-    for name, answer in answers.items():
-        ways[f"{name}, {FEW}"] = partial(answer, FEW)
-        ways[f"{name}, {MANY}"] = partial(answer, MANY)
+    """Of each way that writes N tokens: the difference of a long and a short answer."""
     # A token's few milliseconds drown in a shared machine's noise unless they are taken often.
+    ways = {f"{name} {n}": partial(way, n) for name, way in answers.items() for n in (FEW, MANY)}
     seconds = take_turns(ways, 4 * rounds)
-    return {
-        name: [
-            (long - short) / (MANY - FEW)
-            for short, long in zip(
-                seconds[f"{name}, {FEW}"], seconds[f"{name}, {MANY}"], strict=True
-            )
-        ]
+    pairs = {
+        name: zip(seconds[f"{name} {FEW}"], seconds[f"{name} {MANY}"], strict=True)
         for name in answers
     }
-
-
-def bare_language_model(model: RnaGptForCausalLM) -> Any:
-    """The language model as a model of its own, on the very same weights."""
-    with torch.device("meta"):
-        bare = AutoModelForCausalLM.from_config(model.config.text_config, dtype=model.dtype)
-    setattr(bare, bare.base_model_prefix, model.model.language_model)
-    bare.lm_head = model.lm_head
-    bare.generation_config = copy.deepcopy(model.generation_config)
-    return bare.eval()
+    return {
+        name: [(long - short) / (MANY - FEW) for short, long in rounds_of_way]
+        for name, rounds_of_way in pairs.items()
+    }
 
 
 def turns(
@@ -270,29 +148,22 @@ def turns(
     lines, figures = [], []
     for name, (one, its_processor) in parts.items():
         for length in LENGTHS:
-            waits = [
-                waits_of_turns(one, its_processor, make_rna(length, seed))
-                for seed in range(args.rounds)
-            ]
+            waits = []
+            for seed in range(args.rounds):
+                chat = RnaChat(one, its_processor)
+                chat.add_rna(make_rna(length, seed))
+                waits.append((first_word(chat, QUESTION), first_word(chat, SECOND)))
             first, second = zip(*waits, strict=True)
-            lines.append(
-                [
-                    name,
-                    f"{length:,}",
-                    f"{statistics.median(first):.2f} s",
-                    f"{statistics.median(second):.2f} s",
-                    f"{ratio(second, first):.2f}",
-                ]
-            )
+            medians = [f"{statistics.median(taken):.2f} s" for taken in (first, second)]
+            lines.append([name, f"{length:,}", *medians, f"{ratio(second, first):.2f}"])
             figures.append(
-                Figure(
+                compare(
                     f"chatting, second question about {length} nt, {name}",
-                    ours=statistics.median(second),
-                    other=statistics.median(first),
+                    second,
+                    first,
                     other_name="the first question",
                     unit="s to the first word",
                     target="ratio 5",
-                    interval=ratio_interval(first, second),
                 )
             )
     text = table(["model", "nt", "first question", "second question", "second over first"], lines)
@@ -301,14 +172,6 @@ def turns(
         "question's own tokens, which takes as long whatever the RNA is."
     )
     return f"\n## To the first word\n\n{text}\n\n{held}\n", figures
-
-
-def waits_of_turns(
-    model: RnaGptForCausalLM, processor: RnaGptProcessor, sequence: str
-) -> tuple[float, float]:
-    chat = RnaChat(model, processor)
-    chat.add_rna(sequence)
-    return first_word(chat, QUESTION), first_word(chat, SECOND)
 
 
 def first_word(chat: RnaChat, question: str) -> float:
@@ -343,16 +206,14 @@ def start(folder: str, args: argparse.Namespace) -> tuple[str, list[Figure]]:
         begin = time.perf_counter()
         run(_FIRST_WORD, folder)
         words.append(time.perf_counter() - begin)
+    imported, spoken = statistics.median(imports), statistics.median(words)
     lines = [
-        ["`import rnagpt` (torch is not loaded)", f"{statistics.median(imports):.3f} s"],
-        ["a process, from its start to the first word", f"{statistics.median(words):.1f} s"],
+        ["`import rnagpt` (torch is not loaded)", f"{imported:.3f} s"],
+        ["a process, from its start to the first word", f"{spoken:.1f} s"],
     ]
     figures = [
-        Figure(name, statistics.median(taken), None, "", "s", target)
-        for name, taken, target in (
-            ("import rnagpt", imports, "under 0.5 s, without torch"),
-            ("start to first word", words, "under 12 s"),
-        )
+        Figure("import rnagpt", imported, None, "", "s", "under 0.5 s, without torch"),
+        Figure("start to first word", spoken, None, "", "s", "under 12 s"),
     ]
     return f"\n## The start\n\n{table(['what', 'median'], lines)}\n", figures
 
@@ -373,18 +234,20 @@ def faster(
         "int8, compiled": load_model(folder, int8=True, compiled=True),
         "bfloat16": load_model(folder, dtype=torch.bfloat16),
     }
-    inputs = prompt_of(processor, make_rna(300))
+    inputs = encode_question(processor)
     answers: dict[str, Callable[[int], object]] = {
         GENERATE: lambda n: write(model, n, **inputs),
-        f"{GENERATE}, 1 thread": lambda n: alone(lambda: write(model, n, **inputs)),
+        f"{GENERATE}, 1 thread": lambda n: with_one_thread(lambda: write(model, n, **inputs)),
     }
     for name, one in chats.items():
         answers[f"`RnaChat`, {name}"] = partial(chat_once, one, processor)
     int8 = chats["int8"]
-    answers["`RnaChat`, int8, 1 thread"] = lambda n: alone(lambda: chat_once(int8, processor, n))
+    answers["`RnaChat`, int8, 1 thread"] = lambda n: with_one_thread(
+        lambda: chat_once(int8, processor, n)
+    )
     answers |= torchao_ways(folder, inputs)
-    first = {name: seconds_of(partial(answer, FEW)) for name, answer in answers.items()}
-    each = seconds_a_token(answers, args.rounds)
+    first = take_turns({name: partial(answer, FEW) for name, answer in answers.items()}, 1)
+    each = seconds_per_token(answers, args.rounds)
     changed = shares_changed(chats, processor, draw_sequences(args))
     lines = [
         [
@@ -392,7 +255,7 @@ def faster(
             f"{1 / statistics.median(taken):.1f}",
             f"{ratio(each[GENERATE], taken):.2f} x",
             f"{changed[kind]:.2f}" if (kind := name.removeprefix("`RnaChat`, ")) in changed else "",
-            f"{first[name]:.0f} s" if "compiled" in name else "",
+            f"{first[name][0]:.0f} s" if "compiled" in name else "",
         ]
         for name, taken in each.items()
     ]
@@ -404,14 +267,13 @@ def faster(
         "first answer, with compiling",
     ]
     figures = [
-        Figure(
+        compare(
             f"decoding, {name}",
-            ours=1 / statistics.median(taken),
-            other=1 / statistics.median(each[GENERATE]),
+            taken,
+            each[GENERATE],
             other_name=GENERATE,
             unit="tokens/s",
             target="ratio 1.8",
-            interval=ratio_interval(each[GENERATE], taken),
         )
         for name, taken in each.items()
         if name != GENERATE
@@ -419,12 +281,7 @@ def faster(
     return f"\n## Faster on CPUs\n\n{table(header, lines)}\n", figures
 
 
-def seconds_of(way: Callable[[], object]) -> float:
-    return take_turns({"": way}, 1)[""][0]
-
-
-def alone(way: Callable[[], object]) -> None:
-    """With one thread."""
+def with_one_thread(way: Callable[[], object]) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     way()
@@ -437,7 +294,9 @@ def torchao_ways(folder: str, inputs: Any) -> dict[str, Callable[[int], object]]
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError:
         return {}
-    model = with_head_of_its_own(load_model(folder, dtype=torch.bfloat16))
+    model = load_model(folder, dtype=torch.bfloat16)
+    # Else the embedding, which shares the head's weights, would become int8 too.
+    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone(), requires_grad=False)
     for part in (model.model.language_model, model.lm_head):
         quantize_(part, Int8WeightOnlyConfig())
     config = CompileConfig(mode="default")
@@ -485,12 +344,6 @@ def changed(
     header = ["question", "words, up to 32 tokens", "share changed", "in the first six words"]
     head = f"Answers about {len(sequences)} RNAs, with int8 weights and without."
     return f"\n## Answers that int8 changes\n\n{head}\n\n{table(header, lines)}\n", []
-
-
-def with_head_of_its_own(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
-    """Else the embedding, which shares the head's weights, would become int8 too."""
-    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone(), requires_grad=False)
-    return model
 
 
 def draw_sequences(args: argparse.Namespace) -> list[str]:

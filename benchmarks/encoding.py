@@ -1,13 +1,13 @@
 """Encoding many RNAs: `rnagpt.encode` against the official `rna-fm` package and the machine.
 
     python benchmarks/encoding.py --dataset rna-qa           # writes encoding.md
-    python benchmarks/encoding.py --dataset rna-qa --rnas 32 # quick, printed alone
+    python benchmarks/encoding.py --dataset rna-qa --rnas 32 # quick, only printed
 
 RNA-FM's size, with the same random weights on both sides, so that their vectors can be compared.
 The official package reads the RNAs in batches of 16 in the order given, as its users do. The limit
 is what the machine's own matrix products allow: the products of the encoder's linear layers for
 1,024 tokens, run in turn with the others, in the type of the run that it limits; attention, norms
-and activations are not in it. For int8 none is known. Where the time goes beside them is the
+and activations are not in it. For int8 none is known. Where else the time goes is the
 profiler's table.
 
 int8 is torch's dynamic quantisation of the encoder's linear layers: weights once, activations at
@@ -30,13 +30,14 @@ import torch
 from datasets import load_dataset
 from measured import (
     Figure,
-    command_line,
+    beginning,
+    compare,
     limit_of,
     machine,
     make_parser,
+    make_rna,
     parse,
     ratio,
-    ratio_interval,
     table,
     take_turns,
     write_down,
@@ -86,10 +87,10 @@ def main() -> None:
         encoder = convert_official(official_model, Path(folder))
     ours, rounded = model_of(encoder), model_of(encoder).to(torch.bfloat16)
     quantized = quantize(ours)
-    error, error_rounded, error_quantized = (
-        difference(official(rnas[:8], 1), rnagpt.encode(rnas[:8], model))
-        for model in (ours, rounded, quantized)
-    )
+    errors = [
+        f"{name} {difference(official(rnas[:8], 1), rnagpt.encode(rnas[:8], model)):.1e}"
+        for name, model in (("float32", ours), ("bfloat16", rounded), ("int8", quantized))
+    ]
     products, rounded_products = (
         matrix_products(encoder.config, dtype) for dtype in (torch.float32, torch.bfloat16)
     )
@@ -104,61 +105,43 @@ def main() -> None:
     }
     seconds = take_turns(ways, args.rounds)
     speed = speeds(seconds, nucleotides)
+    short, long = [make_rna(SHORT, seed) for seed in range(LONG // SHORT)], [make_rna(LONG)]
     windows = take_turns(
         {
-            "short": lambda: rnagpt.encode(make_rnas(SHORT, LONG // SHORT), ours),
-            "long": lambda: rnagpt.encode(make_rnas(LONG, 1), ours),
+            "short": lambda: rnagpt.encode(short, ours),
+            "long": lambda: rnagpt.encode(long, ours),
         },
         args.rounds,
     )
-    dearer = ratio(windows["long"], windows["short"])
+    costlier = ratio(windows["long"], windows["short"])
     forced = tokens_read(LONG, ours.config) / (tokens_read(SHORT, ours.config) * LONG / SHORT)
-    report = [
-        "# Encoding many RNAs",
-        "",
-        f"`python benchmarks/encoding.py {command_line()}`",
-        "",
+    about = (
         f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to {MAX_LENGTH} nt "
         f"from the test split, {nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's "
-        f"size, random weights; medians of {args.rounds} rounds in turn.",
-        "",
-        table(
-            ["how", "nt a second", "over the official batches", "share of the limit"],
-            [
-                [
-                    name,
-                    f"{speed[name]:.0f}",
-                    f"{speed[name] / speed[OFFICIAL]:.2f} x",
-                    f"{speed[name] / limit:.2f}" if (limit := limit_of_way(name, speed)) else "",
-                ]
-                for name in ways
-            ],
-        ),
-        "",
-        f"Largest difference from the official vectors, over their norm: float32 {error:.1e}, "
-        f"bfloat16 {error_rounded:.1e}, int8 {error_quantized:.1e}.",
-        "",
-        f"A nucleotide of an RNA of {LONG:,} nt takes {dearer:.2f} times the time of one of "
-        f"{LONG // SHORT} RNAs of {SHORT:,} nt. Windows of 1,022 nt that overlap by 128 read "
-        f"{forced:.2f} times as many tokens, which is no limit of time: a token may cost less in a "
-        "larger batch.",
-        "",
-        "Where the time of `rnagpt.encode`, float32, goes:",
-        "",
-        table(["part", "share"], where_time_goes(lambda: rnagpt.encode(rnas, ours))),
-    ]
-    text = "\n".join(report) + "\n"
+        f"size, random weights; medians of {args.rounds} rounds in turn."
+    )
+    text = f"""{beginning("Encoding many RNAs", about)}
+{table_of_speeds(speed)}
+
+Largest difference from the official vectors, over their norm: {", ".join(errors)}.
+
+A nucleotide of an RNA of {LONG:,} nt takes {costlier:.2f} times the time of one of \
+{LONG // SHORT} RNAs of {SHORT:,} nt. Windows of 1,022 nt that overlap by 128 read {forced:.2f} \
+times as many tokens, which is no limit of time: a token may cost less in a larger batch.
+
+Where the time of `rnagpt.encode`, float32, goes:
+
+{table(["part", "share"], where_time_goes(lambda: rnagpt.encode(rnas, ours)))}
+"""
     print(text)
-    found = figures(seconds, speed, dearer)
     is_whole = args.rnas >= WHOLE[0] and args.rounds >= WHOLE[1]
+    found = figures(seconds, speed, costlier)
     write_down(args, text, found, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser = make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--rnas", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
     return parse(parser)
 
 
@@ -166,12 +149,8 @@ def draw_rnas(dataset: str, number: int) -> list[str]:
     """RNAs of the test split that fit one window, cleaned, in random order."""
     rows = load_dataset(dataset, "annotations", split="test")
     drawn = random.Random(0).sample(rows["sequence"], len(rows))
-    cleaned = (clean_rna(sequence).sequence for sequence in drawn if len(sequence) <= MAX_LENGTH)
-    return [sequence for sequence, _ in zip(cleaned, range(number), strict=False)]
-
-
-def make_rnas(length: int, number: int) -> list[str]:
-    return ["".join(random.Random(seed).choices("ACGU", k=length)) for seed in range(number)]
+    fitting = [sequence for sequence in drawn if len(sequence) <= MAX_LENGTH]
+    return [clean_rna(sequence).sequence for sequence in fitting[:number]]
 
 
 def encode_with(model: Any, alphabet: Any) -> Callable[..., list[torch.Tensor]]:
@@ -271,12 +250,23 @@ def difference(official: list[torch.Tensor], ours: list[torch.Tensor]) -> float:
 
 
 def speeds(seconds: dict[str, list[float]], nucleotides: int) -> dict[str, float]:
-    """Nucleotides a second: medians, and of limits the best round."""
+    """Nucleotides per second: medians, and of limits the best round."""
     limits = (LIMIT, ROUNDED_LIMIT)
     return {
         name: nucleotides / (min(taken) if name in limits else statistics.median(taken))
         for name, taken in seconds.items()
     }
+
+
+def table_of_speeds(speed: dict[str, float]) -> str:
+    rows = []
+    for way, nt_per_second in speed.items():
+        limit = limit_of_way(way, speed)
+        share = f"{nt_per_second / limit:.2f}" if limit else ""
+        rows.append(
+            [way, f"{nt_per_second:.0f}", f"{nt_per_second / speed[OFFICIAL]:.2f} x", share]
+        )
+    return table(["how", "nt a second", "over the official batches", "share of the limit"], rows)
 
 
 def limit_of_way(way: str, speed: dict[str, float]) -> float | None:
@@ -285,18 +275,19 @@ def limit_of_way(way: str, speed: dict[str, float]) -> float | None:
 
 
 def figures(
-    seconds: dict[str, list[float]], speed: dict[str, float], dearer: float
+    seconds: dict[str, list[float]], speed: dict[str, float], costlier: float
 ) -> list[Figure]:
+    nucleotides = speed[OFFICIAL] * statistics.median(seconds[OFFICIAL])
     return [
-        Figure(
+        compare(
             f"encoding, {kind}",
-            ours=speed[way],
-            other=speed[OFFICIAL],
+            seconds[way],
+            seconds[OFFICIAL],
             other_name=OFFICIAL,
             unit="nt/s",
             target=target,
+            work=nucleotides,
             limit=limit_of_way(way, speed),
-            interval=ratio_interval(seconds[OFFICIAL], seconds[way]),
         )
         for kind, way, target in (
             ("float32", OURS, "ratio 2.3, share of the limit 0.80"),
@@ -307,7 +298,7 @@ def figures(
         # The tokens that windows read twice are no limit: a token may cost less in a longer batch.
         Figure(
             f"encoding, a nucleotide of {LONG} nt",
-            ours=dearer,
+            ours=costlier,
             other=1.0,
             other_name=f"a nucleotide of {SHORT} nt",
             unit="times its seconds",

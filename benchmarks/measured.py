@@ -23,8 +23,6 @@ from typing import Any
 from rnagpt.cli.spelling import check_spelling
 
 RESULTS = Path(__file__).with_name("results.json")
-
-
 # Where less is better; of all other units more is.
 COSTS = ("ms/token", "s to the first word", "s", "GB", "times its seconds")
 MIN_ROUNDS = 6  # for an interval
@@ -96,6 +94,31 @@ class Figure:
         }
 
 
+def compare(
+    figure: str,
+    ours: Sequence[float],
+    other: Sequence[float],
+    *,
+    other_name: str,
+    unit: str,
+    target: str,
+    work: float = 1.0,
+    limit: float | None = None,
+) -> Figure:
+    """A figure from the seconds of both ways in each round.
+
+    Args:
+        ours, other: seconds, by round.
+        work: of a round, by whose quantity per second the ways are compared; where less of the unit
+            is better, the seconds are.
+        figure, other_name, unit, target, limit: see `Figure`.
+    """
+    values = map(statistics.median, (ours, other))
+    mine, theirs = (value if unit in COSTS else work / value for value in values)
+    interval = ratio_interval(other, ours)
+    return Figure(figure, mine, theirs, other_name, unit, target, limit, interval)
+
+
 def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each way in each round; the ways take turns, so that a noisy machine is fair."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -148,16 +171,22 @@ def machine(*packages: str) -> str:
     )
 
 
-def command_line() -> str:
-    """The options of this run, with folders by their last name only."""
-    return " ".join(Path(word).name if "/" in word else word for word in sys.argv[1:])
+def beginning(title: str, about: str) -> str:
+    """A report's heading, the command of this run (folders by their last name only), and about."""
+    words = ["python", f"benchmarks/{Path(sys.argv[0]).name}"]
+    words += [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    return f"# {title}\n\n`{' '.join(words)}`\n\n{about}\n"
 
 
-def make_parser(doc: str | None) -> argparse.ArgumentParser:
+def make_parser(
+    doc: str | None, *, dataset: bool = False, rounds: int | None = None
+) -> argparse.ArgumentParser:
     """A benchmark's parser, with the options that say where a run is written down.
 
     Args:
         doc: the program's docstring, whose first paragraph describes it.
+        dataset: whether it needs an RNA-QA.
+        rounds: how often the ways take turns by default; None: it has no rounds.
     """
     parser = argparse.ArgumentParser(
         description=(doc or "").split("\n\n")[0],
@@ -166,6 +195,12 @@ def make_parser(doc: str | None) -> argparse.ArgumentParser:
     where = "without it a whole run writes that next to this file, and a smaller one none"
     parser.add_argument("--report", type=Path, help=f"report to write; {where}")
     parser.add_argument("--results", type=Path, help=f"file of figures to write to; {where}")
+    if dataset:
+        parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    if rounds:
+        parser.add_argument(
+            "--rounds", type=int, default=rounds, help="in which the ways take turns"
+        )
     return parser
 
 
@@ -195,42 +230,29 @@ def write_down(
     if to := args.report or (report if is_whole else None):
         to.write_text(text)
     if results := args.results or (RESULTS if is_whole else None):
-        keep(figures, results)
+        store(figures, results)
     if not (to or results):
         print("Not a whole run: the published report and figures stay.", file=sys.stderr)
 
 
-def keep(figures: Iterable[Figure], file: Path) -> None:
+def store(figures: Iterable[Figure], file: Path) -> None:
     """Write figures into a file, in place of earlier ones of the same name."""
-    kept = {one["figure"]: one for one in read_kept(file)}
-    kept |= {figure.figure: figure.row() for figure in figures}
-    file.write_text(json.dumps(list(kept.values()), indent=2, ensure_ascii=False) + "\n")
+    stored = {one["figure"]: one for one in read_stored(file)}
+    stored |= {figure.figure: figure.row() for figure in figures}
+    file.write_text(json.dumps(list(stored.values()), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_kept(file: Path) -> list[dict[str, Any]]:
+def read_stored(file: Path) -> list[dict[str, Any]]:
     """The figures in a file; empty where there is no such file."""
     return json.loads(file.read_text()) if file.exists() else []
+
+
+def make_rna(length: int, seed: int = 0) -> str:
+    """A random RNA."""
+    return "".join(random.Random(seed).choices("ACGU", k=length))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-__all__ = [
-    "RESULTS",
-    "Figure",
-    "command_line",
-    "keep",
-    "limit_of",
-    "machine",
-    "make_parser",
-    "parse",
-    "ratio",
-    "ratio_interval",
-    "read_kept",
-    "table",
-    "take_turns",
-    "write_down",
-]

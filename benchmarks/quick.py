@@ -2,7 +2,8 @@
 
     python benchmarks/quick.py --dataset rna-qa
 
-Runs each benchmark on few RNAs and rounds, and shows what was found beside the published figures of
+Runs each benchmark on few RNAs and rounds, and shows what was found next to the published figures
+of
 `results.json`, so that a change that makes something much slower shows. Those and the reports stay
 as they are; this run's figures go to `quick_results.json`, which is not committed.
 """
@@ -16,14 +17,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measured import RESULTS, read_kept, table
+from measured import RESULTS, read_stored, table
 
 HERE = Path(__file__).parent
 QUICK_RESULTS = HERE / "quick_results.json"
 QUICK = {
     "encoding.py": ["--rnas", "24", "--rounds", "2"],
     "training.py": ["--mini", "--rnas", "4", "--rounds", "1", "--no-growth"],
-    "chatting.py": ["--parts", "tokens", "turns", "start", "--rounds", "2"],
+    "chatting.py": ["--parts", "turns", "start", "--rounds", "2"],
 }
 
 
@@ -37,11 +38,11 @@ def main() -> None:
         command = [sys.executable, str(HERE / name), "--dataset", args.dataset, *options]
         command += ["--report", os.devnull, "--results", str(QUICK_RESULTS)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    print(table_of_figures(read_kept(QUICK_RESULTS), read_kept(RESULTS)))
+    print(table_of_figures(read_stored(QUICK_RESULTS), read_stored(RESULTS)))
 
 
 def table_of_figures(measured: list[dict[str, Any]], published: list[dict[str, Any]]) -> str:
-    """The figures of this run alone, each beside the published one of its name."""
+    """Only the figures of this run, each next to the published one of its name."""
     header = ["figure", "ours", "other", "ratio", "published", "share of the limit", "target"]
     ratios = {figure["figure"]: figure["ratio"] for figure in published}
     rows = [

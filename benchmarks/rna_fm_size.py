@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EsmConfig, EsmModel
+from transformers import EsmModel
 
+from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.conversion.compose import compose
 from rnagpt.conversion.rnafm import convert_rnafm
 
@@ -53,19 +54,7 @@ def convert_official(official: Any, folder: Path) -> EsmModel:
 def compose_rna_fm_size(folder: Path, language_model: str) -> Path:
     """Compose an RNA-GPT with one vector per nucleotide; returns its folder."""
     torch.manual_seed(0)
-    config = EsmConfig(
-        vocab_size=25,
-        hidden_size=640,
-        num_hidden_layers=12,
-        num_attention_heads=20,
-        intermediate_size=5120,
-        max_position_embeddings=1026,
-        emb_layer_norm_before=True,
-        pad_token_id=1,
-        mask_token_id=24,
-    )
-    EsmModel(config, add_pooling_layer=False).save_pretrained(folder / "encoder")
+    # RNA-FM's shape is the default.
+    encoder = EsmModel(RnaGptConfig().rna_config, add_pooling_layer=False)
+    encoder.save_pretrained(folder / "encoder")
     return compose(folder / "encoder", language_model, folder / "model", rna_merge_size=1)
-
-
-__all__ = ["compose_rna_fm_size", "convert_official", "make_official"]

@@ -1,4 +1,4 @@
-"""What training RNA-GPT in its true size takes: memory, tokens a second, hours, and what limits it.
+"""Memory, speed and hours of training RNA-GPT in its true size, and what limits them.
 
     python benchmarks/scale.py                                # writes scale.md
     python benchmarks/scale.py --dollars-per-gpu-hour 3       # with costs
@@ -19,7 +19,7 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measured import command_line, make_parser, parse, table, write_down
+from measured import beginning, make_parser, parse, table, write_down
 
 REPORT = Path(__file__).with_suffix(".md")
 GB = 1e9
@@ -73,7 +73,7 @@ class LanguageModel:
         return self.layers * rank * (attention + 3 * (self.hidden + self.feed_forward))
 
     def adapter_traffic(self, recompute: bool, float32_inputs: bool) -> float:
-        """Bytes a token that LoRA moves in a step, beside those of the matrices that it adapts.
+        """Bytes per token that LoRA moves in a step, besides those of the matrices that it adapts.
 
         A forward pass reads a matrix's input, and writes, scales and adds an output; a backward
         pass reads the output's gradient thrice and the input once, and adds to the input's
@@ -88,7 +88,7 @@ class LanguageModel:
         return forward * (2 if recompute else 1) + backward
 
     def forward(self, tokens: int, answered: int) -> float:
-        """Operations of a forward pass over one causal sequence, logits of the answer alone."""
+        """Operations of a forward pass over one causal sequence; logits of the answer only."""
         head = 2 * self.hidden * self.vocabulary * answered
         return 2 * self.linear * tokens + self.attention(tokens) + head
 
@@ -96,7 +96,7 @@ class LanguageModel:
         """Operations on keys and values in a forward pass; half of the square is masked."""
         return 2 * self.layers * self.hidden * tokens**2
 
-    def kept(self, tokens: int, answered: int, recompute: bool) -> float:
+    def activations(self, tokens: int, answered: int, recompute: bool) -> float:
         """Bytes of activations that wait for the backward pass, bfloat16 but for norms and loss."""
         ends = BFLOAT16 * self.hidden
         norms = 2 * 4 * self.hidden
@@ -139,9 +139,9 @@ class Gpu:
     """What its maker states: memory, bfloat16 operations without sparsity, links in one direction.
 
     Attributes:
-        bandwidth: bytes a second between the GPU and its memory.
-        link: bytes a second between GPUs of one machine.
-        network: bytes a second and GPU between machines.
+        bandwidth: bytes per second between the GPU and its memory.
+        link: bytes per second between GPUs of one machine.
+        network: bytes per second and GPU between machines.
     """
 
     name: str
@@ -182,7 +182,7 @@ class Run:
     """A stage on some GPUs.
 
     Attributes:
-        alignment: stage 1, the projection alone; else instruction, projection and LoRA.
+        alignment: stage 1, only the projection; else instruction, projection and LoRA.
         questions_together: of one RNA in a sequence.
         merge: nucleotides that share a vector.
         tokens: of a step, on each GPU.
@@ -215,7 +215,7 @@ class Plan:
     """What a run takes.
 
     Attributes:
-        memory: bytes a GPU.
+        memory: bytes per GPU.
         tokens_per_second: of all GPUs.
         hours: of the run.
         communication: seconds of a step that links are busy, over those of its computation.
@@ -283,7 +283,7 @@ def _memory(
         whole = 2 * BFLOAT16 * model.linear / model.layers
         weights = weights / run.gpus + whole
     answered = round(share_answered * run.tokens)
-    return weights + model.kept(run.tokens, answered, run.recompute) + BYTES_OVERHEAD
+    return weights + model.activations(run.tokens, answered, run.recompute) + BYTES_OVERHEAD
 
 
 def _communication(run: Run, model: LanguageModel, trained: int, seconds_per_token: float) -> float:
@@ -325,28 +325,25 @@ def report(args: argparse.Namespace, data: Data) -> str:
     model, encoder = LanguageModel(), Encoder()
     header = ["run", "GPUs", "memory a GPU (GB)", "tokens a second", "hours", "GPU hours"]
     header += ["links over computation", "used up first", *(["dollars"] if dollars else [])]
-    lines = [
-        "# Training RNA-GPT in its true size: arithmetic",
-        "",
-        f"`{' '.join(['python benchmarks/scale.py', command_line()]).strip()}`",
-        "",
+    about = (
         "Measured is the utilisation alone (`scale_measured.md`). Counted: Llama-3-8B "
         f"({model.parameters / 1e9:.2f} billion weights), RNA-FM ({encoder.parameters / 1e6:.1f} "
         f"million), {data.rnas:,} RNAs. Assumed: {data.nucleotides} nt and {data.questions} "
         f"questions an RNA, {data.asked} tokens a question with its template, {data.answered} an "
         f"answer, {data.annotation} an annotation; {args.utilisation:.0%} of the GPU's peak "
         f"in bfloat16 ({H100.name}: {H100.peak / 1e12:.0f} TFLOP/s; {RTX_4090.name}: "
-        f"{RTX_4090.peak / 1e12:.0f}); three epochs; activations recomputed.",
-        "",
-        table(header, [line(run, plan(run, data), dollars) for run in runs(args.utilisation)]),
-        "",
-        "Weights that do not change are not sent: without FSDP the GPUs exchange the gradients of "
-        "projection and adapter alone, and computation is what limits. FSDP is for GPUs that "
-        "cannot hold the language model; between machines its traffic wants longer steps "
-        "(`per_device_train_batch_size`, `gradient_accumulation_steps` does not help: the weights "
-        "are gathered for each part).",
-    ]
-    return "\n".join(lines) + "\n"
+        f"{RTX_4090.peak / 1e12:.0f}); three epochs; activations recomputed."
+    )
+    rows = [line(run, plan(run, data), dollars) for run in runs(args.utilisation)]
+    return f"""{beginning("Training RNA-GPT in its true size: arithmetic", about)}
+{table(header, rows)}
+
+Weights that do not change are not sent: without FSDP the GPUs exchange the gradients of \
+projection and adapter alone, and computation is what limits. FSDP is for GPUs that cannot hold \
+the language model; between machines its traffic wants longer steps \
+(`per_device_train_batch_size`, `gradient_accumulation_steps` does not help: the weights are \
+gathered for each part).
+"""
 
 
 def line(run: Run, found: Plan, dollars: float | None) -> list[str]:

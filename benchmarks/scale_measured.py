@@ -65,16 +65,16 @@ def main() -> None:
     args = parse_arguments()
     raw = (args.report or REPORT).with_suffix(".json")
     if args.kept:
-        kept = json.loads(raw.read_text())
+        stored = json.loads(raw.read_text())
     else:
         found = [asdict(one) for one in measure_all(args)]
         measured_on = machine("torch", "transformers", "peft", "trl")
-        kept = {"machine": f"{measured_on} Medians of {args.steps} steps.", "runs": found}
-    text, figures = report([Measured(**one) for one in kept["runs"]], kept["machine"])
+        stored = {"machine": f"{measured_on} Medians of {args.steps} steps.", "runs": found}
+    text, figures = report([Measured(**one) for one in stored["runs"]], stored["machine"])
     print(text)
     is_whole = args.kept or not (args.layers or args.hidden)
     if not args.kept and (is_whole or args.report):
-        raw.write_text(json.dumps(kept, indent=1) + "\n")
+        raw.write_text(json.dumps(stored, indent=1) + "\n")
     write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
@@ -137,14 +137,12 @@ def make_model(shape: LanguageModel, device: str) -> PeftModel:
 def make_inputs(
     run: Run, tokens: int, config: RnaGptConfig, device: str
 ) -> dict[str, torch.Tensor]:
-    """Sequences of a stage, all alike, of about so many tokens."""
+    """Sequences of a stage, all alike, of about N tokens."""
     generator = torch.Generator().manual_seed(0)
     rna = torch.full((DATA.nucleotides,), int(config.rna_token_id or 0))
     if run.alignment:
         answer = torch.randint(1000, 2000, (DATA.annotation,), generator=generator)
-        ids = torch.cat([rna, answer])
-        labels = torch.cat([torch.full_like(rna, IGNORE), answer])
-        one = {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+        one = one_turn(turn_of(rna, answer))
     else:
         one = questions(run, rna, generator)
     number = max(1, round(tokens / len(one["input_ids"])))
@@ -153,26 +151,34 @@ def make_inputs(
     inputs["rna_input_ids"] = letters.to(device)
     inputs["rna_attention_mask"] = torch.ones_like(letters).to(device)
     if run.cached:
-        kept = torch.randn(number, DATA.nucleotides, config.rna_config.hidden_size)
-        inputs["rna_hidden_states"] = kept.to(device, torch.bfloat16)
+        cached = torch.randn(number, DATA.nucleotides, config.rna_config.hidden_size)
+        inputs["rna_hidden_states"] = cached.to(device, torch.bfloat16)
     return inputs
+
+
+def turn_of(prompt: torch.Tensor, answer: torch.Tensor) -> EncodedTurn:
+    """A prompt and its answer, of which only the answer is learnt."""
+    labels = torch.cat([torch.full_like(prompt, IGNORE), answer])
+    return EncodedTurn(torch.cat([prompt, answer]), labels)
+
+
+def one_turn(turn: EncodedTurn) -> dict[str, torch.Tensor]:
+    """A sequence of one turn."""
+    mask = torch.ones_like(turn.input_ids)
+    return {"input_ids": turn.input_ids, "labels": turn.labels, "attention_mask": mask}
 
 
 def questions(run: Run, rna: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """One sequence of the instruction stage, as `InstructionCollator` makes it."""
     turns = []
     for number in range(run.questions_together):
-        # The first word tells questions apart, so that they share the RNA alone.
+        # The first word tells questions apart, so that they share only the RNA.
         asked = torch.randint(1000, 2000, (DATA.asked,), generator=generator)
         asked[0] = number
         answer = torch.randint(1000, 2000, (DATA.answered,), generator=generator)
-        ids = torch.cat([rna, asked, answer])
-        labels = torch.full_like(ids, IGNORE)
-        labels[-DATA.answered :] = answer
-        turns.append(EncodedTurn(ids, labels))
+        turns.append(turn_of(torch.cat([rna, asked]), answer))
     if len(turns) == 1:
-        ids, labels = turns[0].input_ids, turns[0].labels
-        return {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+        return one_turn(turns[0])
     shared = share_prefix(turns, int(rna[0]))
     return {
         "input_ids": shared.input_ids,
@@ -187,7 +193,7 @@ def measure(
 ) -> Measured:
     """Time a run's steps, two more than are counted."""
     on_gpu = args.device != "cpu"
-    # Stage 1 has no adapter yet: its layers are passed by, and the projection alone learns.
+    # Stage 1 has no adapter yet: its layers are passed by, and only the projection learns.
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.requires_grad_(not run.alignment)
@@ -201,7 +207,12 @@ def measure(
             timed(lambda: step(model, optimizer, inputs), on_gpu) for _ in range(2 + args.steps)
         ]
     sequences, tokens = len(inputs["input_ids"]), inputs["input_ids"].numel()
-    memory = taken_memory() if on_gpu else None
+    memory = None
+    if on_gpu:
+        # What the allocator held at most, and what CUDA itself takes besides.
+        free, total = torch.cuda.mem_get_info()
+        own = total - free - torch.cuda.memory_reserved()
+        memory = float(torch.cuda.max_memory_reserved() + own)
     return Measured(run.name, sequences, tokens, statistics.median(seconds[2:]), memory)
 
 
@@ -223,13 +234,6 @@ def timed(way: Callable[[], object], on_gpu: bool) -> float:
     return time.perf_counter() - begin
 
 
-def taken_memory() -> float:
-    """Bytes: what the allocator held at most, and what CUDA itself takes beside it."""
-    free, total = torch.cuda.mem_get_info()
-    beside = total - free - torch.cuda.memory_reserved()
-    return float(torch.cuda.max_memory_reserved() + beside)
-
-
 def calculated(one: Measured, utilisation: float) -> Plan:
     """What the calculator says of the very step."""
     run = replace(runs()[one.run], tokens=one.tokens, utilisation=utilisation)
@@ -249,49 +253,36 @@ def report(found: list[Measured], measured_on: str) -> tuple[str, list[Figure]]:
     for one in found:
         expected = calculated(one, utilisation)
         speed = one.tokens / one.seconds
-        pairs = [("speed", speed, expected.tokens_per_second, "tokens/s")]
+        pairs = [("speed", speed, expected.tokens_per_second, "tokens/s", ",.0f")]
         if one.memory is not None:
-            pairs.append(("memory", one.memory / GB, expected.memory / GB, "GB"))
-        lines.append([one.run, f"{one.sequences} × {one.tokens // one.sequences}"])
-        lines[-1] += [f"{one.seconds:.2f} s"]
-        for what, ours, other, unit in pairs:
-            digits = ",.0f" if what == "speed" else ".1f"
-            # The utilisation is taken from it, so that it cannot be off.
-            is_given = what == "speed" and one.run == STAGE_1
-            off = "(taken from it)" if is_given else f"{100 * (other / ours - 1):+.0f} %"
-            lines[-1] += [f"{ours:{digits}}", f"{other:{digits}}", off]
-            if is_given:
-                continue
-            figures.append(
-                Figure(
-                    f"true size, {one.run}, {what}",
-                    ours=ours,
-                    other=other,
-                    other_name="the calculator",
-                    unit=unit,
-                    target="within 15 %",
-                )
-            )
+            pairs.append(("memory", one.memory / GB, expected.memory / GB, "GB", ".1f"))
+        cells = [one.run, f"{one.sequences} × {one.tokens // one.sequences}"]
+        cells.append(f"{one.seconds:.2f} s")
+        for what, ours, other, unit, digits in pairs:
+            off = f"{100 * (other / ours - 1):+.0f} %"
+            if what == "speed" and one.run == STAGE_1:
+                off = "(taken from it)"  # the utilisation, so that it cannot be off
+            else:
+                name = f"true size, {one.run}, {what}"
+                figures.append(Figure(name, ours, other, "the calculator", unit, "within 15 %"))
+            cells += [f"{ours:{digits}}", f"{other:{digits}}", off]
+        lines.append(cells)
     header = ["run", "a step", "measured", "tokens a second", "calculated", "off"]
     header += ["memory (GB)", "calculated", "off"]
-    text = "\n".join(
-        [
-            "# Training RNA-GPT in its true size: measured",
-            "",
-            "`python benchmarks/scale_measured.py`",
-            "",
-            f"{measured_on} Random weights; {DATA.nucleotides} nt, {DATA.asked} tokens a "
-            f"question, {DATA.answered} an answer, {DATA.annotation} an annotation.",
-            "",
-            table(header, lines),
-            "",
-            f"The calculator's utilisation is taken from stage 1: {utilisation:.2f} of "
-            f"{H100.peak / 1e12:.0f} TFLOP/s. Stage 2 is with PEFT's turning of every input into "
-            "float32 and back, which `train_sft.py` leaves out. Memory is all that the GPU held, "
-            "CUDA's own included.",
-        ]
-    )
-    return text + "\n", figures
+    text = f"""# Training RNA-GPT in its true size: measured
+
+`python benchmarks/scale_measured.py`
+
+{measured_on} Random weights; {DATA.nucleotides} nt, {DATA.asked} tokens a question, \
+{DATA.answered} an answer, {DATA.annotation} an annotation.
+
+{table(header, lines)}
+
+The calculator's utilisation is taken from stage 1: {utilisation:.2f} of \
+{H100.peak / 1e12:.0f} TFLOP/s. Stage 2 is with PEFT's turning of every input into float32 and \
+back, which `train_sft.py` leaves out. Memory is all that the GPU held, CUDA's own included.
+"""
+    return text, figures
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@
     python benchmarks/serving_load.py --clients 8 --engines one_by_one transformers
 
 Each server runs in a process of its own on the mini; clients stream greedy answers to every
-question of the set in turn, by OpenAI's own client. First each question is asked alone: an answer
-under load has to be the same, letter by letter. The servers take turns, round after round, so that
-a machine that other work slows down slows all of them; the report has medians of the rounds.
+question of the set in turn, by OpenAI's own client. First each question is asked by itself: an
+answer under load has to be the same, letter by letter. The servers take turns, round after round,
+so that other work on the machine slows all of them down; the report has medians of the rounds.
 
 one_by_one is the transformers engine with `--max-batch 1`: others wait until an answer is written.
 """
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from measured import Figure, command_line, machine, make_parser, parse, table, write_down
+from measured import Figure, beginning, machine, make_parser, parse, table, write_down
 from openai import AsyncOpenAI
 from tqdm import tqdm
 
@@ -81,14 +81,6 @@ class Answer:
     whole: float
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server that runs."""
-
-    address: str
-    process: subprocess.Popen[str]
-
-
 def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
     """Every question about every RNA of a file, RNA after RNA within a question."""
     rnas = [record.sequence for record in read_fasta(fasta)]
@@ -96,26 +88,25 @@ def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
 
 
 @contextmanager
-def serving(command: Sequence[str], environment: dict[str, str]) -> Iterator[Server]:
-    """Run `COMMAND serve …`; yields once it answers, and ends it as a service manager would.
+def serving(command: Sequence[str]) -> Iterator[str]:
+    """Run `COMMAND serve …`, and end it as a service manager would; yields its address.
 
     Raises:
         RuntimeError: the server ended before it answered, or takes too long.
     """
+    # vLLM's key-value cache, in GiB, is fixed beforehand on a CPU.
+    environment = {"VLLM_CPU_KVCACHE_SPACE": "2", **os.environ}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
         assert process.stdout is not None
-        found = None
-        for line in process.stdout:
-            found = re.search(r"Serving \S+ at (http://\S+)/v1", line)
-            if found:
-                break
+        lines = (re.search(r"Serving \S+ at (http://\S+)/v1", line) for line in process.stdout)
+        found = next(filter(None, lines), None)
         if not found:
             raise RuntimeError(f"The server did not start; run it to see why: {' '.join(command)}")
         _await_health(found[1])
-        yield Server(found[1], process)
+        yield found[1]
     finally:
         process.terminate()
         try:
@@ -175,11 +166,6 @@ class Load:
     failures: list[str]
     seconds: float
 
-    @property
-    def speed(self) -> float:
-        """Tokens of answers per second, all clients together."""
-        return sum(answer.tokens for answer in self.answers) / self.seconds
-
 
 @dataclass
 class Record:
@@ -196,15 +182,15 @@ class Record:
         """Tokens of answers per second, all clients together: the median of the rounds."""
         return statistics.median(self.speeds)
 
-    def add(self, load: Load, alone: dict[Question, str]) -> None:
-        self.speeds.append(load.speed)
+    def add(self, load: Load, expected: dict[Question, str]) -> None:
+        self.speeds.append(sum(answer.tokens for answer in load.answers) / load.seconds)
         self.waits += [answer.first_word for answer in load.answers]
         self.asked += len(load.answers) + len(load.failures)
         self.lost += load.failures
         self.changed += [
-            (answer, alone[answer.question])
+            (answer, expected[answer.question])
             for answer in load.answers
-            if answer.text != alone[answer.question]
+            if answer.text != expected[answer.question]
         ]
 
 
@@ -214,25 +200,23 @@ def main() -> None:
     records = {(engine, clients): Record() for clients in args.clients for engine in args.engines}
     rounds = [(number, engine) for number in range(args.rounds) for engine in args.engines]
     for _, engine in tqdm(rounds, desc="rounds", unit="server"):
-        with serving(command_of(engine, args), environment_of(engine)) as server:
-            loads = asyncio.run(measure(server.address, questions, args))
-        alone, by_clients = loads
+        with serving(command_of(engine, args)) as address:
+            expected, by_clients = asyncio.run(measure(address, questions, args))
         for clients, load in by_clients.items():
-            records[engine, clients].add(load, alone)
+            records[engine, clients].add(load, expected)
     text = report(records, args)
     print(text)
     is_whole = set(ENGINES) <= set(args.engines) and set(CLIENTS) <= set(args.clients)
     write_down(args, text, figures(records), report=REPORT, is_whole=is_whole)
     if any(record.lost or record.changed for record in records.values()):
-        sys.exit("Answers were lost, or differ from those asked alone; the report says which.")
+        sys.exit("Answers were lost, or differ from those without load; the report says which.")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, rounds=3)
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="at once")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
-    parser.add_argument("--rounds", type=int, default=3, help="starts of each server")
-    parser.add_argument("--each", type=int, default=3, help="questions a client asks in a round")
+    parser.add_argument("--each", type=int, default=3, help="questions per client and round")
     parser.add_argument("--max-tokens", type=int, default=128, help="of an answer")
     parser.add_argument("--dtype", default="float32", help="of all servers")
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
@@ -256,22 +240,17 @@ def command_of(engine: str, args: argparse.Namespace) -> list[str]:
     return command
 
 
-def environment_of(engine: str) -> dict[str, str]:
-    """The server's environment: vLLM's key-value cache in GiB is fixed beforehand on a CPU."""
-    return {"VLLM_CPU_KVCACHE_SPACE": "2", **os.environ} if engine == "vllm" else dict(os.environ)
-
-
 async def measure(
     address: str, questions: Sequence[Question], args: argparse.Namespace
 ) -> tuple[dict[Question, str], dict[int, Load]]:
-    """Each question's answer when asked alone, and the loads by number of clients."""
+    """Each question's answer when asked by itself, and the loads by number of clients."""
     client = client_of(address)
-    alone = {}
+    expected = {}
     # Of this very server; this warms it up as well.
-    for question in tqdm(questions, desc="alone", leave=False):
-        alone[question] = (await ask(client, "mini", question, args.max_tokens)).text
+    for question in tqdm(questions, desc="by itself", leave=False):
+        expected[question] = (await ask(client, "mini", question, args.max_tokens)).text
     loads = {number: await load(address, questions, number, args) for number in args.clients}
-    return alone, loads
+    return expected, loads
 
 
 async def load(
@@ -300,25 +279,23 @@ def report(records: dict[tuple[str, int], Record], args: argparse.Namespace) -> 
     header = ["clients", "engine", "tokens a second", "over one_by_one", "first word, median"]
     header += ["95 %", "asked", "lost", "changed"]
     vllm = f" vLLM {vllm_version(args)};" if "vllm" in args.engines else ""
-    lines = [
-        "# Many clients at once",
-        "",
-        f"`python benchmarks/serving_load.py {command_line()}`",
-        "",
-        f"{machine('torch', 'transformers')}{vllm} {args.dtype}.",
+    about = (
+        f"{machine('torch', 'transformers')}{vllm} {args.dtype}.\n"
         f"{len(make_questions(args.fasta))} questions about the RNAs of `{args.fasta.name}`; every "
-        f"client asks {args.each} a round, {args.rounds} rounds. one_by_one is the transformers "
-        "engine with `--max-batch 1`. The ratio is that of the medians.",
-        "",
+        f"client asks {args.each} per round, {args.rounds} rounds. one_by_one is the transformers "
+        "engine with `--max-batch 1`. The ratio is that of the medians."
+    )
+    lines = [
+        beginning("Many clients at once", about),
         table(header, [row(clients, engine, records) for engine, clients in records]),
     ]
     for (engine, clients), record in records.items():
         for failure in record.lost:
             lines += ["", f"Lost ({engine}, {clients} clients): {failure}"]
-        for answer, alone in record.changed:
+        for answer, expected in record.changed:
             about = f"{answer.question.text} {answer.question.rna[:20]}…"
             lines += ["", f"Changed ({engine}, {clients} clients), {about}:"]
-            lines += [f"- alone: {alone}", f"- here: {answer.text}"]
+            lines += [f"- by itself: {expected}", f"- here: {answer.text}"]
     return "\n".join(lines) + "\n"
 
 
@@ -358,11 +335,9 @@ def figures(records: dict[tuple[str, int], Record]) -> list[Figure]:
 
 def vllm_version(args: argparse.Namespace) -> str:
     """vLLM's version, by the folder of its package: importing it takes long."""
-    for package in (args.vllm_python.parents[1] / "lib").glob(
-        "python*/site-packages/vllm*-*.dist-info"
-    ):
-        return package.name.removesuffix(".dist-info").partition("-")[2]
-    return "of unknown version"
+    packages = (args.vllm_python.parents[1] / "lib").glob("python*/site-packages/vllm*-*.dist-info")
+    found = next(packages, None)
+    return found.stem.partition("-")[2] if found else "of unknown version"
 
 
 if __name__ == "__main__":

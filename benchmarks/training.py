@@ -3,16 +3,16 @@
     python benchmarks/training.py --dataset rna-qa             # writes training.md
     python benchmarks/training.py --dataset rna-qa --mini      # writes training_mini.md
 
-The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, a vector a
-nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides a
+The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, one vector per
+nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides per
 vector. All ways train projection and LoRA on the same questions of the same RNAs, with the same
 step:
 
-- plain: what a trainer does that is given one question a sample: samples in random order, padded
+- plain: what a trainer does that is given one question per sample: samples in random order, padded
   to the longest; transformers' own `EsmModel` over the batch as it is, without gradients; TRL's own
   head, which on a CPU computes the logits of every position.
-- our parts: the same batches, but with our encoder's batches, and our head, which computes the
-  logits of answers alone. So what these win is told from what sharing a sequence wins.
+- our parts: the same batches, but with our encoder's batches, and our head, which computes only
+  the logits of answers. So what these win is told apart from what sharing a sequence wins.
 - ours: `--questions` questions of an RNA share a sequence, RNAs of similar length share a batch,
   and the encoder runs once for each RNA, within the measured time; a second pass finds its outputs.
 
@@ -35,13 +35,13 @@ from typing import Any
 
 import torch
 from measured import (
-    Figure,
-    command_line,
+    beginning,
+    compare,
     machine,
     make_parser,
+    make_rna,
     parse,
     ratio,
-    ratio_interval,
     table,
     take_turns,
     write_down,
@@ -85,14 +85,14 @@ def main() -> None:
     print(text)
     name = "the mini" if args.mini else "RNA-FM-size encoder"
     figures = [
-        Figure(
+        compare(
             f"training, {name}, {way.split(', ')[1]}",
-            ours=args.rnas * args.questions / statistics.median(seconds[way]),
-            other=args.rnas * args.questions / statistics.median(seconds[PLAIN]),
+            seconds[way],
+            seconds[PLAIN],
             other_name="one question a sample, transformers' encoder each time, TRL's head",
             unit="questions/s",
             target="ratio 2" if args.mini else "ratio 5",
-            interval=ratio_interval(seconds[PLAIN], seconds[way]),
+            work=args.rnas * args.questions,
         )
         for way in (FIRST, LATER)
     ]
@@ -105,14 +105,12 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
+    parser = make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--language-model", help="folder or Hub id; else rna-gpt-mini's")
     parser.add_argument("--mini", action="store_true", help="the mini's encoder and vectors")
     parser.add_argument("--rnas", type=int, default=16)
     parser.add_argument("--questions", type=int, default=8, help="of each RNA")
     parser.add_argument("--batch", type=int, default=16, help="questions of a step")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32", help="of the frozen parts")
     parser.add_argument("--no-growth", action="store_true", help="leave the last table out")
     parser.add_argument("--memory-of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
@@ -158,7 +156,7 @@ def draw_rows(args: argparse.Namespace, processor: RnaGptProcessor) -> list[Row]
 
 
 def with_questions(row: Row, indices: Iterable[int]) -> Row:
-    """A row with some of its questions alone."""
+    """A row with only some of its questions."""
     chosen = list(indices)
     texts = {name: [row[name][index] for index in chosen] for name in ("questions", "answers")}
     return {**row, **texts}
@@ -177,8 +175,8 @@ class Ways:
         ]
         random.Random(0).shuffle(self.singles)
         self.rows = sorted(rows, key=lambda row: row["length"])
-        self.alone = InstructionCollator(processor, 1)
-        self.shared = InstructionCollator(processor, args.questions)
+        self.collate_single = InstructionCollator(processor, 1)
+        self.collate_shared = InstructionCollator(processor, args.questions)
         self.cache = EncoderCache(self.base)
         self.plain_encoder = plain_encoder_of(self.base)
         self.our_head = self.base.forward
@@ -196,12 +194,12 @@ class Ways:
     def plain(self) -> None:
         self.base.forward = self.trl_head
         for batch in split(self.singles, self.args.batch):
-            self.step(self.encoded_plainly(self.alone(batch)))
+            self.step(self.encoded_plainly(self.collate_single(batch)))
         self.base.forward = self.our_head
 
     def our_parts(self) -> None:
         for batch in split(self.singles, self.args.batch):
-            self.step(self.alone(batch))
+            self.step(self.collate_single(batch))
 
     def first_epoch(self) -> None:
         self.cache = EncoderCache(self.base)
@@ -209,7 +207,7 @@ class Ways:
 
     def later_epoch(self) -> None:
         for batch in split(self.rows, max(1, self.args.batch // self.args.questions)):
-            self.step(self.from_cache(self.shared(batch)))
+            self.step(self.from_cache(self.collate_shared(batch)))
 
     def from_cache(self, inputs: dict[str, Any]) -> dict[str, Any]:
         vectors = self.cache(inputs["rna_input_ids"], inputs["rna_attention_mask"])
@@ -249,12 +247,14 @@ class Ways:
     def loss_plain(self) -> float:
         self.base.forward = self.trl_head
         batches = split(self.singles, self.args.batch)
-        loss = self.mean_loss(self.encoded_plainly(self.alone(batch)) for batch in batches)
+        loss = self.mean_loss(self.encoded_plainly(self.collate_single(batch)) for batch in batches)
         self.base.forward = self.our_head
         return loss
 
     def loss_shared(self) -> float:
-        return self.mean_loss(self.from_cache(self.shared(batch)) for batch in split(self.rows, 2))
+        return self.mean_loss(
+            self.from_cache(self.collate_shared(batch)) for batch in split(self.rows, 2)
+        )
 
 
 def plain_encoder_of(model: RnaGptForCausalLM) -> EsmModel:
@@ -279,7 +279,7 @@ def split(rows: list[Row], size: int) -> list[list[Row]]:
 
 
 def memory_of(way: str) -> int:
-    """Highest resident memory (MiB) of a process that trains in this way alone."""
+    """Highest resident memory (MiB) of a process that trains in this way only."""
     command = [sys.executable, *sys.argv, "--memory-of", way]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(run.stdout.split()[-1])
@@ -303,23 +303,17 @@ def report(
         ]
         for name, taken in seconds.items()
     ]
-    return "\n".join(
-        [
-            "# Training with many questions an RNA",
-            "",
-            f"`python benchmarks/training.py {command_line()}`",
-            "",
-            f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
-            f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
-            f"{args.questions} questions each; {args.batch} questions a step; medians of "
-            f"{args.rounds} rounds in turn.",
-            "",
-            table(["way", "questions a second", "over plain", "highest memory"], lines),
-            "",
-            f"Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.",
-            "",
-        ]
+    about = (
+        f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
+        f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
+        f"{args.questions} questions each; {args.batch} questions a step; medians of "
+        f"{args.rounds} rounds in turn."
     )
+    return f"""{beginning("Training with many questions an RNA", about)}
+{table(["way", "questions a second", "over plain", "highest memory"], lines)}
+
+Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.
+"""
 
 
 def growth(
@@ -329,36 +323,23 @@ def growth(
     lines = []
     for length in (60, 480):
         for number in (1, args.questions):
-            letters = "".join(random.Random(length).choices("ACGU", k=length))
-            made = [{**with_questions(row, range(number)), "sequence": letters} for row in rows[:1]]
+            made = [{**with_questions(rows[0], range(number)), "sequence": make_rna(length)}]
             options = argparse.Namespace(**{**vars(args), "questions": number, "batch": number})
             ways = Ways(model, processor, made, options)
-            ways.later_epoch()  # the encoder's outputs are kept from here on
+            ways.later_epoch()  # the encoder's outputs are cached from here on
             seconds = take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
-            plain, shared = (
-                products(ways.base, ways.alone(ways.singles)),
-                products(ways.base, ways.shared(made), encoded=False),
-            )
-            lines.append(
-                [
-                    str(length),
-                    str(number),
-                    f"{plain / shared:.1f} x",
-                    f"{ratio(seconds[PLAIN], seconds[LATER]):.1f} x",
-                ]
-            )
-    return "\n".join(
-        [
-            "",
-            "How the gain of later epochs grows, for one RNA at a time, so that RNAs are not "
-            "padded. Predicted is the ratio of the operations of all matrix products but "
-            "attention's: the language model's forward and backward for each token, the head for "
-            "each position that has logits, the encoder's forward for each nucleotide.",
-            "",
-            table(["nt", "questions an RNA", "predicted", "measured"], lines),
-            "",
-        ]
-    )
+            predicted = products(ways.base, ways.collate_single(ways.singles))
+            predicted /= products(ways.base, ways.collate_shared(made), encoded=False)
+            gains = (predicted, ratio(seconds[PLAIN], seconds[LATER]))
+            lines.append([str(length), str(number), *(f"{gain:.1f} x" for gain in gains)])
+    return f"""
+How the gain of later epochs grows, for one RNA at a time, so that RNAs are not padded. Predicted \
+is the ratio of the operations of all matrix products but attention's: the language model's \
+forward and backward for each token, the head for each position that has logits, the encoder's \
+forward for each nucleotide.
+
+{table(["nt", "questions an RNA", "predicted", "measured"], lines)}
+"""
 
 
 def products(model: RnaGptForCausalLM, inputs: dict[str, Any], encoded: bool = True) -> float:

@@ -14,7 +14,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnagpt.cli.values import positive
 
@@ -68,49 +68,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "fasta",
-        nargs="?",
-        metavar="FASTA",
-        help='file of RNAs, plain or compressed; "-": standard input',
-    )
-    parser.add_argument(
-        "--rna", action="append", default=[], metavar="SEQ", help="an RNA's sequence; may repeat"
-    )
-    parser.add_argument(
-        "--ask", action="append", default=[], metavar="QUESTION", help="ask and leave; may repeat"
-    )
-    parser.add_argument(
-        "--model", metavar="PATH_OR_ID", help="model folder or Hub id (default: rna-gpt-mini)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="with --ask: print one JSON object per line"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    file_help = 'file of RNAs, plain or compressed; "-": standard input'
+    add("fasta", nargs="?", metavar="FASTA", help=file_help)
+    repeated: dict[str, Any] = {"action": "append", "default": []}
+    add("--rna", metavar="SEQ", help="an RNA's sequence; may repeat", **repeated)
+    add("--ask", metavar="QUESTION", help="ask and leave; may repeat", **repeated)
+    add("--model", metavar="PATH_OR_ID", help="model folder or Hub id (default: rna-gpt-mini)")
+    add("--json", action="store_true", help="with --ask: print one JSON object per line")
+    add(
         "--explain",
         metavar="FOLDER",
         help="with --ask: draw which nucleotides answers rest on, as FOLDER/RECORD-QUESTION.svg",
     )
-    parser.add_argument(
-        "--max-new-tokens",
-        type=positive,
-        default=256,
-        metavar="N",
-        help="longest answer, in tokens (default: 256)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        default=8,
-        metavar="N",
-        help="with --ask: prompts per batch (default: 8)",
-    )
-    parser.add_argument(
+    number: dict[str, Any] = {"type": positive, "metavar": "N"}
+    add("--max-new-tokens", default=256, help="longest answer, in tokens (default: 256)", **number)
+    add("--batch-size", default=8, help="with --ask: prompts per batch (default: 8)", **number)
+    add(
         "--int8",
         action="store_true",
         help="in a conversation on a CPU: faster, with int8 weights; long answers often change",
     )
-    parser.add_argument(
+    add(
         "--compiled",
         action="store_true",
         help="in a conversation: compile the decoding step, which is faster after a minute or so",
@@ -254,7 +233,7 @@ def _explained(
         asked = user_message(answer.question, [rna.sequence])
         answered = {"role": "assistant", "content": answer.written}
         scored = explain_answer(model, processor, [asked, answered])
-        caption = f"{answer.question}\n{answer.answer}{_surely(answer.confidence)}"
+        caption = f"{answer.question}\n{answer.answer}{_confidence_note(answer.confidence)}"
         _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
         yield answer
 
@@ -265,7 +244,7 @@ def _draw(file: Path, scored: list[NucleotideScores], names: list[str], caption:
     file.write_text(draw_scores(scored, names, caption), encoding="utf-8")
 
 
-def _surely(confidence: float | None) -> str:
+def _confidence_note(confidence: float | None) -> str:
     """What is added to an answer: nothing where the model was not calibrated."""
     return "" if confidence is None else f" (confidence {confidence:.2f})"
 
@@ -279,17 +258,13 @@ def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
         if answer.record != record:
             print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))
             record = answer.record
-        print(_paragraph(answer), flush=True)
+        cut = "" if answer.complete else " [cut at --max-new-tokens]"
+        text = f"{answer.answer}{_confidence_note(answer.confidence)}{cut}"
+        print(f"  {answer.question}\n{textwrap.indent(text, '    ')}", flush=True)
 
 
 def _title(name: str, length: int, changes: tuple[str, ...]) -> str:
     return f"{name} ({', '.join([f'{length:,} nt', *changes])})"
-
-
-def _paragraph(answer: Answer) -> str:
-    cut = "" if answer.complete else " [cut at --max-new-tokens]"
-    text = f"{answer.answer}{_surely(answer.confidence)}{cut}"
-    return f"  {answer.question}\n" + textwrap.indent(text, "    ")
 
 
 class _CtrlC:
@@ -392,7 +367,7 @@ class _Session:
             print(text, end="", flush=True)
             if self.ctrl_c.pressed:
                 self.chat.stop()
-        print(_surely(self.chat.confidence))
+        print(_confidence_note(self.chat.confidence))
 
     def add(self, text: str) -> None:
         """Add a sequence, or the one record of a file."""
@@ -442,6 +417,3 @@ class _Session:
     def show(self, rna: CleanedRna) -> None:
         self.names.append(rna.name)
         print(_title(rna.name or "RNA", len(rna.sequence), rna.changes), flush=True)
-
-
-__all__ = ["add_arguments", "run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,45 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, metavar="MODEL", help="folder or Hub id of an RNA-GPT")
     add("--dataset", required=True, metavar="DATA", help="folder or Hub id of an RNA-QA data set")
     add("--split", default="test", metavar="NAME", help="to draw from (default: %(default)s)")
-    add("--limit", type=positive, default=1000, metavar="N", help="RNAs (default: %(default)s)")
-    add(
-        "--min-training-rnas",
-        type=int,
-        default=10,
-        metavar="N",
-        help="draw from families with at least N RNAs in train (default: %(default)s)",
-    )
-    add(
-        "--control-limit",
-        type=positive,
-        default=500,
-        metavar="N",
-        help="ask under the controls about the first N of them (default: %(default)s)",
-    )
-    add(
-        "--seed",
-        type=random_seed,
-        default=0,
-        metavar="N",
-        help="random seed of draws, shuffles and intervals (default: %(default)s)",
-    )
+    number = functools.partial(_add_number, parser)
+    number("--limit", 1000, "RNAs")
+    number("--min-training-rnas", 10, "draw from families with at least N RNAs in train", int)
+    number("--control-limit", 500, "ask under the controls about the first N of them")
+    number("--seed", 0, "random seed of draws, shuffles and intervals", random_seed)
     _add_systems(parser)
     _add_scores(parser)
     _add_calibration(parser)
-    add(
-        "--batch-size",
-        type=positive,
-        default=16,
-        metavar="N",
-        help="prompts per batch (default: %(default)s)",
-    )
-    add(
-        "--max-new-tokens",
-        type=positive,
-        default=128,
-        metavar="N",
-        help="longest answer (default: %(default)s)",
-    )
+    number("--batch-size", 16, "prompts per batch")
+    number("--max-new-tokens", 128, "longest answer")
     add(
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
@@ -95,8 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_quiet(parser)
 
 
+def _add_number(
+    parser: argparse._ActionsContainer,
+    option: str,
+    default: int,
+    what: str,
+    read: Callable[[str], int] = positive,
+) -> None:
+    about = f"{what} (default: %(default)s)"
+    parser.add_argument(option, type=read, default=default, metavar="N", help=about)
+
+
 def _add_systems(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("systems").add_argument
+    group = parser.add_argument_group("systems")
+    add = group.add_argument
     add(
         "--systems",
         type=_list_of(SYSTEMS),
@@ -112,14 +96,8 @@ def _add_systems(parser: argparse.ArgumentParser) -> None:
         "folder, GGUF file or Hub id; 'mini': rna-gpt-mini's",
     )
     add("--alignment", type=Path, metavar="DIR", help="for fusion: output of the alignment stage")
-    add(
-        "--compare-limit",
-        type=positive,
-        default=200,
-        metavar="N",
-        help="systems are compared, and all asked what is known, on the first N of the RNAs drawn "
-        "(default: %(default)s)",
-    )
+    compared = "systems are compared, and all asked what is known, on the first N of the RNAs drawn"
+    _add_number(group, "--compare-limit", 200, compared)
 
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
@@ -143,21 +121,12 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_calibration(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("calibration").add_argument
+    group = parser.add_argument_group("calibration")
     for option, split in USUAL_SPLITS.items():
-        add(
-            f"--{option}-split",
-            metavar="NAME",
-            help=f"default: {split} where the data set has it",
-        )
-        add(
-            f"--{option}-limit",
-            type=positive,
-            default=300,
-            metavar="N",
-            help="RNAs (default: %(default)s)",
-        )
-    add(
+        about = f"default: {split} where the data set has it"
+        group.add_argument(f"--{option}-split", metavar="NAME", help=about)
+        _add_number(group, f"--{option}-limit", 300, "RNAs")
+    group.add_argument(
         "--write-calibration",
         action="store_true",
         help="write the two numbers of the confidence into the config.json of the folder MODEL",
@@ -193,6 +162,3 @@ def run(arguments: argparse.Namespace) -> int:
     with quieted(arguments):
         evaluate(arguments, *prepared)
     return 0
-
-
-__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]

@@ -33,6 +33,3 @@ def exit_code(
     except KeyboardInterrupt:
         print(f"{command}: {stopped}", file=sys.stderr)
         return STOPPED
-
-
-__all__ = ["DONE", "REJECTED", "STOPPED", "exit_code"]

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.split_options import add_split_options
-from rnagpt.cli.values import random_seed
+from rnagpt.cli.values import add_seed
+from rnagpt.rna_qa.literature.build.settings import (
+    ENGINES,
+    MENTIONS,
+    MODES,
+    STAGES,
+    LiteratureOptions,
+    RunOptions,
+    Services,
+)
 from rnagpt.rna_qa.literature.sources.source import SOURCES
 
-if TYPE_CHECKING:
-    from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
-
-STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
 DESCRIPTION = """\
 Build RNA-QA from RNAcentral and the papers that name its RNAs. Every claim names its papers and
 quotes words that stand in one of their abstracts; what fails that check is rejected.
@@ -98,11 +104,11 @@ def _add_source(group: Any) -> None:
         help="which RNAs: a query of EBI Search (http), or words of the "
         "description (postgres); default: all that have literature",
     )
-    group.add_argument("--limit", type=int, metavar="N", help="at most N RNAs")
+    _number(group, "--limit", "at most N RNAs")
     group.add_argument(
         "--require-mention",
-        choices=("abstract", "any"),
-        default="abstract",
+        choices=MENTIONS,
+        default=LiteratureOptions.require_mention,
         help="keep papers whose title or abstract names the RNA (default), or any",
     )
     group.add_argument(
@@ -119,10 +125,18 @@ def _add_source(group: Any) -> None:
     )
 
 
+def _number(
+    group: Any, option: str, help: str, of: type[LiteratureOptions | RunOptions] = LiteratureOptions
+) -> None:
+    """Add a whole number; its default is that of the build's settings."""
+    default = getattr(of, option.removeprefix("--").replace("-", "_"), None)
+    group.add_argument(option, type=int, default=default, metavar="N", help=help)
+
+
 def _add_content(group: Any) -> None:
     group.add_argument(
         "--mode",
-        choices=("dnc", "ais", "both"),
+        choices=MODES[1:],
         help="dnc: summarise each group of papers, then combine (default with a language model); "
         "ais: all abstracts of an RNA at once; both",
     )
@@ -131,37 +145,19 @@ def _add_content(group: Any) -> None:
         action="store_true",
         help="no language model: sentences of the abstracts (default without one)",
     )
-    group.add_argument(
-        "--seed",
-        type=random_seed,
-        default=0,
-        metavar="N",
-        help="random seed of all draws (default: 0)",
-    )
-    group.add_argument(
-        "--max-topics", type=int, default=8, metavar="N", help="groups of papers (default: 8)"
-    )
-    group.add_argument(
+    add_seed(group)
+    _number(group, "--max-topics", "groups of papers (default: %(default)s)")
+    _number(
+        group,
         "--token-budget",
-        type=int,
-        default=12_000,
-        metavar="N",
-        help="most tokens of abstracts in one request (default: 12000)",
+        "most tokens of abstracts in one request (default: %(default)s)",
     )
-    group.add_argument(
-        "--claims-per-topic",
-        type=int,
-        default=4,
-        metavar="N",
-        help="at most, with --extractive (default: 4)",
-    )
+    _number(group, "--claims-per-topic", "at most, with --extractive (default: %(default)s)")
     add_split_options(group, "RNAs")
-    group.add_argument(
+    _number(
+        group,
         "--hub-papers",
-        type=int,
-        default=10,
-        metavar="N",
-        help="a paper of more than N RNAs does not keep these in one split (default: 10)",
+        "a paper of more than N RNAs does not keep these in one split (default: %(default)s)",
     )
 
 
@@ -189,26 +185,23 @@ def _add_model(group: Any) -> None:
         metavar="IN,OUT",
         help="dollars per million tokens read and written (default: known for some models)",
     )
-    group.add_argument("--requests-per-minute", type=int, metavar="N", help="at most")
-    group.add_argument("--tokens-per-minute", type=int, metavar="N", help="at most")
-    group.add_argument(
-        "--concurrency", type=int, default=8, metavar="N", help="open requests (default: 8)"
-    )
-    group.add_argument(
+    _number(group, "--requests-per-minute", "at most", RunOptions)
+    _number(group, "--tokens-per-minute", "at most", RunOptions)
+    _number(group, "--concurrency", "open requests (default: %(default)s)", RunOptions)
+    _number(
+        group,
         "--stop-after-failures",
-        type=int,
-        default=20,
-        metavar="N",
-        help="stop after N useless answers in a row, for one reason (default: 20; 0: never)",
+        "stop after N useless answers in a row, for one reason (default: %(default)s; 0: never)",
+        RunOptions,
     )
     group.add_argument(
         "--batch-api", action="store_true", help="ask in batches: half the price, up to a day"
     )
-    group.add_argument(
+    _number(
+        group,
         "--queue-tokens",
-        type=int,
-        metavar="N",
-        help="most tokens in open batches, as the account allows (default: no bound)",
+        "most tokens in open batches, as the account allows (default: no bound)",
+        RunOptions,
     )
     group.add_argument(
         "--estimate",
@@ -227,8 +220,8 @@ def _add_running(group: Any) -> None:
     )
     group.add_argument(
         "--engine",
-        choices=("local", "slurm", "ray"),
-        default="local",
+        choices=ENGINES,
+        default=RunOptions.engine,
         help="where shards of RNAs are worked on (default: local); a language model is asked from "
         "here in any case, so that one process keeps to the budget",
     )
@@ -241,9 +234,7 @@ def _add_running(group: Any) -> None:
     group.add_argument(
         "--workers", type=int, metavar="N", help="processes or jobs at a time (default: all cores)"
     )
-    group.add_argument(
-        "--shard-size", type=int, default=500, metavar="N", help="RNAs per shard (default: 500)"
-    )
+    _number(group, "--shard-size", "RNAs per shard (default: %(default)s)")
     add_quiet(group)
 
 
@@ -292,10 +283,7 @@ def _run_literature(arguments: argparse.Namespace) -> None:
 
 
 def _build_or_estimate(arguments: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     from rnagpt.rna_qa.literature.build.pipeline import WORK, build
-    from rnagpt.rna_qa.literature.build.settings import Services
     from rnagpt.rna_qa.literature.build.status import describe_summary, read_status, read_totals
 
     services = Services.from_environment()
@@ -324,49 +312,42 @@ def _build_or_estimate(arguments: argparse.Namespace) -> None:
         print(read_status(arguments.out).describe())
 
 
-def _content_options(arguments: argparse.Namespace, services: Any) -> LiteratureOptions:
+def _content_options(arguments: argparse.Namespace, services: Services) -> LiteratureOptions:
     from rnagpt.rna_qa.literature.build.pipeline import choose_source
-    from rnagpt.rna_qa.literature.build.settings import LiteratureOptions
 
     if arguments.extractive and (arguments.mode or arguments.language_model):
         raise ValueError(
             "--extractive uses no language model: leave out --mode and --language-model"
         )
-    mode = arguments.mode or ("dnc" if arguments.language_model else "extractive")
+    options = _fields_of(LiteratureOptions, arguments)
     given = arguments.rnas or arguments.papers
-    source = arguments.source or ("files" if given else choose_source(arguments.out, services))
-    same = (
-        "rnas papers query limit require_mention seed max_topics token_budget claims_per_topic "
-        "language_model request_options test validation clusters hub_papers shard_size"
+    options["source"] = arguments.source or (
+        "files" if given else choose_source(arguments.out, services)
     )
-    return LiteratureOptions(
-        source=source,
-        mode=mode,
-        licences=tuple(sorted(part.strip() for part in arguments.licences.split(",") if part)),
-        **{name: getattr(arguments, name) for name in same.split()},
+    options["mode"] = arguments.mode or ("dnc" if arguments.language_model else "extractive")
+    options["licences"] = tuple(
+        sorted(part.strip() for part in arguments.licences.split(",") if part)
     )
+    return LiteratureOptions(**options)
 
 
 def _run_options(arguments: argparse.Namespace) -> RunOptions:
-    import os
-
-    from rnagpt.rna_qa.literature.build.settings import RunOptions
-
-    config: Mapping[str, Any] = {}
-    if arguments.engine_config:
+    options = _fields_of(RunOptions, arguments)
+    options["workers"] = arguments.workers or os.cpu_count() or 1
+    options["engine_config"] = {}
+    if path := arguments.engine_config:
         try:
-            config = json.loads(arguments.engine_config.read_text(encoding="utf-8"))
+            options["engine_config"] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{arguments.engine_config}: not JSON ({error})") from error
-    same = (
-        "concurrency engine base_url budget requests_per_minute tokens_per_minute prices batch_api "
-        "queue_tokens stop_after_failures"
-    )
-    return RunOptions(
-        workers=arguments.workers or os.cpu_count() or 1,
-        engine_config=config,
-        **{name: getattr(arguments, name) for name in same.split()},
-    )
+            raise ValueError(f"{path}: not JSON ({error})") from error
+    return RunOptions(**options)
+
+
+def _fields_of(
+    settings: type[LiteratureOptions | RunOptions], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The arguments that are called as the settings' fields."""
+    return {field.name: getattr(arguments, field.name) for field in fields(settings)}
 
 
 def _run_status(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rnagpt import __version__
@@ -106,38 +106,33 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rnagpt {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    chat = _add_command(commands, "chat", "talk about RNAs with a model")
+    chat = _add_command(commands, "chat", "talk about RNAs with a model", run=chat_cli.run)
     chat_cli.add_arguments(chat)
-    chat.set_defaults(run=chat_cli.run)
 
     annotate = _add_command(
-        commands, "annotate", "families and RNAs that sequences match", annotate_cli.HELP
+        commands,
+        "annotate",
+        "families and RNAs that sequences match",
+        annotate_cli.HELP,
+        annotate_cli.EXAMPLES,
+        run=annotate_cli.run,
     )
-    annotate.epilog = annotate_cli.EXAMPLES
     annotate_cli.add_arguments(annotate)
-    annotate.set_defaults(run=annotate_cli.run)
 
-    reference = _add_command(
-        commands, "reference", "what annotate searches in: look at it, merge, add to it"
-    )
-    reference_cli.add_commands(reference)
+    summary = "what annotate searches in: look at it, merge, add to it"
+    reference_cli.add_commands(_add_command(commands, "reference", summary))
 
-    convert = _add_command(
-        commands, "convert-rnafm", "official RNA-FM checkpoint to an encoder folder", CONVERT_HELP
-    )
+    summary = "official RNA-FM checkpoint to an encoder folder"
+    convert = _add_command(commands, "convert-rnafm", summary, CONVERT_HELP, run=_convert_rnafm)
     convert.add_argument("checkpoint", type=Path, help="the file RNA-FM_pretrained.pth")
     convert.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
     _add_overwrite(convert)
-    convert.set_defaults(run=_convert_rnafm)
 
-    compose = _add_command(
-        commands, "compose", "encoder + language model to an RNA-GPT", COMPOSE_HELP
-    )
-    compose.epilog = COMPOSE_EXAMPLES
+    summary = "encoder + language model to an RNA-GPT"
+    compose = _add_command(commands, "compose", summary, COMPOSE_HELP, COMPOSE_EXAMPLES, _compose)
     _add_compose_arguments(compose)
-    compose.set_defaults(run=_compose)
 
-    mini = _add_command(commands, "mini", "put rna-gpt-mini together", MINI_HELP)
+    mini = _add_command(commands, "mini", "put rna-gpt-mini together", MINI_HELP, run=_mini)
     mini.add_argument(
         "out",
         nargs="?",
@@ -152,26 +147,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="SmolLM2-135M-Instruct as a GGUF file or as a folder",
     )
     add_quiet(mini)
-    mini.set_defaults(run=_mini)
 
-    serve = _add_command(
-        commands, "serve", "answer over HTTP, as OpenAI's API does", serve_cli.HELP
-    )
-    serve.epilog = serve_cli.EXAMPLES
-    serve_cli.add_arguments(serve)
-    serve.set_defaults(run=serve_cli.run)
+    about = ("answer over HTTP, as OpenAI's API does", serve_cli.HELP, serve_cli.EXAMPLES)
+    serve_cli.add_arguments(_add_command(commands, "serve", *about, run=serve_cli.run))
 
-    evaluate = _add_command(
-        commands, "evaluate", "tables, controls and confidence of a model", evaluate_cli.HELP
-    )
-    evaluate.epilog = evaluate_cli.EXAMPLES
-    evaluate_cli.add_arguments(evaluate)
-    evaluate.set_defaults(run=evaluate_cli.run)
+    summary = "tables, controls and confidence of a model"
+    about = (summary, evaluate_cli.HELP, evaluate_cli.EXAMPLES)
+    evaluate_cli.add_arguments(_add_command(commands, "evaluate", *about, run=evaluate_cli.run))
 
     # `main` hands its words to a parser of its own.
-    pretrain = _add_command(commands, "pretrain-encoder", "train an RNA encoder", pretrain_cli.HELP)
-    pretrain.usage = pretrain_cli.USAGE
-    pretrain.epilog = pretrain_cli.EXAMPLES
+    about = ("train an RNA encoder", pretrain_cli.HELP, pretrain_cli.EXAMPLES)
+    _add_command(commands, "pretrain-encoder", *about).usage = pretrain_cli.USAGE
 
     publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
     publish_cli.add_model_and_space(publish)
@@ -183,13 +169,18 @@ def _add_command(
     name: str,
     summary: str,
     description: str | None = None,
+    epilog: str | None = None,
+    run: Callable[[argparse.Namespace], int] | None = None,
 ) -> argparse.ArgumentParser:
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=summary,
         description=description,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(run=run)
+    return parser
 
 
 def _add_overwrite(parser: argparse.ArgumentParser) -> None:
@@ -199,68 +190,53 @@ def _add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
-    parser.add_argument(
+    add = parser.add_argument
+    add("out", type=Path, metavar="OUT", help="the folder to write")
+    add(
         "--rna-encoder",
         required=True,
         metavar="PATH",
         help="encoder folder or Hub id, for example what convert-rnafm wrote",
     )
-    parser.add_argument(
+    add(
         "--language-model",
         required=True,
         metavar="PATH",
         help="causal language model: folder, Hub id, GGUF file or folder with one",
     )
-    parser.add_argument(
+    add(
         "--projector",
         type=Path,
         metavar="DIR",
         help="folder with projector.safetensors and projector_config.json (default: the "
         "adapter's, else random)",
     )
-    parser.add_argument(
-        "--adapter",
-        type=Path,
-        metavar="DIR",
-        help="folder with a LoRA adapter of PEFT; merged into the weights",
-    )
-    parser.add_argument(
-        "--projector-type",
-        choices=["linear", "mlp"],
-        help="shape of a new projection (default: linear)",
-    )
-    parser.add_argument(
+    merged = "folder with a LoRA adapter of PEFT; merged into the weights"
+    add("--adapter", type=Path, metavar="DIR", help=merged)
+    shape = "shape of a new projection (default: linear)"
+    add("--projector-type", choices=["linear", "mlp"], help=shape)
+    add(
         "--rna-merge-size",
         type=int,
         metavar="K",
         help="neighbouring nucleotides that share one vector in a new projection (default: 1)",
     )
-    parser.add_argument(
+    add(
         "--rna-summary-size",
         type=int,
         metavar="N",
         help="vectors for the RNA as a whole, before its nucleotides, in a new projection "
         "(default: 0)",
     )
-    parser.add_argument(
+    add(
         "--dtype",
         choices=["float32", "bfloat16", "float16"],
         help="number format of all weights (default: the language model's)",
     )
-    parser.add_argument(
-        "--max-shard-size",
-        default="5GB",
-        metavar="SIZE",
-        help="largest weights file, such as 500MB (default: 5GB)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=random_seed,
-        default=0,
-        metavar="N",
-        help="random seed of a new projection's weights (default: 0)",
-    )
+    largest = "largest weights file, such as 500MB (default: 5GB)"
+    add("--max-shard-size", default="5GB", metavar="SIZE", help=largest)
+    seed = "random seed of a new projection's weights (default: 0)"
+    add("--seed", type=random_seed, default=0, metavar="N", help=seed)
     _add_overwrite(parser)
     add_quiet(parser)
 

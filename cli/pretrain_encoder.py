@@ -96,6 +96,3 @@ def make_parser() -> TrlParser:
             action.help = argparse.SUPPRESS  # it is OUT here
     parser.add_argument("out", metavar="OUT", help="folder of the encoder")
     return parser
-
-
-__all__ = ["EXAMPLES", "HELP", "USAGE", "make_parser", "parse", "run"]

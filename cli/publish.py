@@ -44,28 +44,19 @@ def add_model_and_space(parser: argparse.ArgumentParser) -> None:
     """Add `model` and `space` to the command `rnagpt publish`."""
     kinds = parser.add_subparsers(dest="kind", metavar="model|space", required=True)
     model = _add(kinds, "model", "a model folder, or its adapter", MODEL_HELP, MODEL_EXAMPLES)
-    model.add_argument("folder", type=Path, metavar="FOLDER", help="the model")
+    add = model.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="the model")
     _add_common(model)
-    model.add_argument(
-        "--adapter-only",
-        action="store_true",
-        help="encoder, projection and adapter, without the language model",
-    )
-    model.add_argument("--base-model", metavar="ID", help="Hub id of the language model")
-    model.add_argument("--dataset", metavar="ID", help="Hub id of the data it was trained on")
-    model.add_argument(
-        "--licence", metavar="ID", help="in the Hub's form (default: the base model's, if known)"
-    )
-    model.add_argument(
-        "--training-record", type=Path, metavar="FILE", help="default: FOLDER/training_record.json"
-    )
-    model.add_argument(
-        "--results",
-        type=Path,
-        metavar="FILE",
-        help="what `rnagpt evaluate` wrote (default: FOLDER/results.json)",
-    )
-    model.add_argument(
+    parts = "encoder, projection and adapter, without the language model"
+    add("--adapter-only", action="store_true", help=parts)
+    add("--base-model", metavar="ID", help="Hub id of the language model")
+    add("--dataset", metavar="ID", help="Hub id of the data it was trained on")
+    add("--licence", metavar="ID", help="in the Hub's form (default: the base model's, if known)")
+    record = "default: FOLDER/training_record.json"
+    add("--training-record", type=Path, metavar="FILE", help=record)
+    results = "what `rnagpt evaluate` wrote (default: FOLDER/results.json)"
+    add("--results", type=Path, metavar="FILE", help=results)
+    add(
         "--language-model",
         metavar="PATH",
         help="with --adapter-only: verify with this folder or GGUF file in place of --base-model",
@@ -102,18 +93,14 @@ def _add(
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("repo_id", metavar="ORG/NAME", help="where to, on the Hub")
-    parser.add_argument("--private", action="store_true", help="visible to its owners only")
-    parser.add_argument("--revision", default="main", metavar="BRANCH", help="default: main")
-    parser.add_argument(
-        "--tag",
-        default=f"v{__version__}",
-        help="tag of what was verified (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace other files that are there"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="check and show, upload nothing")
+    add = parser.add_argument
+    add("repo_id", metavar="ORG/NAME", help="where to, on the Hub")
+    add("--private", action="store_true", help="visible to its owners only")
+    add("--revision", default="main", metavar="BRANCH", help="default: main")
+    tag = "tag of what was verified (default: %(default)s)"
+    add("--tag", default=f"v{__version__}", help=tag)
+    add("--overwrite", action="store_true", help="replace other files that are there")
+    add("--dry-run", action="store_true", help="check and show, upload nothing")
 
 
 def _common(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -161,6 +148,3 @@ def _publish_dataset(arguments: argparse.Namespace) -> int:
 
     publish_dataset(arguments.folder, arguments.repo_id, **_common(arguments))
     return 0
-
-
-__all__ = ["add_dataset", "add_model_and_space"]

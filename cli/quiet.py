@@ -47,6 +47,3 @@ def quieted(arguments: argparse.Namespace) -> Iterator[None]:
             yield
         finally:
             warnings.showwarning = show
-
-
-__all__ = ["add_quiet", "quieted"]

@@ -12,7 +12,7 @@ from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.spelling import check_spelling
 from rnagpt.cli.split_options import add_split_options
-from rnagpt.cli.values import random_seed
+from rnagpt.cli.values import add_seed, random_seed
 
 DESCRIPTION = """\
 Build RNA-QA: questions and answers about real RNAs, for training and testing RNA-GPT.
@@ -99,9 +99,7 @@ def _add_rfam(rfam: argparse.ArgumentParser) -> None:
         help="family.txt.gz of Rfam's database dump, or its address: comments that the seeds lack "
         "(default: downloaded, unless --seed-alignments is given; then none)",
     )
-    rfam.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="random seed of all draws (default: 0)"
-    )
+    add_seed(rfam, _seed)
     add_split_options(rfam, "clusters")
     rfam.add_argument(
         "--test-families",

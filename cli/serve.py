@@ -119,8 +119,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from rnagpt.serving.app import make_app
-        from rnagpt.serving.graceful_server import GracefulServer
-        from rnagpt.serving.read_deadline import protocol_with_deadline
+        from rnagpt.serving.uvicorn_server import GracefulServer, protocol_with_deadline
     except ImportError as error:
         raise ValueError(f"The server needs {error.name}: pip install 'rna-gpt[serve]'.") from error
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
@@ -149,7 +148,7 @@ def _api_key(given: str | None) -> str | None:
     key = given if given is not None else os.environ.get(KEY_VARIABLE)
     if key is None:
         return None
-    from rnagpt.serving.api_key import check_api_key
+    from rnagpt.serving.middleware import check_api_key
 
     return check_api_key(key)
 
@@ -212,6 +211,3 @@ def _listen(host: str, port: int) -> socket.socket:
             "takes a free one) or --host."
         ) from error
     return listener
-
-
-__all__ = ["add_arguments", "make_service", "run"]

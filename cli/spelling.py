@@ -76,6 +76,3 @@ def _check_command(
     new = word.removesuffix(".py").replace("_", "-").removesuffix("-sft")
     if new in commands:
         parser.error(f"{word} is now {new}: {parser.prog} {new} --help")
-
-
-__all__ = ["RENAMED", "check_spelling"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 MAX_SEED = 2**32 - 1  # NumPy's largest; PyTorch takes more
 
@@ -23,4 +25,8 @@ def random_seed(text: str) -> int:
     return int(text)
 
 
-__all__ = ["positive", "random_seed"]
+def add_seed(parser: Any, read: Callable[[str], int] = random_seed) -> None:
+    """Add ``--seed``, which `read` reads, to a parser or to a group of its arguments."""
+    parser.add_argument(
+        "--seed", type=read, default=0, metavar="N", help="random seed of all draws (default: 0)"
+    )

@@ -15,12 +15,13 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 import rnagpt
-from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.configuration_rnagpt import RnaGptConfig, encoder_alphabet, max_window_length
 from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
 from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
 from rnagpt.conversion.atomic_folder import atomic_folder
 from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_language_model
 from rnagpt.conversion.projector_folder import (
+    PLAIN_SHAPE,
     PROJECTOR_CONFIG,
     PROJECTOR_WEIGHTS,
     check_projector,
@@ -62,7 +63,8 @@ def compose(
     once.
 
     Args:
-        rna_encoder: encoder folder or Hub id; `kmer_size` in its configuration says what it reads.
+        rna_encoder: encoder folder or Hub id; `kmer_size` and `rna_alphabet` in its configuration
+            say what it reads (see `RnaGptConfig`).
         language_model: folder, Hub id, GGUF file, or folder with one GGUF file.
         out: folder to write.
         projector: folder with projector.safetensors and projector_config.json; None: the
@@ -100,10 +102,6 @@ def compose(
                 "projector_type": projector_type,
                 "rna_merge_size": rna_merge_size,
                 "rna_summary_size": rna_summary_size,
-                # Without a trained projection there are none.
-                "rna_family_prototypes": None,
-                "rna_type_size": None,
-                "rna_type_prototypes": None,
             },
             sizes={
                 "rna_hidden_size": encoder_config.hidden_size,
@@ -113,6 +111,7 @@ def compose(
         processor = RnaGptProcessor(
             language.tokenizer,
             kmer_size=getattr(encoder_config, "kmer_size", 1),
+            alphabet=getattr(encoder_config, "rna_alphabet", None),
             merge_size=shape["rna_merge_size"],
             summary_size=shape["rna_summary_size"],
             max_context=language.config.max_position_embeddings,
@@ -192,21 +191,14 @@ def _projector_shape(
 ) -> dict[str, Any]:
     """The projection's shape: the folder's if there is one, which must fit all that is given."""
     if folder is None:
-        defaults = {
-            "projector_type": "linear",
-            "rna_merge_size": 1,
-            "rna_summary_size": 0,
-            "rna_family_prototypes": 0,
-            "rna_type_size": 0,
-            "rna_type_prototypes": 0,
-        }
-        return {name: defaults[name] if given[name] is None else given[name] for name in given}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return PLAIN_SHAPE | chosen  # prototypes come only with a trained projection
     stored = check_projector(
         folder,
         {**given, **sizes},
         "Choose the encoder, language model and options that it was trained with.",
     )
-    return {name: stored[name] for name in given}
+    return {name: stored[name] for name in PLAIN_SHAPE}
 
 
 def _config(
@@ -218,8 +210,8 @@ def _config(
     for part in (encoder, language):
         part.name_or_path = ""  # a path of this machine
         part.dtype = dtype
-    window_length = _window_length(encoder)
     try:
+        window_length = _window_length(encoder)
         return RnaGptConfig(
             rna_config=encoder,
             text_config=language,
@@ -235,10 +227,9 @@ def _config(
 
 def _window_length(encoder: PreTrainedConfig) -> int:
     """RNA-FM's 1,022 nt, or what the encoder's table of positions allows if that is less."""
-    if getattr(encoder, "position_embedding_type", None) != "absolute":
-        return 1022
-    # ESM starts to count positions behind its padding id; cls and eos take two of them.
-    return min(1022, encoder.max_position_embeddings - encoder.pad_token_id - 1 - 2)
+    alphabet = encoder_alphabet(encoder)
+    ends = [token for token in (alphabet.cls_token, alphabet.eos_token) if token is not None]
+    return min(1022, max_window_length(encoder, len(ends)) or 1022)
 
 
 def _projector_sources(

@@ -113,6 +113,7 @@ def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path
         file=sys.stderr,
     )
     start = time.monotonic()
+    fitted = checkpoint / CONFIDENCE_FILE
     try:
         compose(
             checkpoint / "encoder",
@@ -120,7 +121,7 @@ def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path
             out,
             projector=checkpoint,
             adapter=checkpoint,
-            confidence=_read_confidence(checkpoint),
+            confidence=json.loads(fitted.read_text()) if fitted.is_file() else None,
             dtype="float32",
         )
     except WeightsError as error:
@@ -152,12 +153,6 @@ def find_language_model(given: str | Path | None = None) -> FoundLanguageModel:
         if file.is_file():
             return FoundLanguageModel(file, LANGUAGE_MODEL_SHA256, LANGUAGE_MODEL_SHA256)
     return FoundLanguageModel(LANGUAGE_MODEL_HUB_ID, LANGUAGE_MODEL_HUB_ID)
-
-
-def _read_confidence(checkpoint: Path) -> dict[str, float] | None:
-    """What an evaluation fitted to this checkpoint, where there is such a file."""
-    path = checkpoint / CONFIDENCE_FILE
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def _key(checkpoint: Path, language: FoundLanguageModel) -> str:
@@ -194,7 +189,7 @@ def _check_sums(checkpoint: Path) -> None:
 def _check_sum(file: Path, expected: str, remedy: str) -> None:
     if not file.is_file():
         raise WeightsError(f"{file} is missing. {remedy}")
-    found = _sha256(file)
+    found = sha256(file)
     if found != expected:
         raise WeightsError(
             f"{file} is not what was released: its sha256 is {found}, expected {expected}. {remedy}"
@@ -203,16 +198,14 @@ def _check_sum(file: Path, expected: str, remedy: str) -> None:
 
 def _content_hash(path: Path) -> str:
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
-    lines = [f"{_sha256(file)}  {file.name}" for file in files]
+    lines = [f"{sha256(file)}  {file.name}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, hexadecimal as `sha256sum` prints it."""
     with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-__all__ = ["cache_folder", "find_language_model", "load_bundled"]
+__all__ = ["cache_folder", "find_language_model", "load_bundled", "sha256"]

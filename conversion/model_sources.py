@@ -59,7 +59,8 @@ def open_language_model(source: str | Path) -> LanguageModel:
     tensors: Mapping[str, torch.Tensor] = StoredTensors(folder)
     if not causal_tensor_names(config) <= tensors.keys():
         # Some models rename or join their tensors when they load; then transformers has to do it.
-        tensors = _load_tensors(folder, config)
+        model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype="auto")
+        tensors = _without_tied(model)
     return LanguageModel(
         config,
         _generation_config(folder, config),
@@ -189,11 +190,6 @@ def _generation_config(folder: Path, config: PreTrainedConfig) -> GenerationConf
     if (folder / "generation_config.json").is_file():
         return GenerationConfig.from_pretrained(folder)
     return GenerationConfig.from_model_config(config)
-
-
-def _load_tensors(folder: Path, config: PreTrainedConfig) -> dict[str, torch.Tensor]:
-    model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype="auto")
-    return _without_tied(model)
 
 
 def _without_tied(model: PreTrainedModel) -> dict[str, torch.Tensor]:

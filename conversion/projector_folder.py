@@ -14,19 +14,23 @@ from rnagpt.configuration_rnagpt import FORMER_NAMES, RnaGptConfig
 from rnagpt.conversion import WeightsError
 
 PROJECTOR_WEIGHTS, PROJECTOR_CONFIG = "projector.safetensors", "projector_config.json"
-# The settings that a file may leave out where the projection has no prototypes or no types.
-_DEFAULTS = {"rna_family_prototypes": 0, "rna_type_size": 0, "rna_type_prototypes": 0}
+# Fields of `RnaGptConfig` that say a projection's shape.
+SHAPE = (
+    "projector_type",
+    "rna_merge_size",
+    "rna_summary_size",
+    "rna_family_prototypes",
+    "rna_type_size",
+    "rna_type_prototypes",
+)
+# A projection without prototypes and types, whose file may leave the last three out.
+PLAIN_SHAPE = {name: getattr(RnaGptConfig, name) for name in SHAPE}
 
 
 def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
     """What a projection's weights depend on, as `projector_config.json` holds it."""
     return {
-        "projector_type": config.projector_type,
-        "rna_merge_size": config.rna_merge_size,
-        "rna_summary_size": config.rna_summary_size,
-        "rna_family_prototypes": config.rna_family_prototypes,
-        "rna_type_size": config.rna_type_size,
-        "rna_type_prototypes": config.rna_type_prototypes,
+        **{name: getattr(config, name) for name in SHAPE},
         "rna_hidden_size": config.rna_config.hidden_size,
         "text_hidden_size": config.text_config.hidden_size,
     }
@@ -35,7 +39,8 @@ def projector_settings(config: RnaGptConfig) -> dict[str, Any]:
 def read_projector_settings(folder: str | Path) -> dict[str, Any]:
     """What the projection in a folder depends on, as `projector_settings` has it."""
     stored = json.loads((Path(folder) / PROJECTOR_CONFIG).read_text())
-    return _DEFAULTS | {FORMER_NAMES.get(name, name): value for name, value in stored.items()}
+    optional = {name: PLAIN_SHAPE[name] for name in SHAPE[3:]}
+    return optional | {FORMER_NAMES.get(name, name): value for name, value in stored.items()}
 
 
 def check_projector(
@@ -82,6 +87,7 @@ def save_projector(
 
 
 __all__ = [
+    "PLAIN_SHAPE",
     "PROJECTOR_CONFIG",
     "PROJECTOR_WEIGHTS",
     "check_projector",

@@ -17,7 +17,6 @@ choose. Whatever else lies in the folder, such as its README, stays. `SHA256SUMS
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -33,9 +32,9 @@ from rnagpt.conversion.adapter import (
     part_tensors,
     with_parts,
 )
-from rnagpt.conversion.memory_scores import AS_TRAINED, MemoryScores
-from rnagpt.conversion.mini import CONFIDENCE_FILE
+from rnagpt.conversion.mini import CONFIDENCE_FILE, sha256
 from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS
+from rnagpt.conversion.prototype_scores import AS_TRAINED, PrototypeScores
 
 ENCODER_FILES = ("config.json", "model.safetensors")
 STAGE_FILES = (
@@ -52,7 +51,7 @@ def release(
     stage: Path,
     out: Path,
     calibrated: Path | None = None,
-    scores: MemoryScores = AS_TRAINED,
+    scores: PrototypeScores = AS_TRAINED,
 ) -> Path:
     """Copy encoder, projection, adapter and training record to `out`, weights as bfloat16.
 
@@ -65,8 +64,8 @@ def release(
 
     Raises:
         FileNotFoundError: if one of the parts is missing.
-        ValueError: if the weights take more than 60 MB; if `scores` needs a memory that the
-            projection lacks.
+        ValueError: if the weights take more than 60 MB; if `scores` needs prototypes that
+            the projection lacks.
     """
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     written = [_copy(encoder / name, out / "encoder" / name) for name in ENCODER_FILES]
@@ -96,12 +95,12 @@ def release(
         fitted = {name: config[name] for name in ("confidence_scale", "confidence_bias")}
         (out / CONFIDENCE_FILE).write_text(json.dumps(fitted, indent=2) + "\n")
         written.append(out / CONFIDENCE_FILE)
-    sums = [f"{_sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in sorted(written)]
+    sums = [f"{sha256(path)}  {path.relative_to(out).as_posix()}\n" for path in sorted(written)]
     (out / "SHA256SUMS").write_text("".join(sums))
     return out
 
 
-def _copy(source: Path, target: Path, scores: MemoryScores = AS_TRAINED) -> Path:
+def _copy(source: Path, target: Path, scores: PrototypeScores = AS_TRAINED) -> Path:
     if source.suffix != ".safetensors":
         return Path(shutil.copyfile(source, target))
     tensors = load_file(source)
@@ -110,10 +109,6 @@ def _copy(source: Path, target: Path, scores: MemoryScores = AS_TRAINED) -> Path
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
     save_file(tensors, target, metadata={"format": "pt"})
     return target
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:
@@ -137,7 +132,7 @@ def main() -> None:
         )
     parser.add_argument("out", type=Path, metavar="OUT")
     arguments = parser.parse_args()
-    scores = MemoryScores(arguments.unknown_offset, arguments.sharpness)
+    scores = PrototypeScores(arguments.unknown_offset, arguments.sharpness)
     print(release(arguments.encoder, arguments.stage, arguments.out, arguments.calibrated, scores))
 
 

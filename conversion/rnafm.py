@@ -62,7 +62,7 @@ def convert_rnafm(checkpoint: str | Path, out: str | Path, *, overwrite: bool = 
     checkpoint, out = Path(checkpoint), Path(out)
     arguments, official = read_checkpoint(checkpoint)
     config = encoder_config(arguments, official, source=checkpoint)
-    tensors = _renamed(official)
+    tensors = {_esm_name(name): tensor.float().contiguous() for name, tensor in official.items()}
     _check_tensors(tensors, config, source=checkpoint)
     # The official package does so at loading, whether or not masked tokens are dropped.
     tensors["embeddings.word_embeddings.weight"][_MASK_TOKEN_ID] = 0
@@ -174,10 +174,6 @@ def encoder_config(arguments: dict[str, object], tensors: Tensors, *, source: Pa
         kmer_size=1,
         dtype="float32",
     )
-
-
-def _renamed(official: Tensors) -> Tensors:
-    return {_esm_name(name): tensor.float().contiguous() for name, tensor in official.items()}
 
 
 def _esm_name(name: str) -> str:

@@ -1,5 +1,5 @@
 """
-Shows what a model gains and loses by declining less: to choose `--unknown_offset` of a release.
+What a model gains and loses by abstaining less: to choose `--unknown_offset` of a release.
 
 ```bash
 python -m rnagpt.evaluation.abstention_threshold rna-gpt-mini --dataset rna-qa \
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import torch
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.conversion.memory_scores import MemoryScores
+from rnagpt.conversion.prototype_scores import PrototypeScores
 from rnagpt.evaluation.baselines import REAL, SHUFFLED, give
 from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.tasks import FAMILY, QUESTIONS, TYPE, DrawnRna, draw_rnas, load_splits
@@ -32,33 +33,31 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 COLUMNS = ("offset", "sharpness", "family", "declined", "wrong", "shuffled claimed", "type")
 
 
-class RefusalChoice:
-    """A model whose memory can be set, asked about the same RNAs each time.
+@dataclass
+class AbstentionChoice:
+    """A model whose prototypes' scores can be set, asked about the same RNAs each time.
 
     Args:
-        model: with a memory in its projection.
+        model: with family prototypes in its projection.
         processor: the model's.
-        judge: finds what answers name.
+        matcher: finds what answers name.
         rnas: to ask about.
         batch_size: prompts at once.
         seed: of the shuffles.
     """
 
-    def __init__(
-        self,
-        model: RnaGptForCausalLM,
-        processor: RnaGptProcessor,
-        judge: AnswerMatcher,
-        rnas: Sequence[DrawnRna],
-        batch_size: int = 32,
-        seed: int = 0,
-    ) -> None:
-        self.model, self.processor, self.judge = model, processor, judge
-        self.rnas, self.batch_size, self.seed = rnas, batch_size, seed
-        self._keys = model.model.projector.summary_keys
+    model: RnaGptForCausalLM
+    processor: RnaGptProcessor
+    matcher: AnswerMatcher
+    rnas: Sequence[DrawnRna]
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._keys = self.model.model.projector.summary_keys
         self._trained = [tensor.detach().clone() for tensor in (self._keys.weight, self._keys.bias)]
 
-    def measure(self, scores: MemoryScores) -> dict[str, float]:
+    def measure(self, scores: PrototypeScores) -> dict[str, float]:
         """Shares of the RNAs, by the names of `COLUMNS`, with these scores."""
         weight, bias = scores.apply(*self._trained)
         with torch.no_grad():
@@ -89,7 +88,7 @@ class RefusalChoice:
     def _are_right(self, answers: Sequence[Answer], question: str) -> np.ndarray:
         pairs = zip(self.rnas, answers, strict=True)
         return np.array(
-            [r.label_of(question) in self.judge.names_in(a.answer, question) for r, a in pairs]
+            [r.label_of(question) in self.matcher.names_in(a.answer, question) for r, a in pairs]
         )
 
 
@@ -99,7 +98,7 @@ def main(words: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="folder or Hub id of an RNA-GPT with a memory")
+    parser.add_argument("model", help="folder or Hub id of an RNA-GPT with family prototypes")
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA data set")
     parser.add_argument("--unknown_offset", type=float, nargs="+", default=[0.0, 1.0, 2.0, 3.0])
     parser.add_argument("--sharpness", type=float, nargs="+", default=[1.0])
@@ -108,7 +107,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     arguments = parser.parse_args(words)
     if not RnaGptConfig.from_pretrained(arguments.model).rna_family_prototypes:
-        parser.error(f"{arguments.model} has no memory in its projection: there is nothing to set")
+        parser.error(
+            f"{arguments.model} has no family prototypes in its projection: there is nothing to set"
+        )
     processor = load_processor(arguments.model)
     splits = load_splits(arguments.dataset, ["validation"])
     rnas, _ = draw_rnas(
@@ -120,10 +121,10 @@ def main(words: Sequence[str] | None = None) -> None:
         seed=0,
     )
     model = load_model(arguments.model, dtype=getattr(torch, arguments.dtype))
-    choice = RefusalChoice(model, processor, AnswerMatcher(splits, splits.has_families), rnas)
+    choice = AbstentionChoice(model, processor, AnswerMatcher(splits, splits.has_families), rnas)
     print(f"{len(rnas)} RNAs\n\n| " + " | ".join(COLUMNS) + " |\n" + "| ---: " * len(COLUMNS) + "|")
     for offset, sharpness in product(arguments.unknown_offset, arguments.sharpness):
-        row = choice.measure(MemoryScores(offset, sharpness))
+        row = choice.measure(PrototypeScores(offset, sharpness))
         print("| " + " | ".join(f"{value:.3f}" for value in row.values()) + " |", flush=True)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -114,22 +115,22 @@ def nearest_labels(train: Dataset, sequences: Sequence[str]) -> Labels:
     # Both sides in one spelling: a data set may write T.
     known = [sequence.upper().replace("T", "U") for sequence in train["sequence"][:]]
     nearest = find_nearest(known, sequences)
-
-    def of_nearest(name: str) -> list[str | None]:
-        if name not in train.column_names:
-            return [None] * len(nearest)
-        column = train[name][:]
-        return [None if index is None else column[index] for index in nearest]
-
-    return Labels(*(of_nearest(name) for name in ("family_accession", "rna_type", "annotation")))
+    return _labels(
+        train, lambda column: [None if index is None else column[index] for index in nearest]
+    )
 
 
 def majority_labels(train: Dataset, count: int) -> Labels:
     """The commonest family, type and annotation of the training RNAs, `count` times."""
+    return _labels(train, lambda column: [Counter(column).most_common(1)[0][0]] * count)
 
-    def most_common(name: str) -> list[str | None]:
-        if name not in train.column_names:
-            return [None] * count
-        return [Counter(train[name][:]).most_common(1)[0][0]] * count
 
-    return Labels(*(most_common(name) for name in ("family_accession", "rna_type", "annotation")))
+def _labels(train: Dataset, choose: Callable[[list[Any]], list[str | None]]) -> Labels:
+    """What is chosen from each column; nothing of a column that the data set lacks."""
+    lacking = [None] * len(train)
+    return Labels(
+        *(
+            choose(train[name][:] if name in train.column_names else lacking)
+            for name in ("family_accession", "rna_type", "annotation")
+        )
+    )

@@ -26,7 +26,7 @@ ROWS = {
     "family and type": (EVALUATED, (FAMILY, TYPE)),
     "what is known": (COMPARED, (KNOWN,)),
 }
-# A curve of risk over coverage is written at so many coverages.
+# A curve of risk over coverage is written at N coverages.
 POINTS = 100
 Curve = tuple[np.ndarray, np.ndarray]
 # Coverage and risk, both (points,), by the name of a row of the table.
@@ -40,7 +40,7 @@ class Calibration:
 
     Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin
     Classifiers, 61–74, 1999. The two numbers are a model's `confidence_scale` and
-    `confidence_bias`, with which `generation_rnagpt.confidence_of` says how sure an answer is.
+    `confidence_bias`, with which `inference.generation.confidence_of` says how sure an answer is.
     """
 
     scale: float
@@ -216,8 +216,8 @@ def add_confidence(figures: Figures, answers: Answers, calibration: Calibration)
     """How far the confidence in the evaluated answers can be trusted.
 
     Returns:
-        Curves of risk over coverage, by the row's name: where only so large a share of the answers
-        is kept, the most confident, so large a share of those is wrong.
+        Curves of risk over coverage, by the row's name: the share of wrong answers
+        among the most confident ones that are retained.
     """
     curves = {}
     for row, (group, questions) in ROWS.items():
@@ -250,7 +250,7 @@ def _claims(answers: Answers, group: str, questions: tuple[str, ...]) -> Claims 
     return Claims(
         np.stack([answers.column(one, "log_probability") for one in asked], axis=1),
         np.stack([answers.right(one) for one in asked], axis=1),
-        np.stack([~answers.declined(one) for one in asked], axis=1),
+        np.stack([~answers.abstained(one) for one in asked], axis=1),
     )
 
 

@@ -233,11 +233,8 @@ def _why(name: str, error: Exception) -> str:
             "~/.cache/huggingface/hub (or $HF_HUB_CACHE) here; without one, use "
             f"{MINILM!r}."
         )
-    return f"{name!r} is no embedding model that can be opened: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0]
+    first_line = str(error).strip().split("\n", maxsplit=1)[0]
+    return f"{name!r} is no embedding model that can be opened: {first_line}"
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from rnagpt.evaluation.calibration import add_confidence, fit_calibration, write
 from rnagpt.evaluation.embedding_models import EmbeddingModel, open_embedding_model
 from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.metrics import find_all
-from rnagpt.evaluation.report import choose_samples, draw_charts, headings, write_report
+from rnagpt.evaluation.report import captions, choose_samples, draw_charts, write_report
 from rnagpt.evaluation.runner import Answers, EvalRunner, PredictionFile, ask_everything
 from rnagpt.evaluation.systems import (
     FUSION,
@@ -85,9 +85,9 @@ def evaluate(
     """Asks, scores and writes the report."""
     start = time.monotonic()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    judge = AnswerMatcher(plan.splits, plan.splits.has_families)
+    matcher = AnswerMatcher(plan.splits, plan.splits.has_families)
     with PredictionFile(arguments.out / "predictions.jsonl") as file:
-        answers = Answers(file, judge)
+        answers = Answers(file, matcher)
         settings, device = ask_systems(arguments, processor, plan, file, answers)
         score = partial(score_texts, models=models, ways=arguments.matching)
         figures = find_all(answers, plan, score, arguments.seed)
@@ -111,7 +111,7 @@ def evaluate(
         tables = write_report(
             arguments.out,
             figures,
-            headings(plan, arguments.min_training_rnas),
+            captions(plan, arguments.min_training_rnas),
             draw_charts(figures, models, arguments.matching, curves),
             choose_samples(answers),
             record,
@@ -141,9 +141,9 @@ def ask_systems(
         max_new_tokens=arguments.max_new_tokens,
     ):
         rated = system.name == RNA_GPT
-        interview = EvalRunner(system, file, answers.judge, arguments.seed, rated=rated)
-        ask_everything(interview, answers, plan.groups, plan.splits.questions)
-        settings[system.name] = interview.settings
+        runner = EvalRunner(system, file, answers.matcher, arguments.seed, rated=rated)
+        ask_everything(runner, answers, plan.groups, plan.splits.questions)
+        settings[system.name] = runner.settings
     return settings, model.device.type
 
 
@@ -170,7 +170,7 @@ def _described(value: Any) -> Any:
 
 
 def _portable(argument: str) -> str:
-    """A path by its last name alone: where it lay on this machine tells a reader nothing."""
+    """A path by its last name only: where it lay on this machine tells a reader nothing."""
     return Path(argument).name if Path(argument).is_absolute() else argument
 
 

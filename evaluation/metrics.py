@@ -34,7 +34,7 @@ from rnagpt.evaluation.text_metrics import score_texts
 
 RESAMPLES = 1000
 TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
-UNSEEN, REFUSALS, FAMILIES = "unseen families", "refusals", "families"
+UNSEEN, ABSTENTION, FAMILIES = "unseen families", "refusals", "families"
 NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
 RIGHT = {FAMILY: "right family", TYPE: "right type"}
 ONLY = "right family, no other"
@@ -136,7 +136,7 @@ class Figures:
 def share_lost(scores: np.ndarray, controlled: np.ndarray) -> Callable[[np.ndarray], float]:
     """Grounding: the share of a mean score that is lost under a control; NaN where there is none.
 
-    1 where the answers depend on the RNA alone, 0 where they do not depend on it.
+    1 where the answers depend only on the RNA, 0 where they do not depend on it.
 
     Args:
         scores, controlled: (rnas,), of the same RNAs with their own and under the control.
@@ -184,7 +184,7 @@ def find_all(answers: Answers, plan: Plan, score: ScoreTexts, seed: int) -> Figu
     add_ratios(figures, answers)
     add_controls(figures, answers, evaluated, labels[EVALUATED])
     add_grounding(figures, answers)
-    add_refusals(figures, answers)
+    add_abstention(figures, answers)
     add_families(figures, answers)
     if NEVER_SEEN in plan.groups:
         add_unseen(figures, answers, plan.groups[NEVER_SEEN], labels[NEVER_SEEN])
@@ -292,10 +292,10 @@ def add_unseen(
         figures.add_mean(UNSEEN, label, RIGHT[TYPE], right)
 
 
-def add_refusals(figures: Figures, answers: Answers) -> None:
-    """How often the question of the family is declined, where it should be and where not.
+def add_abstention(figures: Figures, answers: Answers) -> None:
+    """How often the model abstains from naming a family, where it should and where not.
 
-    Whatever does not decline counts as a claim, a family that nobody knows included.
+    Whatever does not abstain counts as a claim, a family that nobody knows included.
     """
     groups = {
         "RNAs of known families": Asked(RNA_GPT, EVALUATED, REAL, FAMILY),
@@ -305,11 +305,11 @@ def add_refusals(figures: Figures, answers: Answers) -> None:
     for label, asked in groups.items():
         if asked not in answers:
             continue
-        declined = answers.declined(asked)
-        figures.add_mean(REFUSALS, label, ABSTAINS, declined)
-        figures.add_mean(REFUSALS, label, "claims a family", ~declined)
+        declined = answers.abstained(asked)
+        figures.add_mean(ABSTENTION, label, ABSTAINS, declined)
+        figures.add_mean(ABSTENTION, label, "claims a family", ~declined)
         named = [bool(names) for names in answers.names(asked)]
-        figures.add_mean(REFUSALS, label, "names one of the data set", named)
+        figures.add_mean(ABSTENTION, label, "names one of the data set", named)
 
 
 def add_families(figures: Figures, answers: Answers) -> None:
@@ -317,7 +317,7 @@ def add_families(figures: Figures, answers: Answers) -> None:
     asked = Asked(RNA_GPT, EVALUATED, REAL, FAMILY)
     if asked not in answers:
         return
-    right, declined = answers.right(asked), answers.declined(asked)
+    right, declined = answers.right(asked), answers.abstained(asked)
     places: dict[str, list[int]] = {}
     for place, rna in enumerate(answers.rnas(asked)):
         places.setdefault(rna.family, []).append(place)

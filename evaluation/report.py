@@ -7,19 +7,22 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rnagpt.evaluation.baselines import REAL, SHUFFLED
 from rnagpt.evaluation.calibration import CONFIDENCE, Curves
 from rnagpt.evaluation.embedding_models import EmbeddingModel
 from rnagpt.evaluation.metrics import (
+    ABSTENTION,
     CONTROLLED,
     FAMILIES,
     GROUNDING,
     LEAST_OF_FAMILY,
     RATIOS,
-    REFUSALS,
     TEXTS,
     UNSEEN,
     Figure,
@@ -42,14 +45,11 @@ from rnagpt.evaluation.tasks import (
 from rnagpt.evaluation.text_metrics import ROUGE, semantic_names
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Chart
-from itertools import islice
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 _SEPARATOR = "---"
-# Okabe and Ito's colours, which people with any colour vision tell apart; none depends on hue alone
+# Okabe and Ito's colours, which people with any colour vision tell apart; none depends only on hue
 # since bars are hatched too. https://jfly.uni-koeln.de/color/
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 HATCHES = ("", "//", "..", "xx", "\\\\", "--")
@@ -59,7 +59,7 @@ Sample = dict[str, Any]
 def write_report(
     folder: Path,
     figures: Figures,
-    headings: Mapping[str, str],
+    captions: Mapping[str, str],
     charts: Mapping[str, Chart],
     samples: Mapping[str, Sequence[Mapping[str, Any]]],
     record: Mapping[str, Any],
@@ -69,7 +69,7 @@ def write_report(
     Args:
         folder: that they are written into.
         figures: all that was measured.
-        headings: of the tables; the table of systems comes first, and has them side by side.
+        captions: of the tables; the table of systems comes first, and has them side by side.
         charts: by their files' name, without its end.
         samples: see `write_samples`.
         record: what else `results.json` holds.
@@ -77,7 +77,7 @@ def write_report(
     Returns:
         The tables, as Markdown.
     """
-    tables = write_tables(figures, headings, across=list(headings)[:1])
+    tables = write_tables(figures, captions, across=list(captions)[:1])
     results = dict(record) | {"figures": nest(figures)}
     (folder / "tables.md").write_text(tables)
     (folder / "tables.csv").write_text(write_csv(figures))
@@ -90,29 +90,29 @@ def write_report(
     return tables
 
 
-def write_tables(figures: Figures, headings: Mapping[str, str], across: Iterable[str] = ()) -> str:
+def write_tables(figures: Figures, captions: Mapping[str, str], across: Iterable[str] = ()) -> str:
     """All tables as Markdown, with 95 % intervals.
 
     Args:
         figures: to show.
-        headings: of each table, by its name; says what the table is about.
+        captions: of each table, by its name; says what the table is about.
         across: tables with the systems side by side, as the paper has them; others have a row each.
     """
-    beside = set(across)
+    side_by_side = set(across)
     parts = []
-    for table, heading in headings.items():
+    for table, caption in captions.items():
         rows, names = figures.rows(table), figures.names(table)
         if not rows:
             continue
         cells = {(row, name): show(figures.get(table, row, name)) for row in rows for name in names}
         counts = {row: _count(figures, table, row) for row in rows}
-        if table in beside:
+        if table in side_by_side:
             lines = _markdown(["metric", *rows], [[n, *(cells[r, n] for r in rows)] for n in names])
             lines.append(_line(["RNAs", *counts.values()]))
         else:
             body = [[r, *(cells[r, n] for n in names), counts[r]] for r in rows]
             lines = _markdown(["", *names, "RNAs"], body)
-        parts.append(f"## {heading}\n\n" + "\n".join(lines) + "\n")
+        parts.append(f"## {caption}\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
@@ -139,7 +139,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def write_csv(figures: Figures) -> str:
-    """All figures, one a line, with the columns of `Figure`."""
+    """All figures, one per line, with the columns of `Figure`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", "row", "name", "value", "low", "high", "rnas"])
@@ -170,7 +170,7 @@ def write_samples(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Sample answers: for each group RNAs with what was right and what the systems said.
 
     Args:
-        groups: by their headings RNAs, each with `id`, `family`, `type`, `question`, `reference`
+        groups: by their captions RNAs, each with `id`, `family`, `type`, `question`, `reference`
             and `answers`: of each system its answer and what is noted of it.
     """
     parts = ["# Sample answers\n"]
@@ -196,7 +196,7 @@ def _one_line(text: str, most: int = 500) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def headings(plan: Plan, min_training_rnas: int) -> dict[str, str]:
+def captions(plan: Plan, min_training_rnas: int) -> dict[str, str]:
     """What each table is about, by its name and in the order in which they are shown."""
     drawn = plan.counts[EVALUATED]
     families = (
@@ -214,7 +214,7 @@ def headings(plan: Plan, min_training_rnas: int) -> dict[str, str]:
         RATIOS: "The same: how many times the plain language model's score",
         CONTROLLED: f"{rnas}: share of right answers, log-likelihood of the right answer{controls}",
         GROUNDING: "Grounding: the share of the score, and the nats, that a control costs",
-        REFUSALS: "Knowing that it does not know: answers to the question of the family",
+        ABSTENTION: "Knowing that it does not know: answers to the question of the family",
         UNSEEN: f"RNAs of families never seen in training, split `{unseen}`",
         CONFIDENCE: f"Confidence, calibrated on the split `{fitted}`; answers that do not decline",
         FAMILIES: f"Families of which at least {LEAST_OF_FAMILY} RNAs were drawn, the least known "
@@ -238,12 +238,8 @@ def draw_charts(
 
 def draw_bars(figures: Figures, table: str, names: Sequence[str], title: str) -> Chart:
     """A group of bars for each name, a bar for each row, with 95 % intervals."""
-    # Imported where it is drawn: it takes a second, and nothing else here needs it.
-    from matplotlib.figure import Figure as NewChart
-
     rows = figures.rows(table)
-    chart = NewChart(figsize=(max(6.0, 1.1 * len(names) + 2), 4), layout="constrained")
-    axes = chart.subplots()
+    chart, axes = _new_chart(max(6.0, 1.1 * len(names) + 2), title)
     width = 0.8 / max(1, len(rows))
     for place, row in enumerate(rows):
         found = [figures.get(table, row, name) for name in names]
@@ -265,18 +261,13 @@ def draw_bars(figures: Figures, table: str, names: Sequence[str], title: str) ->
     axes.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=8)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("score, with 95 % intervals")
-    axes.set_title(title, fontsize=10, loc="left")
     chart.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
     return chart
 
 
 def draw_curves(curves: Curves, title: str) -> Chart:
-    """Risk (share of wrong answers) over coverage (share of answers kept), a curve a name."""
-    from matplotlib.figure import Figure as NewChart
-
-    chart = NewChart(figsize=(6, 4), layout="constrained")
-    axes = chart.subplots()
+    """Risk (share of wrong answers) over coverage (share of answers kept), a curve per name."""
+    chart, axes = _new_chart(6, title)
     for place, (name, (coverage, risk)) in enumerate(curves.items()):
         style = ("-", "--", ":", "-.")[place % 4]
         axes.plot(coverage, risk, style, label=name, color=COLOURS[place % len(COLOURS)])
@@ -284,10 +275,19 @@ def draw_curves(curves: Curves, title: str) -> Chart:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("coverage: share of the answers kept, the most confident first")
     axes.set_ylabel("risk: share of these that are wrong")
-    axes.set_title(title, fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    axes.spines[["top", "right"]].set_visible(False)
     return chart
+
+
+def _new_chart(width: float, title: str) -> tuple[Chart, Axes]:
+    # Imported where it is drawn: it takes a second, and nothing else here needs it.
+    from matplotlib.figure import Figure as NewChart
+
+    chart = NewChart(figsize=(width, 4), layout="constrained")
+    axes = chart.subplots()
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return chart, axes
 
 
 def save_chart(chart: Chart, path: Path) -> None:
@@ -300,7 +300,7 @@ def save_chart(chart: Chart, path: Path) -> None:
 
 
 def choose_samples(answers: Answers, each: int = 5) -> dict[str, list[Sample]]:
-    """RNAs with what was right and what each system said, by headings.
+    """RNAs with what was right and what each system said, by captions.
 
     The best and the worst by the ROUGE-L of what RNA-GPT knows (of another system's where it was
     not asked), each of another family; then claims of a family that are wrong, the most likely
@@ -320,7 +320,7 @@ def choose_samples(answers: Answers, each: int = 5) -> dict[str, list[Sample]]:
         for heading, places in {"Best": order, "Worst": order[::-1]}.items():
             chosen = _of_different_families(places, rnas, each)
             groups[f"{heading} answers, by the ROUGE-L of {SYSTEMS[asked[0].system]}"] = [
-                _sample(place, rnas[place], answers, asked, scores) for place in chosen
+                _sample(place, answers, asked, scores) for place in chosen
             ]
     groups |= _wrong_claims(answers, each)
     return {heading: samples for heading, samples in groups.items() if samples}
@@ -328,7 +328,6 @@ def choose_samples(answers: Answers, each: int = 5) -> dict[str, list[Sample]]:
 
 def _sample(
     place: int,
-    rna: DrawnRna,
     answers: Answers,
     asked: Sequence[Asked],
     scores: Sequence[np.ndarray],
@@ -338,7 +337,7 @@ def _sample(
         (SYSTEMS[row["system"]], row["answer"], f"{score[place]:.2f}")
         for row, score in zip(rows, scores, strict=True)
     ]
-    return _about(rna, rows[0]) | {"answers": said}
+    return _about(rows[0]) | {"answers": said}
 
 
 def _wrong_claims(answers: Answers, each: int) -> dict[str, list[Sample]]:
@@ -351,7 +350,7 @@ def _wrong_claims(answers: Answers, each: int) -> dict[str, list[Sample]]:
         asked = Asked(RNA_GPT, group, control, FAMILY)
         if asked not in answers:
             continue
-        wrong = ~answers.declined(asked)
+        wrong = ~answers.abstained(asked)
         if control == REAL:
             wrong &= ~answers.right(asked)
         sureness = np.where(wrong, answers.column(asked, "log_probability"), -np.inf)
@@ -363,15 +362,14 @@ def _wrong_claims(answers: Answers, each: int) -> dict[str, list[Sample]]:
 
 def _claim(row: Row, control: str) -> Sample:
     note = f"log-probability {row['log_probability']:.1f}"
-    about = {"id": row["id"], "family": row["family"], "type": row["type"]}
     right = row["reference"] if control == REAL else "None: this RNA was shuffled."
     said = [(SYSTEMS[RNA_GPT], row["answer"], note)]
-    return about | {"question": row["asked"], "reference": right, "answers": said}
+    return _about(row) | {"reference": right, "answers": said}
 
 
-def _about(rna: DrawnRna, row: Row) -> Sample:
-    about = {"id": rna.id, "family": rna.family, "type": rna.type}
-    return about | {"question": row["asked"], "reference": row["reference"]}
+def _about(row: Row) -> Sample:
+    about = {name: row[name] for name in ("id", "family", "type", "reference")}
+    return about | {"question": row["asked"]}
 
 
 def _of_different_families(order: Sequence[int], rnas: Sequence[DrawnRna], most: int) -> list[int]:

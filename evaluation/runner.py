@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ from rnagpt.evaluation.tasks import (
     DrawnRna,
 )
 from rnagpt.inference.abstention import is_abstention
+from rnagpt.sequences.rna_types import first_sentence
 
 Row = dict[str, Any]
 # Batches whose answers are written to the file together.
@@ -66,12 +66,7 @@ class PredictionFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     def __contains__(self, key: str) -> bool:
@@ -91,8 +86,8 @@ class PredictionFile:
 
 def begins_alike(annotation: str, answer: str) -> bool:
     """Whether an answer begins with the first sentence of an annotation, letter case apart."""
-    first = annotation.partition(". ")[0].rstrip(".")
-    return fold(answer)[: len(fold(first))] == fold(first)
+    first = fold(first_sentence(annotation))
+    return fold(answer)[: len(first)] == first
 
 
 @dataclass(frozen=True)
@@ -116,12 +111,12 @@ class Asked:
 class Answers:
     """Answers in a file, a row for each RNA that a question was asked about.
 
-    What is right is judged when it is asked for, by the names that the judge knows.
+    What is right is decided when it is asked for, by the names that the matcher knows.
     """
 
-    def __init__(self, file: PredictionFile, judge: AnswerMatcher) -> None:
+    def __init__(self, file: PredictionFile, matcher: AnswerMatcher) -> None:
         self._file = file
-        self.judge = judge
+        self.matcher = matcher
         self._keys: dict[Asked, list[str]] = {}
         self._rnas: dict[Asked, Sequence[DrawnRna]] = {}
 
@@ -155,7 +150,7 @@ class Answers:
 
     def names(self, asked: Asked) -> list[list[str]]:
         """What each answer names."""
-        return [self.judge.names_in(row["answer"], asked.question) for row in self.rows(asked)]
+        return [self.matcher.names_in(row["answer"], asked.question) for row in self.rows(asked)]
 
     def right(self, asked: Asked) -> np.ndarray:
         """Whether each answer is right: booleans (rnas,).
@@ -173,7 +168,7 @@ class Answers:
         labels = [rna.label_of(asked.question) for rna in self.rnas(asked)]
         return np.array([[x] == names for x, names in zip(labels, self.names(asked), strict=True)])
 
-    def declined(self, asked: Asked) -> np.ndarray:
+    def abstained(self, asked: Asked) -> np.ndarray:
         """Whether each answer abstains: booleans (rnas,)."""
         return np.array([is_abstention(row["answer"]) for row in self.rows(asked)])
 
@@ -184,19 +179,25 @@ class EvalRunner:
     Args:
         system: whom to ask.
         file: of answers.
-        judge: finds what answers name.
+        matcher: finds what answers name.
         seed: of partners and shuffles.
         rated: whether to ask too how likely the system is to give the right answers. Annotations
             are not rated: they are long, and no answer is expected to be one word for word.
     """
 
     def __init__(
-        self, system: System, file: PredictionFile, judge: AnswerMatcher, seed: int, *, rated: bool
+        self,
+        system: System,
+        file: PredictionFile,
+        matcher: AnswerMatcher,
+        seed: int,
+        *,
+        rated: bool,
     ) -> None:
         self.system = system
         self.settings = system.settings()
         self.file = file
-        self.judge = judge
+        self.matcher = matcher
         self.seed = seed
         self.rated = rated
 
@@ -225,10 +226,13 @@ class EvalRunner:
         partners = [rnas[i] for i in partners_of(rnas, self.seed)] if control == SWAPPED else None
         waiting = [index for index, key in enumerate(keys) if key not in self.file]
         # RNAs of similar length share a batch; a lack of memory shows at once with the longest.
-        waiting.sort(key=lambda index: _length(given[index]), reverse=True)
+        lengths = [len(rna.sequence) if rna else 0 for rna in given]
+        waiting.sort(key=lengths.__getitem__, reverse=True)
         label = f"{self.system.name}, {group}, {control}: {question}"
         with tqdm(total=len(rnas), initial=len(rnas) - len(waiting), desc=label, unit="RNA") as bar:
-            for chunk in _chunks(waiting, self.system.batch_size * _BATCHES):
+            size = self.system.batch_size * _BATCHES
+            for start in range(0, len(waiting), size):
+                chunk = waiting[start : start + size]
                 asked = [given[i] for i in chunk]
                 replies = (
                     self._replies(question, asked)
@@ -275,7 +279,7 @@ class EvalRunner:
         reply: Reply,
         rating: Rating | None,
     ) -> Row:
-        names = self.judge.names_in(reply.answer, question)
+        names = self.matcher.names_in(reply.answer, question)
         return {
             "system": self.system.name,
             "id": rna.id,
@@ -298,7 +302,7 @@ class EvalRunner:
 
 
 def ask_everything(
-    interview: EvalRunner,
+    runner: EvalRunner,
     answers: Answers,
     groups: Mapping[str, Sequence[DrawnRna]],
     questions: Sequence[str],
@@ -309,16 +313,16 @@ def ask_everything(
     asked about the others too, and under the controls.
 
     Args:
-        interview: with the system.
+        runner: with the system.
         answers: receives the places of the answers.
         groups: RNAs by `EVALUATED`, `UNDER_CONTROL`, `COMPARED`, `NEVER_SEEN`, `CALIBRATION`; the
             last two may lack.
         questions: those of `QUESTIONS` that the data set has answers to.
     """
-    name = interview.system.name
+    name = runner.system.name
 
     def ask(group: str, control: str, question: str) -> list[str]:
-        keys = interview.ask(question, groups[group], control, group)
+        keys = runner.ask(question, groups[group], control, group)
         answers.put(Asked(name, group, control, question), groups[group], keys)
         return keys
 
@@ -340,11 +344,3 @@ def ask_everything(
             ask(NEVER_SEEN, REAL, question)
         if CALIBRATION in groups:
             ask(CALIBRATION, REAL, question)
-
-
-def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (places[start : start + size] for start in range(0, len(places), size))
-
-
-def _length(rna: CleanedRna | None) -> int:
-    return len(rna.sequence) if rna else 0

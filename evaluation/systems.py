@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.conversion.mini import find_language_model
 from rnagpt.conversion.model_sources import model_folder, open_language_model
 from rnagpt.conversion.projector_folder import (
     PROJECTOR_WEIGHTS,
@@ -60,6 +61,7 @@ class Rating:
     tokens: int
 
 
+@dataclass(eq=False)
 class System:
     """A language model that is asked about RNAs, greedily and in batches.
 
@@ -71,19 +73,11 @@ class System:
         max_new_tokens: the longest answer.
     """
 
-    def __init__(
-        self,
-        name: str,
-        model: RnaGptForCausalLM,
-        processor: RnaGptProcessor,
-        batch_size: int,
-        max_new_tokens: int,
-    ) -> None:
-        self.name = name
-        self.model = model
-        self.processor = processor
-        self.batch_size = batch_size
-        self.max_new_tokens = max_new_tokens
+    name: str
+    model: RnaGptForCausalLM
+    processor: RnaGptProcessor
+    batch_size: int
+    max_new_tokens: int
 
     def settings(self) -> str:
         """SHA-256 of all that answers depend on, question and RNA apart: weights, prompt, length.
@@ -212,7 +206,7 @@ def plain_language_model(source: str, config: RnaGptConfig) -> Path:
         WeightsError: there is no such model, or it cannot be fetched.
         ValueError: it is another than the checkpoint's.
     """
-    folder = model_folder(_language_model_of_mini() if source == "mini" else source)
+    folder = model_folder(find_language_model().source if source == "mini" else source)
     plain = _read_config(folder)
     different = [
         f"{name} {getattr(plain, name, None)} instead of {getattr(config.text_config, name, None)}"
@@ -238,12 +232,6 @@ def _read_config(folder: Path) -> PreTrainedConfig:
             "language model that the checkpoint was trained from."
         )
     return AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
-
-
-def _language_model_of_mini() -> str:
-    from rnagpt.conversion.mini import find_language_model
-
-    return str(find_language_model().source)
 
 
 def stage_one_projector(folder: Path, config: RnaGptConfig) -> Path:

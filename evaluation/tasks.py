@@ -19,7 +19,7 @@ from rnagpt.sequences.dataset_loading import load_splits as load_all_splits
 from rnagpt.sequences.rna_types import family_sentence, type_sentence
 
 COLUMNS = ("id", "sequence", "rna_type", "annotation")
-# What a data set made from Rfam has beside them; without families theirs is a question less.
+# What a data set made from Rfam has besides; without families theirs is a question less.
 FAMILY_COLUMNS = ("family", "family_accession", "family_description")
 FAMILY, TYPE, KNOWN = "family", "type", "known"
 QUESTIONS = {

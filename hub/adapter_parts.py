@@ -11,6 +11,7 @@ from huggingface_hub import HfApi, snapshot_download
 from rnagpt.conversion.mini import CONFIDENCE_FILE, cache_folder
 from rnagpt.hub import PublishError
 
+# Tells parts which language model they belong to, by its Hub id.
 PARTS_FILE = "rna_gpt_parts.json"
 PARTS = (
     "adapter_config.json",
@@ -20,11 +21,6 @@ PARTS = (
     "projector.safetensors",
     "projector_config.json",
 )
-
-
-def describe_parts(language_model: str) -> bytes:
-    """The file that tells parts which language model they belong to, by its Hub id."""
-    return (json.dumps({"language_model": language_model}, indent=2) + "\n").encode()
 
 
 def compose_from_adapter(
@@ -120,4 +116,4 @@ def _key(folder: Path, language_model: str, dtype: str | None) -> str:
     return digest.hexdigest()[:16]
 
 
-__all__ = ["PARTS", "PARTS_FILE", "compose_from_adapter", "describe_parts"]
+__all__ = ["PARTS", "PARTS_FILE", "compose_from_adapter"]

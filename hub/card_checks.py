@@ -72,22 +72,23 @@ def find_card_problems(text: str, repo_type: str) -> Iterator[str]:
             yield f"it is not finished: {found[0]!r} stands in it"
 
 
+def _listed(data: dict[str, Any], name: str) -> list[Any]:
+    value = data.get(name) or []
+    return [value] if isinstance(value, str) else value
+
+
 def _bad_ids(data: dict[str, Any]) -> Iterator[str]:
     """Ids of other repositories that are not Hub ids, such as folders of this machine."""
     for name in ("base_model", "datasets", "models"):
-        value = data.get(name) or []
-        for one in [value] if isinstance(value, str) else value:
+        for one in _listed(data, name):
             if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(one)):
                 yield f"{name} must be a Hub id such as ORG/NAME, got {one!r}"
 
 
 def _broken_license(data: dict[str, Any]) -> Iterator[str]:
     """A licence other than the base model's, which applies to its weights."""
-    base_models, license_id = data.get("base_model") or [], data.get("license")
-    for base_model in [base_models] if isinstance(base_models, str) else base_models:
+    license_id = data.get("license")
+    for base_model in _listed(data, "base_model"):
         known = known_license(str(base_model))
-        if known and license_id and license_id != known:
-            yield f"license must be {known}, as that of {base_model}; got {license_id}"
-
-
-__all__ = ["NEEDED", "check_card", "find_card_problems"]
+        if known and license_id and license_id != known[0]:
+            yield f"license must be {known[0]}, as that of {base_model}; got {license_id}"

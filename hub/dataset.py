@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,9 +11,8 @@ from huggingface_hub import DatasetCard, HfApi
 from rnagpt.hub import PublishError
 from rnagpt.hub.manifest import CARD, Manifest, plan_folder
 from rnagpt.hub.upload import Publication, PublishOptions, publish
-from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
+from rnagpt.hub.verify import load_by_id, load_folder
 
-SCRIPT = "verify_dataset.py"
 FOLDER_NOTE = "  # OUT: the folder of this card"
 
 
@@ -36,11 +34,8 @@ def publish_dataset(folder: Path, repo_id: str, **options: Unpack[PublishOptions
     manifest = dataset_manifest(folder, repo_id)
 
     def verify(api: HfApi, commit: str, is_private: bool) -> None:
-        with empty_home() as home:
-            got = run_in_clean_env(SCRIPT, [repo_id, commit], home, api=api, private=is_private)
-            check_files(Path(got["snapshot"]), manifest)
-        with empty_home() as home:
-            expected = run_in_clean_env(SCRIPT, [str(folder.absolute())], home)
+        got = load_by_id("dataset", repo_id, commit, manifest, api, is_private)
+        expected = load_folder("dataset", folder)
         compare_configurations(got["configurations"], expected["configurations"])
 
     return publish(Publication(repo_id, "dataset", manifest, verify, **options))
@@ -72,7 +67,7 @@ def dataset_manifest(folder: Path, repo_id: str) -> Manifest:
 def _check_record(manifest: Manifest) -> None:
     """Compare the data with what the build's record says of it, as far as it says something."""
     try:
-        recorded = json.loads(manifest.get("build.json").text()).get("files")
+        recorded = manifest.get("build.json").json().get("files")
     except ValueError as error:
         raise PublishError(f"build.json is no record of a build: {error}") from error
     if recorded is None:
@@ -116,6 +111,3 @@ def compare_configurations(got: dict[str, Any], expected: dict[str, Any]) -> Non
                     f"{name}: {what} loaded by the id are {theirs[what]}, in the folder "
                     f"{mine[what]}"
                 )
-
-
-__all__ = ["compare_configurations", "dataset_manifest", "publish_dataset"]

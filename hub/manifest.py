@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rnagpt.hub import PublishError
 
@@ -33,15 +35,18 @@ class PlannedFile:
         """In bytes."""
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 
-    def read(self, most: int = -1) -> bytes:
-        """The content, or its first `most` bytes."""
+    def read(self, max_bytes: int = -1) -> bytes:
+        """The content, or its first `max_bytes` bytes."""
         if isinstance(self.source, bytes):
-            return self.source[: most if most >= 0 else None]
+            return self.source[: max_bytes if max_bytes >= 0 else None]
         with self.source.open("rb") as file:
-            return file.read(most)
+            return file.read(max_bytes)
 
     def text(self) -> str:
         return self.read().decode("utf-8")
+
+    def json(self) -> Any:
+        return json.loads(self.read())
 
     def sha256(self) -> str:
         """Hexadecimal, as the Hub names LFS files."""
@@ -85,6 +90,11 @@ class Manifest:
         """The same with one file added or replaced."""
         others = [file for file in self.files if file.path != path]
         return make_manifest([*others, PlannedFile(path, content)], self.left_out)
+
+    def with_json(self, path: str, content: Mapping[str, Any]) -> Manifest:
+        """The same with a JSON file added or replaced."""
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        return self.with_file(path, f"{text}\n".encode())
 
     def link_into(self, folder: Path) -> None:
         """Lay the files out in an empty folder: written ones as they are, others as links."""
@@ -152,14 +162,3 @@ def format_manifest(manifest: Manifest) -> str:
     lines.append(f"  {format_size(manifest.size):>{width}}  in {len(manifest.files)} files")
     lines += [f"  {'–':>{width}}  {path}  (left out)" for path in manifest.left_out]
     return "\n".join(lines)
-
-
-__all__ = [
-    "CARD",
-    "Manifest",
-    "PlannedFile",
-    "format_manifest",
-    "format_size",
-    "make_manifest",
-    "plan_folder",
-]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Unpack
@@ -21,7 +20,7 @@ from rnagpt.conversion.adapter import (
 from rnagpt.conversion.mini import CONFIDENCE_FILE
 from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS
 from rnagpt.hub import PublishError
-from rnagpt.hub.adapter_parts import PARTS, PARTS_FILE, compose_from_adapter, describe_parts
+from rnagpt.hub.adapter_parts import PARTS, PARTS_FILE, compose_from_adapter
 from rnagpt.hub.manifest import CARD, Manifest, make_manifest, plan_folder
 from rnagpt.hub.model_card import (
     RECORD,
@@ -31,10 +30,9 @@ from rnagpt.hub.model_card import (
     read_json,
     write_model_card,
 )
-from rnagpt.hub.upload import Publication, PublishOptions, Say, Verify, explain, publish
-from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
+from rnagpt.hub.upload import Publication, PublishOptions, Say, Verify, model_info, publish
+from rnagpt.hub.verify import check_files, empty_home, load_by_id, load_folder
 
-SCRIPT = "verify_model.py"
 MODEL_TYPE = "rna-gpt"
 # What an auto_map names; what that imports is read from the files, as releases differ in it.
 CODE = ("configuration_rnagpt.py", "modeling_rnagpt.py", "processing_rnagpt.py")
@@ -82,32 +80,28 @@ def publish_model(
     Raises:
         PublishError: what is rejected, or what failed.
     """
-    manifest = adapter_manifest(folder, facts) if adapter_only else model_manifest(folder)
-    manifest = _with_records(manifest, record, results)
+    if adapter_only and facts is None:
+        raise PublishError("An adapter needs the id of its language model: give --base-model.")
+    adapter = facts if adapter_only else None
+    manifest = adapter_manifest(folder, adapter) if adapter else model_manifest(folder)
+    for name, path in ((RECORD, record), (RESULTS, results)):
+        if path is not None:
+            manifest = manifest.with_json(name, read_json(path))
     manifest = _with_card(manifest, facts, options.get("say", print))
-    if not adapter_only:
+    if adapter:
+        base_model = adapter.base_model
+        if language_model is None and not options.get("dry_run"):
+            remedy = (
+                "Nothing was uploaded. Give --base-model an id that the Hub has, or "
+                "--language-model a folder or GGUF file to verify with."
+            )
+            # Else nobody could load the parts.
+            model_info("The language model", base_model, options.get("api"), remedy)
+        verify = _adapter_verification(repo_id, manifest, folder, language_model, base_model)
+    else:
         manifest = _with_terms(manifest)
-    verify = (
-        _adapter_verification(repo_id, manifest, folder, language_model)
-        if adapter_only
-        else _model_verification(repo_id, manifest, folder)
-    )
-    publication = Publication(repo_id, "model", manifest, verify, **options)
-    if adapter_only and facts and language_model is None and not publication.dry_run:
-        _check_base_model(facts.base_model, publication.api or HfApi())
-    return publish(publication)
-
-
-def _check_base_model(base_model: str, api: HfApi) -> None:
-    """Whether the Hub has the language model of the parts; else nobody could load them."""
-    try:
-        api.model_info(base_model)
-    except Exception as error:
-        raise PublishError(
-            f"The language model {base_model} cannot be read: {explain(error, api.endpoint)} "
-            "Nothing was uploaded. Give --base-model an id that the Hub has, or "
-            "--language-model a folder or GGUF file to verify with."
-        ) from error
+        verify = _model_verification(repo_id, manifest, folder)
+    return publish(Publication(repo_id, "model", manifest, verify, **options))
 
 
 def model_manifest(folder: Path) -> Manifest:
@@ -120,18 +114,24 @@ def model_manifest(folder: Path) -> Manifest:
     missing = [name for name in (*NEEDED, *_imported_code(manifest)) if name not in manifest]
     if missing or not any(name.endswith(".safetensors") for name in manifest.paths):
         missing = missing or ["weights as safetensors"]
-        hint = " For the output of training, add --adapter-only." if _is_adapter(manifest) else ""
+        is_adapter = ADAPTER_CONFIG in manifest or PROJECTOR_WEIGHTS in manifest
+        hint = " For the output of training, add --adapter-only." if is_adapter else ""
         raise PublishError(
             f"{folder} lacks {', '.join(missing)}; expected a folder that `rnagpt compose` or "
             f"`rnagpt mini` wrote.{hint}"
         )
-    config = json.loads(manifest.get("config.json").text())
+    config = manifest.get("config.json").json()
     if config.get("model_type") != MODEL_TYPE or "AutoModel" not in config.get("auto_map", {}):
         raise PublishError(
             f"{folder}/config.json is of the type {config.get('model_type')!r}; expected "
             f"{MODEL_TYPE!r} with an auto_map."
         )
-    _check_shards(manifest)
+    if (index := "model.safetensors.index.json") in manifest:
+        shards = set(manifest.get(index).json()["weight_map"].values())
+        if absent := sorted(shards - set(manifest.paths)):
+            raise PublishError(
+                f"{index} names {', '.join(absent)}, which the folder does not have."
+            )
     return manifest
 
 
@@ -142,24 +142,12 @@ def _imported_code(manifest: Manifest) -> list[str]:
     return sorted(imported - set(CODE))
 
 
-def _check_shards(manifest: Manifest) -> None:
-    index = "model.safetensors.index.json"
-    if index not in manifest:
-        return
-    named = set(json.loads(manifest.get(index).text())["weight_map"].values())
-    absent = sorted(named - set(manifest.paths))
-    if absent:
-        raise PublishError(f"{index} names {', '.join(absent)}, which the folder does not have.")
-
-
-def adapter_manifest(folder: Path, facts: CardFacts | None) -> Manifest:
+def adapter_manifest(folder: Path, facts: CardFacts) -> Manifest:
     """Encoder, projection and adapter of a folder; other files of training stay where they are.
 
     Raises:
-        PublishError: if one of them is missing, or the card's facts are.
+        PublishError: if one of them is missing.
     """
-    if facts is None:
-        raise PublishError("An adapter needs the id of its language model: give --base-model.")
     everything = plan_folder(folder)
     absent = [name for name in PARTS if name not in everything]
     if absent:
@@ -168,15 +156,15 @@ def adapter_manifest(folder: Path, facts: CardFacts | None) -> Manifest:
             "encoder in encoder/ (as checkpoints/rna-gpt-mini has it)."
         )
     optional = (CARD, RECORD, RESULTS, CONFIDENCE_FILE)
-    kept = [file for file in everything.files if file.path in (*PARTS, *optional)]
-    others = [file.path for file in everything.files if file not in kept]
-    manifest = make_manifest(kept, [*everything.left_out, *others])
-    manifest = manifest.with_file(PARTS_FILE, describe_parts(facts.base_model))
+    published = [file for file in everything.files if file.path in (*PARTS, *optional)]
+    others = [file.path for file in everything.files if file not in published]
+    manifest = make_manifest(published, [*everything.left_out, *others])
+    manifest = manifest.with_json(PARTS_FILE, {"language_model": facts.base_model})
     manifest = _with_whole_adapter(manifest)
-    adapter = json.loads(manifest.get(ADAPTER_CONFIG).text())
+    adapter = manifest.get(ADAPTER_CONFIG).json()
     # PEFT notes the folder of the model that was trained, which nobody else has.
     adapter["base_model_name_or_path"] = facts.base_model
-    return manifest.with_file(ADAPTER_CONFIG, _json(adapter))
+    return manifest.with_json(ADAPTER_CONFIG, adapter)
 
 
 def _with_whole_adapter(manifest: Manifest) -> Manifest:
@@ -184,25 +172,14 @@ def _with_whole_adapter(manifest: Manifest) -> Manifest:
 
     PEFT loads such an adapter with the projection of the base model, and gives no warning.
     """
-    config = json.loads(manifest.get(ADAPTER_CONFIG).text())
+    config = manifest.get(ADAPTER_CONFIG).json()
     if PROJECTOR_PART in (config.get("modules_to_save") or []):
         return manifest
     parts = {PROJECTOR_PART: load(manifest.get(PROJECTOR_WEIGHTS).read())}
     tensors = with_parts(load(manifest.get(ADAPTER_WEIGHTS).read()), parts)
     content = save(tensors, metadata={"format": "pt"})
     manifest = manifest.with_file(ADAPTER_WEIGHTS, content)
-    return manifest.with_file(ADAPTER_CONFIG, _json(naming_parts(config, parts)))
-
-
-def _is_adapter(manifest: Manifest) -> bool:
-    return "adapter_config.json" in manifest or "projector.safetensors" in manifest
-
-
-def _with_records(manifest: Manifest, record: Path | None, results: Path | None) -> Manifest:
-    for name, path in ((RECORD, record), (RESULTS, results)):
-        if path is not None:
-            manifest = manifest.with_file(name, _json(read_json(path)))
-    return manifest
+    return manifest.with_json(ADAPTER_CONFIG, naming_parts(config, parts))
 
 
 def _with_card(manifest: Manifest, facts: CardFacts | None, say: Say) -> Manifest:
@@ -221,12 +198,10 @@ def _with_card(manifest: Manifest, facts: CardFacts | None, say: Say) -> Manifes
         say(f"Note: {warning}")
     if own is not None:
         manifest = manifest.with_file(NOTES, own.read())
-    found = {
-        name: json.loads(manifest.get(name).text()) if name in manifest else None
-        for name in (RECORD, RESULTS)
-    }
-    card = write_model_card(facts, found[RECORD], found[RESULTS])
-    return manifest.with_file(CARD, card.encode())
+    record, results = (
+        manifest.get(name).json() if name in manifest else None for name in (RECORD, RESULTS)
+    )
+    return manifest.with_file(CARD, write_model_card(facts, record, results).encode())
 
 
 def _with_terms(manifest: Manifest) -> Manifest:
@@ -252,31 +227,28 @@ def _with_terms(manifest: Manifest) -> Manifest:
     return manifest.with_file(NOTICE, NOTICES[license_id].encode())
 
 
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-
-
 def _model_verification(repo_id: str, manifest: Manifest, folder: Path) -> Verify:
     """Load folder and id each in a process of its own, which has transformers only."""
 
     def verify(api: HfApi, commit: str, is_private: bool) -> None:
-        with empty_home() as home:
-            got = run_in_clean_env(SCRIPT, [repo_id, commit], home, api=api, private=is_private)
-            check_files(Path(got["snapshot"]), manifest)
-        with empty_home() as home:
-            expected = run_in_clean_env(SCRIPT, [str(folder.absolute())], home)
-        compare_logits(got, expected)
+        got = load_by_id("model", repo_id, commit, manifest, api, is_private)
+        compare_logits(got, load_folder("model", folder))
 
     return verify
 
 
 def _adapter_verification(
-    repo_id: str, manifest: Manifest, folder: Path, language_model: str | Path | None
+    repo_id: str,
+    manifest: Manifest,
+    folder: Path,
+    language_model: str | Path | None,
+    base_model: str,
 ) -> Verify:
     """Compose the parts from the folder and from the id, then compare as whole models."""
 
     def verify(api: HfApi, commit: str, is_private: bool) -> None:
-        with empty_home() as home:
+        with empty_home() as name:
+            home = Path(name)
             got = compose_from_adapter(
                 repo_id,
                 language_model,
@@ -287,18 +259,11 @@ def _adapter_verification(
             )
             check_files(next((home / "cache").glob("models--*/snapshots/*")), manifest)
             expected = compose_from_adapter(
-                folder, language_model or _base_model(manifest), out=home / "expected"
+                folder, language_model or base_model, out=home / "expected"
             )
-            compare_logits(
-                *(run_in_clean_env(SCRIPT, [str(model)], home) for model in (got, expected))
-            )
+            compare_logits(load_folder("model", got), load_folder("model", expected))
 
     return verify
-
-
-def _base_model(manifest: Manifest) -> str:
-    model: str = json.loads(manifest.get(PARTS_FILE).text())["language_model"]
-    return model
 
 
 def compare_logits(got: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -317,6 +282,3 @@ def compare_logits(got: dict[str, Any], expected: dict[str, Any]) -> None:
             f"the logits of the same prompt differ by {largest:.3g} between the Hub's model and "
             f"the folder's; at most {TOLERANCE:g} was expected"
         )
-
-
-__all__ = ["adapter_manifest", "compare_logits", "model_manifest", "publish_model"]

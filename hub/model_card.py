@@ -68,6 +68,11 @@ class CardFacts:
     license: str | None = None
     adapter_only: bool = False
 
+    @property
+    def name(self) -> str:
+        """The repository's, without its owner."""
+        return self.repo_id.split("/")[-1]
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A record or results of a model.
@@ -101,16 +106,17 @@ def write_model_card(
         PublishError: if the licence is not given and not known from the base model.
     """
     license_id, link, terms = license_of(facts)
+    figures = (results or {}).get("figures", {})
     card = ModelCard.from_template(
         _metadata(facts, results),
         template_path=str(TEMPLATE),
         facts=facts,
-        name=_name(facts),
+        name=facts.name,
         paper=PAPER,
         rna=EXAMPLE_RNA,
         results=results,
         command=results["command"] if results else None,
-        tables=_tables(results) if results else [],
+        tables=[(title, figures[name]) for name, title in TABLES.items() if figures.get(name)],
         stages=_stages(record.get("stages", record)) if record else [],
         record_file=RECORD,
         license_name=f"[{license_id}]({link})" if link else license_id,
@@ -119,29 +125,17 @@ def write_model_card(
     return f"{card}\n"
 
 
-def _name(facts: CardFacts) -> str:
-    """The repository's name without its owner."""
-    return facts.repo_id.split("/")[-1]
-
-
-def _tables(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Headings and rows of the tables that results have figures for."""
-    figures = results.get("figures", {})
-    return [(title, figures[name]) for name, title in TABLES.items() if figures.get(name)]
-
-
 def _stages(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """First stage first: a record holds the one that it started from."""
     earlier = record.get("started_from")
     return [*(_stages(earlier) if earlier else []), record]
 
 
-def known_license(base_model: str) -> str | None:
-    """The licence's id that goes with a base model's weights, where it is known here."""
-    for beginning, (license_id, *_) in BASE_LICENSES.items():
-        if base_model.startswith(beginning):
-            return license_id
-    return None
+def known_license(base_model: str) -> tuple[str, str, str] | None:
+    """Of the licence that goes with a base model's weights, where it is known, as `license_of`."""
+    return next(
+        (found for start, found in BASE_LICENSES.items() if base_model.startswith(start)), None
+    )
 
 
 def license_of(facts: CardFacts) -> tuple[str, str | None, str]:
@@ -150,14 +144,13 @@ def license_of(facts: CardFacts) -> tuple[str, str | None, str]:
     Raises:
         PublishError: if it is not given and not known.
     """
-    for beginning, known in BASE_LICENSES.items():
-        if facts.base_model.startswith(beginning):
-            if facts.license in (None, known[0]):
-                return known
-            raise PublishError(
-                f"{facts.base_model} is under {known[0]}, which goes with its weights; the licence "
-                f"{facts.license} was given. Leave --licence out."
-            )
+    if known := known_license(facts.base_model):
+        if facts.license in (None, known[0]):
+            return known
+        raise PublishError(
+            f"{facts.base_model} is under {known[0]}, which goes with its weights; the licence "
+            f"{facts.license} was given. Leave --licence out."
+        )
     if facts.license is None:
         raise PublishError(
             f"The licence of {facts.base_model} is not known here; say it with --licence, in the "
@@ -171,7 +164,7 @@ def _metadata(facts: CardFacts, results: Mapping[str, Any] | None) -> ModelCardD
     index = list(_index(facts, results)) if results else []
     extra: dict[str, Any] = {"license_link": link} if license_id == "llama3" else {}
     return ModelCardData(
-        model_name=_name(facts) if index else None,
+        model_name=facts.name if index else None,
         eval_results=index or None,
         base_model=facts.base_model,
         base_model_relation="adapter" if facts.adapter_only else "finetune",
@@ -210,13 +203,10 @@ def check_name(facts: CardFacts) -> str | None:
     Returns:
         A sentence, or None.
     """
-    name = _name(facts)
+    name = facts.name
     if license_of(facts)[0] == "llama3" and not re.match(r"llama[-_ ]?3", name, re.IGNORECASE):
         return (
             f"Llama 3's licence asks that the name begins with Llama-3; {name} does not. Publish "
             f"it as {facts.repo_id.split('/')[0]}/Llama-3-{name}."
         )
     return None
-
-
-__all__ = ["CardFacts", "check_name", "license_of", "read_json", "write_model_card"]

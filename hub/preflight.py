@@ -120,11 +120,11 @@ def _secrets_in(path: str, text: str) -> Iterator[str]:
 
 
 def _paths_in(path: str, text: str) -> Iterator[str]:
-    found = next(filter(None, map(_machine_path, _texts_of(path, text))), None)
-    if found is not None:
-        yield (
-            f"{path}: names {found}, a path of this machine; make it relative, a Hub id, or null."
-        )
+    for value in _texts_of(path, text):
+        if found := ABSOLUTE_VALUE.fullmatch(value) or MACHINE_PATH.search(value):
+            remedy = "make it relative, a Hub id, or null."
+            yield f"{path}: names {found[0]}, a path of this machine; {remedy}"
+            return
 
 
 def _texts_of(path: str, text: str) -> Iterator[str]:
@@ -143,11 +143,3 @@ def _texts_of(path: str, text: str) -> Iterator[str]:
             values.extend(value)
         elif isinstance(value, str):
             yield value
-
-
-def _machine_path(text: str) -> str | None:
-    found = ABSOLUTE_VALUE.fullmatch(text) or MACHINE_PATH.search(text)
-    return found[0] if found else None
-
-
-__all__ = ["find_problems", "is_pickle", "read_text", "reject"]

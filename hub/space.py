@@ -10,12 +10,11 @@ from huggingface_hub import HfApi, SpaceCard
 import rnagpt
 from rnagpt.hub import PublishError
 from rnagpt.hub.manifest import CARD, Manifest, plan_folder
-from rnagpt.hub.upload import Publication, PublishOptions, explain, publish
-from rnagpt.hub.verify import check_files, empty_home, run_in_clean_env
+from rnagpt.hub.upload import Publication, PublishOptions, model_info, publish
+from rnagpt.hub.verify import load_by_id
 from rnagpt.inference.default_model import MODEL_VARIABLE
 
 SPACE = Path(rnagpt.__file__).parent / "space"
-SCRIPT = "verify_space.py"
 NEEDED = (CARD, "app.py", "requirements.txt")
 
 
@@ -40,21 +39,18 @@ def publish_space(
     settings = {MODEL_VARIABLE: model}
 
     def verify(api: HfApi, commit: str, is_private: bool) -> None:
-        words = [repo_id, commit]
-        with empty_home() as home:
-            got = run_in_clean_env(
-                SCRIPT, words, home, api=api, private=is_private, settings=settings
-            )
-            check_files(Path(got["snapshot"]), manifest)
+        load_by_id("space", repo_id, commit, manifest, api, is_private, settings)
 
     publication = Publication(
         repo_id, "space", manifest, verify, variables=tuple(settings.items()), **options
     )
-    if not publication.dry_run and _is_private(model, publication.api or HfApi()):
-        publication.say(
-            f"Note: {model} is private; give the Space a token that may read it, as the secret "
-            "HF_TOKEN in its settings."
-        )
+    if not publication.dry_run:
+        remedy = f"A Space needs a model that is there: rnagpt publish model FOLDER {model}"
+        if model_info("The model", model, publication.api, remedy).private:
+            publication.say(
+                f"Note: {model} is private; give the Space a token that may read it, as the secret "
+                "HF_TOKEN in its settings."
+            )
     return publish(publication)
 
 
@@ -74,17 +70,3 @@ def space_manifest(folder: Path, model: str) -> Manifest:
     card = SpaceCard(manifest.get(CARD).text())
     card.data["models"] = [model]
     return manifest.with_file(CARD, str(card).encode())
-
-
-def _is_private(model: str, api: HfApi) -> bool:
-    """Whether a model, which must be there, is kept from those without a token."""
-    try:
-        return bool(api.model_info(model).private)
-    except Exception as error:
-        raise PublishError(
-            f"The model {model} cannot be read: {explain(error, api.endpoint)} A Space needs a "
-            f"model that is there: rnagpt publish model FOLDER {model}"
-        ) from error
-
-
-__all__ = ["publish_space", "space_manifest"]

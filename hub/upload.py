@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
-from huggingface_hub import HfApi, RepoFile, constants
+from huggingface_hub import HfApi, ModelInfo, RepoFile, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
@@ -78,6 +78,11 @@ class Publication:
     variables: tuple[tuple[str, str], ...] = ()
 
     @property
+    def where(self) -> dict[str, Any]:
+        """As the client's methods take it."""
+        return {"repo_id": self.repo_id, "repo_type": self.repo_type}
+
+    @property
     def address(self) -> str:
         """Where people find it, without the Hub's own address."""
         return f"{constants.REPO_TYPES_URL_PREFIXES.get(self.repo_type, '')}{self.repo_id}"
@@ -118,13 +123,7 @@ def publish(publication: Publication) -> str | None:
         _verify(api, publication, commit, is_private)
         with _explained(progress, api.endpoint):
             # An earlier run that came this far has set it, on the same files.
-            api.create_tag(
-                publication.repo_id,
-                tag=publication.tag,
-                revision=commit,
-                repo_type=publication.repo_type,
-                exist_ok=True,
-            )
+            api.create_tag(tag=publication.tag, revision=commit, exist_ok=True, **publication.where)
     except KeyboardInterrupt:
         say(f"Stopped. {progress.state} {RESUME}")
         raise
@@ -147,21 +146,19 @@ def _check_id(repo_id: str) -> None:
 
 def _open_repository(api: HfApi, publication: Publication, progress: _Progress) -> bool:
     """Make the repository where it is not there yet; returns whether it is private."""
-    options: dict[str, Any] = {"space_sdk": "gradio"} if publication.repo_type == "space" else {}
-    is_new = not api.repo_exists(publication.repo_id, repo_type=publication.repo_type)
+    is_new = not api.repo_exists(**publication.where)
     api.create_repo(
-        publication.repo_id,
-        repo_type=publication.repo_type,
+        **publication.where,
         # None leaves the choice to the organisation's settings.
         private=True if publication.private else None,
         exist_ok=True,
-        **options,
+        space_sdk="gradio" if publication.repo_type == "space" else None,
     )
     if is_new:
         progress.state = (
             f"{publication.address} was created and is empty: nothing was committed to it."
         )
-    info = api.repo_info(publication.repo_id, repo_type=publication.repo_type)
+    info = api.repo_info(**publication.where)
     if publication.private and not info.private:
         raise PublishError(
             f"{publication.address} exists and is public, but --private was given. Make it "
@@ -181,7 +178,7 @@ def _check_replaceable(api: HfApi, publication: Publication) -> list[str]:
         PublishError: if the repository holds other files and is not to be overwritten, or if the
             tag names other content.
     """
-    where: dict[str, Any] = {"repo_id": publication.repo_id, "repo_type": publication.repo_type}
+    where = publication.where
     if publication.revision != constants.DEFAULT_REVISION:
         api.create_branch(branch=publication.revision, exist_ok=True, **where)
     tree = api.list_repo_tree(revision=publication.revision, recursive=True, **where)
@@ -225,11 +222,7 @@ def _upload(api: HfApi, publication: Publication, stale: list[str], progress: _P
 
     The client leaves out files, or parts of them, that the Hub has already.
     """
-    where: dict[str, Any] = {
-        "repo_id": publication.repo_id,
-        "repo_type": publication.repo_type,
-        "revision": publication.revision,
-    }
+    where = {**publication.where, "revision": publication.revision}
     publication.say("Uploading what is not on the Hub yet.")
     for path in stale:
         publication.say(f"  removed  {path}")
@@ -282,15 +275,25 @@ def _explained(progress: _Progress, endpoint: str) -> Iterator[None]:
     except PublishError:
         raise
     except Exception as error:
-        if not _is_foreseen(error):
+        # The Hub, the network or the disk is to blame; else this program.
+        if not (isinstance(error, OSError | RuntimeError | ValueError) or _is(error, "HTTPError")):
             raise
         reason = explain(error, endpoint)
         raise PublishError(f"{reason}\n{progress.state} {RESUME}") from error
 
 
-def _is_foreseen(error: Exception) -> bool:
-    """Whether the Hub, the network or the disk is to blame, and not this program."""
-    return isinstance(error, OSError | RuntimeError | ValueError) or _is(error, "HTTPError")
+def model_info(what: str, model: str, api: HfApi | None, remedy: str) -> ModelInfo:
+    """What the Hub says of a model that has to be there.
+
+    Raises:
+        PublishError: it cannot be read; `what` and the id begin the message, `remedy` ends it.
+    """
+    api = api or HfApi()
+    try:
+        return api.model_info(model)
+    except Exception as error:
+        reason = explain(error, api.endpoint)
+        raise PublishError(f"{what} {model} cannot be read: {reason} {remedy}") from error
 
 
 def explain(error: BaseException, endpoint: str) -> str:
@@ -314,9 +317,9 @@ def explain(error: BaseException, endpoint: str) -> str:
 
 def _explain_status(error: HfHubHTTPError) -> str:
     status = error.response.status_code
-    said = error.server_message or _one_line(error)
+    reported = error.server_message or _one_line(error)
     if isinstance(error, RepositoryNotFoundError) and status == 404:
-        return f"The Hub knows no such repository ({said})."
+        return f"The Hub knows no such repository ({reported})."
     remedies = {
         401: "The Hub wants a token that may write, and got none or another: log in with "
         "`hf auth login`, or set HF_TOKEN.",
@@ -329,7 +332,7 @@ def _explain_status(error: HfHubHTTPError) -> str:
         507: "The Hub has no room: the account's quota is used up.",
     }
     remedy = remedies.get(status, f"The Hub answered with {status}.")
-    return f"{remedy} (The Hub's words: {said})"
+    return f"{remedy} (The Hub's words: {reported})"
 
 
 def _is(error: BaseException, *names: str) -> bool:
@@ -339,6 +342,3 @@ def _is(error: BaseException, *names: str) -> bool:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-__all__ = ["Publication", "PublishOptions", "explain", "publish"]

@@ -8,8 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +17,58 @@ from huggingface_hub import HfApi, constants
 from rnagpt.hub import PublishError
 from rnagpt.hub.manifest import Manifest
 
-SCRIPTS = Path(__file__).parent
+SCRIPT = Path(__file__).with_name("load_in_clean_env.py")
 SECONDS = 3600
 # Settings that would give such a process this user's caches, tokens or modules.
 _OWN_SETTINGS = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "TRANSFORMERS_", "DATASETS_", "PYTHON")
 
 
-@contextmanager
-def empty_home() -> Iterator[Path]:
+def empty_home() -> tempfile.TemporaryDirectory[str]:
     """A folder for the caches of one clean environment, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="rnagpt-verify-") as folder:
-        yield Path(folder)
+    return tempfile.TemporaryDirectory(prefix="rnagpt-verify-")
+
+
+def load_by_id(
+    kind: str,
+    repo_id: str,
+    commit: str,
+    manifest: Manifest,
+    api: HfApi,
+    private: bool,
+    settings: Mapping[str, str] | None = None,
+) -> Any:
+    """What a clean environment loads from the Hub, once its files are those of the manifest.
+
+    Args:
+        kind: "model", "dataset" or "space".
+        repo_id, commit: what is loaded.
+        manifest: what was published.
+        api, private, settings: see `run_in_clean_env`, as do the errors.
+    """
+    with empty_home() as home:
+        arguments = [kind, repo_id, commit]
+        loaded = run_in_clean_env(arguments, home, api=api, private=private, settings=settings)
+        check_files(Path(loaded["snapshot"]), manifest)
+    return loaded
+
+
+def load_folder(kind: str, folder: Path) -> Any:
+    """What a clean environment loads from a folder of this machine."""
+    with empty_home() as home:
+        return run_in_clean_env([kind, str(folder.absolute())], home)
 
 
 def run_in_clean_env(
-    script: str,
     arguments: Sequence[str],
-    home: Path,
+    home: str | Path,
     *,
     api: HfApi | None = None,
     private: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> Any:
-    """Run one of this folder's scripts in a fresh process; returns its last line, read as JSON.
+    """Run `load_in_clean_env.py` in a fresh process; returns its last line, read as JSON.
 
     Args:
-        script: its name, such as "verify_model.py".
         arguments: of the script.
         home: folder of its caches.
         api: the Hub that it may reach; None: it may reach none.
@@ -64,8 +89,8 @@ def run_in_clean_env(
         **_reach(api, private),
         **(settings or {}),
     }
-    # -P: the scripts' own folder is not searched for modules.
-    command = [sys.executable, "-P", str(SCRIPTS / script), *arguments]
+    # -P: the script's own folder is not searched for modules.
+    command = [sys.executable, "-P", str(SCRIPT), *arguments]
     try:
         done = subprocess.run(
             command,
@@ -118,6 +143,3 @@ def check_files(snapshot: Path, manifest: Manifest) -> None:
             raise PublishError(
                 f"{file.path} came back with the SHA-256 {sha256}, published was {file.sha256()}"
             )
-
-
-__all__ = ["check_files", "empty_home", "run_in_clean_env"]

@@ -25,7 +25,7 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.sequences.fasta import clean_rnas
 
-# Questions are sorted by length among so many batches: enough to pad little, few enough to stream.
+# Questions are sorted by length within N batches: enough to pad little, few enough to stream.
 _BATCHES_SORTED_TOGETHER = 4
 
 

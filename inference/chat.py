@@ -49,7 +49,7 @@ class _Answer:
 class RnaChat:
     """A conversation about one or several RNAs.
 
-    The keys and values of all earlier turns are kept, so a new turn costs no more than its own
+    The keys and values of all earlier turns are cached, so a new turn costs no more than its own
     tokens; an RNA is encoded once, in the turn that brings it. One answer at a time; `stop` and
     `reset` may be called from any thread.
 
@@ -276,7 +276,7 @@ class RnaChat:
     def _shorten_cache(self, input_ids: list[int]) -> int:
         """Cut the cache to the tokens it shares with a new prompt; returns how many these are.
 
-        Usually these are all. But text is tokenised anew with every turn, which may split an
+        Usually these are all. But text is tokenised again with every turn, which may split an
         answer's words in another way than the model wrote them, and some chat templates shorten
         old turns.
         """

@@ -100,7 +100,7 @@ def compile_steps(model: RnaGptForCausalLM) -> None:
 
 
 class Int8Linear(nn.Linear):
-    """A linear layer with int8 weights beside its own, which serve a single row without gradients.
+    """A linear layer with int8 weights next to its own, which serve a single row without gradients.
 
     Args:
         linear: whose weights it shares. A change of them does not reach the int8 ones.

@@ -9,10 +9,8 @@ import torch
 from tqdm import tqdm
 
 from rnagpt.cleaning_rnagpt import CleanedRna
-from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID
 from rnagpt.inference.loading import load_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import tokenize_rna
 from rnagpt.sequences.fasta import clean_rnas
 
 # Nucleotides that are sorted into batches, and whose vectors are on the device, at once.
@@ -71,13 +69,13 @@ def encode_each(
 
     The model is in `eval()` meanwhile.
     """
-    kmer_size = model.config.rna_kmer_size
+    alphabet = model.config.rna_alphabet
     training = model.training
     model.eval()
     try:
         for group in _groups(sequences, model.device):
-            ids = [torch.from_numpy(tokenize_rna(one, kmer_size)).long() for one in group]
-            padded = torch.nn.utils.rnn.pad_sequence(ids, True, RNA_PAD_TOKEN_ID)
+            ids = [torch.from_numpy(alphabet.tokenize(one)).long() for one in group]
+            padded = torch.nn.utils.rnn.pad_sequence(ids, True, alphabet.pad_token_id)
             hidden_states = model.encode_rna(padded.to(model.device)).cpu()
             for sequence, vectors in zip(group, hidden_states, strict=True):
                 # A copy, since a slice would keep the whole batch in memory.
@@ -87,7 +85,7 @@ def encode_each(
 
 
 def _groups(sequences: Sequence[str], device: torch.device) -> Iterator[list[str]]:
-    """Sequences of similar length, so many that their padded vectors fit into memory."""
+    """Sequences of similar length, as many as fit into memory with their padding."""
     most = _NUCLEOTIDES_AT_ONCE["cpu" if device.type == "cpu" else "other"]
     group: list[str] = []
     for sequence in sorted(sequences, key=len, reverse=True):

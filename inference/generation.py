@@ -80,7 +80,7 @@ def remaining_context(model: RnaGptForCausalLM, inputs: BatchFeature) -> int:
     """Tokens that an answer to a prompt may have before the language model's context ends.
 
     Raises:
-        ValueError: where the prompt alone fills the context.
+        ValueError: where the prompt already fills the context.
     """
     context = model.config.text_config.max_position_embeddings
     length = inputs["input_ids"].shape[1]
@@ -143,7 +143,7 @@ class TokenStream:
 
     `generate` prepares everything, the logits processors and stopping criteria among it, and this
     takes the place of its loop. A streamer would need a second thread. In that one torch starts
-    helpers of its own, beside those that the first has, and where they are more than the cores,
+    helpers of its own, next to those that the first has, and where they are more than the cores,
     OpenMP lets all of them sleep between two operations: a token takes a fifth longer.
 
     Args:

@@ -19,7 +19,7 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 _HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 
 # The tokenizer is found by way of the configuration. Unless that is known, transformers asks, on
-# standard input, whether to run the code that lies beside the weights; it is this very code.
+# standard input, whether to run the code that lies next to the weights; it is this very code.
 AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""What is known: families and RNAs that a sequence is searched in, with the records that answers cite.
+"""What is known: families and RNAs that a sequence is searched in, with their records.
 
 Nothing here needs PyTorch or a language model.
 """

@@ -51,8 +51,8 @@ class Reference:
 
     Examples:
         >>> reference = Reference.open()
-        >>> hits = reference.search("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
-        >>> hits[0].record.name
+        >>> trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+        >>> reference.search(trna)[0].record.name
         'tRNA'
     """
 

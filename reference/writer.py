@@ -77,7 +77,8 @@ def write_reference(
                 seeds.append(seed)
         num_rnas = 0
         with _text(partial / RNAS) as records, _text(partial / SEQUENCES) as fasta:
-            for num_rnas, (record, sequence) in enumerate(rnas, start=1):
+            for record, sequence in rnas:
+                num_rnas += 1
                 _check_new(record, RNA, seen)
                 records.write(f"{record.to_json()}\n")
                 fasta.write(f">{record.id}\n{sequence}\n")

@@ -95,7 +95,7 @@ def splits_of(files: Iterable[str], configuration: str) -> list[str]:
 def describe_configurations(
     files: Mapping[str, str], order: Sequence[str], splits: Sequence[str]
 ) -> Iterator[str]:
-    """The card's lines of YAML after ``configs:``, one block a configuration that has files.
+    """The card's lines of YAML after ``configs:``, one block per configuration that has files.
 
     The description holds a hash of the files. `datasets` tells one state of a folder from another
     only by the card: without it, a new build would be read from the old one's cache.

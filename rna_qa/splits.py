@@ -2,8 +2,11 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Thing = TypeVar("Thing", bound=Hashable)
 
 SPLITS = ("train", "validation", "test", "test_families")
 # A type with fewer families gives none away; a group of families that holds more than this share
@@ -49,12 +52,33 @@ class Groups:
     def join(self, first: Hashable, second: Hashable) -> None:
         self._parent[self.root(second)] = self.root(first)
 
+    def members(self, things: Iterable[Thing]) -> list[list[Thing]]:
+        """These things by the group that each is in, in their order."""
+        groups: dict[Hashable, list[Thing]] = defaultdict(list)
+        for thing in things:
+            groups[self.root(thing)].append(thing)
+        return list(groups.values())
+
 
 def fraction(seed: int, *key: object) -> float:
     """A number in [0, 1) that depends on nothing but its arguments (BLAKE2b)."""
     text = "\x1f".join(map(str, (seed, *key)))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def check_shares(*, test: float, validation: float, test_families: float = 0.0) -> None:
+    """Check the shares that go to the splits.
+
+    Raises:
+        ValueError: naming the option of the command line.
+    """
+    shares = {"--test": test, "--validation": validation, "--test-families": test_families}
+    for option, share in shares.items():
+        if not 0 <= share < 1:
+            raise ValueError(f"{option} is {share!r}; expected a share from 0 to 1")
+    if test + validation >= 1:
+        raise ValueError(f"--test {test} and --validation {validation} leave nothing to train on")
 
 
 def split_members(
@@ -101,16 +125,14 @@ def hold_out_families(members: Sequence[Member], seed: int, share: float) -> set
     for member in members:
         for union in (("cluster", member.cluster), *member.unions):
             groups.join(union, member.family)
-    united: dict[Hashable, list[str]] = defaultdict(list)
-    for family in sorted(sizes):
-        united[groups.root(family)].append(family)
+    united = groups.members(sorted(sizes))
     quota = {
         rna_type: max(1, round(share * count)) if count >= MIN_FAMILIES and share > 0 else 0
         for rna_type, count in Counter(type_of.values()).items()
     }
     largest = max(10, LARGEST_GROUP * len(members))
     held_out: set[str] = set()
-    for group in sorted(united.values(), key=lambda group: fraction(seed, "families", group[0])):
+    for group in sorted(united, key=lambda group: fraction(seed, "families", group[0])):
         wanted = Counter(type_of[family] for family in group)
         small = sum(sizes[family] for family in group) <= largest
         if small and all(count <= quota[rna_type] for rna_type, count in wanted.items()):
@@ -126,13 +148,23 @@ def find_leaks(members: Iterable[Member], splits: Iterable[str]) -> list[str]:
     Clusters and sequences may lie in only one split; families, clans and transcripts that are in
     test_families in no other.
     """
+
+    def placed() -> Iterator[tuple[tuple[str, Hashable], str]]:
+        for member, split in zip(members, splits, strict=True):
+            for thing in (("cluster", member.cluster), ("sequence", member.sequence)):
+                yield thing, split
+            side = "test_families" if split == "test_families" else "the other splits"
+            for union in (("family", member.family), *member.unions):
+                yield union, side
+
+    return in_two_places(placed())
+
+
+def in_two_places(placed: Iterable[tuple[tuple[str, Hashable], str]]) -> list[str]:
+    """The things, each a kind and a name, that stand in more than one place."""
     places: dict[tuple[str, Hashable], set[str]] = defaultdict(set)
-    for member, split in zip(members, splits, strict=True):
-        for thing in (("cluster", member.cluster), ("sequence", member.sequence)):
-            places[thing].add(split)
-        side = "test_families" if split == "test_families" else "the other splits"
-        for union in (("family", member.family), *member.unions):
-            places[union].add(side)
+    for thing, place in placed:
+        places[thing].add(place)
     return [
         f"{kind} {name} lies in {' and '.join(sorted(where))}"
         for (kind, name), where in places.items()

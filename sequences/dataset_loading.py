@@ -1,6 +1,6 @@
 """Data sets as they are now, from a folder or by a Hub id, for training and evaluation.
 
-`datasets` keeps what it has read, and knows a folder by its name and its card alone: new rows under
+`datasets` keeps what it has read, and knows a folder only by its name and its card: new rows under
 the same card, and another folder of the same name, would be answered with the old rows. Here the
 state of a folder's files belongs to what it is kept under.
 """
@@ -97,7 +97,7 @@ def _builder(name: str, config: str | None) -> DatasetBuilder:
     builder = load_dataset_builder(name, config)
     files = sorted(_local_files(builder))
     if not files:
-        return builder  # the Hub's, which are kept by their commit
+        return builder  # the Hub's, which are cached by their commit
     return load_dataset_builder(name, builder.config.name, description=_state_of(files))
 
 
@@ -107,7 +107,7 @@ def _local_files(builder: DatasetBuilder) -> Iterator[Path]:
 
 
 def _state_of(files: Sequence[Path]) -> str:
-    """A hash that is another once a file is written again, even with its size and time kept."""
+    """A hash that changes when a file is written again, even with the same size and time."""
     digest = hashlib.sha256()
     for file in files:
         stat = file.stat()

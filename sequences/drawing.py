@@ -13,7 +13,7 @@ import numpy as np
 
 MAX_FOLDED = 600
 
-# White in the middle; orange and blue are told apart by all kinds of colour vision, and black
+# White in the middle; orange and blue are distinguished by all kinds of colour vision, and black
 # letters are read on every shade of them.
 _FOR, _AGAINST = (0xF0, 0x8A, 0x1D), (0x5A, 0xA2, 0xE0)
 _NT_PER_LINE, _CELL, _LINE, _MARGIN = 60, 15, 46, 56
@@ -57,7 +57,7 @@ def draw_scores(
         scored: at least one RNA, as `RnaChat.explain` returns them.
         names: the RNAs' names; "RNA 1" and so on where one is missing or empty.
         caption: what stands above: the question and the answer, say. Line breaks are kept.
-        with_structure: False draws the strips alone, which needs no ViennaRNA.
+        with_structure: False draws only the strips, which needs no ViennaRNA.
 
     Raises:
         ValueError: when there is no RNA, or when a score is not a finite number.
@@ -249,8 +249,8 @@ class _Drawing:
     ) -> ElementTree.Element:
         """A group for one nucleotide, which shows letter, position and score when pointed at."""
         group = _add(parent, "g")
-        told = f"{rna.sequence[place]}{place + 1}: {_signed(rna.scores[place])}"
-        _add(group, "title").text = told
+        shown = f"{rna.sequence[place]}{place + 1}: {_signed(rna.scores[place])}"
+        _add(group, "title").text = shown
         return group
 
     def colour(self, score: float) -> str:
@@ -287,11 +287,11 @@ def _signed(value: float) -> str:
 
 def _add(parent: ElementTree.Element, tag: str, **attributes: object) -> ElementTree.Element:
     """A new element; numbers to a tenth, and names with `-` where Python has `_`."""
-    told = {
+    written = {
         name.replace("_", "-"): f"{value:.4g}" if isinstance(value, float) else str(value)
         for name, value in attributes.items()
     }
-    return ElementTree.SubElement(parent, tag, told)
+    return ElementTree.SubElement(parent, tag, written)
 
 
 def _text(

@@ -57,8 +57,8 @@ _ENCODINGS = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-# As many rejected records are told in words; the others are counted.
-_MAX_TOLD = 50
+# As many rejected records are listed; the others are counted.
+_MAX_LISTED = 50
 
 
 class FastaError(ValueError):
@@ -135,7 +135,7 @@ def _clean(rna: Any, name: str, max_length: int, max_ambiguous: float) -> Cleane
         return rna
     if not isinstance(rna, FastaRecord):
         cleaned = clean_rna(rna, name=name, max_length=max_length, max_ambiguous=max_ambiguous)
-        # The number is for errors alone.
+        # The number is only for errors.
         return replace(cleaned, name="") if cleaned.name == name else cleaned
     cleaned = clean_rna(
         rna.sequence, name=rna.name, max_length=max_length, max_ambiguous=max_ambiguous
@@ -145,11 +145,11 @@ def _clean(rna: Any, name: str, max_length: int, max_ambiguous: float) -> Cleane
 
 
 def _together(errors: list[RnaSequenceError], number: int) -> RnaSequencesError:
-    told = [f"- {error}" for error in errors[:_MAX_TOLD]]
-    if len(errors) > _MAX_TOLD:
-        told.append(f"- and {len(errors) - _MAX_TOLD:,} more")
+    listed = [f"- {error}" for error in errors[:_MAX_LISTED]]
+    if len(errors) > _MAX_LISTED:
+        listed.append(f"- and {len(errors) - _MAX_LISTED:,} more")
     head = f"{len(errors):,} of {number:,} RNAs are rejected:"
-    together = RnaSequencesError("\n".join([head, *told]), errors[0].name)
+    together = RnaSequencesError("\n".join([head, *listed]), errors[0].name)
     together.errors = tuple(errors)
     return together
 
@@ -157,8 +157,8 @@ def _together(errors: list[RnaSequenceError], number: int) -> RnaSequencesError:
 def read_fasta(source: str | Path | IO[Any]) -> Iterator[FastaRecord]:
     """Read the records of a FASTA file one by one.
 
-    Understood are gzip, bzip2 and xz (told by their content, not by the name), UTF-8 and UTF-16,
-    with or without a byte order mark, all line ends, blank lines, white space before the ">",
+    Understood are gzip, bzip2 and xz (recognised by their content, not by the name), UTF-8 and
+    UTF-16, with or without a byte order mark, all line ends, blank lines, white space before ">",
     comments (lines that begin with ";"), and dot-bracket structures below a sequence. A file
     without any header is one sequence, named after the file. Names may repeat.
 
@@ -254,7 +254,7 @@ def _decoded(plain: io.BufferedIOBase) -> Iterator[io.TextIOWrapper]:
 
 
 def _encoding(start: bytes) -> str:
-    """Told by the byte order mark, else by where the zeros of the first, plain letters are."""
+    """By the byte order mark, else by where the zeros of the first, plain letters are."""
     for mark, encoding in _ENCODINGS.items():
         if start.startswith(mark):
             return encoding

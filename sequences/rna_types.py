@@ -1,4 +1,4 @@
-"""Names of RNA types and families in sentences."""
+"""Names of RNA types and families in sentences, and the sentence that names an RNA."""
 
 # Read aloud they begin with a vowel: "an es-RNA", "an aitch-ACA box".
 SPOKEN_WITH_A_VOWEL = ("H/ACA", "sRNA", "snRNA", "lncRNA", "rRNA", "RNA ")
@@ -21,4 +21,9 @@ def family_sentence(description: str, name: str) -> str:
     return f"It belongs to the {description}{noun} ({name})."
 
 
-__all__ = ["family_sentence", "type_sentence", "with_article"]
+def first_sentence(annotation: str) -> str:
+    """What an annotation says first, which is what the RNA is; without its full stop."""
+    return annotation.partition(". ")[0].rstrip(".")
+
+
+__all__ = ["family_sentence", "first_sentence", "type_sentence", "with_article"]

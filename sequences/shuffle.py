@@ -11,8 +11,8 @@ import numpy as np
 def shuffle_dinucleotides(sequence: str, random: np.random.Generator) -> str:
     """A random sequence with the same counts of dinucleotides, the same first and last letter.
 
-    Stacked pairs give most of a fold's energy, so a plain shuffle would be told from an RNA by its
-    dinucleotides alone. Every such sequence is drawn with the same probability: it is an Eulerian
+    Stacked pairs give most of a fold's energy, so a plain shuffle would differ from an RNA by its
+    dinucleotides already. Every such sequence is drawn with the same probability: it is an Eulerian
     path through the graph whose edges are the dinucleotides (Altschul and Erickson, Mol. Biol.
     Evol. 2, 526–538, 1985).
 

@@ -5,13 +5,13 @@ family, ``#=GS`` lines a sequence, ``#=GC`` and ``#=GR`` lines columns; ``//`` e
 alignment may be wrapped into blocks with an empty line between them, each with a part of every row.
 """
 
-import gzip
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from rnagpt.sequences import compressed
 
 GAPS = str.maketrans("", "", "-._~")
 IUPAC = re.compile("[ACGURYKMSWBDHVN]+")
@@ -46,7 +46,7 @@ class SeedFamily:
 
     accession: str
     line: int
-    features: dict[str, list[str]]
+    features: dict[str, list[str]] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
     organisms: dict[str, str] = field(default_factory=dict)
     sequences: list[tuple[str, str]] = field(default_factory=list)
@@ -62,10 +62,7 @@ class SeedFamily:
 class _Block:
     """The lines of one family as they come, before they are judged."""
 
-    line: int
-    features: dict[str, list[str]] = field(default_factory=dict)
-    references: dict[str, str] = field(default_factory=dict)
-    organisms: dict[str, str] = field(default_factory=dict)
+    family: SeedFamily
     rows: dict[str, str] = field(default_factory=dict)
     row_lines: dict[str, int] = field(default_factory=dict)
     consensus: str = ""
@@ -76,7 +73,7 @@ class _Block:
 
     @property
     def label(self) -> str:
-        named = self.features.get("AC") or self.features.get("ID")
+        named = self.family.features.get("AC") or self.family.features.get("ID")
         return named[0] if named else "family without a name"
 
 
@@ -95,9 +92,9 @@ def read_seed(path: Path, problems: list[Problem]) -> Iterator[SeedFamily]:
     for block, complete in _read_blocks(path, problems):
         family = _judge(block, problems) if complete else None
         if not complete:
-            problems.append(Problem(block.label, "has no end ('//' is missing)", block.line))
+            problems.append(Problem(block.label, "has no end ('//' is missing)", block.family.line))
         elif family and family.accession in seen:
-            problems.append(Problem(family.accession, "accession seen before", block.line))
+            problems.append(Problem(family.accession, "accession seen before", family.line))
         elif family:
             seen.add(family.accession)
             yield family
@@ -110,25 +107,12 @@ def read_seed(path: Path, problems: list[Problem]) -> Iterator[SeedFamily]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a plain or gzipped file.
+    """Number and text of each line of a plain or gzipped file, as `compressed.read_lines` says.
 
-    The first two bytes tell which it is, not the name. Line ends and trailing blanks are removed.
-
-    Raises:
-        ValueError: if the compressed stream is cut off or damaged.
+    Line ends and trailing blanks are removed.
     """
-    number = 0
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path) if compressed else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield number, _decode(line).rstrip()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: the compressed file is damaged or cut off after line {number:,} ({error}); "
-            "delete it and get it again"
-        ) from error
+    for number, line in compressed.read_lines(path):
+        yield number, _decode(line).rstrip()
 
 
 def _decode(line: bytes) -> str:
@@ -137,10 +121,10 @@ def _decode(line: bytes) -> str:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         return line.decode("latin-1")
-    return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", _mend_encoding, text)
+    return text if text.isascii() else re.sub(r"[^\x00-\x7f]+", _fix_encoding, text)
 
 
-def _mend_encoding(run: re.Match[str]) -> str:
+def _fix_encoding(run: re.Match[str]) -> str:
     """Undo UTF-8 that was once read as code page 850 ("5ÔÇÖ" for "5’"), as in some seeds."""
     try:
         return run[0].encode("cp850").decode("utf-8")
@@ -156,7 +140,7 @@ def _read_blocks(path: Path, problems: list[Problem]) -> Iterator[tuple[_Block, 
         if line.lstrip("\ufeff").startswith("# STOCKHOLM"):
             if block:
                 yield block, False
-            block, stray = _Block(number), False
+            block, stray = _Block(SeedFamily("", number)), False
         elif line == "//":
             if block:
                 yield block, True
@@ -177,13 +161,13 @@ def _add_line(block: _Block, line: str, number: int, problems: list[Problem]) ->
     words = line.split(maxsplit=3)
     if line.startswith("#=GF") and len(words) > 1:
         tag, value = words[1], line.split(maxsplit=2)[2] if len(words) > 2 else ""
-        block.features.setdefault(tag, []).append(value)
+        block.family.features.setdefault(tag, []).append(value)
         if tag == "RM" and value.isdigit():
-            reference = block.features.get("RN", ["[1]"])[-1].strip("[]")
-            block.references[reference] = value
+            reference = block.family.features.get("RN", ["[1]"])[-1].strip("[]")
+            block.family.references[reference] = value
     elif line.startswith("#=GS"):
         if len(words) == 4 and words[2] == "OS":
-            block.organisms[words[1]] = words[3]
+            block.family.organisms[words[1]] = words[3]
     elif line.startswith("#=GC"):
         # Not SS_cons_pk and its like, which stand next to it.
         if len(words) == 3 and words[1] == "SS_cons":
@@ -214,36 +198,28 @@ def _add_row(block: _Block, name: str, row: str, number: int, problems: list[Pro
 
 def _judge(block: _Block, problems: list[Problem]) -> SeedFamily | None:
     """The family of a block with its sound sequences; None, and a problem, if there is none."""
-    accession = block.features.get("AC", [""])[0]
+    family = block.family
+    accession = family.accession = family.features.get("AC", [""])[0]
     if not accession:
-        problems.append(Problem(block.label, "no accession (#=GF AC)", block.line))
+        problems.append(Problem(block.label, "no accession (#=GF AC)", family.line))
         return None
-    if len(accessions := set(block.features["AC"])) > 1:
+    if len(accessions := set(family.features["AC"])) > 1:
         reason = f"several accessions ({', '.join(sorted(accessions))}): '//' is missing in between"
-        problems.append(Problem(accession, reason, block.line))
+        problems.append(Problem(accession, reason, family.line))
         return None
     widths = _widths(block)
-    sequences, rows = [], []
     for name, row in block.rows.items():
         sequence = row.translate(GAPS).upper().replace("T", "U")
         if reason := _find_doubled(block, name) or _check_row(row, sequence, widths):
             problems.append(Problem(f"{accession} {name}", reason, block.row_lines[name]))
         else:
-            sequences.append((name, sequence))
-            rows.append((name, row))
-    if not sequences:
-        problems.append(Problem(accession, "no sound sequence", block.line))
+            family.sequences.append((name, sequence))
+            family.rows.append((name, row))
+    if not family.sequences:
+        problems.append(Problem(accession, "no sound sequence", family.line))
         return None
-    return SeedFamily(
-        accession,
-        block.line,
-        block.features,
-        block.references,
-        block.organisms,
-        sequences,
-        rows,
-        block.consensus,
-    )
+    family.structure = block.consensus
+    return family
 
 
 def _widths(block: _Block) -> list[int]:

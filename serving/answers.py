@@ -116,6 +116,3 @@ class Answers:
                     return
         except Exception as error:
             ready.put_nowait(error)
-
-
-__all__ = ["Answers", "Piece"]

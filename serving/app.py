@@ -17,14 +17,12 @@ from starlette.middleware.cors import CORSMiddleware
 
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.answers import Answers
-from rnagpt.serving.api_key import ApiKey, check_api_key
-from rnagpt.serving.body_limit import BodySizeLimit
 from rnagpt.serving.engines.base import Engine, EngineClosedError, EngineOverloadedError
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import CountRequests, Metrics
-from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, Usage, model_entry
+from rnagpt.serving.middleware import ApiKey, BodySizeLimit, ReadBodyInTime, check_api_key
+from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, model_entry, usage_of
 from rnagpt.serving.prompts import Prepared, Prompts
-from rnagpt.serving.read_deadline import ReadBodyInTime
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ _ERROR_REPLIES: dict[int | str, dict[str, Any]] = {
 
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_MAX_TOLD = 500
+_MAX_SHOWN = 500
 
 
 @dataclass
@@ -151,7 +149,7 @@ def make_app(service: Service) -> FastAPI:
             return StreamingResponse(events, headers=_STREAMED, media_type="text/event-stream")
         texts, finishes = await _unless_gone(request, answers)
         texts = [prepared.note + text for text in texts]
-        usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
+        usage = usage_of(prepared.prompt.length, answers.completion_tokens)
         return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
 
     @app.head("/v1/models", include_in_schema=False)
@@ -217,7 +215,7 @@ async def _events(
             if piece.finish is not None:
                 yield _event(completion.chunk(piece.index, {}, piece.finish))
         if chat_request.stream_options and chat_request.stream_options.include_usage:
-            usage = Usage.of(prepared.prompt.length, answers.completion_tokens)
+            usage = usage_of(prepared.prompt.length, answers.completion_tokens)
             yield _event(completion.usage_chunk(usage))
         yield "data: [DONE]\n\n"
     except Exception as error:
@@ -266,13 +264,8 @@ def _failure(error: Exception) -> ApiError:
 
 def _shorten(text: str) -> str:
     """Without the middle of what a client sent and need not have back in millions of letters."""
-    half = _MAX_TOLD // 2
-    return text if len(text) <= _MAX_TOLD else f"{text[:half]} ... {text[-half:]}"
-
-
-def _is_field(key: int | str) -> bool:
-    """Whether a step of an error's place is one of the request, and not of its type."""
-    return isinstance(key, int) or (key.isidentifier() and key != "str")
+    half = _MAX_SHOWN // 2
+    return text if len(text) <= _MAX_SHOWN else f"{text[:half]} ... {text[-half:]}"
 
 
 def _reply(error: ApiError) -> JSONResponse:
@@ -309,7 +302,9 @@ def _shape_errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Of a part that is neither text nor RNA: the error of the part, not of the message.
         deepest = max(error.errors(), key=lambda one: len(one["loc"]))
-        place = ".".join(str(key) for key in deepest["loc"][1:] if _is_field(key))
+        # The steps of the request to it, without those of its type.
+        steps = [str(key) for key in deepest["loc"][1:] if key != "str"]
+        place = ".".join(step for step in steps if step.isdecimal() or step.isidentifier())
         where = f"{_shorten(place)}: " if place else ""
         # Pydantic puts "Value error, " before what was raised here.
         raised = deepest["type"] == "value_error"
@@ -326,6 +321,3 @@ def _shape_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
         return _reply(_failure(error))
-
-
-__all__ = ["Service", "make_app"]

@@ -30,6 +30,3 @@ class Limits:
     max_waiting: int = 128
     retry_after: int = 5
     shutdown_seconds: int = 60
-
-
-__all__ = ["Limits"]

@@ -69,6 +69,3 @@ class CountRequests:
             await send(message)
 
         await self.app(scope, receive, count)
-
-
-__all__ = ["CountRequests", "Metrics"]

@@ -226,16 +226,13 @@ def _check_characters(data: Any) -> None:
             )
 
 
-class Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-    @classmethod
-    def of(cls, prompt: int, completion: int) -> Usage:
-        return cls(
-            prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
-        )
+def usage_of(prompt: int, completion: int) -> dict[str, int]:
+    """The tokens of a request and of all its answers."""
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
 
 
 class Completion:
@@ -252,7 +249,7 @@ class Completion:
             "model": model,
         }
 
-    def whole(self, texts: list[str], finishes: list[str], usage: Usage) -> dict[str, Any]:
+    def whole(self, texts: list[str], finishes: list[str], usage: dict[str, int]) -> dict[str, Any]:
         choices = [
             {
                 "index": index,
@@ -262,35 +259,17 @@ class Completion:
             }
             for index, (text, finish) in enumerate(zip(texts, finishes, strict=True))
         ]
-        usage_body = usage.model_dump()
-        return self._common | {
-            "object": "chat.completion",
-            "choices": choices,
-            "usage": usage_body,
-        }
+        return self._common | {"object": "chat.completion", "choices": choices, "usage": usage}
 
     def chunk(self, index: int, delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._common | {"object": "chat.completion.chunk", "choices": [choice]}
 
-    def usage_chunk(self, usage: Usage) -> dict[str, Any]:
-        body = {"object": "chat.completion.chunk", "choices": [], "usage": usage.model_dump()}
-        return self._common | body
+    def usage_chunk(self, usage: dict[str, int]) -> dict[str, Any]:
+        return self._common | {"object": "chat.completion.chunk", "choices": [], "usage": usage}
 
 
 def model_entry(name: str, context: int) -> dict[str, Any]:
     """A model, as `/v1/models` lists it; its context as vLLM and as OpenRouter call it."""
     lengths = {"max_model_len": context, "context_length": context}
     return {"id": name, "object": "model", "created": 0, "owned_by": "rna-gpt"} | lengths
-
-
-__all__ = [
-    "ApiError",
-    "ChatRequest",
-    "Completion",
-    "Message",
-    "RnaPart",
-    "TextPart",
-    "Usage",
-    "model_entry",
-]

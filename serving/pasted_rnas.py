@@ -174,11 +174,9 @@ def _sequences(line: str) -> Iterator[tuple[int, str]]:
             parts = [(0, word)]
         else:
             parts = [(found.start(), found.group()) for found in _UNBROKEN.finditer(word)]
-        yield from ((begin + at, part) for at, part in parts if _is_sequence(part))
-
-
-def _is_sequence(word: str) -> bool:
-    return sum(map(str.isalpha, word)) >= MIN_LETTERS and _is_mostly_plain(word)
+        for at, part in parts:
+            if sum(map(str.isalpha, part)) >= MIN_LETTERS and _is_mostly_plain(part):
+                yield begin + at, part
 
 
 def _is_mostly_plain(word: str) -> bool:
@@ -194,6 +192,3 @@ def _named(pieces: list[str | int], number: int) -> str:
         for piece in pieces
     )
     return _EMPTY_FENCE.sub("", "".join(named)).strip()
-
-
-__all__ = ["MIN_LETTERS", "Pasted", "UnclearSequenceError", "find_pasted"]

@@ -13,7 +13,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, RnaTooLongError, clean_rna
+from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, RnaTooLongError
+from rnagpt.inference.generation import clean_once, encode_prompts
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
@@ -92,12 +93,7 @@ class Prompts:
         with _as_api_errors():
             conversation, rnas = self._cleaned(messages)
             with self._one_at_a_time:
-                inputs: Any = self.processor.apply_chat_template(
-                    conversation,
-                    add_generation_prompt=True,
-                    tokenize=True,
-                    processor_kwargs={"padding_side": "left"},
-                )
+                inputs = encode_prompts(self.processor, [conversation])
         length = inputs["input_ids"].shape[1]
         if length >= self.context or length > self._longest:
             of_rnas = sum(self.processor.num_rna_tokens(len(rna.sequence)) for rna in rnas)
@@ -207,12 +203,7 @@ class Prompts:
         for message in conversation:
             for part in message["content"] if isinstance(message["content"], list) else ():
                 if part["type"] == "rna":
-                    rna = clean_rna(
-                        part["rna"],
-                        name=str(len(rnas) + 1),
-                        max_length=self.processor.max_rna_length,
-                        max_ambiguous=self.processor.max_ambiguous,
-                    )
+                    rna = clean_once(part["rna"], str(len(rnas) + 1), self.processor)
                     rnas.append(rna)
                     part["rna"] = rna.sequence
         return conversation, rnas
@@ -221,7 +212,7 @@ class Prompts:
         wanted = request.requested_tokens or self.limits.max_tokens
         return [
             Sampling(
-                # More than there can be is as much as there can be: clients ask for their own most.
+                # More than there can be is as much as there can be: clients send their own maximum.
                 max_tokens=min(wanted, self.limits.max_tokens, prompt.room),
                 temperature=request.temperature,
                 top_p=request.top_p,
@@ -282,6 +273,3 @@ def _as_api_errors() -> Iterator[None]:
     except (ValueError, TemplateError) as error:
         # Some chat templates take no system message, or want the roles to alternate.
         raise ApiError(400, str(error), param="messages") from error
-
-
-__all__ = ["Prepared", "Prompts"]

@@ -50,6 +50,3 @@ class TextBounds:
     def _count(self, text: str) -> int:
         with self._lock:
             return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-__all__ = ["TextBounds"]

@@ -94,6 +94,3 @@ def answer_each(
         max_new_tokens=max_new_tokens,
         max_time=seconds,
     )
-
-
-__all__ = ["answer_each", "explain", "write_answer"]

@@ -18,7 +18,7 @@ from page import FOLDER, Page
 from space_limits import Limits
 from starlette.middleware import Middleware
 
-from rnagpt.serving.body_limit import BodySizeLimit
+from rnagpt.serving.middleware import BodySizeLimit
 
 # Fonts of the visitor's own system, so that nothing is fetched from elsewhere; colours with the
 # contrast that WCAG 2.2 asks for at level AA.

@@ -18,21 +18,21 @@ const input = element.querySelector('input');
 input.addEventListener('change', () => {
   const file = input.files[0];
   if (!file) return;
-  const told = {name: file.name, size: file.size, content: ''};
+  const upload = {name: file.name, size: file.size, content: ''};
   const reader = new FileReader();
   reader.onload = () => {
-    trigger('upload', {...told, content: reader.result.split(',')[1] || ''});
+    trigger('upload', {...upload, content: reader.result.split(',')[1] || ''});
     input.value = '';
   };
-  reader.onerror = () => trigger('upload', {...told, size: -1});
-  if (file.size > %d) trigger('upload', told); else reader.readAsDataURL(file);
+  reader.onerror = () => trigger('upload', {...upload, size: -1});
+  if (file.size > %d) trigger('upload', upload); else reader.readAsDataURL(file);
 });
 """
 # What was taken leaves its field, and what nothing came of returns to it, but never at the cost of
 # what a visitor has typed meanwhile. The server cannot tell: it does not see the field.
 FIELD_JS = """
-(told, now) => {
-  const {taken, back} = JSON.parse(told || '{}');
+(command, now) => {
+  const {taken, back} = JSON.parse(command || '{}');
   if (taken !== undefined && taken === now) return '';
   if (back === undefined || now.includes(back)) return now;
   return now.trim() ? back + '\\n' + now : back;
@@ -64,13 +64,3 @@ async (text) => {
 }
 """
 COPY_AGAIN_JS = "() => new Promise((resolve) => setTimeout(() => resolve('Copy'), 2000))"
-
-__all__ = [
-    "COPY_AGAIN_JS",
-    "COPY_JS",
-    "DOWNLOAD_JS",
-    "FIELD_JS",
-    "REMOVE_JS",
-    "UPLOAD_HTML",
-    "UPLOAD_JS",
-]

@@ -12,23 +12,10 @@ import answering
 import gradio as gr
 import rna_cards
 import validation
-from conversation import (
-    Conversation,
-    Turn,
-    as_chat,
-    as_typed,
-)
+from conversation import Conversation, Turn, as_chat, as_typed
 from model_loading import MODEL
 from plain_text import check_text, visible
-from rna_panel import (
-    AS_IT_IS,
-    MAX_ECHO,
-    RnaPanel,
-    Updates,
-    command,
-    draw,
-    field_commands,
-)
+from rna_panel import AS_IT_IS, MAX_ECHO, RnaPanel, Updates, command, draw, field_commands
 from space_limits import Limits
 from structure_drawing import FOLDING
 
@@ -222,7 +209,12 @@ class ChatPanel:
         """Do one thing, then show how the conversation stands."""
         turns, error = list(conversation.turns), ""
         try:
-            yield {self.question_notice: _line(conversation), **self._while_at_work(stoppable)}
+            busy = (self.retry_button, self.explain_button, self.rna_panel.compare)
+            yield {
+                self.question_notice: _line(conversation),
+                self.stop_button: gr.update(interactive=stoppable),
+                **dict.fromkeys(busy, gr.update(interactive=False)),
+            }
             for updates in work:
                 if not conversation.closed:
                     yield updates
@@ -322,11 +314,6 @@ class ChatPanel:
             rnas, question, limits.max_new_tokens, limits.seconds_per_answer
         )
 
-    def _while_at_work(self, stoppable: bool) -> Updates:
-        off = gr.update(interactive=False)
-        others = (self.retry_button, self.explain_button, self.rna_panel.compare)
-        return {self.stop_button: gr.update(interactive=stoppable), **dict.fromkeys(others, off)}
-
     def view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""
         for shown in conversation.rnas:
@@ -351,6 +338,3 @@ def _line(conversation: Conversation) -> str:
         return ""
     waiting = " · ".join(question.strip() for question in conversation.waiting)
     return rna_cards.notice(f"Next: {waiting} (Stop gives back what waits.)", "hint")
-
-
-__all__ = ["FAULT", "QUESTIONS", "ChatPanel"]

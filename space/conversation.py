@@ -73,6 +73,7 @@ class Conversation:
         answering: whether the model is at work for it.
         stopping: whether the visitor wants that to end.
         closed: whether a new conversation has taken this one's place.
+        fresh: whether it has taken another's place, and the model has not been at work for it.
         lock: held by whoever changes RNAs or takes up work.
     """
 
@@ -85,6 +86,7 @@ class Conversation:
     answering: bool = False
     stopping: bool = False
     closed: bool = False
+    fresh: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def begin(self, question: str = "") -> bool:
@@ -93,6 +95,7 @@ class Conversation:
             if self.answering:
                 return False
             self.answering, self.stopping, self.question = True, False, question
+            self.fresh = False
             return True
 
     def wait_with(self, question: str) -> bool:
@@ -190,6 +193,3 @@ def _plain(text: str) -> str:
     """A text in one paragraph whose markup is escaped."""
     escaped = _MARKUP.sub(r"\\\1", visible(" ".join(text.split())))
     return _BEGINNING.sub(r"\1\\\2", escaped)
-
-
-__all__ = ["Conversation", "ShownRna", "Turn", "as_chat", "as_json", "as_markdown", "as_typed"]

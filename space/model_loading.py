@@ -78,5 +78,3 @@ class ModelLoading:
 # One for the process: on ZeroGPU the functions of `answering` run in forks of it, which inherit
 # the model, whereas arguments would be copied.
 MODEL = ModelLoading()
-
-__all__ = ["MODEL", "ModelLoading"]

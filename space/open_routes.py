@@ -33,17 +33,11 @@ class OpenRoutes:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or _OPEN.fullmatch(_path(scope)):
+        # The path within the application, which a proxy may have put under one of its own.
+        path = str(scope.get("path", "")).removeprefix(scope.get("root_path", ""))
+        if scope["type"] == "lifespan" or _OPEN.fullmatch(path):
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await PlainTextResponse("Not found.", 404)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
-
-
-def _path(scope: Scope) -> str:
-    """The path within the application, which a proxy may have put under one of its own."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
-
-
-__all__ = ["OpenRoutes"]

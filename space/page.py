@@ -16,7 +16,7 @@ from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS
 from chat_panel import FAULT, ChatPanel
 from conversation import Conversation
 from model_loading import MODEL
-from rna_panel import RnaPanel, Updates
+from rna_panel import AS_IT_IS, RnaPanel, Updates
 from space_limits import Limits
 from visitors import Visitors
 
@@ -87,6 +87,16 @@ class Page:
         panel = self.chat_panel
         return {**self.rna_panel.emptied(fresh), **panel.view(fresh), panel.findings: ""}
 
+    def show_fresh(self, conversation: Conversation) -> Updates:
+        """Show a new conversation again, once what the old one was doing has ended.
+
+        The old one's updates come by another connection than the answer to `clear`, which may
+        overtake the last of them.
+        """
+        panel = self.chat_panel
+        fresh = conversation.fresh
+        return {**panel.view(conversation), panel.findings: ""} if fresh else AS_IT_IS
+
     def _watch_model(self) -> None:
         timer = gr.Timer(1.0)
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
@@ -117,7 +127,8 @@ class Page:
             self._on(panel.cards.select, panel.remove, [], **at_once),
         ]
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
-            given.append(self._on(button.click, panel.adding([record]), [], **at_once))
+            example = functools.partial(panel.add_example, record)
+            given.append(self._on(button.click, example, [], **at_once))
         drawn = [panel.cards, panel.as_json, panel.as_markdown]
         return [self._on(event.then, panel.fold, [], drawn) for event in given]
 
@@ -150,8 +161,10 @@ class Page:
     def _connect(self, folding: list[Any], answered: list[Any]) -> None:
         """A new conversation empties both sides; nothing that was on its way comes after."""
         both = dict.fromkeys([*self.rna_panel.parts, *self.chat_panel.parts])
+        ended = [*answered, *folding]
+        for event in ended:
+            self._on(event.then, self.show_fresh, [], self.chat_panel.parts, queue=False)
         for event in (self.chat_panel.clear.click, self.chat_panel.chat.clear):
-            ended = [*answered, *folding]
             event(
                 self.clear,
                 outputs=[*both],
@@ -222,6 +235,3 @@ def _streaming(called: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
         yield from called(*given)
 
     return stream
-
-
-__all__ = ["FOLDER", "Page"]

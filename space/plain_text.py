@@ -66,6 +66,3 @@ def _escaped(letter: str) -> str:
         return letter
     units = letter.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
-
-
-__all__ = ["check_text", "escape_unseen", "visible"]

@@ -53,11 +53,11 @@ def cards(conversation: Conversation) -> str:
 
 def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answer]) -> str:
     """A table of RNAs with the answer to one question about each; answers may be yet to come."""
-    said = [_said(answer) for answer in answers] + ["…"] * (len(rnas) - len(answers))
+    texts = [_answer_text(answer) for answer in answers] + ["…"] * (len(rnas) - len(answers))
     rows = "".join(
         f'<tr><th scope="row">{_name(rna)}</th><td>{len(rna.sequence):,}</td>'
         f"<td>{_percent(gc_share(rna.sequence))}</td><td>{words}</td></tr>"
-        for rna, words in zip(rnas, said, strict=True)
+        for rna, words in zip(rnas, texts, strict=True)
     )
     return (
         f'<div class="scrolled"><table class="comparison"><caption>Each RNA separately: '
@@ -106,7 +106,7 @@ def _structure(shown: ShownRna, opened: bool) -> str:
     )
 
 
-def _said(answer: Answer) -> str:
+def _answer_text(answer: Answer) -> str:
     cut = "" if answer.complete else " …"
     sure = "" if answer.confidence is None else f" (confidence {answer.confidence:.2f})"
     return escape(f"{answer.answer}{cut}{sure}")
@@ -119,6 +119,3 @@ def _name(rna: CleanedRna) -> str:
 
 def _percent(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.0%}"
-
-
-__all__ = ["cards", "comparison", "escape", "gc_share", "notice", "warnings_of"]

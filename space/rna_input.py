@@ -72,6 +72,3 @@ def _too_large(name: str, num_bytes: int) -> str:
         f"{name} is larger than {num_bytes / 1e6:g} MB. Give the records that you want to ask "
         "about."
     )
-
-
-__all__ = ["records_of_file", "records_of_text"]

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -137,16 +137,12 @@ class RnaPanel:
             return self.shown(conversation, str(error))
         return updates | {self.choosing: gr.update(visible=False)}
 
-    def adding(self, records: list[FastaRecord]) -> Callable[[Conversation], Updates]:
-        """What adds these records."""
-
-        def add(conversation: Conversation) -> Updates:
-            try:
-                return self._add(conversation, records)
-            except ValueError as error:
-                return self.shown(conversation, str(error))
-
-        return add
+    def add_example(self, example: FastaRecord, conversation: Conversation) -> Updates:
+        """Add one of the examples."""
+        try:
+            return self._add(conversation, [example])
+        except ValueError as error:
+            return self.shown(conversation, str(error))
 
     def remove(self, conversation: Conversation, event: gr.EventData) -> Updates:
         """Remove an RNA that no question has brought to the model yet."""
@@ -262,24 +258,10 @@ def _label(record: FastaRecord, number: int) -> str:
 
 def draw(shown: ShownRna) -> None:
     """Draw an RNA's structure, if it is one that is drawn."""
-    if shown.drawing is None and len(shown.rna.sequence) <= MAX_FOLDED:
-        shown.drawing = _drawn(shown.rna.sequence)
-
-
-def _drawn(sequence: str) -> str:
+    if shown.drawing is not None or len(shown.rna.sequence) > MAX_FOLDED:
+        return
     try:
-        return draw_structure(sequence)
+        shown.drawing = draw_structure(shown.rna.sequence)
     except Exception:
         _log.exception("A structure could not be drawn.")
-        return _NOT_DRAWN
-
-
-__all__ = [
-    "AS_IT_IS",
-    "MAX_ECHO",
-    "RnaPanel",
-    "Updates",
-    "command",
-    "draw",
-    "field_commands",
-]
+        shown.drawing = _NOT_DRAWN

@@ -57,6 +57,3 @@ class Limits:
                     raise ValueError(f"{variable} must be a whole number above 0, got {text!r}.")
                 given[field.name] = int(text)
         return cls(**given)
-
-
-__all__ = ["Limits"]

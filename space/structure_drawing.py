@@ -81,6 +81,3 @@ def _add(parent: ElementTree.Element, tag: str, **attributes: object) -> Element
         for name, value in attributes.items()
     }
     return ElementTree.SubElement(parent, tag, attributes_as_text)
-
-
-__all__ = ["FOLDING", "draw_structure"]

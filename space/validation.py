@@ -63,13 +63,3 @@ def check_model() -> None:
     """
     if MODEL.state != "ready":
         raise ValueError(state_of_model())
-
-
-__all__ = [
-    "await_model",
-    "check_model",
-    "check_question",
-    "cleaned",
-    "one_record",
-    "state_of_model",
-]

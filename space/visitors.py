@@ -24,16 +24,9 @@ _SECONDS_IDLE = 3600
 
 
 @dataclass(frozen=True)
-class _SavedRna:
-    name: str
-    sequence: str
-    changes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Saved:
     model: str
-    rnas: list[_SavedRna]
+    rnas: list[CleanedRna]
     turns: list[Turn]
 
 
@@ -70,7 +63,7 @@ class Visitors:
         with self._lock:
             if found := self._held.get(session):
                 found[0].stopping = found[0].closed = True
-            fresh = Conversation()
+            fresh = Conversation(fresh=True)
             self._hold(session, fresh)
             return fresh
 
@@ -103,8 +96,7 @@ def restored(saved: str, limits: Limits) -> Conversation:
             "What your page holds of this conversation cannot be read. Download it, then begin a "
             "new conversation."
         ) from error
-    rnas = [CleanedRna(rna.name, rna.sequence, rna.changes) for rna in document.rnas]
-    return Conversation(rnas=[ShownRna(rna) for rna in rnas], turns=document.turns)
+    return Conversation(rnas=[ShownRna(rna) for rna in document.rnas], turns=document.turns)
 
 
 def _check(document: _Saved, limits: Limits) -> None:
@@ -120,6 +112,3 @@ def _check(document: _Saved, limits: Limits) -> None:
         if not num_read <= turn.num_rnas <= len(document.rnas):
             raise ValueError("a turn about RNAs that are not there")
         num_read = turn.num_rnas
-
-
-__all__ = ["Visitors", "restored"]

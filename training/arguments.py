@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from trl import ScriptArguments
 
 from rnagpt.training.columns import parse_mapping
+from rnagpt.training.options import option
 from rnagpt.training.rows import ALIGNMENT, INSTRUCTION, TRAINING_STAGES
 
 
@@ -12,41 +13,28 @@ from rnagpt.training.rows import ALIGNMENT, INSTRUCTION, TRAINING_STAGES
 class StageArguments(ScriptArguments):
     """What a stage trains, and on which part of the data."""
 
-    stage: str = field(
-        default=INSTRUCTION, metadata={"help": "alignment (stage 1) or instruction (stage 2)."}
+    stage: str = option(INSTRUCTION, "alignment (stage 1) or instruction (stage 2).")
+    dataset_test_split: str = option("validation", "Split that is evaluated on.")
+    projector: str | None = option(
+        None, "Folder of an earlier stage's output: start from its projection."
     )
-    dataset_test_split: str = field(
-        default="validation", metadata={"help": "Split that is evaluated on."}
+    adapter: str | None = option(
+        None,
+        "Folder of an earlier instruction stage's output: continue from its adapter, and from"
+        " its projection unless another is named, on other data or settings.",
     )
-    projector: str | None = field(
-        default=None,
-        metadata={"help": "Folder of an earlier stage's output: start from its projection."},
+    train_adapter: bool = option(True, "Instruction stage: train LoRA adapters.")
+    freeze_projector: bool = option(False, "Do not train the projection.")
+    train_encoder: bool = option(
+        False,
+        "Train the encoder too; it is saved in OUT/encoder, of which `rnagpt compose` makes "
+        "the next stage's model.",
     )
-    adapter: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder of an earlier instruction stage's output: continue from its "
-            "adapter, and from its projection unless another is named, on other data or settings."
-        },
+    lora_layers: int | None = option(
+        None, "Adapt only the language model's last N layers; 0 or none: all."
     )
-    train_adapter: bool = field(
-        default=True, metadata={"help": "Instruction stage: train LoRA adapters."}
-    )
-    freeze_projector: bool = field(default=False, metadata={"help": "Do not train the projection."})
-    train_encoder: bool = field(
-        default=False,
-        metadata={
-            "help": "Train the encoder too; it is saved in OUT/encoder, of which `rnagpt compose` "
-            "makes the next stage's model."
-        },
-    )
-    lora_layers: int | None = field(
-        default=None,
-        metadata={"help": "Adapt only the language model's last N layers; 0 or none: all."},
-    )
-    questions_per_sequence: int | None = field(
-        default=4,
-        metadata={"help": "Questions of one RNA that share a sequence; none: all of them."},
+    questions_per_sequence: int | None = option(
+        4, "Questions of one RNA that share a sequence; none: all of them."
     )
     columns: list[str] = field(
         default_factory=list,
@@ -56,52 +44,36 @@ class StageArguments(ScriptArguments):
             "--dataset_config names one."
         },
     )
-    max_text_tokens: int | None = field(
-        default=None,
-        metadata={
-            "help": "Longer annotations and answers (tokens) are shortened at a sentence end."
-        },
+    max_text_tokens: int | None = option(
+        None, "Longer annotations and answers (tokens) are shortened at a sentence end."
     )
-    max_sequence_tokens: int = field(
-        default=1024,
-        metadata={"help": "RNAs that take more (tokens, with their text) are dropped."},
+    max_sequence_tokens: int = option(
+        1024, "RNAs that take more (tokens, with their text) are dropped."
     )
     skip_categories: list[str] = field(
         default_factory=list,
         metadata={"help": "Instruction stage: leave out questions of these categories."},
     )
-    max_rnas: int | None = field(default=None, metadata={"help": "Train on at most N RNAs."})
-    max_rnas_per_family: int | None = field(
-        default=None, metadata={"help": "... and at most N of a family."}
+    max_rnas: int | None = option(None, "Train on at most N RNAs.")
+    max_rnas_per_family: int | None = option(None, "... and at most N of a family.")
+    decoy_share: float = option(
+        0.0,
+        "Shuffled RNAs for each RNA, of which the model learns to say that it does not know them.",
     )
-    decoy_share: float = field(
-        default=0.0,
-        metadata={
-            "help": "Shuffled RNAs for each RNA, of which the model learns to say that it does not "
-            "know them."
-        },
+    novel_family_share: float = option(
+        0.0,
+        "RNAs shown as if of a new family, for each RNA: their type is asked, and what else "
+        "is asked is answered by abstention. Needs a projection with family prototypes.",
     )
-    novel_family_share: float = field(
-        default=0.0,
-        metadata={
-            "help": "RNAs shown as if of a new family, for each RNA: their type is asked, and what "
-            "else is asked is answered by abstention. Needs a projection with a memory."
-        },
+    max_eval_rnas: int | None = option(200, "Evaluate on at most N RNAs.")
+    num_samples: int = option(4, "Answers written to the log at each evaluation.")
+    cache_encoder: bool = option(
+        False, "Keep the frozen encoder's outputs in memory (main memory, exact)."
     )
-    max_eval_rnas: int | None = field(default=200, metadata={"help": "Evaluate on at most N RNAs."})
-    num_samples: int = field(
-        default=4, metadata={"help": "Answers written to the log at each evaluation."}
-    )
-    cache_encoder: bool = field(
-        default=False,
-        metadata={"help": "Keep the frozen encoder's outputs in memory (main memory, exact)."},
-    )
-    cache_folder: str | None = field(
-        default=None,
-        metadata={
-            "help": "Keep them in files of this folder instead, encoded before the first step; a "
-            "later run with the same encoder finds them."
-        },
+    cache_folder: str | None = option(
+        None,
+        "Keep them in files of this folder instead, encoded before the first step; a later "
+        "run with the same encoder finds them.",
     )
 
     def __post_init__(self) -> None:

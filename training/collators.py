@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from rnagpt.inference.generation import user_message
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.training.rows import choose_questions
 
@@ -149,8 +150,7 @@ class InstructionCollator:
 
 def conversation(sequence: str, question: str, answer: str | None = None) -> list[dict[str, Any]]:
     """The chat messages of one question about one RNA, with its answer where it is given."""
-    content = [{"type": "rna", "rna": sequence}, {"type": "text", "text": question}]
-    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    messages = [user_message(question, [sequence])]
     return messages if answer is None else [*messages, {"role": "assistant", "content": answer}]
 
 

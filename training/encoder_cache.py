@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from rnagpt.inference.embeddings import encode_each
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import tokenize_rna
 
 # A file is written when it is so large: what a stopped run loses, and less memory than a batch's.
 FILE_BYTES = 256 * 2**20
@@ -107,12 +106,11 @@ class EncoderCache:
         """Encode cleaned RNAs that are not cached yet, in batches, and write them to files."""
         if isinstance(self.vectors, VectorFiles):
             self.vectors.find()
-        kmer_size = self.model.config.rna_kmer_size
+        alphabet = self.model.config.rna_alphabet
         missing = {
             sequence: key
             for sequence in dict.fromkeys(sequences)
-            if (key := rna_key(torch.from_numpy(tokenize_rna(sequence, kmer_size))))
-            not in self.vectors
+            if (key := rna_key(torch.from_numpy(alphabet.tokenize(sequence)))) not in self.vectors
         }
         total = sum(map(len, missing))
         with tqdm(total=total, desc="Encoding RNAs", unit="nt", unit_scale=True) as bar:

@@ -65,7 +65,7 @@ def load_rnas(
         columns: what the data set calls the columns: see `dataset_columns`.
 
     Returns:
-        One row an RNA: `id`, `sequence`, `questions`, `answers`, and `family` and `categories` (of
+        One row per RNA: `id`, `sequence`, `questions`, `answers`, and `family` and `categories` (of
         the questions) where the data set has them.
 
     Raises:
@@ -109,7 +109,7 @@ def without_categories(rows: Dataset, categories: Sequence[str]) -> Dataset:
 
 
 def group_by_rna(rows: Dataset, stage: str) -> Dataset:
-    """One row an RNA from contiguous rows with the same `id` and the same `sequence`.
+    """One row per RNA from contiguous rows with the same `id` and the same `sequence`.
 
     Works on Arrow arrays, so that millions of questions are grouped in seconds without a copy in
     Python objects.
@@ -279,42 +279,36 @@ def fit_texts(
 
     def fit_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         names = ["id", "sequence", "questions", "answers", "length"]
-        marked = "novel_family" in batch
-        rows: dict[str, list[Any]] = {name: [] for name in names + ["novel_family"] * marked}
-        answer_tokens = iter(count_tokens([text for texts in batch["answers"] for text in texts]))
-        question_tokens = iter(
-            count_tokens([text for texts in batch["questions"] for text in texts])
+        names += ["novel_family"] * ("novel_family" in batch)
+        answer_tokens, question_tokens = (
+            iter(count_tokens([text for texts in batch[name] for text in texts]))
+            for name in ("answers", "questions")
         )
-        novel_families = batch["novel_family"] if marked else [False] * len(batch["id"])
-        for id_, sequence, questions, answers, novel_family in zip(
-            *(batch[name] for name in names[:4]), novel_families, strict=True
-        ):
-            prefix = processor.num_rna_tokens(len(sequence)) + 1
+        rows: list[dict[str, Any]] = []
+        for values in zip(*batch.values(), strict=True):
+            row = dict(zip(batch, values, strict=True))
+            prefix = processor.num_rna_tokens(len(row["sequence"])) + 1
             kept: list[tuple[str, str, int]] = []
-            for question, answer in zip(questions or [""], answers, strict=True):
-                asked = next(question_tokens) if questions else 0
+            for question, answer in zip(row["questions"] or [""], row["answers"], strict=True):
+                asked = next(question_tokens) if row["questions"] else 0
                 answer, answered = fit(answer.strip(), next(answer_tokens))
                 if not answer:
                     continue
                 if control.search(question) or control.search(answer):
                     counts["texts_with_control_tokens"] += 1
-                    continue
-                if prefix + asked + answered > max_sequence_tokens:
+                elif prefix + asked + answered > max_sequence_tokens:
                     counts["texts_too_long"] += 1
-                    continue
-                kept.append((question, answer, asked + answered))
+                else:
+                    kept.append((question, answer, asked + answered))
             if not kept:
                 counts["rnas_without_text"] += 1
                 continue
             shared = min(questions_per_sequence or len(kept), len(kept))
-            rows["id"].append(id_)
-            rows["sequence"].append(sequence)
-            if marked:
-                rows["novel_family"].append(novel_family)
-            rows["questions"].append([question for question, _, _ in kept] if questions else [])
-            rows["answers"].append([answer for _, answer, _ in kept])
-            rows["length"].append(prefix + shared * sum(tokens for *_, tokens in kept) // len(kept))
-        return rows
+            row["questions"] = [question for question, _, _ in kept] if row["questions"] else []
+            row["answers"] = [answer for _, answer, _ in kept]
+            row["length"] = prefix + shared * sum(tokens for *_, tokens in kept) // len(kept)
+            rows.append(row)
+        return {name: [row[name] for row in rows] for name in names}
 
     # Built in memory, so nothing is cached: the counts are of this very run.
     fitted = rnas.map(

@@ -17,7 +17,13 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.utils.data import Sampler
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    BatchFeature,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl import SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
@@ -35,6 +41,7 @@ from rnagpt.conversion.projector_folder import (
     projector_settings,
     save_projector,
 )
+from rnagpt.inference.generation import decode_answers, encode_prompts, generation_options
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.training.collators import IGNORE, conversation
@@ -221,15 +228,15 @@ class SimilarLengthSampler(Sampler[int]):
 
 
 class FamilyMasking:
-    """Masks the families of RNAs: hides the entry of the memory that each RNA belongs to.
+    """Masks the families of RNAs: hides the prototype that each RNA is nearest to.
 
-    The memory then answers as for a new family, mostly by its last entry, that of the unknown.
+    The summary is then that of a new family, mostly of the last prototype, that of the unknown.
 
     Attributes:
         novel_families: (rnas,), bool: RNAs whose families the next forward pass masks; None: none.
 
     Raises:
-        ValueError: the projection has no memory.
+        ValueError: the projection has no family prototypes.
     """
 
     def __init__(self, model: RnaGptForCausalLM) -> None:
@@ -495,34 +502,24 @@ class SampleAnswers(TrainerCallback):
     @torch.no_grad()
     def answers(self, model: Any, device: torch.device, bf16: bool) -> list[str]:
         """Greedy answers to the rows, in order."""
-        arguments = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
-        if self.rows[0]["questions"]:
-            batch: Any = self.processor.apply_chat_template(
-                [conversation(row["sequence"], row["questions"][0]) for row in self.rows],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                processor_kwargs=arguments,
-            )
-        else:
-            batch = self.processor(
-                text=[self.processor.rna_token] * len(self.rows),
-                rna=[row["sequence"] for row in self.rows],
-                **arguments,
-            )
+        inputs = self._inputs().to(device)
+        options = {"max_new_tokens": self.max_new_tokens}
         training = model.training
         model.eval()
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             tokens = model.generate(
-                **{name: value.to(device) for name, value in batch.items()},
-                max_new_tokens=self.max_new_tokens,
-                do_sample=False,
-                pad_token_id=self.processor.tokenizer.pad_token_id
-                or self.processor.tokenizer.eos_token_id,
+                **inputs,
+                **generation_options(rna_gpt(model), self.processor, options),
             )
         model.train(training)
-        new = tokens[:, batch["input_ids"].shape[1] :]
-        return [
-            text.strip()
-            for text in self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
-        ]
+        return [text.strip() for text in decode_answers(self.processor, inputs, tokens)[0]]
+
+    def _inputs(self) -> BatchFeature:
+        if not self.rows[0]["questions"]:
+            return self.processor(
+                [self.processor.rna_token] * len(self.rows),
+                [row["sequence"] for row in self.rows],
+                padding_side="left",
+            )
+        asked = [conversation(row["sequence"], row["questions"][0]) for row in self.rows]
+        return encode_prompts(self.processor, asked)

@@ -48,11 +48,10 @@ def refusal_of(message: Mapping[str, Any]) -> str | None:
     """What a message says in place of an answer, in a field of its own or as a part."""
     content = message.get("content")
     parts = content if isinstance(content, list) else []
-    said = [message.get("refusal")] + [
-        part.get("refusal") for part in parts if isinstance(part, Mapping)
-    ]
-    words = next(filter(None, said), None)
-    return None if words is None else text_of_content(str(words))
+    for part in (message, *parts):
+        if isinstance(part, Mapping) and part.get("refusal"):
+            return text_of_content(str(part["refusal"]))
+    return None
 
 
 def parse_json(text: str) -> Any:
@@ -75,6 +74,11 @@ def parse_json(text: str) -> Any:
         except UnicodeEncodeError as error:
             raise ValueError(f"half a character, {text_around(error)}") from error
     return value
+
+
+def first_words(text: str, most: int = 300) -> str:
+    """The beginning of what a service said, on one line, for an error."""
+    return " ".join(text[: 2 * most].split())[:most]
 
 
 def text_around(error: UnicodeEncodeError) -> str:
@@ -108,6 +112,7 @@ def begins_json(text: str) -> bool:
 
 __all__ = [
     "begins_json",
+    "first_words",
     "parse_json",
     "refusal_of",
     "text_around",

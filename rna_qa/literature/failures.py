@@ -1,11 +1,11 @@
-"""Answers in a row that are of no use: a run that only costs money stops, and can be resumed."""
+"""Unusable answers in a row: a run that only costs money stops, and can be resumed."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rnagpt.rna_qa.literature.llm.language_model import NothingUsable, RequestFailed
@@ -17,7 +17,7 @@ PROBES = 3
 
 
 class Failures:
-    """Counts answers of no use that came in a row, for the same reason.
+    """Counts unusable answers that came in a row, for the same reason.
 
     At `stop_after` of them the run stops, and they are set aside: the next run asks for them again
     when it needs them, the first few one at a time, and stops at once where they fail as well.
@@ -42,14 +42,9 @@ class Failures:
         self._stopped: str | None = None
         self._is_probing = bool(stop_after) and cache.has_set_aside()
 
-    def turn(self) -> Any:
+    def turn(self) -> AbstractContextManager[Any]:
         """Holds requests apart from each other while it is not known whether any is answered."""
-        return self._one_at_a_time() if self._is_probing else nullcontext()
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        with self._lock:
-            yield
+        return self._lock if self._is_probing else nullcontext()
 
     def check(self) -> None:
         """To be called before a request is sent.
@@ -67,7 +62,7 @@ class Failures:
             self._is_probing = False
 
     def fail(self, key: str, failure: RequestFailed) -> None:
-        """Note an answer of no use.
+        """Note an unusable answer.
 
         Raises:
             NothingUsable: if it is one too many.

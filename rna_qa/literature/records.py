@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -114,6 +114,19 @@ class Topics(_Record):
     groups: tuple[tuple[str, ...], ...]
     coherence: float | None = None
     reason: str = ""
+
+    def group(self, papers: Iterable[Paper]) -> list[list[Paper]]:
+        """The papers in their groups; others than those of the topics are ignored.
+
+        Raises:
+            ValueError: if one is missing.
+        """
+        paper_of = {paper.id: paper for paper in papers}
+        if missing := [id_ for ids in self.groups for id_ in ids if id_ not in paper_of]:
+            raise ValueError(
+                f"the topics of {self.rna_id} hold {missing[0]}, which is not among its papers"
+            )
+        return [[paper_of[id_] for id_ in ids] for ids in self.groups]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ INITIAL_DELAY = 1.0  # seconds; twice as long each time, half of it by chance
 MAX_WAIT = 60.0
 MAX_RETRY_AFTER = 600.0  # seconds; a service that asks for more is tried again in another run
 
+# Request Timeout, Too Early, Too Many Requests.
+STATUSES_THAT_PASS = frozenset({408, 425, 429})
+
 
 class TransientError(Exception):
     """Worth another try.
@@ -124,4 +127,11 @@ class RateLimit:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
 
-__all__ = ["MAX_RETRY_AFTER", "RateLimit", "TransientError", "read_retry_after", "retrying"]
+__all__ = [
+    "MAX_RETRY_AFTER",
+    "STATUSES_THAT_PASS",
+    "RateLimit",
+    "TransientError",
+    "read_retry_after",
+    "retrying",
+]

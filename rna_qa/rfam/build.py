@@ -1,25 +1,32 @@
 """RNA-QA from Rfam: curated text about real sequences, without any language-model service."""
 
-import json
 import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from rnagpt.rna_qa.export import ANNOTATIONS, QA, hash_shards, write_card, write_split
+from rnagpt.rna_qa.export import (
+    ANNOTATIONS,
+    CONFIGURATIONS,
+    QA,
+    hash_shards,
+    write_card,
+    write_split,
+)
+from rnagpt.rna_qa.output import check_output_dir, move_into_place, read_record
 from rnagpt.rna_qa.rfam.downloads import Source, hash_file
 from rnagpt.rna_qa.rfam.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.rfam.questions import annotate, ask
-from rnagpt.rna_qa.splits import SPLITS, Member, find_leaks, fraction, split_members
+from rnagpt.rna_qa.splits import SPLITS, Member, check_shares, find_leaks, fraction, split_members
 from rnagpt.sequences.clustering import cluster_sequences
 from rnagpt.sequences.stockholm import Problem, read_seed
 
-FILES_OF_A_BUILD = {".partial", "annotations", "qa", "README.md", "build.json"}
+WORK = ".partial"
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,19 @@ class Options:
     clusters: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("test", "validation", "test_families"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
-        if self.test + self.validation >= 1:
-            raise ValueError(
-                f"test ({self.test}) and validation ({self.validation}) leave nothing to train on"
-            )
+        check_shares(test=self.test, validation=self.validation, test_families=self.test_families)
 
 
-@dataclass(frozen=True)
-class Rna:
+class Found(NamedTuple):
+    """One RNA of the sources."""
+
+    id: str
+    sequence: str
+    family: Family
+    organism: str | None
+
+
+class Rna(NamedTuple):
     """One RNA of the data set."""
 
     id: str
@@ -91,14 +100,14 @@ def build(
     if finished := _find_finished(out, request, overwrite):
         print(f"{out} holds this very build; nothing to do{_age(sources)}", file=sys.stderr)
         return finished
-    partial = out / ".partial"
+    partial = out / WORK
     partial.mkdir(parents=True, exist_ok=True)
     paths = {name: source.fetch(partial) for name, source in sources.items()}
 
     problems: list[Problem] = []
     found, read = _read_sequences(paths["seed"], paths.get("families"), problems)
     rnas, clustering = _split(found, partial / "clusters", options)
-    for name in ("annotations", "qa"):
+    for name in CONFIGURATIONS:
         # An interrupted run's, which had other rows perhaps.
         shutil.rmtree(partial / name, ignore_errors=True)
     record = {
@@ -114,7 +123,7 @@ def build(
     write_card(partial / "README.md", record)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    _move_into_place(partial, out, record)
+    move_into_place(partial, out, CONFIGURATIONS, record)
     return record
 
 
@@ -126,35 +135,28 @@ def _age(sources: dict[str, Source]) -> str:
 
 
 def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The record of this very build if it is there and to be kept.
+    """The record of this very build if it is there and stays.
 
     Rejects a folder that holds anything but a build, or another one that is not to be overwritten.
     """
-    record_path = out / "build.json"
-    if record_path.exists():
-        if overwrite:
-            return None
-        record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
-        different = [key for key, value in request.items() if record.get(key) != value]
-        if different:
-            raise FileExistsError(
-                f"{out} holds a build with other {' and '.join(different)}; choose another "
-                "folder, or replace it with --overwrite"
-            )
-        return record
-    names = {path.name for path in out.iterdir()} if out.exists() else set()
-    # What an interrupted build leaves, its last steps included.
-    if others := names - (FILES_OF_A_BUILD if ".partial" in names else set()):
+    record = read_record(out)
+    if record is None:
+        check_output_dir(out, WORK, CONFIGURATIONS)
+        return None
+    if overwrite:
+        return None
+    if different := [key for key, value in request.items() if record.get(key) != value]:
         raise FileExistsError(
-            f"{out} holds files of something else ({min(others)}); choose an empty folder"
+            f"{out} holds a build with other {' and '.join(different)}; choose another "
+            "folder, or replace it with --overwrite"
         )
-    return None
+    return record
 
 
 def _read_sequences(
     seed: Path, families: Path | None, problems: list[Problem]
-) -> tuple[list[tuple[str, str, Family, str | None]], dict[str, int]]:
-    """Id, sequence, family and organism of each RNA, identical ones of a family joined."""
+) -> tuple[list[Found], dict[str, int]]:
+    """The RNAs of all sound families, identical ones of a family joined; how many were read."""
     table = read_family_table(families, problems) if families else {}
     found = []
     read = Counter(families=0, sequences=0, duplicates=0)
@@ -165,7 +167,7 @@ def _read_sequences(
         seen: set[str] = set()
         for name, sequence in record.sequences:
             if sequence not in seen:
-                found.append((name, sequence, family, record.organisms.get(name)))
+                found.append(Found(name, sequence, family, record.organisms.get(name)))
             seen.add(sequence)
         read["families"] += 1
         read["sequences"] += len(record.sequences)
@@ -174,25 +176,25 @@ def _read_sequences(
 
 
 def _split(
-    found: list[tuple[str, str, Family, str | None]],
+    found: list[Found],
     folder: Path,
     options: Options,
 ) -> tuple[list[Rna], str]:
     """The RNAs with their clusters and splits, and the method of the clustering."""
-    unique = sorted({sequence for _, sequence, _, _ in found})
+    unique = sorted({rna.sequence for rna in found})
     print(f"clustering {len(unique):,} different sequences", file=sys.stderr)
     labels, method = cluster_sequences(unique, folder, options.clusters)
     cluster_of = dict(zip(unique, labels, strict=True))
     members = [
         Member(
-            sequence=sequence,
-            cluster=cluster_of[sequence],
-            family=family.accession,
-            clan=family.clan,
-            transcript=family.transcript,
-            rna_type=family.rna_type,
+            rna.sequence,
+            cluster=cluster_of[rna.sequence],
+            family=rna.family.accession,
+            clan=rna.family.clan,
+            transcript=rna.family.transcript,
+            rna_type=rna.family.rna_type,
         )
-        for _, sequence, family, _ in found
+        for rna in found
     ]
     splits = split_members(
         members, options.random_seed, options.test, options.validation, options.test_families
@@ -273,16 +275,3 @@ def _qa_rows(rna: Rna, seed: int) -> Iterator[dict[str, Any]]:
             "rna_type": rna.family.rna_type,
             "split": rna.split,
         }
-
-
-def _move_into_place(partial: Path, out: Path, record: dict[str, Any]) -> None:
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    (partial / "build.json").write_text(f"{text}\n", encoding="utf-8")
-    (out / "build.json").unlink(missing_ok=True)
-    for name in ("annotations", "qa"):
-        shutil.rmtree(out / name, ignore_errors=True)
-        if (partial / name).exists():
-            (partial / name).rename(out / name)
-    for name in ("README.md", "build.json"):
-        (partial / name).replace(out / name)
-    shutil.rmtree(partial)

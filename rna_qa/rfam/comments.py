@@ -3,20 +3,12 @@
 import re
 from dataclasses import dataclass
 
+from rnagpt.rna_qa.literature.text.sentences import split_sentences
+
 CITATION = re.compile(r"\s*\[\s*\d+(?:\s*[,;-]\s*\d+)*\s*\]")
 # "reported in [5,6]": without its citation such a sentence says nothing.
 CITATION_IN_THE_GRAMMAR = re.compile(
     r"^\[|\b(?:in|by|of|see|from|and|with|to|also)\s*\[\d", re.IGNORECASE
-)
-SENTENCE_END = re.compile(r"[.!?][\"')]*\s+(?=[A-Z0-9\"'(\[]|[a-z]+[A-Z0-9-])")
-ABBREVIATION = re.compile(
-    r"(?:\b[A-Z]|\bet al|\be\.g|\bi\.e|\bcf|\bvs|\bsp|\bspp|\bsubsp|\bvar|\b[Ff]igs?|\bapprox"
-    r"|\bca|\bno|\bStaph|\bStrep|\bDr|\bSt|\bobs)\.$"
-)
-STARTER = re.compile(
-    r"(?:The|This|These|Those|It|Its|In|They|Their|There|However|A|An|As|At|Both|For|Most|Some"
-    r"|Thus|When|Although|While|Members|Many|We|Here|Two|On|Like|Recent|Other|To|Because"
-    r"|Expression)\b"
 )
 
 
@@ -28,22 +20,13 @@ class Sentence:
     citations: tuple[str, ...]
 
 
-def split_sentences(comment: str) -> list[Sentence]:
-    """Split a comment into sentences, in order.
+def read_sentences(comment: str) -> list[Sentence]:
+    """The sentences of a comment, in order, with what they cite.
 
-    A full stop ends no sentence after an abbreviation ("et al.", the genus of "S. Typhimurium"),
-    unless the next word is one that begins sentences. A sentence whose grammar needs its citation
-    ("reported in [5,6]") is left out.
+    A sentence whose grammar needs its citation ("reported in [5,6]") is left out.
     """
     text = _space_sentences(" ".join(comment.split()))
-    pieces: list[str] = []
-    start = 0
-    for stop in SENTENCE_END.finditer(text):
-        before = text[start : stop.end()].rstrip()
-        if not ABBREVIATION.search(before) or STARTER.match(text, stop.end()):
-            pieces.append(before)
-            start = stop.end()
-    pieces.append(text[start:])
+    pieces = split_sentences(text, unspaced=False)
     return [sentence for piece in pieces if (sentence := _read_sentence(piece))]
 
 

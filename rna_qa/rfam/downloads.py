@@ -56,18 +56,15 @@ class Source:
 
 def hash_file(path: Path) -> str:
     """The SHA-256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def download(address: str, path: Path) -> Path:
     """Download to `path` unless it is there.
 
-    The bytes go to ``path.part``; what an earlier try left there is gone on with if the server
-    can, else it starts again.
+    The bytes go to ``path.part``; what an earlier try left there is resumed if the server can, else
+    it starts again.
 
     Raises:
         OSError: if the address cannot be read, or fewer bytes come than were announced.

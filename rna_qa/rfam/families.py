@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from rnagpt.rna_qa.rfam.comments import Sentence, split_sentences
+from rnagpt.rna_qa.rfam.comments import Sentence, read_sentences
 from rnagpt.sequences.stockholm import Problem, SeedFamily, read_lines
 
 # Rfam's types (#=GF TP, https://docs.rfam.org) and the names used here.
@@ -102,8 +103,7 @@ class Family:
         return found[1] if found else None
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     """The columns of Rfam's `family` table that can complete a seed."""
 
     name: str = ""
@@ -195,7 +195,7 @@ def other_types(rna_type: str) -> list[str]:
 
 
 def _read_comment(seed: SeedFamily, row: TableRow) -> list[Sentence]:
-    sentences = split_sentences(seed.feature("CC")) or split_sentences(row.comment)
+    sentences = read_sentences(seed.feature("CC")) or read_sentences(row.comment)
     if sentences and SURVEY_OF_MOTIFS in seed.references.values():
         taxa = re.sub(r"\bEnvironment(?:al)?\b", "environmental samples", sentences[0].text)
         if re.fullmatch(r"[^.]*\.", taxa) and not re.search(r"\b(?:is|are|was)\b", taxa):

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
 
 from rnagpt.rna_qa.rfam.comments import Sentence
 from rnagpt.rna_qa.rfam.families import PATH_OF_TYPE, Family, Term, other_types
@@ -14,25 +15,24 @@ from rnagpt.sequences.rna_types import family_sentence, type_sentence, with_arti
 MIN_WORDS, MAX_WORDS = 3, 40
 MAX_PAPERS = 5
 
+Papers = tuple[str, ...]
 Subject = TypeVar("Subject")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer and the PubMed ids that support it."""
 
     text: str
-    evidence: tuple[str, ...]
+    evidence: Papers
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """A question about one RNA with its answer."""
 
     category: str
     question: str
     answer: str
-    evidence: tuple[str, ...]
+    evidence: Papers
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,20 @@ class Kind(Generic[Subject]):
 
     Attributes:
         name: Of the kind; the drawing of its wording depends on it.
-        wordings: Ways to ask for it.
-        answer: Gives the answer, None where the record says nothing.
+        answer: Gives the answer, None where the record says nothing. One that is a text only is
+            supported by all papers of the family.
+        asked: Ways to ask for it, one per line.
         category: Of the data set's rows; "" for the name.
     """
 
     name: str
-    wordings: tuple[str, ...]
-    answer: Callable[[Subject], Answer | None]
+    answer: Callable[[Subject], Answer | str | None]
+    asked: str
     category: str = ""
+
+    @cached_property
+    def wordings(self) -> list[str]:
+        return [line.strip() for line in self.asked.strip().splitlines()]
 
 
 # A sentence that names a function explicitly is preferred to one that names an action.
@@ -81,7 +86,7 @@ INTERACTION = re.compile(
     r"|recogni[sz]ed by)\b",
     re.IGNORECASE,
 )
-# The Gene Ontology's three aspects, told from the names of the terms that Rfam uses; what is
+# The Gene Ontology's three aspects, by the names of the terms that Rfam uses; what is
 # neither a molecular function nor a cellular component is a biological process.
 GO_FUNCTION = re.compile(r"\b(?:binding|activity|constituent)\b")
 GO_COMPONENT = re.compile(
@@ -106,40 +111,26 @@ def ask(rna: str, sequence: str, family: Family, seed: int = 0) -> Iterator[Ques
     At least nine: what it is, its family, type, accession and name, gene or element, a check of
     its type, length and composition. One wording of each kind is drawn by `seed` and the RNA's id.
     """
-    yield from _ask_kinds(RECORD_KINDS, family, rna, seed)
+    papers = tuple(family.evidence)
+    yield from _ask_kinds(RECORD_KINDS, family, papers, rna, seed)
     yield _ask_type_check(rna, family, seed)
-    yield from _ask_kinds(SEQUENCE_KINDS, sequence, rna, seed)
+    yield from _ask_kinds(SEQUENCE_KINDS, sequence, (), rna, seed)
 
 
 def _ask_kinds(
-    kinds: Iterable[Kind[Subject]], subject: Subject, rna: str, seed: int
+    kinds: Iterable[Kind[Subject]], subject: Subject, papers: Papers, rna: str, seed: int
 ) -> Iterator[Question]:
     for kind in kinds:
         if answer := kind.answer(subject):
+            text, evidence = (answer, papers) if isinstance(answer, str) else answer
             wording = _draw(kind.wordings, seed, rna, kind.name)
-            yield Question(kind.category or kind.name, wording, answer.text, answer.evidence)
+            yield Question(kind.category or kind.name, wording, text, evidence)
 
 
-def _answer_identity(family: Family) -> Answer:
-    return _answer(family, f"It is {_name_and_type(family)}.")
-
-
-def _answer_family(family: Family) -> Answer:
+def _answer_family(family: Family) -> str:
     # The accession has a question of its own: a model that reads the family well may still not
     # know its number, and would learn to make one up here.
-    return _answer(family, family_sentence(family.description, family.name))
-
-
-def _answer_type(family: Family) -> Answer:
-    return _answer(family, type_sentence(family.rna_type))
-
-
-def _answer_accession(family: Family) -> Answer:
-    return _answer(family, f"Its Rfam accession is {family.accession} ({family.description}).")
-
-
-def _answer_name(family: Family) -> Answer:
-    return _answer(family, f"Its Rfam family is called {family.name}.")
+    return family_sentence(family.description, family.name)
 
 
 def _answer_summary(family: Family) -> Answer | None:
@@ -152,38 +143,33 @@ def _answer_summary(family: Family) -> Answer | None:
     return Answer(text, _cited(family, first) if first else tuple(family.evidence))
 
 
-def _answer_function(family: Family) -> Answer | None:
+def _answer_function(family: Family) -> Answer | str | None:
     if found := _pick(family, FUNCTION) or _pick(family, ACTION):
         return found
     terms = [term for term in family.go_terms if GO_FUNCTION.search(term.name)]
-    text = "Its annotated molecular function is"
-    return _answer(family, f"{text} {_join(terms)}.") if terms else None
+    return f"Its annotated molecular function is {_join(terms)}." if terms else None
 
 
-def _answer_process(family: Family) -> Answer | None:
+def _answer_process(family: Family) -> str | None:
     others = re.compile(f"{GO_FUNCTION.pattern}|{GO_COMPONENT.pattern}")
     terms = [term for term in family.go_terms if not others.search(term.name)]
-    return _answer(family, f"It takes part in {_join(terms)}.") if terms else None
+    return f"It takes part in {_join(terms)}." if terms else None
 
 
-def _answer_location(family: Family) -> Answer | None:
+def _answer_location(family: Family) -> Answer | str | None:
     if found := _pick(family, LOCATION):
         return found
     terms = [term for term in family.go_terms if GO_COMPONENT.search(term.name)]
-    return _answer(family, f"It is annotated to the {_join(terms)}.") if terms else None
+    return f"It is annotated to the {_join(terms)}." if terms else None
 
 
-def _answer_interaction(family: Family) -> Answer | None:
-    return _pick(family, INTERACTION)
-
-
-def _answer_gene(family: Family) -> Answer:
+def _answer_gene(family: Family) -> str:
     kinds = {"Gene": "an RNA gene", "Cis-reg": "a cis-regulatory element", "Intron": "an intron"}
     kind = kinds[PATH_OF_TYPE[family.rna_type][0]]
-    return _answer(family, f"Rfam lists it as {kind}.")
+    return f"Rfam lists it as {kind}."
 
 
-def _answer_structure(family: Family) -> Answer | None:
+def _answer_structure(family: Family) -> Answer | str | None:
     state, _, rest = family.structure.partition(";")
     source = rest.partition(";")[0].strip()
     if state not in ("Published", "Predicted"):
@@ -193,12 +179,12 @@ def _answer_structure(family: Family) -> Answer | None:
         return Answer(text, (paper[1],))
     # What is left names a program or a person.
     if state == "Predicted" and re.search(r"fold|WAR|CMfinder|INFERNAL", source, re.IGNORECASE):
-        return _answer(family, f"Its consensus structure is predicted with {source}.")
+        return f"Its consensus structure is predicted with {source}."
     return None
 
 
-def _answer_clan(family: Family) -> Answer | None:
-    return _answer(family, f"It belongs to the Rfam clan {family.clan}.") if family.clan else None
+def _answer_clan(family: Family) -> str | None:
+    return f"It belongs to the Rfam clan {family.clan}." if family.clan else None
 
 
 def _answer_evidence(family: Family) -> Answer | None:
@@ -207,183 +193,179 @@ def _answer_evidence(family: Family) -> Answer | None:
     return Answer(f"It is described in {_join(named)}.", papers) if papers else None
 
 
-def _answer_length(sequence: str) -> Answer:
-    return Answer(f"It is {len(sequence):,} nucleotides long.", ())
-
-
-def _answer_composition(sequence: str) -> Answer:
+def _answer_composition(sequence: str) -> str:
     share = (sequence.count("G") + sequence.count("C")) / len(sequence)
-    return Answer(f"Its GC content is {share:.0%}.", ())
+    return f"Its GC content is {share:.0%}."
 
 
 # Every question but the check of the type, in the order in which they are asked.
 #
 # To add one: write a function that answers it from a family's record (or from the sequence), or
-# gives None where that says nothing, and add a line here with its name, its wordings, of which one
-# is drawn for each RNA, and the function. A new name changes no other question's wording.
+# gives None where that says nothing, and add it here with a name and with its wordings, of which
+# one is drawn for each RNA. A new name changes no other question's wording.
 RECORD_KINDS: tuple[Kind[Family], ...] = (
     Kind(
         "identity",
-        (
-            "What is this RNA?",
-            "What is the identity of this RNA?",
-            "Which RNA is this?",
-            "Can you identify this RNA?",
-            "What RNA is given here?",
-            "Please identify the given RNA.",
-            "What do you call this RNA?",
-        ),
-        _answer_identity,
+        lambda family: f"It is {_name_and_type(family)}.",
+        """
+        What is this RNA?
+        What is the identity of this RNA?
+        Which RNA is this?
+        Can you identify this RNA?
+        What RNA is given here?
+        Please identify the given RNA.
+        What do you call this RNA?
+        """,
     ),
     Kind(
         "family",
-        (
-            "Which RNA family does this sequence belong to?",
-            "What family is this RNA a member of?",
-            "Which Rfam family does this RNA belong to?",
-            "To which family would you assign this RNA?",
-            "Name the RNA family of this sequence.",
-            "What is the family of this RNA?",
-        ),
         _answer_family,
+        """
+        Which RNA family does this sequence belong to?
+        What family is this RNA a member of?
+        Which Rfam family does this RNA belong to?
+        To which family would you assign this RNA?
+        Name the RNA family of this sequence.
+        What is the family of this RNA?
+        """,
     ),
     Kind(
         "type",
-        (
-            "What type of RNA is this?",
-            "What kind of RNA is this?",
-            "Which class of RNA does this sequence belong to?",
-            "How would you classify this RNA?",
-            "What is the RNA type of this sequence?",
-            "Name the type of this RNA.",
-        ),
-        _answer_type,
+        lambda family: type_sentence(family.rna_type),
+        """
+        What type of RNA is this?
+        What kind of RNA is this?
+        Which class of RNA does this sequence belong to?
+        How would you classify this RNA?
+        What is the RNA type of this sequence?
+        Name the type of this RNA.
+        """,
     ),
     Kind(
         "accession",
-        (
-            "What is the Rfam accession of this RNA?",
-            "Which Rfam accession does this RNA have?",
-            "Under which accession does Rfam list this RNA?",
-        ),
-        _answer_accession,
+        lambda family: f"Its Rfam accession is {family.accession} ({family.description}).",
+        """
+        What is the Rfam accession of this RNA?
+        Which Rfam accession does this RNA have?
+        Under which accession does Rfam list this RNA?
+        """,
     ),
     Kind(
         "name",
-        (
-            "What is the short name of this RNA's family?",
-            "What identifier does Rfam give to this RNA's family?",
-            "Which Rfam ID does this RNA have?",
-        ),
-        _answer_name,
+        lambda family: f"Its Rfam family is called {family.name}.",
+        """
+        What is the short name of this RNA's family?
+        What identifier does Rfam give to this RNA's family?
+        Which Rfam ID does this RNA have?
+        """,
     ),
     Kind(
         "summary",
-        (
-            "Describe this RNA.",
-            "Tell me about this RNA.",
-            "What is known about this RNA?",
-            "Give a short description of this RNA.",
-        ),
         _answer_summary,
+        """
+        Describe this RNA.
+        Tell me about this RNA.
+        What is known about this RNA?
+        Give a short description of this RNA.
+        """,
     ),
     Kind(
         "function",
-        (
-            "What is the function of this RNA?",
-            "What does this RNA do?",
-            "Which role does this RNA play?",
-            "What is known about the function of this RNA?",
-            "How does this RNA act?",
-        ),
         _answer_function,
+        """
+        What is the function of this RNA?
+        What does this RNA do?
+        Which role does this RNA play?
+        What is known about the function of this RNA?
+        How does this RNA act?
+        """,
     ),
     Kind(
         "process",
-        (
-            "In which biological process does this RNA take part?",
-            "Which biological process is this RNA involved in?",
-            "What process does this RNA contribute to?",
-        ),
         _answer_process,
+        """
+        In which biological process does this RNA take part?
+        Which biological process is this RNA involved in?
+        What process does this RNA contribute to?
+        """,
     ),
     Kind(
         "location",
-        (
-            "Where is this RNA found?",
-            "Where does this RNA occur?",
-            "In which organisms, genes or cellular compartments is this RNA found?",
-            "What is known about where this RNA is located?",
-        ),
         _answer_location,
+        """
+        Where is this RNA found?
+        Where does this RNA occur?
+        In which organisms, genes or cellular compartments is this RNA found?
+        What is known about where this RNA is located?
+        """,
     ),
     Kind(
         "interaction",
-        (
-            "What binds or regulates this RNA?",
-            "What does this RNA interact with?",
-            "Which molecules does this RNA bind, target or respond to?",
-            "What are known partners, targets or regulators of this RNA?",
-        ),
-        _answer_interaction,
+        lambda family: _pick(family, INTERACTION),
+        """
+        What binds or regulates this RNA?
+        What does this RNA interact with?
+        Which molecules does this RNA bind, target or respond to?
+        What are known partners, targets or regulators of this RNA?
+        """,
     ),
     Kind(
         "gene",
-        (
-            "Is this an RNA gene or a cis-regulatory element?",
-            "Does Rfam list this RNA as a gene, a cis-regulatory element or an intron?",
-            "Does this sequence come from an RNA gene or from a regulatory element?",
-        ),
         _answer_gene,
+        """
+        Is this an RNA gene or a cis-regulatory element?
+        Does Rfam list this RNA as a gene, a cis-regulatory element or an intron?
+        Does this sequence come from an RNA gene or from a regulatory element?
+        """,
     ),
     Kind(
         "structure",
-        (
-            "How is the secondary structure of this RNA's family known?",
-            "Is the secondary structure of this RNA published or predicted?",
-            "What is the secondary structure of this RNA's family based on?",
-        ),
         _answer_structure,
+        """
+        How is the secondary structure of this RNA's family known?
+        Is the secondary structure of this RNA published or predicted?
+        What is the secondary structure of this RNA's family based on?
+        """,
     ),
     Kind(
         "clan",
-        (
-            "Which Rfam clan does this RNA belong to?",
-            "Is this RNA's family a member of a clan?",
-            "What is the clan of this RNA?",
-        ),
         _answer_clan,
+        """
+        Which Rfam clan does this RNA belong to?
+        Is this RNA's family a member of a clan?
+        What is the clan of this RNA?
+        """,
     ),
     Kind(
         "evidence",
-        (
-            "Which papers describe this RNA?",
-            "What evidence is there for this RNA?",
-            "Which publications support what is known about this RNA?",
-            "Where was this RNA described?",
-        ),
         _answer_evidence,
+        """
+        Which papers describe this RNA?
+        What evidence is there for this RNA?
+        Which publications support what is known about this RNA?
+        Where was this RNA described?
+        """,
     ),
 )
 SEQUENCE_KINDS: tuple[Kind[str], ...] = (
     Kind(
         "length",
-        (
-            "How long is this RNA?",
-            "How many nucleotides does this RNA have?",
-            "What is the length of this RNA?",
-        ),
-        _answer_length,
+        lambda sequence: f"It is {len(sequence):,} nucleotides long.",
+        """
+        How long is this RNA?
+        How many nucleotides does this RNA have?
+        What is the length of this RNA?
+        """,
         category="sequence",
     ),
     Kind(
         "composition",
-        (
-            "What is the GC content of this RNA?",
-            "How much of this RNA is G or C?",
-            "What share of this RNA's nucleotides are G or C?",
-        ),
         _answer_composition,
+        """
+        What is the GC content of this RNA?
+        How much of this RNA is G or C?
+        What share of this RNA's nucleotides are G or C?
+        """,
         category="sequence",
     ),
 )
@@ -411,10 +393,6 @@ def _name_and_type(family: Family) -> str:
     if family.description.lower() == family.rna_type.lower():
         return family.description
     return f"{family.description}, {with_article(family.rna_type)}"
-
-
-def _answer(family: Family, text: str) -> Answer:
-    return Answer(text, tuple(family.evidence))
 
 
 def _pick(family: Family, pattern: re.Pattern[str]) -> Answer | None:

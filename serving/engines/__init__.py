@@ -1,4 +1,4 @@
-"""The engines that can write answers, by name: the one place to add another.
+"""Registry of the engines that write answers: the one place to add another.
 
 An engine is a class with the methods of `rnagpt.serving.engines.base.Engine`, in a module of its
 own here, and an entry in `ENGINES`; `rnagpt serve --engine NAME` then offers it. Nothing here

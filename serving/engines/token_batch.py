@@ -50,7 +50,7 @@ class TokenSampler:
 
 
 class TokenBatch:
-    """The model's state for the answers that are being written, a row each.
+    """The model's state for the answers that are being written, one row per answer.
 
     Args:
         model: an RNA-GPT whose language model attends to all earlier tokens.
@@ -136,6 +136,3 @@ def _joined(first: DynamicCache, second: DynamicCache) -> DynamicCache:
 
 def _widened(states: Any, width: int) -> torch.Tensor:
     return torch.nn.functional.pad(states, (0, 0, width - states.shape[-2], 0))
-
-
-__all__ = ["TokenBatch", "TokenSampler"]

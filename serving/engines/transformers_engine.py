@@ -65,7 +65,7 @@ class _Answer:
 
 
 class TransformersEngine:
-    """Writes answers in a thread of its own, a token for each of them at a time.
+    """Writes answers in a thread of its own, one token per answer at a time.
 
     Between two tokens one prompt that waits is read and joins them. An answer is the same, up to
     rounding, as if it were the only one.
@@ -202,6 +202,3 @@ class TransformersEngine:
         rows = [row for row, done in enumerate(finished) if not done]
         self._batch.keep(rows)
         self._running = [self._running[row] for row in rows]
-
-
-__all__ = ["TransformersEngine"]

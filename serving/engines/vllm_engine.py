@@ -1,4 +1,4 @@
-"""The engine that leaves the writing to vLLM, fed with prompt embeddings.
+"""The vLLM engine, fed with prompt embeddings.
 
 Encoder, projection and the token embeddings run here; vLLM, unmodified, runs the language model,
 with its paged attention, continuous batching and parallelism. https://docs.vllm.ai
@@ -193,7 +193,7 @@ def _start_vllm(vllm: Any, model: RnaGptForCausalLM, source: str, settings: dict
 
 
 def _without_layers(model: RnaGptForCausalLM) -> RnaGptForCausalLM:
-    """What is left to do here, to embed words and RNAs, on the accelerator if there is one."""
+    """What is left to do here, to embed tokens and RNAs, on the accelerator if there is one."""
     model.model.language_model.layers = torch.nn.ModuleList()
     model.lm_head = torch.nn.Linear(1, 1)
     if torch.accelerator.is_available():
@@ -210,6 +210,3 @@ def _import_vllm() -> Any:
             "machine, or `make test-vllm` for one without GPU."
         ) from error
     return vllm
-
-
-__all__ = ["VllmEngine"]

@@ -72,13 +72,13 @@ def language_model(model: RnaGptForCausalLM) -> PreTrainedModel:
     # Copied, since whatever writes a model writes into its configurations too.
     config = copy.deepcopy(model.config.text_config)
     with torch.device("meta"):
-        alone = AutoModelForCausalLM.from_config(config, dtype=model.dtype)
+        bare = AutoModelForCausalLM.from_config(config, dtype=model.dtype)
     layers = model.model.language_model.state_dict()
-    weights = {f"{alone.base_model_prefix}.{name}": layers[name] for name in layers}
+    weights = {f"{bare.base_model_prefix}.{name}": layers[name] for name in layers}
     # Not copied: they may fill most of the memory.
-    alone.load_state_dict({**weights, "lm_head.weight": model.lm_head.weight}, assign=True)
-    alone.generation_config = copy.deepcopy(model.generation_config)
-    return alone
+    bare.load_state_dict({**weights, "lm_head.weight": model.lm_head.weight}, assign=True)
+    bare.generation_config = copy.deepcopy(model.generation_config)
+    return bare
 
 
 def _key(language: PreTrainedModel) -> str:
@@ -141,6 +141,3 @@ def _remove_earlier(folder: Path, source: str) -> None:
                 shutil.rmtree(earlier)
         except (OSError, Timeout):
             logger.info("%s is in use; it is left there.", earlier)
-
-
-__all__ = ["language_model", "language_model_folder"]

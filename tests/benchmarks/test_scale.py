@@ -113,7 +113,7 @@ def test_kept_activations_are_near_what_autograd_saves():
         for layer in built.model.layers:
             hidden = layer(hidden, position_embeddings=rotary, position_ids=positions)
     saved = sum(size for place, size in sizes.items() if place not in frozen)
-    counted = TINY.kept(tokens, 0, recompute=False)
+    counted = TINY.activations(tokens, 0, recompute=False)
     # With an adapter the inputs of all matrices are kept too, which this has not.
     assert 0.5 * counted < saved < 1.2 * counted
 

@@ -1,6 +1,7 @@
 """The command `rnagpt chat`, as a process of its own where that matters."""
 
 import gzip
+import io
 import json
 import math
 import os
@@ -49,12 +50,6 @@ def fasta(tmp_path_factory):
     return str(path)
 
 
-def run(*arguments, stdin=b""):
-    return subprocess.run(
-        [*COMMAND, *arguments], input=stdin, capture_output=True, env=ENVIRONMENT, timeout=300
-    )
-
-
 def expected_answers(folder, questions):
     """Answers of the first and the second record, by the library's own door."""
     model, processor = load_model(folder), load_processor(folder)
@@ -63,13 +58,10 @@ def expected_answers(folder, questions):
     return [answer.answer for answer in answers]
 
 
-def test_one_shot_json(folder, fasta):
-    done = run(
-        *(fasta, "--model", folder, "--ask", WHAT, "--ask", WHERE),
-        *("--json", "--max-new-tokens", "8", "--batch-size", "3"),
-    )
-    assert done.returncode == 0
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+def test_one_shot_json(folder, fasta, capsys):
+    arguments = [fasta, "--model", folder, "--ask", WHAT, "--ask", WHERE]
+    assert main(["chat", *arguments, "--json", "--max-new-tokens", "8", "--batch-size", "3"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["record"], row["name"], row["question"], row["length"]) for row in rows] == [
         (1, "first", WHAT, 20),
         (1, "first", WHERE, 20),
@@ -83,13 +75,13 @@ def test_one_shot_json(folder, fasta):
     assert not any(row["complete"] for row in rows)
 
 
-def test_a_rejected_record_fails_the_call_before_any_answer(folder, fasta):
+def test_a_rejected_record_fails_the_call_before_any_answer(folder, fasta, monkeypatch, capsys):
     with open(fasta, "rb") as file:
         data = gzip.compress(file.read() + b">amyloid\nDAEFRHDSGYEVHHQKLVFFAEDVGSNKGAIIGLMVGGVV\n")
-    done = run("-", "--model", folder, "--ask", WHAT, "--json", stdin=data)
-    assert done.returncode == 2
-    assert done.stdout == b""
-    message = done.stderr.decode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert main(["chat", "-", "--model", folder, "--ask", WHAT, "--json"]) == 2
+    out, message = capsys.readouterr()
+    assert out == ""
     assert message.startswith("rnagpt chat: ")
     assert "amyloid" in message
     assert "protein" in message

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -136,22 +135,13 @@ def test_what_cannot_be_served_is_told(folder, capsys, options, told):
     assert told in capsys.readouterr().err
 
 
-def test_a_model_that_is_neither_here_nor_had_from_the_hub_is_told(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "rnagpt.cli.main",
-        "serve",
-        "--model",
-        "my-model",
-        "--port",
-        "0",
-    ]
-    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    told = subprocess.run(command, env=offline, cwd=tmp_path, capture_output=True, text=True)
-    assert told.returncode == 2
-    assert "There is no folder my-model here" in told.stderr
-    assert "Traceback" not in told.stderr
+def test_a_model_that_is_neither_here_nor_had_from_the_hub_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["serve", "--model", "my-model", "--port", "0"]) == 2
+    told = capsys.readouterr().err
+    assert "There is no folder my-model here" in told
+    assert "Traceback" not in told
 
 
 def test_an_empty_key_in_the_environment_is_told(folder, capsys, monkeypatch):

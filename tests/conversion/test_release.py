@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rnagpt.conversion import release as release_module
-from rnagpt.conversion.memory_scores import MemoryScores
+from rnagpt.conversion.prototype_scores import PrototypeScores
 from rnagpt.conversion.release import ENCODER_FILES, STAGE_FILES, release
 
 
@@ -81,7 +81,7 @@ def test_a_release_can_decline_less(trained: tuple[Path, Path], tmp_path: Path) 
         "summary.weight": torch.ones(2, 2),
     }
     save_file(keys, trained[1] / "projector.safetensors")
-    out = release(*trained, tmp_path / "checkpoint", scores=MemoryScores(2.5, 2.0))
+    out = release(*trained, tmp_path / "checkpoint", scores=PrototypeScores(2.5, 2.0))
     stored = {k: v.float() for k, v in load_file(out / "projector.safetensors").items()}
     for_peft = load_file(out / "adapter_model.safetensors")
     assert json.loads((out / "adapter_config.json").read_text())["modules_to_save"] == ["projector"]
@@ -94,6 +94,6 @@ def test_a_release_can_decline_less(trained: tuple[Path, Path], tmp_path: Path) 
     assert record["memory_scores"] == {"unknown_offset": 2.5, "sharpness": 2.0}
 
 
-def test_scores_need_a_memory(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no memory"):
-        release(*trained, tmp_path / "checkpoint", scores=MemoryScores(unknown_offset=1.0))
+def test_scores_need_prototypes(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no family prototypes"):
+        release(*trained, tmp_path / "checkpoint", scores=PrototypeScores(unknown_offset=1.0))

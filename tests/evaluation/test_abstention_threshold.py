@@ -8,9 +8,9 @@ from datasets import Dataset, DatasetDict
 from helpers.tiny_evaluation import FAMILIES, make_rows, write_data
 from helpers.tiny_models import make_model, make_processor
 
-from rnagpt.conversion.memory_scores import MemoryScores
+from rnagpt.conversion.prototype_scores import PrototypeScores
 from rnagpt.evaluation import abstention_threshold as refusal_choice
-from rnagpt.evaluation.abstention_threshold import COLUMNS, RefusalChoice
+from rnagpt.evaluation.abstention_threshold import COLUMNS, AbstentionChoice
 from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.tasks import QUESTIONS, TYPE, draw_rnas, load_splits
 from rnagpt.inference.batch import Answer
@@ -48,15 +48,17 @@ def test_each_setting_is_measured_from_the_trained_scores(data, monkeypatch):
         model.model.projector.summary_keys.bias.fill_(2.0)
     splits = load_splits(str(data), ["validation"])
     rnas, _ = draw_rnas(splits, "validation", processor, limit=12, min_training_rnas=1, seed=0)
-    choice = RefusalChoice(model, processor, AnswerMatcher(splits), rnas)
+    choice = AbstentionChoice(model, processor, AnswerMatcher(splits), rnas)
     # Of twelve RNAs three are tRNA-Sec, and six are of the type tRNA.
-    cautious, middling, bold = (choice.measure(MemoryScores(offset)) for offset in (0.0, 1.5, 2.5))
+    cautious, middling, bold = (
+        choice.measure(PrototypeScores(offset)) for offset in (0.0, 1.5, 2.5)
+    )
     names = COLUMNS[2:]
     assert [cautious[name] for name in names] == [0.0, 1.0, 0.0, 0.0, 0.0]
     assert [middling[name] for name in names] == [0.25, 0.0, 0.75, 0.0, 0.5]
     assert [bold[name] for name in names] == [0.25, 0.0, 0.75, 1.0, 0.5]
     # Sharper scores are scaled after the offset: (2 - 1.5) x 4 = 2 is declined again.
-    assert choice.measure(MemoryScores(1.5, 4.0))["declined"] == 1.0
+    assert choice.measure(PrototypeScores(1.5, 4.0))["declined"] == 1.0
 
 
 def test_a_model_without_memory_is_rejected(data, tmp_path, capsys):
@@ -65,4 +67,4 @@ def test_a_model_without_memory_is_rejected(data, tmp_path, capsys):
     processor.save_pretrained(tmp_path)
     with pytest.raises(SystemExit):
         refusal_choice.main([str(tmp_path), "--dataset", str(data)])
-    assert "no memory" in capsys.readouterr().err
+    assert "no family prototypes" in capsys.readouterr().err

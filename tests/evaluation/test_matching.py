@@ -13,7 +13,7 @@ from rnagpt.training.negatives import DECLINED
 
 
 @pytest.fixture(scope="module")
-def judge() -> AnswerMatcher:
+def matcher() -> AnswerMatcher:
     return AnswerMatcher([Dataset.from_list(make_rows(FAMILIES, 1))])
 
 
@@ -42,8 +42,8 @@ def judge() -> AnswerMatcher:
         ("", "RF00005", False),
     ],
 )
-def test_family_is_named(judge: AnswerMatcher, answer: str, accession: str, right: bool) -> None:
-    assert (accession in judge.names_in(answer, FAMILY)) is right
+def test_family_is_named(matcher: AnswerMatcher, answer: str, accession: str, right: bool) -> None:
+    assert (accession in matcher.names_in(answer, FAMILY)) is right
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_family_is_named(judge: AnswerMatcher, answer: str, accession: str, righ
         ("an snRNA", "spliceosomal snRNA", False),
     ],
 )
-def test_type_is_named(judge: AnswerMatcher, answer: str, rna_type: str, right: bool) -> None:
-    assert (rna_type in judge.names_in(answer, TYPE)) is right
+def test_type_is_named(matcher: AnswerMatcher, answer: str, rna_type: str, right: bool) -> None:
+    assert (rna_type in matcher.names_in(answer, TYPE)) is right
 
 
-def test_answer_with_a_second_family_is_not_the_only_one(judge: AnswerMatcher) -> None:
-    assert judge.names_in("U6 or perhaps U7", FAMILY) == ["RF00026", "RF00066"]
-    assert judge.names_in("U6 (RF00026)", FAMILY) == ["RF00026"]
+def test_answer_with_a_second_family_is_not_the_only_one(matcher: AnswerMatcher) -> None:
+    assert matcher.names_in("U6 or perhaps U7", FAMILY) == ["RF00026", "RF00066"]
+    assert matcher.names_in("U6 (RF00026)", FAMILY) == ["RF00026"]
 
 
-def test_an_answer_that_declines_names_nothing(judge: AnswerMatcher) -> None:
-    assert judge.names_in("I do not recognise this RNA: it is no tRNA.", FAMILY) == []
-    assert judge.names_in("I cannot tell whether it is a tRNA.", TYPE) == []
+def test_an_answer_that_declines_names_nothing(matcher: AnswerMatcher) -> None:
+    assert matcher.names_in("I do not recognise this RNA: it is no tRNA.", FAMILY) == []
+    assert matcher.names_in("I cannot tell whether it is a tRNA.", TYPE) == []
 
 
 @pytest.mark.parametrize(

@@ -82,13 +82,13 @@ def test_an_interval_leaves_out_draws_without_a_value() -> None:
 
 
 def test_markdown_has_a_row_each_or_systems_side_by_side(figures: Figures) -> None:
-    headings = {"one": "The first", "two": "The second", "three": "Nothing"}
-    text = write_tables(figures, headings)
+    captions = {"one": "The first", "two": "The second", "three": "Nothing"}
+    text = write_tables(figures, captions)
     assert "## The first\n\n|  | right | wrong \\| not | RNAs |\n" in text
     assert "| B | 1.000 (1.000–1.000) | 0.000 (0.000–0.000) | 5 |" in text
     assert "| A | – | 4 |" in text
     assert "Nothing" not in text
-    across = write_tables(figures, headings, across=["one"])
+    across = write_tables(figures, captions, across=["one"])
     assert "| metric | A | B |" in across
     assert "| wrong \\| not | – | 0.000 (0.000–0.000) |\n| RNAs | 1,000 | 5 |" in across
 

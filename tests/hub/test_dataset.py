@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from helpers import tiny_parts
 from helpers.made_seed import OPTIONS, make_seed
 from helpers.paths import ROOT
-from helpers.small_hub import SmallHub, serve_hub
+from helpers.small_hub import SmallHub
 from helpers.tiny_literature import write_literature
 from huggingface_hub import DatasetCard, HfApi
 from safetensors.torch import load_file
@@ -37,12 +37,6 @@ LEARNT = {"alignment": {"projection"}, "instruction": {"adapter"}}
 FEATURES = {"evidence": "List(Value('string'))"}
 
 
-@pytest.fixture(autouse=True)
-def without_xet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `rna-qa rfam OUT` writes, from made-up families."""
@@ -50,12 +44,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seed = make_seed(folder / "Rfam.seed.gz")
     build(Source(str(seed)), None, folder / "out", OPTIONS)
     return folder / "out"
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[SmallHub]:
-    with serve_hub(tmp_path / "hub") as hub:
-        yield hub
 
 
 @pytest.fixture
@@ -341,7 +329,7 @@ def test_a_tampered_file_leaves_the_tag_unset(
             hub.tamper(REPO, "qa/test-00000-of-00001.parquet", "dataset")
         return run_in_clean_env(*words, **options)
 
-    monkeypatch.setattr("rnagpt.hub.dataset.run_in_clean_env", tampering)
+    monkeypatch.setattr("rnagpt.hub.verify.run_in_clean_env", tampering)
     with pytest.raises(PublishError, match="verification failed") as raised:
         publish()
     assert "The tag v1 is not set" in str(raised.value)

@@ -6,36 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import tiny_parts
-from helpers.small_hub import SmallHub, serve_hub
+from helpers.small_hub import SmallHub
 from huggingface_hub import HfApi, ModelCard
 
 from rnagpt.conversion.compose import compose
 from rnagpt.hub import PublishError
 from rnagpt.hub.model import publish_model
 from rnagpt.hub.model_card import CardFacts
+from rnagpt.hub.verify import run_in_clean_env
 
 REPO = "laboratory/rna-gpt-tiny"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FACTS = CardFacts(REPO, BASE, dataset="laboratory/rna-qa")
-
-
-@pytest.fixture(autouse=True)
-def without_xet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small hub has no Xet, and the client's waits would take minutes."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[SmallHub]:
-    with serve_hub(tmp_path / "hub") as hub:
-        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +94,12 @@ def test_published_verified_tagged(hub: SmallHub, publish: Callable[..., str], m
 def test_a_tampered_file_leaves_the_tag_unset(
     hub: SmallHub, publish: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rnagpt.hub import model as publishing_model
-
-    original = publishing_model.run_in_clean_env
-
-    def tampering(script: str, arguments: list[str], *rest: Any, **options: Any) -> Any:
+    def tampering(*words: Any, **options: Any) -> Any:
         if options.get("api"):
             hub.tamper(REPO, "model-00001-of-00003.safetensors")
-        return original(script, arguments, *rest, **options)
+        return run_in_clean_env(*words, **options)
 
-    monkeypatch.setattr(publishing_model, "run_in_clean_env", tampering)
+    monkeypatch.setattr("rnagpt.hub.verify.run_in_clean_env", tampering)
     with pytest.raises(PublishError, match="verification failed") as raised:
         publish()
     assert "model-00001-of-00003.safetensors came back with the SHA-256" in str(raised.value)
@@ -140,8 +124,8 @@ def test_code_that_the_folders_code_imports_is_needed(
     with pytest.raises(PublishError, match=r"lacks cleaning_rnagpt\.py;"):
         publish(folder, dry_run=True)
     # A folder of an earlier release, whose three files import only each other.
-    code = folder / "processing_rnagpt.py"
-    code.write_text(code.read_text().replace("from .cleaning_rnagpt import", "from x import"))
+    for code in folder.glob("*_rnagpt.py"):
+        code.write_text(code.read_text().replace("from .cleaning_rnagpt import", "from x import"))
     publish(folder, dry_run=True)
 
 

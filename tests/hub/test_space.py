@@ -1,12 +1,12 @@
 """Publishing a Space to a Hub on loopback; its page is opened before the tag is set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.paths import ROOT
-from helpers.small_hub import SmallHub, serve_hub
+from helpers.small_hub import SmallHub
 from huggingface_hub import HfApi, SpaceCard
 
 from rnagpt.hub import PublishError
@@ -42,11 +42,6 @@ http.server.HTTPServer(address, Page).serve_forever()
 """
 
 
-@pytest.fixture(autouse=True)
-def without_xet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A Space without Gradio, which starts at once."""
@@ -60,10 +55,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[SmallHub]:
-    with serve_hub(tmp_path / "hub") as hub:
-        hub.create(MODEL)
-        yield hub
+def hub(hub: SmallHub) -> SmallHub:
+    hub.create(MODEL)
+    return hub
 
 
 @pytest.fixture
@@ -136,7 +130,7 @@ def test_the_packages_own_space_starts_with_gradio(
         seen.append(run_in_clean_env(*words, **options))
         return seen[-1]
 
-    monkeypatch.setattr("rnagpt.hub.space.run_in_clean_env", noting)
+    monkeypatch.setattr("rnagpt.hub.verify.run_in_clean_env", noting)
     before = len(hub.requests)
     commit = publish(folder=SPACE)
     assert hub.repository(REPO, "space").tags == {"v1": commit}

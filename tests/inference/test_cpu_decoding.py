@@ -1,6 +1,7 @@
 """int8 weights against arithmetic by hand, compiled steps against plain ones, and neither."""
 
 import copy
+import functools
 import os
 import shutil
 
@@ -31,6 +32,13 @@ def pair(processor):
     fast = copy.deepcopy(plain)
     use_int8_weights(fast)
     return plain, fast
+
+
+@pytest.fixture(params=["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def _backend(request, monkeypatch):
+    """The whole way to C++, which takes a minute; and all of it but the C++."""
+    compiler = functools.partial(torch.compile, backend=request.param)
+    monkeypatch.setattr(torch, "compile", compiler)
 
 
 def by_hand(linear, row):
@@ -155,6 +163,7 @@ def test_int8_is_rejected_where_it_cannot_be_had(processor, monkeypatch):
 
 
 @needs_compiler
+@pytest.mark.usefixtures("_backend")
 @pytest.mark.parametrize("int8", [False, pytest.param(True, marks=needs_int8)])
 def test_compiled_steps_write_what_plain_ones_do(tmp_path, int8):
     processor = make_processor("chatml")
@@ -179,6 +188,7 @@ def test_compiled_steps_write_what_plain_ones_do(tmp_path, int8):
 
 
 @needs_compiler
+@pytest.mark.usefixtures("_backend")
 def test_a_compiled_pass_is_the_plain_one_to_rounding(processor):
     forget_compiled()
     model = make_model(processor)

@@ -17,6 +17,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 MAX_NEW_TOKENS = 200
+# Tokens: enough for a word, and fewer than the shortest answer here has.
+HELD_AFTER = 12
 QUESTION = "What is this RNA?"
 
 pytestmark = [
@@ -42,6 +44,13 @@ class Pace:
     def hold(self, after: int) -> None:
         """Let so many tokens pass, and none after them."""
         self._last = self.tokens + after
+
+    def await_hold(self) -> None:
+        """Wait until an answer is held; one that ends before would be no answer in the middle."""
+        end = time.monotonic() + 60
+        while self.tokens <= self._last:
+            assert time.monotonic() < end, "the answer ended before it was held"
+            time.sleep(0.01)
 
     def release(self, seconds: float = 0.0) -> None:
         """Let all tokens pass, each after so many seconds."""
@@ -126,6 +135,20 @@ def upload(page: Page, name: str, content: bytes) -> None:
     page.get_by_label("Upload FASTA", exact=True).set_input_files(file)
 
 
+def stop(page: Page) -> None:
+    """Click Stop, and wait until the server has heeded that."""
+    event = page.evaluate(
+        """() => {
+          const {components, dependencies} = window.gradio_config;
+          const {id} = components.find((part) => part.props.elem_id === "stop");
+          return dependencies.find((event) => event.targets[0]?.[0] === id).id;
+        }"""
+    )
+    sent = f'"fn_index":{event},'
+    with page.expect_response(lambda response: sent in (response.request.post_data or "")):
+        page.get_by_role("button", name="Stop").click()
+
+
 def answers(page: Page) -> list[str]:
     return page.get_by_test_id("bot").all_inner_texts()
 
@@ -146,8 +169,9 @@ def await_answer(page: Page) -> str:
     return answers(page)[-1]
 
 
-def await_words(page: Page) -> str:
-    """What there is of an answer that is being written."""
+def await_words(page: Page, pace: Pace) -> str:
+    """What there is of an answer that is being written, and held."""
+    pace.await_hold()
     expect(page.get_by_test_id("bot").last).to_have_text(re.compile(r"\w{3,}"))
     return answers(page)[-1]
 
@@ -158,9 +182,9 @@ def test_an_answer_comes_while_it_is_written(page, pace):
     expect(card).to_contain_text("60 nt")
     expect(card.locator("circle")).to_have_count(60)
     expect(page.get_by_label("Paste a sequence or FASTA")).to_have_value("")
-    pace.hold(after=100)
+    pace.hold(after=HELD_AFTER)
     ask(page, QUESTION)
-    early = await_words(page)
+    early = await_words(page, pace)
     expect(page.locator("#stop")).to_be_enabled()
     expect(page.locator("#retry")).to_be_disabled()
     page.get_by_label("Your question").fill("Typed meanwhile")
@@ -326,13 +350,12 @@ def test_questions_that_are_asked_meanwhile_wait_and_are_answered_in_order(page,
 def test_stop_gives_back_what_waits(page, pace):
     paste(page, make_rna(20))
     page.locator("#cards .card").wait_for()
-    pace.hold(after=100)
+    pace.hold(after=HELD_AFTER)
     ask(page, QUESTION)
-    await_words(page)
+    await_words(page, pace)
     ask(page, "And then?")
     expect(page.locator("#question-notice")).to_contain_text("Next: And then?")
-    with page.expect_response(lambda response: response.request.method == "POST"):
-        page.get_by_role("button", name="Stop").click()
+    stop(page)
     pace.release(seconds=0.05)
     assert "(stopped)" in await_answer(page)
     expect(page.get_by_label("Your question")).to_have_value("And then?")
@@ -434,11 +457,10 @@ def test_what_turns_the_direction_of_writing_is_shown_by_its_name(page):
 def test_an_answer_is_stopped_retried_edited_and_cleared(page, pace):
     paste(page, make_rna(40))
     page.locator("#cards .card").wait_for()
-    pace.hold(after=100)
+    pace.hold(after=HELD_AFTER)
     ask(page, QUESTION)
-    await_words(page)
-    with page.expect_response(lambda response: response.request.method == "POST"):
-        page.get_by_role("button", name="Stop").click()
+    await_words(page, pace)
+    stop(page)
     pace.release(seconds=0.05)
     stopped = await_answer(page)
     assert "(stopped)" in stopped
@@ -448,6 +470,7 @@ def test_an_answer_is_stopped_retried_edited_and_cleared(page, pace):
     pace.hold(after=1)
     page.get_by_role("button", name="Retry").click()
     expect(page.locator("#stop")).to_be_enabled()
+    expect(page.locator("#retry")).to_be_disabled()
     pace.release()
     retried = await_answer(page)
     assert "(stopped)" not in retried
@@ -463,26 +486,61 @@ def test_an_answer_is_stopped_retried_edited_and_cleared(page, pace):
     page.get_by_role("button", name="Submit").last.click()
     expect(page.get_by_test_id("user")).to_have_text("Where is it found?")
     expect(page.locator("#stop")).to_be_enabled()
+    expect(page.locator("#retry")).to_be_disabled()
     pace.release()
     await_answer(page)
 
     page.get_by_role("button", name="New conversation").click()
     expect(page.locator("#cards .card")).to_have_count(0)
-    assert questions(page) == []
+    expect(page.get_by_test_id("user")).to_have_count(0)
 
 
 def test_a_new_conversation_ends_the_answer_of_the_old_one(page, pace):
     paste(page, make_rna(40))
     page.locator("#cards .card").wait_for()
     begin = pace.tokens
-    pace.hold(after=100)
+    pace.hold(after=HELD_AFTER)
     ask(page, QUESTION)
-    await_words(page)
+    await_words(page, pace)
     page.get_by_role("button", name="New conversation").click()
     pace.release(seconds=0.05)
     expect(page.get_by_test_id("bot")).to_have_count(0)
     assert pace.await_rest() - begin < MAX_NEW_TOKENS
     assert questions(page) == answers(page) == []
+
+
+# Gradio's client hands each message of its stream to a timer; nothing else gives one arguments.
+LATE_STREAM = """
+() => {
+  const setTimeout = window.setTimeout;
+  window.late = [];
+  window.setTimeout = (call, wait, ...given) =>
+    given.length ? late.push(() => call(...given)) : setTimeout(call, wait);
+  window.arrive = () => {
+    window.setTimeout = setTimeout;
+    late.forEach((message) => message());
+  };
+}
+"""
+
+
+def test_what_arrives_late_of_an_old_answer_leaves_nothing_in_a_new_conversation(page, pace):
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    pace.hold(after=HELD_AFTER)
+    ask(page, QUESTION)
+    await_words(page, pace)
+    page.evaluate(LATE_STREAM)
+    pace.hold(after=6)
+    pace.await_hold()
+    page.wait_for_function("late.length > 0")
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.get_by_test_id("bot")).to_have_count(0)
+    pace.release(seconds=0.05)
+    page.evaluate("arrive()")
+    page.wait_for_timeout(2000)
+    assert questions(page) == answers(page) == []
+    expect(page.locator("#stop")).to_be_disabled()
 
 
 def test_a_visitor_who_has_to_wait_sees_it(browser, address, page, pace):

@@ -49,7 +49,7 @@ from rnagpt import (
     fold_rna,
     read_fasta,
 )
-from rnagpt.serving.body_limit import BodySizeLimit
+from rnagpt.serving.middleware import BodySizeLimit
 
 LIMITS = space_limits.Limits(max_new_tokens=12)
 HAIRPIN = "GGGGAAAACCCC"
@@ -61,7 +61,7 @@ FROM_INSIDE = {
     "rnagpt.sequences.drawing.MAX_FOLDED",
     "rnagpt.sequences.drawing.lay_out",
     "rnagpt.sequences.fasta.unpacked",
-    "rnagpt.serving.body_limit.BodySizeLimit",
+    "rnagpt.serving.middleware.BodySizeLimit",
 }
 
 

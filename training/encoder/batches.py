@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
 from rnagpt.processing_rnagpt import tokenize_rna
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
+from rnagpt.sequences.rna_types import first_sentence
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 from rnagpt.training.columns import check_texts
 from rnagpt.training.encoder.objectives import (
@@ -55,7 +56,7 @@ def annotated_rows(dataset_name: str, split: str) -> list[RnaRow]:
     check_texts(data, ("sequence", "annotation"), repr(dataset_name))
     columns = (data[name] for name in ANNOTATED)
     return [
-        RnaRow(sequence, annotation.partition(". ")[0].rstrip(".") + ".", family, rna_type)
+        RnaRow(sequence, f"{first_sentence(annotation)}.", family, rna_type)
         for sequence, annotation, family, rna_type in zip(*columns, strict=True)
     ]
 
@@ -158,7 +159,7 @@ def reads_hidden(ids: np.ndarray, hidden: np.ndarray, kmer_size: int) -> np.ndar
 
     Args:
         ids: tokens of `tokenize_rna`: (length,).
-        hidden: nucleotides that must not be told: (length,), bool.
+        hidden: nucleotides that must not be revealed: (length,), bool.
         kmer_size: k of the vocabulary.
     """
     read = np.where(ids >= len(RNA_VOCABULARY), kmer_size, 1)
@@ -209,10 +210,10 @@ class WordsCollator:
 
 @dataclass
 class MaskedCollator:
-    """RNAs with hidden nucleotides: every token that reads one is masked, and is to be told.
+    """RNAs with hidden nucleotides: every token that reads one is masked, and is to be predicted.
 
-    For k > 1 these are k tokens in a row, as in DNABERT (Ji et al. 2021): with one of them alone
-    masked, its neighbours would tell it.
+    For k > 1 these are k tokens in a row, as in DNABERT (Ji et al. 2021): with only one of them
+    masked, its neighbours would reveal it.
 
     Args:
         kmer_size: k of the encoder's vocabulary.
@@ -232,8 +233,8 @@ class MaskedCollator:
         batch: dict[str, Any] = pad_rnas(tokens)
         masked = torch.zeros_like(batch["input_ids"], dtype=torch.bool)
         for row, ids in enumerate(tokens):
-            told = reads_hidden(ids, self._hide(len(ids)), self.kmer_size)
-            masked[row, 1 : len(ids) + 1] = torch.from_numpy(told)  # after cls
+            hides = reads_hidden(ids, self._hide(len(ids)), self.kmer_size)
+            masked[row, 1 : len(ids) + 1] = torch.from_numpy(hides)  # after cls
         labels = batch["input_ids"].masked_fill(~masked, IGNORE)
         batch["input_ids"].masked_fill_(masked, MASK)
         return {**batch, "labels": labels}

@@ -22,7 +22,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ from rnagpt.training.encoder.objectives import (
 )
 from rnagpt.training.encoder.probe import linear_probe
 from rnagpt.training.encoder.rna_types import fit_types
+from rnagpt.training.options import option
 
 RECORD = "training_record.json"
 
@@ -63,62 +64,28 @@ logger = logging.getLogger(__name__)
 class EncoderArguments:
     """Which encoder is trained, on what."""
 
-    objective: str = field(
-        default="words", metadata={"help": "masked (nucleotides) or words (of annotations)."}
+    objective: str = option("words", "masked (nucleotides) or words (of annotations).")
+    dataset_name: str | None = option(
+        None, "RNA-QA: the words to learn, the probe; its other splits are not trained on."
     )
-    dataset_name: str | None = field(
-        default=None,
-        metadata={
-            "help": "RNA-QA: the words to learn, the probe; its other splits are not trained on."
-        },
-    )
-    fasta: str | None = field(
-        default=None, metadata={"help": "Sequences for the masked objective."}
-    )
-    language_model: str | None = field(
-        default=None, metadata={"help": "Whose word embeddings are the target."}
-    )
-    encoder: str | None = field(
-        default=None, metadata={"help": "Earlier output to start from; layers may be added."}
-    )
-    kmer_size: int = field(default=6, metadata={"help": "Nucleotides a token reads; 1 as RNA-FM."})
-    hidden_size: int = field(default=512, metadata={"help": "Width of the encoder."})
-    num_hidden_layers: int = field(
-        default=2, metadata={"help": "0 trains only the table of k-mers."}
-    )
-    num_attention_heads: int = field(default=8, metadata={"help": "Attention heads a layer."})
-    intermediate_size: int = field(
-        default=1024, metadata={"help": "Width of the feed-forward layers."}
-    )
-    summary_size: int = field(
-        default=16, metadata={"help": "Words to learn, one summary vector each."}
-    )
-    type_size: int = field(
-        default=6, metadata={"help": "Words of the RNA's type, a summary vector each, before them."}
-    )
-    merge_size: int = field(
-        default=8, metadata={"help": "Recorded for the projection; see RnaGptConfig."}
-    )
-    max_length: int = field(
-        default=1022,
-        metadata={"help": "Longer RNAs (nt) are cut at random, differently each time."},
-    )
-    tokens_per_batch: int = field(
-        default=8192, metadata={"help": "Nucleotides of a batch, padding included."}
-    )
-    table_rate: float = field(
-        default=3.0, metadata={"help": "Learning rate of the table of k-mers, in learning rates."}
-    )
-    most_mutations: float = field(
-        default=0.2, metadata={"help": "Share of nucleotides replaced at random, at most."}
-    )
-    decoy_share: float = field(
-        default=0.3, metadata={"help": "Share of RNAs that are shuffled, to be told as unknown."}
-    )
-    mask_share: float = field(
-        default=0.15, metadata={"help": "Share of tokens masked (masked objective)."}
-    )
-    max_eval_rnas: int = field(default=1500, metadata={"help": "Evaluate on at most N RNAs."})
+    fasta: str | None = option(None, "Sequences for the masked objective.")
+    language_model: str | None = option(None, "Whose word embeddings are the target.")
+    encoder: str | None = option(None, "Earlier output to start from; layers may be added.")
+    kmer_size: int = option(6, "Nucleotides a token reads; 1 as RNA-FM.")
+    hidden_size: int = option(512, "Width of the encoder.")
+    num_hidden_layers: int = option(2, "0 trains only the table of k-mers.")
+    num_attention_heads: int = option(8, "Attention heads a layer.")
+    intermediate_size: int = option(1024, "Width of the feed-forward layers.")
+    summary_size: int = option(16, "Words to learn, one summary vector each.")
+    type_size: int = option(6, "Words of the RNA's type, a summary vector each, before them.")
+    merge_size: int = option(8, "Recorded for the projection; see RnaGptConfig.")
+    max_length: int = option(1022, "Longer RNAs (nt) are cut at random, differently each time.")
+    tokens_per_batch: int = option(8192, "Nucleotides of a batch, padding included.")
+    table_rate: float = option(3.0, "Learning rate of the table of k-mers, in learning rates.")
+    most_mutations: float = option(0.2, "Share of nucleotides replaced at random, at most.")
+    decoy_share: float = option(0.3, "Share of RNAs that are shuffled, to be told as unknown.")
+    mask_share: float = option(0.15, "Share of tokens masked (masked objective).")
+    max_eval_rnas: int = option(1500, "Evaluate on at most N RNAs.")
 
     def __post_init__(self) -> None:
         needed = {"words": ("dataset_name", "language_model"), "masked": ("fasta",)}

@@ -20,10 +20,11 @@ from rnagpt.rna_qa.export import (
     size_category,
     write_split,
 )
-from rnagpt.rna_qa.literature.sources.corpus import Corpus
+from rnagpt.rna_qa.output import move_into_place
 from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
-from rnagpt.rna_qa.literature.build.shards import full_disk_explained, atomic_write
+from rnagpt.rna_qa.literature.build.settings import CONFIGURATIONS
+from rnagpt.rna_qa.literature.build.shards import full_disk_explained
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations, read_questions
 
 CARD = Path(__file__).with_name("card.md")
@@ -70,12 +71,11 @@ PAPERS = pa.schema(
         "also_known_as": pa.list_(pa.string()),
     }
 )
-FOLDERS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 
 
 @dataclass(frozen=True)
 class Row:
-    """An RNA of the data set with all that is said of it."""
+    """An RNA of the data set with its annotation, questions and split."""
 
     rna: Rna
     annotation: Annotation
@@ -99,17 +99,13 @@ def export(build: Build, shards: int, record: dict[str, Any], out: Path) -> dict
     counts: dict[str, Any] = {}
     with full_disk_explained(folder):
         for mode in build.options.modes:
-            suffix = _suffix(build, mode)
+            suffix = "" if mode == build.options.modes[0] else f"_{mode}"
             counts |= _write_configurations(build, mode, shards, folder, suffix)
         counts["papers"] = _write_papers(build, folder)
         record = {**record, "counts": record["counts"] | counts, "files": hash_shards(folder)}
         (folder / "README.md").write_text(fill_card(record), encoding="utf-8")
-        _move_into_place(folder, out, record)
+        move_into_place(folder, out, CONFIGURATIONS, record)
     return record
-
-
-def _suffix(build: Build, mode: str) -> str:
-    return "" if mode == build.options.modes[0] else f"_{mode}"
 
 
 def _write_configurations(
@@ -235,7 +231,7 @@ def _qa_row(row: Row, pair: QaPair) -> dict[str, Any]:
 def _write_papers(build: Build, folder: Path) -> dict[str, int]:
     """Write ids and licences of all papers that were read; returns how many of each licence."""
     licences: Counter[str] = Counter()
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         for paper in corpus.iter_papers(kept=True):
             licences[paper.licence or "unknown"] += 1
         if count := licences.total():
@@ -245,18 +241,6 @@ def _write_papers(build: Build, folder: Path) -> dict[str, int]:
             )
             write_split(folder / "papers", "train", rows, count, PAPERS)
     return dict(sorted(licences.items()))
-
-
-def _move_into_place(folder: Path, out: Path, record: Mapping[str, Any]) -> None:
-    (out / "build.json").unlink(missing_ok=True)
-    for name in FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
-        if (folder / name).exists():
-            (folder / name).rename(out / name)
-    (folder / "README.md").replace(out / "README.md")
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    atomic_write(out / "build.json", f"{text}\n".encode())
-    shutil.rmtree(folder)
 
 
 # The card
@@ -279,7 +263,7 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
     return {
         "licence": "cc-by-4.0" if options["licences"] else "other",
         "size": size_category(rows),
-        "configurations": "\n".join(describe_configurations(record["files"], FOLDERS, SPLITS)),
+        "configurations": "\n".join(describe_configurations(record["files"], CONFIGURATIONS, SPLITS)),
         "how": _describe_annotation(record),
         "figures": "\n".join(_figures(counts, suffixes)),
         "papers": "\n".join(_licences(counts["papers"])),
@@ -336,4 +320,4 @@ def _describe_models(record: Mapping[str, Any]) -> str:
     return f"`{record['options']['language_model']}`; prompts (SHA-256): {prompts}"
 
 
-__all__ = ["ANNOTATIONS", "FOLDERS", "PAPERS", "QA", "export", "fill_card"]
+__all__ = ["ANNOTATIONS", "PAPERS", "QA", "export", "fill_card"]

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from rnagpt.rna_qa.literature.build.settings import (
+    CONFIGURATIONS,
     STAGE_VERSIONS,
     STAGES,
     LiteratureOptions,
@@ -37,9 +38,9 @@ from rnagpt.rna_qa.literature.build.stages import (
     task_stages,
 )
 from rnagpt.rna_qa.literature.sources.source import SOURCES, choose_available
+from rnagpt.rna_qa.output import check_output_dir, read_record
 
 if TYPE_CHECKING:
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
     from rnagpt.rna_qa.literature.build.engine import Task
 
 WORK = ".work"
@@ -49,16 +50,6 @@ OTHER_RELEASE = (
     "this build was begun by a release that read papers in another way: RNAs and papers are read "
     "again; the language model's answers are cached, and used wherever its request is still the same"
 )
-FILES_OF_A_BUILD = {
-    WORK,
-    "README.md",
-    "build.json",
-    "qa",
-    "annotations",
-    "qa_ais",
-    "annotations_ais",
-    "papers",
-}
 
 
 class BusyError(RuntimeError):
@@ -95,8 +86,9 @@ def build(
         ValueError, OSError, RuntimeError: with what is wrong and how to fix it.
     """
     run, services = run or RunOptions(), services or Services.from_environment()
-    _check_stages(stages)
-    _check_output_dir(out)
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        raise ValueError(f"no stage is called {unknown[0]!r}; they are {', '.join(STAGES)}")
+    check_output_dir(out, WORK, CONFIGURATIONS)
     work = out.resolve() / WORK  # jobs elsewhere begin in another folder
     work.mkdir(parents=True, exist_ok=True)
     with _lock(work):
@@ -109,21 +101,6 @@ def build(
             if stage in stages and _run_stage(stage, task, out, services, state)
         ]
     return {"done": done, "record": read_record(out) if "export" in stages else None}
-
-
-def _check_stages(stages: Sequence[str]) -> None:
-    if unknown := [stage for stage in stages if stage not in STAGES]:
-        raise ValueError(f"no stage is called {unknown[0]!r}; they are {', '.join(STAGES)}")
-
-
-def _check_output_dir(out: Path) -> None:
-    """A folder that holds anything but a build of this kind is not to be written to."""
-    names = {path.name for path in out.iterdir()} if out.exists() else set()
-    others = names if WORK not in names else names - FILES_OF_A_BUILD
-    if others:
-        raise FileExistsError(
-            f"{out} holds files of something else ({min(others)}); choose an empty folder"
-        )
 
 
 @contextmanager
@@ -306,7 +283,7 @@ def _make_here(
         for name, shards in pending.items():
             run_shards(task, build.work, name, shards, here, may_lack=may_be_postponed)
     except NothingUsable:
-        # The answers that are asked for again may lie in shards that were finished before the last
+        # The answers that are requested again may lie in shards that were finished before the last
         # of them came; their other answers are cached, so that they cost nothing.
         for name, shards in pending.items():
             for shard in shards:
@@ -316,9 +293,7 @@ def _make_here(
 
 def num_shards(build: Build) -> int:
     """How many shards the RNAs make."""
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
-
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         return corpus.num_shards(build.options.shard_size)
 
 
@@ -339,37 +314,27 @@ def _export(build: Build, out: Path, services: Services, state: Mapping[str, Any
     return True
 
 
-def read_record(out: Path) -> dict[str, Any] | None:
-    """The record of a finished build; None where there is none."""
-    path = out / "build.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def _make_record(build: Build, services: Services, state: Mapping[str, Any]) -> dict[str, Any]:
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
     from rnagpt.rna_qa.literature.build.splits import splits_path
+    from rnagpt.rna_qa.literature.claims.prompts import prompt_hashes
 
     splits = read_sidecar(splits_path(build.work))
     if splits is None:
         raise ValueError("the stage splits is not done; leave --stages out, or begin with splits")
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         counts: dict[str, Any] = {"corpus": corpus.counts()}
     names = [name for folders in task_stages(build.options).values() for name in folders]
     counts |= {name: dict(stage_counts(build, name)) for name in names}
     counts["splits"] = splits.counts
-    made_of = [
-        sidecar and sidecar.sha256
-        for name in names
-        for shard in range(num_shards(build))
-        for sidecar in (read_sidecar(build.shard(name, shard)),)
-    ]
+    shards = [build.shard(name, shard) for name in names for shard in range(num_shards(build))]
+    made_of = [sidecar and sidecar.sha256 for sidecar in map(read_sidecar, shards)]
     return {
         "data_set": "RNA-QA, literature build",
         "options": state["options"],
         "retrieved": state["retrieved"],
         "retractions_checked": state["retractions_checked"],
-        "services": _addresses(build.options, services),
-        "prompts": _prompts(build.options),
+        "services": _hosts(build.options, services),
+        "prompts": {} if build.options.mode == "extractive" else dict(prompt_hashes()),
         "fingerprint": fingerprint(
             STAGE_VERSIONS["export"], state, splits.sha256, made_of, build.corpus
         ),
@@ -377,19 +342,11 @@ def _make_record(build: Build, services: Services, state: Mapping[str, Any]) -> 
     }
 
 
-def _addresses(options: LiteratureOptions, services: Services) -> list[str]:
-    """The hosts that the sources were read from."""
-    addresses = asdict(services)
-    hosts = [urlsplit(addresses[name]).hostname for name in SOURCES[options.source].services]
+def _hosts(options: LiteratureOptions, services: Services) -> list[str]:
+    """Those that the sources were read from."""
+    addresses = (getattr(services, name) for name in SOURCES[options.source].services)
+    hosts = (urlsplit(address).hostname for address in addresses)
     return list(dict.fromkeys(host for host in hosts if host))
-
-
-def _prompts(options: LiteratureOptions) -> dict[str, str]:
-    if options.mode == "extractive":
-        return {}
-    from rnagpt.rna_qa.literature.claims.prompts import prompt_hashes
-
-    return dict(prompt_hashes())
 
 
 def stage_counts(build: Build, name: str) -> Counter[str]:
@@ -405,15 +362,11 @@ def stage_counts(build: Build, name: str) -> Counter[str]:
 
 
 def corpus_stage_done(build: Build, stage: str) -> bool:
-    """Whether all RNAs, or all papers, that the last run asked for are there."""
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
-
-    path = build.work / "corpus.sqlite"
-    if not path.exists():
+    """Whether all RNAs, or all papers, that the last run wanted are there."""
+    state = read_state(build.work)
+    if state is None or not (build.work / "corpus.sqlite").exists():
         return False
-    with Corpus(path) as corpus:
-        state = read_state(build.work)
-        assert state is not None
+    with build.open_corpus() as corpus:
         if corpus.progress("build: select") != _select_key(state):
             return False
         if stage == "select":
@@ -423,17 +376,15 @@ def corpus_stage_done(build: Build, stage: str) -> bool:
 
 def _select(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
     """Gather the RNAs; a corpus of other sources is begun again."""
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
-
     if corpus_stage_done(build, "select"):
         return False
-    path, key = build.work / "corpus.sqlite", _select_key(state)
-    with Corpus(path) as corpus:
-        wanted = corpus.progress("build: select") in (None, key)
-    if not wanted:
+    key = _select_key(state)
+    with build.open_corpus() as corpus:
+        is_other = corpus.progress("build: select") not in (None, key)
+    if is_other:
         for file in build.work.glob("corpus.sqlite*"):
             file.unlink()
-    with Corpus(path) as corpus:
+    with build.open_corpus() as corpus:
         corpus.set_progress("build: select", key)
         SOURCES[build.options.source].read_rnas(corpus, build.options, services)
         corpus.set_progress("build: select done", key)
@@ -442,12 +393,10 @@ def _select(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
 
 def _papers(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
     """Complete the papers, and judge which are kept."""
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
-
     _require_done(build, ("select",))
     if corpus_stage_done(build, "papers"):
         return False
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         SOURCES[build.options.source].read_papers(
             corpus,
             build.options,
@@ -466,7 +415,6 @@ __all__ = [
     "corpus_stage_done",
     "num_shards",
     "pending_shards",
-    "read_record",
     "read_state",
     "stage_counts",
 ]

@@ -7,16 +7,19 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rnagpt.rna_qa.literature.sources.source import SOURCES, check_source_options
+from rnagpt.rna_qa.splits import check_shares
 
 STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
 # Of the code of a stage: a higher number has all its shards made again.
 # select 2: papers are read with their exponents (10^6), duplicates among them are found.
 # annotate 2: rejected claims are counted under "rejected", not "refused".
 STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "annotate": 2, "export": 2}
+CONFIGURATIONS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
 CLUSTERS = ("auto", "cd-hit", "kmers")
@@ -25,16 +28,33 @@ ENGINES = ("local", "slurm", "ray")
 RESERVED_OPTIONS = {"messages", "model", "n", "stream"}
 ANSWER_BOUNDS = ("max_tokens", "max_completion_tokens")
 
-EBI_SEARCH = "https://www.ebi.ac.uk/ebisearch/ws/rest"
-EUROPE_PMC = "https://www.ebi.ac.uk/europepmc/webservices/rest"
-RNACENTRAL = "https://rnacentral.org/api/v1"
-# Its password is published in RNAcentral's docs/public-database.md; libpq reads it from PGPASSWORD.
-DATABASE = "postgresql://reader@hh-pgsql-public.ebi.ac.uk:5432/pfmegrnargs"
+
+def _of(stage: str, default: Any, **bounds: Any) -> Any:
+    """A field that `stage` is the first to use; `bounds` are those of `_check_bounds`."""
+    return field(default=default, metadata={"stage": stage, **bounds})
 
 
-def _of(stage: str, default: Any) -> Any:
-    """A field that `stage` is the first to use."""
-    return field(default=default, metadata={"stage": stage})
+def _at_least(least: int, default: int | None = None) -> Any:
+    return field(default=default, metadata={"least": least})
+
+
+def _check_bounds(settings: Any) -> None:
+    """Check the values that a field names as its `choices`, or that it has to be `least`.
+
+    Raises:
+        ValueError: naming the option of the command line.
+    """
+    for option in fields(settings):
+        value = getattr(settings, option.name)
+        choices, least = option.metadata.get("choices"), option.metadata.get("least")
+        if choices and value not in choices:
+            raise _unexpected(option.name, value, f"one of {', '.join(choices)}")
+        if value is not None and least is not None and value < least:
+            raise _unexpected(option.name, value, f"{least} at least")
+
+
+def _unexpected(option: str, value: Any, expected: str) -> ValueError:
+    return ValueError(f"{flag(option)} is {value!r}; expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -53,39 +73,31 @@ class LiteratureOptions:
         ValueError: for values that cannot be, naming the option of the command line.
     """
 
-    source: str = _of("select", "files")
+    source: str = _of("select", "files", choices=SOURCES)
     rnas: str | None = _of("select", None)
     query: str | None = _of("select", None)
-    limit: int | None = _of("select", None)
+    limit: int | None = _of("select", None, least=1)
     papers: str | None = _of("papers", None)
-    require_mention: str = _of("topics", "abstract")
+    require_mention: str = _of("topics", "abstract", choices=MENTIONS)
     licences: tuple[str, ...] = _of("papers", ())
     seed: int = _of("topics", 0)
-    shard_size: int = _of("topics", 500)
-    max_topics: int = _of("topics", 8)
-    token_budget: int = _of("topics", 12_000)
-    mode: str = _of("annotate", "extractive")
+    shard_size: int = _of("topics", 500, least=1)
+    max_topics: int = _of("topics", 8, least=2)
+    token_budget: int = _of("topics", 12_000, least=500)
+    mode: str = _of("annotate", "extractive", choices=MODES)
     language_model: str | None = _of("annotate", None)
     request_options: Mapping[str, Any] | None = _of("annotate", None)
-    claims_per_topic: int = _of("annotate", 4)
+    claims_per_topic: int = _of("annotate", 4, least=1)
     test: float = _of("splits", 0.06)
     validation: float = _of("splits", 0.03)
-    clusters: str = _of("splits", "auto")
-    hub_papers: int = _of("splits", 10)
+    clusters: str = _of("splits", "auto", choices=CLUSTERS)
+    hub_papers: int = _of("splits", 10, least=1)
 
     def __post_init__(self) -> None:
-        _require(self.source in SOURCES, "--source", self.source, f"one of {', '.join(SOURCES)}")
-        _require(self.mode in MODES, "--mode", self.mode, f"one of {', '.join(MODES)}")
-        _require(
-            self.require_mention in MENTIONS,
-            "--require-mention",
-            self.require_mention,
-            f"one of {', '.join(MENTIONS)}",
-        )
-        _require(self.clusters in CLUSTERS, "--clusters", self.clusters, " or ".join(CLUSTERS))
+        _check_bounds(self)
         check_source_options(self)
         self._check_model()
-        self._check_numbers()
+        check_shares(test=self.test, validation=self.validation)
 
     def _check_model(self) -> None:
         if self.mode == "extractive" and self.language_model:
@@ -117,29 +129,9 @@ class LiteratureOptions:
                 'null (none is sent) or {"type": "json_object"}'
             )
 
-    def _check_numbers(self) -> None:
-        for option, least in (
-            ("limit", 1),
-            ("shard_size", 1),
-            ("max_topics", 2),
-            ("token_budget", 500),
-            ("claims_per_topic", 1),
-            ("hub_papers", 1),
-        ):
-            value = getattr(self, option)
-            if value is not None:
-                _require(value >= least, flag(option), value, f"{least} at least")
-        for option in ("test", "validation"):
-            value = getattr(self, option)
-            _require(0 <= value < 1, flag(option), value, "a share from 0 to 1")
-        if self.test + self.validation >= 1:
-            raise ValueError(
-                f"--test {self.test} and --validation {self.validation} leave nothing to train on"
-            )
-
     @property
     def modes(self) -> tuple[str, ...]:
-        """The ways of annotating that are asked for, the data set's main one first."""
+        """The requested ways of annotating, the data set's main one first."""
         return ("dnc", "ais") if self.mode == "both" else (self.mode,)
 
     @classmethod
@@ -154,34 +146,28 @@ class LiteratureOptions:
     def _identity(self, option: str) -> Any:
         value = getattr(self, option)
         if option in ("rnas", "papers") and value is not None:
-            return f"sha256:{_hash_once(str(Path(value).expanduser().resolve()))}"
+            return f"sha256:{_hash_file(Path(value).expanduser().resolve())}"
         return list(value) if isinstance(value, tuple) else value
 
 
-_HASHES: dict[tuple[str, int, int], str] = {}
-
-
-def _hash_once(path: str) -> str:
+def _hash_file(path: Path) -> str:
     """The file's SHA-256, read once as long as it does not change."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    state = path.stat()
+    return _hash_once(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _hash_once(path: Path, size: int, modified: int) -> str:
     from rnagpt.rna_qa.rfam.downloads import hash_file
 
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file")
-    state = os.stat(path)
-    key = (path, state.st_size, state.st_mtime_ns)
-    if key not in _HASHES:
-        _HASHES[key] = hash_file(Path(path))
-    return _HASHES[key]
+    return hash_file(path)
 
 
 def flag(option: str) -> str:
     """The option as it is written on the command line."""
     return "--" + option.replace("_", "-")
-
-
-def _require(holds: bool, option: str, value: Any, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{option} is {value!r}; expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -195,35 +181,23 @@ class RunOptions:
     one reason, stop the build (0: none do).
     """
 
-    workers: int = 2
-    concurrency: int = 8
-    engine: str = "local"
+    workers: int = _at_least(1, 2)
+    concurrency: int = _at_least(1, 8)
+    engine: str = field(default="local", metadata={"choices": ENGINES})
     engine_config: Mapping[str, Any] = field(default_factory=dict)
     base_url: str | None = None
     budget: float | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
+    requests_per_minute: int | None = _at_least(1)
+    tokens_per_minute: int | None = _at_least(1)
     prices: tuple[float, float] | None = None
     batch_api: bool = False
-    queue_tokens: int | None = None
-    stop_after_failures: int = 20
+    queue_tokens: int | None = _at_least(1)
+    stop_after_failures: int = _at_least(0, 20)
 
     def __post_init__(self) -> None:
-        _require(self.engine in ENGINES, "--engine", self.engine, f"one of {', '.join(ENGINES)}")
-        for option in (
-            "workers",
-            "concurrency",
-            "requests_per_minute",
-            "tokens_per_minute",
-            "queue_tokens",
-        ):
-            value = getattr(self, option)
-            if value is not None:
-                _require(value >= 1, flag(option), value, "1 at least")
-        failures = self.stop_after_failures
-        _require(failures >= 0, "--stop-after-failures", failures, "0 at least")
-        if self.budget is not None:
-            _require(self.budget >= 0, "--budget", self.budget, "dollars, 0 at least")
+        _check_bounds(self)
+        if self.budget is not None and self.budget < 0:
+            raise _unexpected("budget", self.budget, "dollars, 0 at least")
         if self.engine == "slurm":
             missing = {"partition", "time"} - self.engine_config.keys()
             if missing:
@@ -237,19 +211,22 @@ class RunOptions:
 class Services:
     """The addresses of the public services."""
 
-    ebi_search: str = EBI_SEARCH
-    europe_pmc: str = EUROPE_PMC
-    rnacentral: str = RNACENTRAL
-    database: str = DATABASE
+    ebi_search: str = "https://www.ebi.ac.uk/ebisearch/ws/rest"
+    europe_pmc: str = "https://www.ebi.ac.uk/europepmc/webservices/rest"
+    rnacentral: str = "https://rnacentral.org/api/v1"
+    # Its password is published in RNAcentral's docs/public-database.md; libpq reads it from
+    # PGPASSWORD.
+    database: str = "postgresql://reader@hh-pgsql-public.ebi.ac.uk:5432/pfmegrnargs"
 
     @classmethod
     def from_environment(cls) -> Services:
         """The defaults, or what ``RNAQA_*`` names in their place."""
+        named = os.environ.get
         return cls(
-            os.environ.get("RNAQA_EBI_SEARCH_URL", EBI_SEARCH).rstrip("/"),
-            os.environ.get("RNAQA_EUROPEPMC_URL", EUROPE_PMC).rstrip("/"),
-            os.environ.get("RNAQA_RNACENTRAL_URL", RNACENTRAL).rstrip("/"),
-            os.environ.get("RNAQA_DATABASE_URL", DATABASE),
+            ebi_search=named("RNAQA_EBI_SEARCH_URL", cls.ebi_search).rstrip("/"),
+            europe_pmc=named("RNAQA_EUROPEPMC_URL", cls.europe_pmc).rstrip("/"),
+            rnacentral=named("RNAQA_RNACENTRAL_URL", cls.rnacentral).rstrip("/"),
+            database=named("RNAQA_DATABASE_URL", cls.database),
         )
 
 

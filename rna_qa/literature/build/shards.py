@@ -44,7 +44,7 @@ def full_disk_explained(path: Path) -> Iterator[None]:
         if error.errno in FULL:
             raise DiskFullError(
                 f"no room for {path}: {error.strerror}; make room and run the same command again: "
-                "it goes on from here"
+                "it resumes from here"
             ) from error
         raise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ from rnagpt.rna_qa.literature.build.shards import (
     write_shard,
 )
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations
-from rnagpt.rna_qa.splits import Groups, fraction
+from rnagpt.rna_qa.splits import Groups, fraction, in_two_places
 
 SPLITS = ("train", "validation", "test")
-# Papers tie RNAs together as long as no more than this share of all RNAs hangs together.
+# Papers tie RNAs together as long as no more than this share of all RNAs is connected.
 LARGEST_GROUP = 0.5
 
 
@@ -212,15 +212,11 @@ def find_leaks(
     members: Iterable[Member], clusters: Iterable[int], splits: Iterable[str]
 ) -> list[str]:
     """Clusters, sequences, families and sets of papers that lie in two splits."""
-    places: dict[tuple[str, Hashable], set[str]] = defaultdict(set)
-    for member, cluster, split in zip(members, clusters, splits, strict=True):
-        for tie in (*_strict_ties(member, cluster), ("sequence", member.sequence)):
-            places[tie].add(split)
-    return [
-        f"{kind} {name} lies in {' and '.join(sorted(where))}"
-        for (kind, name), where in places.items()
-        if len(where) > 1
-    ]
+    return in_two_places(
+        (tie, split)
+        for member, cluster, split in zip(members, clusters, splits, strict=True)
+        for tie in (*_strict_ties(member, cluster), ("sequence", member.sequence))
+    )
 
 
 __all__ = [

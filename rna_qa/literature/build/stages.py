@@ -29,6 +29,8 @@ from rnagpt.rna_qa.literature.build.shards import (
     write_shard,
     write_sidecar,
 )
+from rnagpt.rna_qa.literature.sources.corpus import Corpus
+from rnagpt.rna_qa.literature.sources.paper_filters import is_required
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -49,6 +51,9 @@ class Build:
 
     def shard(self, stage: str, number: int) -> Path:
         return shard_path(self.work, stage, number)
+
+    def open_corpus(self) -> Corpus:
+        return Corpus(self.work / "corpus.sqlite")
 
 
 def task_stages(options: LiteratureOptions) -> dict[str, list[str]]:
@@ -176,11 +181,8 @@ def _topic_lines(
 
 
 def _corpus_shard(build: Build, number: int) -> Iterator[tuple[Rna, Papers]]:
-    from rnagpt.rna_qa.literature.sources.corpus import Corpus
-    from rnagpt.rna_qa.literature.sources.paper_filters import is_required
-
     wanted = build.options.require_mention
-    with Corpus(build.work / "corpus.sqlite") as corpus:
+    with build.open_corpus() as corpus:
         for rna, papers in corpus.read_shard(number, build.options.shard_size):
             yield rna, [pair for pair in papers if is_required(pair[1], wanted)]
 
@@ -201,16 +203,21 @@ def _fingerprint_of_later(build: Build, stage: str, number: int) -> str | None:
     if sidecar is None:
         return None
     made_of = (sidecar.sha256, sidecar.corpus_sha256)
-    return fingerprint(name, mode, _version(name, mode), _later_options(build, name), made_of)
+    used = ["language_model", "request_options"]
+    used += ["seed"] if name == "questions" else ["claims_per_topic", "token_budget"]
+    options = {option: getattr(build.options, option) for option in used}
+    return fingerprint(name, mode, _version(name, mode), options, made_of)
 
 
 def _version(name: str, mode: str) -> list[Any]:
     """Of the code, and of the prompts where a language model is asked."""
-    from rnagpt.rna_qa.literature.claims import annotate
-    from rnagpt.rna_qa.literature.claims import validation as claims
-    from rnagpt.rna_qa.literature.claims import extractive
-    from rnagpt.rna_qa.literature.claims import prompts
-    from rnagpt.rna_qa.literature.claims import question_generation
+    from rnagpt.rna_qa.literature.claims import (
+        annotate,
+        extractive,
+        prompts,
+        question_generation,
+        validation,
+    )
 
     version: list[Any] = [STAGE_VERSIONS[name]]
     if name == "questions":
@@ -218,14 +225,8 @@ def _version(name: str, mode: str) -> list[Any]:
     elif mode == "extractive":
         version.append(extractive.VERSION)
     else:
-        version += [annotate.VERSION, claims.VERSION]
+        version += [annotate.VERSION, validation.VERSION]
     return version if mode == "extractive" else [*version, prompts.prompt_hashes()]
-
-
-def _later_options(build: Build, name: str) -> dict[str, Any]:
-    used = ["language_model", "request_options"]
-    used += ["seed"] if name == "questions" else ["claims_per_topic", "token_budget"]
-    return {option: getattr(build.options, option) for option in used}
 
 
 def _make_later(
@@ -260,8 +261,7 @@ def _annotation_lines(
             }
         )
         counts.update({f"rejected: {why}": n for why, n in annotation.rejected.items()})
-        fields = {"rna": asdict(rna), "annotation": asdict(annotation)}
-        yield json.dumps(fields, ensure_ascii=False, separators=(",", ":")), counts
+        yield _line(rna=asdict(rna), annotation=asdict(annotation)), counts
 
 
 def read_groups(build: Build, number: int) -> Iterator[tuple[Rna, Topics, list[Paper]]]:
@@ -304,9 +304,12 @@ def _question_lines(
     threads = 1 if model is None else build.run.concurrency
     asked = _in_order(lambda annotated_rna: (annotated_rna[0], ask(*annotated_rna, model, seed)), annotated, threads)
     for rna, pairs in asked:
-        fields = {"rna_id": rna.id, "questions": [asdict(pair) for pair in pairs]}
-        line = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        yield line, Counter({"questions": len(pairs), "rnas with questions": int(bool(pairs))})
+        counts = Counter({"questions": len(pairs), "rnas with questions": int(bool(pairs))})
+        yield _line(rna_id=rna.id, questions=list(map(asdict, pairs))), counts
+
+
+def _line(**fields: Any) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def _in_order(
@@ -324,21 +327,15 @@ def _in_order(
             return later
 
     postponed = None
-    for made in _map(attempt, items, threads):
-        if isinstance(made, Pending):
-            postponed = made
-        else:
-            yield made
+    with ThreadPoolExecutor(threads) as pool:
+        # One thread takes an item when the one before is done with, a pool all of them at once.
+        for made in (map if threads == 1 else pool.map)(attempt, items):
+            if isinstance(made, Pending):
+                postponed = made
+            else:
+                yield made
     if postponed:
         raise postponed
-
-
-def _map(function: Callable[[Given], Made], items: Iterable[Given], threads: int) -> Iterator[Made]:
-    if threads == 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(function, items)
 
 
 __all__ = [

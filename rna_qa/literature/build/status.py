@@ -8,15 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.build.splits import SPLITS, splits_path
 from rnagpt.rna_qa.literature.build.pipeline import (
     REQUESTS,
     WORK,
     corpus_key,
     corpus_stage_done,
+    num_shards,
     pending_shards,
-    read_record,
     read_state,
     stage_counts,
 )
@@ -24,6 +23,7 @@ from rnagpt.rna_qa.literature.llm.request_cache import RequestCache, Totals
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.build.shards import read_sidecar
 from rnagpt.rna_qa.literature.build.stages import Build, task_stages
+from rnagpt.rna_qa.output import read_record
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_status(out: Path) -> Status:
     totals = read_totals(work)
     corpus: dict[str, Any] = {}
     if (work / "corpus.sqlite").exists():
-        with Corpus(work / "corpus.sqlite") as opened:
+        with build.open_corpus() as opened:
             corpus = opened.counts()
     return Status(
         out=str(out),
@@ -110,8 +110,7 @@ def _stages(build: Build, out: Path) -> Iterator[StageStatus]:
         yield StageStatus(stage, int(gathered), 1, {})
     shards = 0
     if gathered:
-        with Corpus(build.work / "corpus.sqlite") as corpus:
-            shards = corpus.num_shards(build.options.shard_size)
+        shards = num_shards(build)
     for folders in task_stages(build.options).values():
         for name in folders:
             done = shards - len(pending_shards(build, name)) if shards else 0

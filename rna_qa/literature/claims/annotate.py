@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.extractive import tidy
@@ -24,6 +24,7 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     NoRoom,
     Pending,
     RequestFailed,
+    count_tokens,
 )
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
@@ -35,9 +36,11 @@ TOKEN_BUDGET = 12_000
 CLAIMS_PER_TOPIC = 4
 # Claims whose order is asked for at once.
 MAX_TO_COMBINE = 60
-# Two claims say the same where they share so much of the shorter one's content words; less will do
-# where the model says so.
+# Two claims say the same where they share this part of the shorter one's content words; less is
+# enough where the model says so.
 SAME, SAME_BY_THE_MODEL = 0.85, 0.5
+# Requests without an answer are counted under these words, else under the error's name.
+_WHY = {ContextLengthExceeded: "too long", NoRoom: "no room"}
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -59,9 +62,8 @@ class Piece:
         return Piece(self.papers[:middle], claims), Piece(self.papers[middle:], claims)
 
 
-@dataclass(frozen=True)
-class _Faulty:
-    """A claim in the model's words, and what is wrong with it."""
+class _Faulty(NamedTuple):
+    """A claim, as the model wrote it and as it was read, and what is wrong with it."""
 
     written: Mapping[str, Any]
     claim: Claim
@@ -84,7 +86,6 @@ def annotate(
     papers: Iterable[Paper],
     model: LanguageModel,
     mode: str,
-    *,
     token_budget: int = TOKEN_BUDGET,
     claims_per_topic: int = CLAIMS_PER_TOPIC,
 ) -> Annotation:
@@ -107,9 +108,9 @@ def annotate(
         ValueError: for an unknown mode, or where a paper of `topics` is missing.
         RunStopped, Pending: as `LanguageModel.ask` does; requests that can be sent before are.
     """
-    pieces = divide(rna, topics, papers, mode, model.count_tokens, token_budget, claims_per_topic)
+    pieces = divide(rna, topics, papers, mode, token_budget, claims_per_topic)
     extracted = apply_to_each(pieces, lambda piece: _extract(rna, piece, model))
-    sifted = apply_to_each(chain.from_iterable(extracted), lambda part: _repair(rna, part, model))
+    sifted = apply_to_each(extracted, lambda part: [_repair(rna, part, model)])
     topic_of = {paper: topic for topic, group in enumerate(topics.groups) for paper in group}
     standing = [
         replace(claim, topic=topic_of[claim.papers[0]])
@@ -117,7 +118,8 @@ def annotate(
         for claim in part.standing
     ]
     if sum(bool(part.standing) for part in sifted) > 1:
-        standing = _combine(rna, standing, model)
+        parts = in_parts(standing, MAX_TO_COMBINE)
+        standing = apply_to_each(parts, lambda part: _combine(rna, part, model))
     standing = _merge(standing, rna, SAME)
     rejected = sum((part.rejected for part in sifted), Counter[str]())
     return Annotation(
@@ -135,37 +137,23 @@ def divide(
     topics: Topics,
     papers: Iterable[Paper],
     mode: str,
-    count_tokens: Callable[[str], int],
     token_budget: int,
     claims_per_topic: int,
 ) -> list[Piece]:
     """The papers in pieces that fit the token budget, each within one group (``dnc``) or not."""
     if mode not in MODES:
         raise ValueError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
-    paper_of = {paper.id: paper for paper in papers}
-    groups = list(topics.groups)
-    if missing := [id_ for group in groups for id_ in group if id_ not in paper_of]:
-        raise ValueError(f"the topics of {rna.id} hold {missing[0]}, which is not among its papers")
+    groups = topics.group(papers)
     most_claims = claims_per_topic
     if mode == "ais" and groups:
         most_claims *= len(groups)
-        groups = [tuple(id_ for group in groups for id_ in group)]
-    return [
-        piece
-        for group in groups
-        for piece in _fit(
-            [paper_of[id_] for id_ in sorted(group)], most_claims, count_tokens, token_budget
-        )
-    ]
+        groups = [list(chain.from_iterable(groups))]
+    return [piece for group in groups for piece in _fit(group, most_claims, token_budget)]
 
 
-def _fit(
-    papers: Sequence[Paper],
-    most_claims: int,
-    count_tokens: Callable[[str], int],
-    token_budget: int,
-) -> list[Piece]:
+def _fit(papers: Sequence[Paper], most_claims: int, token_budget: int) -> list[Piece]:
     """Pieces of about equal size, none over the budget unless a single paper is."""
+    papers = sorted(papers, key=lambda paper: paper.id)
     sizes = [count_tokens(f"{paper.title} {paper.abstract}") for paper in papers]
     bins = max(1, math.ceil(sum(sizes) / token_budget))
     pieces: list[list[Paper]] = [[]]
@@ -181,8 +169,10 @@ def _fit(
     return [Piece(tuple(piece), share) for piece in pieces]
 
 
-def apply_to_each(items: Iterable[Given], function: Callable[[Given], Made]) -> list[Made]:
-    """What a function makes of each item.
+def apply_to_each(
+    items: Iterable[Given], function: Callable[[Given], Iterable[Made]]
+) -> list[Made]:
+    """All that a function makes of the items.
 
     Raises:
         Pending: after all items, where it was raised for some: their requests share a batch.
@@ -191,7 +181,7 @@ def apply_to_each(items: Iterable[Given], function: Callable[[Given], Made]) -> 
     postponed: Pending | None = None
     for item in items:
         try:
-            made.append(function(item))
+            made += function(item)
         except Pending as later:
             postponed = later
     if postponed:
@@ -199,34 +189,31 @@ def apply_to_each(items: Iterable[Given], function: Callable[[Given], Made]) -> 
     return made
 
 
+def in_parts(items: Sequence[Given], most: int) -> list[Sequence[Given]]:
+    """The items in parts of at most N."""
+    return [items[start : start + most] for start in range(0, len(items), most)]
+
+
 def _extract(rna: Rna, piece: Piece, model: LanguageModel) -> list[_Sifted]:
     """The claims of a piece; of its halves where the model cannot take it whole."""
     request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
     try:
         answer = model.ask(request)
-    except ContextLengthExceeded:
-        if len(piece.papers) > 1:
-            halves = apply_to_each(piece.halves(), lambda half: _extract(rna, half, model))
-            return list(chain.from_iterable(halves))
-        return [_unanswered(piece, "too long")]
     except RequestFailed as failure:
-        return [_unanswered(piece, "no room" if isinstance(failure, NoRoom) else _name(failure))]
+        if isinstance(failure, ContextLengthExceeded) and len(piece.papers) > 1:
+            return apply_to_each(piece.halves(), lambda half: _extract(rna, half, model))
+        why = _WHY.get(type(failure), type(failure).__name__.lower())
+        return [_Sifted(piece, rejected=Counter({f"no answer: {why}": 1}))]
     return [_sift(rna, piece, answer["claims"][: piece.most_claims])]
-
-
-def _name(failure: RequestFailed) -> str:
-    return type(failure).__name__.lower()
-
-
-def _unanswered(piece: Piece, why: str) -> _Sifted:
-    return _Sifted(piece, rejected=Counter({f"no answer: {why}": 1}))
 
 
 def _sift(rna: Rna, piece: Piece, written: Iterable[Mapping[str, Any]]) -> _Sifted:
     sifted = _Sifted(piece)
     for fields in written:
         claim = _read_claim(fields, piece)
-        if violation := _validate_claim(claim, rna, piece):
+        phrase = leaked_phrase(claim.text)
+        violation = Violation("speaks of the paper", phrase) if phrase else None
+        if violation := violation or validate_claim(claim, rna, piece.by_id):
             sifted.faulty.append(_Faulty(fields, claim, violation))
         else:
             sifted.standing.append(_with_quote_as_it_stands(claim, piece))
@@ -238,12 +225,6 @@ def _read_claim(written: Mapping[str, Any], piece: Piece) -> Claim:
     ids = {number: paper.id for number, paper in enumerate(piece.papers, start=1)}
     papers = tuple(ids.get(number, str(number)) for number in dict.fromkeys(written["papers"]))
     return Claim(tidy(plain_text(written["text"])), papers, plain_text(written["quote"]))
-
-
-def _validate_claim(claim: Claim, rna: Rna, piece: Piece) -> Violation | None:
-    if phrase := leaked_phrase(claim.text):
-        return Violation("speaks of the paper", phrase)
-    return validate_claim(claim, rna, piece.by_id)
 
 
 def _with_quote_as_it_stands(claim: Claim, piece: Piece) -> Claim:
@@ -282,14 +263,6 @@ def _repair(rna: Rna, sifted: _Sifted, model: LanguageModel) -> _Sifted:
 
 def _combine(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[Claim]:
     """The claims in the order that the model asks for, with those merged that say the same."""
-    parts = [
-        claims[start : start + MAX_TO_COMBINE] for start in range(0, len(claims), MAX_TO_COMBINE)
-    ]
-    combined = apply_to_each(parts, lambda part: _combine_part(rna, part, model))
-    return list(chain.from_iterable(combined))
-
-
-def _combine_part(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[Claim]:
     try:
         groups = model.ask(prompts.ask_for_order(rna.names, claims))["groups"]
     except RequestFailed:
@@ -318,4 +291,4 @@ def _merge(claims: Iterable[Claim], rna: Rna, same: float) -> list[Claim]:
     return merged
 
 
-__all__ = ["Piece", "annotate", "apply_to_each", "divide"]
+__all__ = ["Piece", "annotate", "apply_to_each", "divide", "in_parts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -20,7 +20,7 @@ VERSION = 1
 PER_TOPIC = 3
 # Words (stop words left out) of a sentence that is neither a heading nor a list.
 MIN_LENGTH, MAX_LENGTH = 4, 40
-# Two sentences say the same where they share so much of the shorter one's words.
+# Two sentences say the same where they share this part of the shorter one's words.
 SAME = 0.7
 # What a sentence that leans on its paper ("we", "this study", "it") counts.
 LEANING = 0.5
@@ -128,11 +128,7 @@ def annotate(
     Raises:
         ValueError: if a paper of `topics` is missing.
     """
-    paper_of = {paper.id: paper for paper in papers}
-    if missing := [id_ for group in topics.groups for id_ in group if id_ not in paper_of]:
-        raise ValueError(f"the topics of {rna.id} hold {missing[0]}, which is not among its papers")
-    groups = [[paper_of[id_] for id_ in group] for group in topics.groups]
-    found = tuple(claims(rna, groups, per_topic))
+    found = tuple(claims(rna, topics.group(papers), per_topic))
     text = " ".join(claim.text for claim in found)
     return Annotation(rna.id, mode="extractive", text=text, claims=found)
 
@@ -146,27 +142,23 @@ def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOP
     earlier group, is passed over. Each claim names its one paper; the quote is the sentence as it
     stands there, the text the same without its lead ("Moreover, we found that").
     """
-    names = _Names(rna)
-    chosen: list[tuple[Claim, frozenset[str]]] = []
+    names = _namer(rna)
+    chosen: list[Claim] = []
+    words_of: list[frozenset[str]] = []
     for topic, papers in enumerate(groups):
-        ranked = _rank(names, papers)
         before = len(chosen)
-        for paper, sentence in ranked:
+        for paper, sentence in _rank(names, papers):
             words = frozenset(sentence.words)
-            if any(_say_the_same(words, others) for _, others in chosen):
+            if any(len(words & one) >= SAME * min(len(words), len(one)) for one in words_of):
                 continue
-            claim = Claim(tidy(sentence.text), (paper.id,), sentence.text, topic)
-            chosen.append((claim, words))
+            chosen.append(Claim(tidy(sentence.text), (paper.id,), sentence.text, topic))
+            words_of.append(words)
             if len(chosen) - before == per_topic:
                 break
-    return [claim for claim, _ in chosen]
+    return chosen
 
 
-def _say_the_same(words: frozenset[str], others: frozenset[str]) -> bool:
-    return len(words & others) >= SAME * min(len(words), len(others))
-
-
-def _rank(names: _Names, papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence]]:
+def _rank(names: Callable[[str], bool], papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence]]:
     """The sentences of a group that may be claims, best first."""
     # By id: sums of floats must not depend on the order of the papers.
     papers = sorted(papers, key=lambda paper: paper.id)
@@ -176,7 +168,7 @@ def _rank(names: _Names, papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence
     candidates = [
         place
         for place, (_, sentence) in enumerate(read)
-        if names.may_name(sentence.text) and _may_be_a_claim(sentence) and names.name(sentence.text)
+        if names(sentence.text) and _may_be_a_claim(sentence)
     ]
     if not candidates:
         return []
@@ -185,19 +177,16 @@ def _rank(names: _Names, papers: Sequence[Paper]) -> list[tuple[Paper, _Sentence
     return [read[place] for place in candidates]
 
 
-class _Names:
-    """Tells whether a sentence names an RNA; most sentences are passed over at a glance."""
+def _namer(rna: Rna) -> Callable[[str], bool]:
+    """A function that tells whether a sentence names an RNA; most are passed over at a glance."""
+    index = NameIndex((name, rna.id) for name in rna.names)
+    pieces = {_telling_piece(name.lower()) for name in rna.names}
 
-    def __init__(self, rna: Rna) -> None:
-        self._index = NameIndex((name, rna.id) for name in rna.names)
-        self._pieces = {_telling_piece(name.lower()) for name in rna.names}
-
-    def may_name(self, sentence: str) -> bool:
+    def names(sentence: str) -> bool:
         lower = sentence.lower()
-        return any(piece in lower for piece in self._pieces)
+        return any(piece in lower for piece in pieces) and bool(index.find(sentence))
 
-    def name(self, sentence: str) -> bool:
-        return bool(self._index.find(sentence))
+    return names
 
 
 def _telling_piece(name: str) -> str:
@@ -210,21 +199,15 @@ def _telling_piece(name: str) -> str:
 @lru_cache(maxsize=2048)  # Hub papers are read for many RNAs; about 30 MB when full.
 def _read(title: str, abstract: str) -> tuple[_Sentence, ...]:
     """The sentences of an abstract; the title as well where it states something."""
-    return tuple(_read_sentences(title, abstract))
-
-
-def _read_sentences(title: str, abstract: str) -> Iterator[_Sentence]:
-    if _STATES.search(title):
-        yield _Sentence(title, None, _different_words(title))
+    parts: list[tuple[str, str | None]] = [(title, None)] if _STATES.search(title) else []
     section = None
     for sentence in split_sentences(abstract):
         label, text = split_label(sentence)
         section = label or section
-        yield _Sentence(text, section, _different_words(text))
-
-
-def _different_words(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(split_words(text)))
+        parts.append((text, section))
+    return tuple(
+        _Sentence(text, section, tuple(dict.fromkeys(split_words(text)))) for text, section in parts
+    )
 
 
 def _may_be_a_claim(sentence: _Sentence) -> bool:

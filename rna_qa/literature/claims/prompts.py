@@ -1,8 +1,8 @@
 """Prompts and JSON schemas of all requests to a language model.
 
-Abstracts and claims are written by strangers, so they go into the user's message as JSON strings
-alone: no quotation mark inside can end one, and the system's message says that nothing within them
-is an instruction.
+Abstracts and claims are written by strangers, so they go into the user's message only as JSON
+strings: no quotation mark inside can end one, and the system's message says that nothing within
+them is an instruction.
 """
 
 from __future__ import annotations
@@ -101,19 +101,19 @@ def _papers(first: int, last: int) -> dict[str, Any]:
     return {**_list_of(number), "minItems": 1, "maxItems": min(MAX_PAPERS, last - first + 1)}
 
 
-def claims_schema(first: int, last: int) -> dict[str, Any]:
-    """Claims on papers of which the first and the last have these numbers."""
-    return _object(
-        claims=_list_of(_object(text=_STRING, papers=_papers(first, last), quote=_STRING))
-    )
+def claims_schema(first: int, last: int, **more: Mapping[str, Any]) -> dict[str, Any]:
+    """Claims on papers of which the first and the last have these numbers.
+
+    Args:
+        more: Fields of a claim before the others.
+    """
+    papers = _papers(first, last)
+    return _object(claims=_list_of(_object(**more, text=_STRING, papers=papers, quote=_STRING)))
 
 
 def repair_schema(first: int, last: int) -> dict[str, Any]:
     """The same, each with the number of the claim that it takes the place of."""
-    papers = _papers(first, last)
-    return _object(
-        claims=_list_of(_object(claim=_INTEGER, text=_STRING, papers=papers, quote=_STRING))
-    )
+    return claims_schema(first, last, claim=_INTEGER)
 
 
 COMBINE_SCHEMA = _object(groups=_list_of(_list_of(_INTEGER)))
@@ -146,12 +146,11 @@ def prompt_hashes() -> dict[str, str]:
 def ask_for_claims(names: Sequence[str], papers: Sequence[Paper], most_claims: int) -> Request:
     """Ask for at most `most_claims` claims; papers are numbered from 1 in their order."""
     data = {
-        "names": list(names[:MAX_NAMES]),
         "most_claims": most_claims,
         "papers": [_paper(number, paper) for number, paper in enumerate(papers, start=1)],
     }
-    tokens = most_claims * _TOKENS_OF_CLAIM
-    return _request("claims", data, tokens, claims_schema(1, max(1, len(papers))))
+    schema = claims_schema(1, max(1, len(papers)))
+    return _request("claims", names, data, most_claims * _TOKENS_OF_CLAIM, schema)
 
 
 def ask_for_repair(
@@ -165,7 +164,6 @@ def ask_for_repair(
         papers: With the numbers that they had in `ask_for_claims`.
     """
     data = {
-        "names": list(names[:MAX_NAMES]),
         "papers": [_paper(number, paper) for number, paper in papers.items()],
         "claims": [
             {"claim": number, **{key: written[key] for key in _CLAIM}, "fault": fault}
@@ -173,34 +171,40 @@ def ask_for_repair(
         ],
     }
     schema = repair_schema(min(papers, default=1), max(papers, default=1))
-    return _request("repair", data, len(faulty) * _TOKENS_OF_CLAIM, schema)
+    return _request("repair", names, data, len(faulty) * _TOKENS_OF_CLAIM, schema)
 
 
 def ask_for_order(names: Sequence[str], claims: Sequence[Claim]) -> Request:
     """Ask for the order of claims, and which say the same; they are numbered from 1."""
-    data = {"names": list(names[:MAX_NAMES]), "claims": _number_claims(claims)}
-    return _request("combine", data, len(claims) * _TOKENS_OF_NUMBER, COMBINE_SCHEMA)
+    tokens = len(claims) * _TOKENS_OF_NUMBER
+    return _request("combine", names, _number_claims(claims), tokens, COMBINE_SCHEMA)
 
 
 def ask_for_questions(names: Sequence[str], claims: Sequence[Claim]) -> Request:
     """Ask for questions that claims answer; claims are numbered from 1."""
-    data = {"names": list(names[:MAX_NAMES]), "claims": _number_claims(claims)}
     tokens = 2 * len(claims) * _TOKENS_OF_QUESTION
-    return _request("questions", data, tokens, QUESTIONS_SCHEMA)
+    return _request("questions", names, _number_claims(claims), tokens, QUESTIONS_SCHEMA)
 
 
-def _request(name: str, data: Mapping[str, Any], tokens: int, schema: Mapping[str, Any]) -> Request:
-    system, _ = _PROMPTS[name]
-    most = tokens + _TOKENS_OF_FRAME
-    return Request(system, _json(data), schema, name, most, PROMPT_VERSION)
+def _request(
+    kind: str,
+    names: Sequence[str],
+    data: Mapping[str, Any],
+    tokens: int,
+    schema: Mapping[str, Any],
+) -> Request:
+    user = _json({"names": list(names[:MAX_NAMES]), **data})
+    system, _ = _PROMPTS[kind]
+    return Request(system, user, schema, kind, tokens + _TOKENS_OF_FRAME, PROMPT_VERSION)
 
 
 def _paper(number: int, paper: Paper) -> dict[str, Any]:
     return {"paper": number, "title": paper.title, "abstract": paper.abstract}
 
 
-def _number_claims(claims: Iterable[Claim]) -> list[dict[str, Any]]:
-    return [{"claim": number, "text": claim.text} for number, claim in enumerate(claims, start=1)]
+def _number_claims(claims: Iterable[Claim]) -> dict[str, Any]:
+    numbered = enumerate(claims, start=1)
+    return {"claims": [{"claim": number, "text": claim.text} for number, claim in numbered]}
 
 
 def _json(data: object) -> str:

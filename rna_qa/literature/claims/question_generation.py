@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rnagpt.rna_qa.literature.claims import prompts
-from rnagpt.rna_qa.literature.claims.annotate import apply_to_each
+from rnagpt.rna_qa.literature.claims.annotate import apply_to_each, in_parts
 from rnagpt.rna_qa.literature.claims.categories import KINDS
 from rnagpt.rna_qa.literature.claims.extractive import tidy
 from rnagpt.rna_qa.literature.claims.validation import (
@@ -15,8 +15,8 @@ from rnagpt.rna_qa.literature.claims.validation import (
     mask_names,
     names_rna,
     overlap,
-    violation_of_premise,
-    violation_of_statement,
+    violations_of_premise,
+    violations_of_statement,
 )
 from rnagpt.rna_qa.literature.llm.language_model import (
     ContextLengthExceeded,
@@ -30,7 +30,7 @@ from rnagpt.rna_qa.splits import fraction
 # Rises when the same claims may give other questions.
 VERSION = 2
 MIN_WORDS, MAX_WORDS = 5, 40  # of an answer
-# Two answers say the same where they share so much of the shorter one's words.
+# Two answers say the same where they share this part of the shorter one's words.
 SAME = 0.75
 # Claims that a language model is asked about at once.
 MAX_AT_ONCE = 20
@@ -99,7 +99,7 @@ _DISEASE = re.compile(
     re.IGNORECASE,
 )
 _EPONYMS = "Alzheimer|Crohn|Ewing|Hodgkin|Huntington|Kawasaki|Parkinson"
-# Of these the word alone says too little.
+# These words say too little by themselves.
 _VAGUE_WORDS = (
     "cancer carcinoma disease disorder failure infection injury metastasis sclerosis syndrome "
     "tumor tumour ischemia ischaemia reperfusion adenoma ulcer adenocarcinoma"
@@ -155,30 +155,25 @@ def ask(
             of the model's, too, may presume nothing that its claim does not say.
         seed: Draws the wording of templates, together with the RNA's id.
     """
+    pairs: Iterable[QaPair]
     if model:
-        return list(_distinct(_ask_by_model(rna, annotation.claims, model), rna.names))
-    return list(_distinct(_ask_by_templates(rna, annotation.claims, seed), rna.names))
-
-
-def _ask_by_model(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[QaPair]:
-    parts = [claims[start : start + MAX_AT_ONCE] for start in range(0, len(claims), MAX_AT_ONCE)]
-    written = apply_to_each(parts, lambda part: _questions_of(rna, part, model))
-    return [pair for pairs in written for pair in pairs]
+        parts = in_parts(annotation.claims, MAX_AT_ONCE)
+        pairs = apply_to_each(parts, lambda part: _questions_of(rna, part, model))
+    else:
+        pairs = _ask_by_templates(rna, annotation.claims, seed)
+    return _distinct(pairs, rna.names)
 
 
 def _questions_of(rna: Rna, claims: Sequence[Claim], model: LanguageModel) -> list[QaPair]:
     """What the model asks of claims and answers, as far as it passes the checks."""
     try:
         answer = model.ask(prompts.ask_for_questions(rna.names, claims))
-    except ContextLengthExceeded:
-        if len(claims) == 1:
+    except RequestFailed as failure:
+        if not isinstance(failure, ContextLengthExceeded) or len(claims) == 1:
             return []
         middle = len(claims) // 2
         halves = (claims[:middle], claims[middle:])
-        written = apply_to_each(halves, lambda half: _questions_of(rna, half, model))
-        return [pair for pairs in written for pair in pairs]
-    except RequestFailed:
-        return []
+        return apply_to_each(halves, lambda half: _questions_of(rna, half, model))
     numbered = dict(enumerate(claims, start=1))
     pairs = (
         _read_question(written, numbered[written["claim"]], rna)
@@ -199,15 +194,15 @@ def _read_question(written: Mapping[str, Any], claim: Claim, rna: Rna) -> QaPair
     if leaked_phrase(question) or leaked_phrase(answer):
         return None
     source = f"{claim.text} {claim.quote}"
-    if violation_of_statement(answer, source, source, rna.names):
+    if any(violations_of_statement(answer, source, source, rna.names)):
         return None
-    if violation_of_premise(question, source, rna.names):
+    if any(violations_of_premise(question, source, rna.names)):
         return None
     return QaPair(question, answer, written["category"], claim.papers, claim.quote)
 
 
 def _unname(question: str, names: Sequence[str]) -> str:
-    """The question with "this RNA" in place of its names, be they alone or behind a noun."""
+    """The question with "this RNA" in place of its names, which may follow a noun."""
     lead = (
         r"(?:\b(?:the|this)\s+)?(?:\b(?:(?:micro|lnc|circ|long non-?coding )?RNA|miRNA|gene)\s+)?"
     )
@@ -262,21 +257,18 @@ def _in_lower_case(text: str) -> str:
     return re.sub(rf"\b(?!{_EPONYMS})[A-Z](?=[a-z])", lambda match: match[0].lower(), text)
 
 
-def _distinct(pairs: Iterable[QaPair], names: Sequence[str]) -> Iterator[QaPair]:
+def _distinct(pairs: Iterable[QaPair], names: Sequence[str]) -> list[QaPair]:
     """The pairs whose question was not asked and whose answer was not given before."""
     given: list[QaPair] = []
+    asked: list[set[str]] = []
     for pair in pairs:
-        if not any(
-            _is_same_question(pair, other) or overlap(pair.answer, other.answer, names) >= SAME
-            for other in given
+        words = set(re.findall(r"\w+", pair.question.lower()))
+        if words not in asked and not any(
+            overlap(pair.answer, other.answer, names) >= SAME for other in given
         ):
             given.append(pair)
-            yield pair
-
-
-def _is_same_question(pair: QaPair, other: QaPair) -> bool:
-    words, others = (set(re.findall(r"\w+", asked.question.lower())) for asked in (pair, other))
-    return words == others
+            asked.append(words)
+    return given
 
 
 __all__ = ["ask"]

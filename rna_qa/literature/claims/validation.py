@@ -50,7 +50,7 @@ _NUMBER_WORDS = {word: str(n) for n, word in enumerate(_NUMBER_NAMES.split(), st
     "tenfold": "10",
 }
 
-# Names of RNAs that can be told from others by their form.
+# Names of RNAs that can be recognised by their form.
 _RNA_NAME = re.compile(
     r"""(?<![A-Za-z0-9])(?:
         (?:[a-z]{3}-)?(?:micro[\s-]?RNA|miRNA|miR|let)s?[\s-]?\d+[a-z]*(?:-\d(?!p))?(?:-[35]p|\*)?
@@ -144,16 +144,6 @@ class Violation:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
-def check(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> str | None:
-    """Why a claim does not stand, or None where it does; the reasons are few and can be counted.
-
-    Args:
-        group: The papers that the claim may rest on, by id.
-    """
-    violation = validate_claim(claim, rna, group)
-    return violation.reason if violation else None
-
-
 def validate_claim(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Violation | None:
     """The first thing that is wrong with a claim, in words that tell how to repair it.
 
@@ -161,85 +151,57 @@ def validate_claim(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Violat
     them (white space, case and typography aside); the RNA is named, by the paper and by the claim;
     and every RNA, gene, species and number of the text is in the named papers. The text must share
     words with the quote, deny what the quote denies, and point up or down as the quote does.
+
+    Args:
+        group: The papers that the claim may rest on, by id.
     """
+    return next(_violations(claim, rna, group), None)
+
+
+def _violations(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Iterator[Violation]:
+    text, quote, names = claim.text, claim.quote, rna.names
     outside = [paper for paper in claim.papers if paper not in group]
     if outside or not claim.papers:
-        return Violation("papers outside the group", ", ".join(outside) or "none is named")
+        yield Violation("papers outside the group", ", ".join(outside) or "none is named")
+        return
     papers = [group[paper] for paper in claim.papers]
-    for find in (_violation_of_quote, _violation_of_text, _violation_of_entity):
-        if violation := find(claim, rna, papers):
-            return violation
-    source = " ".join(f"{paper.title} {paper.abstract}" for paper in papers)
-    return violation_of_statement(claim.text, claim.quote, source, rna.names)
+    if len(quote.split()) < MIN_QUOTE:
+        yield Violation("quote too short", f"at least {MIN_QUOTE} words are needed")
+    if not any(find_quote(quote, paper) for paper in papers):
+        yield Violation("quote not in the papers", quote)
+    words = len(text.split())
+    if not MIN_TEXT <= words <= MAX_TEXT:
+        yield Violation("text too long" if words > MAX_TEXT else "text too short", f"{words} words")
+    sources = [f"{paper.title} {paper.abstract}" for paper in papers]
+    called = " or ".join(names[:3])
+    if not any(names_rna(source, names) for source in sources):
+        yield Violation("RNA not named", f"the named papers say nothing of {called}")
+    in_text, in_quote = names_rna(text, names), names_rna(quote, names)
+    if not in_text and not in_quote:
+        yield Violation("RNA not named", called)
+    if not in_text and (others := other_rnas(text, names)):
+        yield Violation("another RNA", ", ".join(others))
+    if not in_quote and (others := other_rnas(quote, names)):
+        yield Violation("another RNA", f"the quote is about {', '.join(others)}")
+    yield from violations_of_statement(text, quote, " ".join(sources), names)
 
 
-def violation_of_statement(
+def violations_of_statement(
     text: str, quote: str, source: str, names: Sequence[str]
-) -> Violation | None:
+) -> Iterator[Violation]:
     """What a statement about the RNA of these names says that its source does not.
 
     Args:
         quote: The words that the statement rests on, a part of the source.
     """
-    if violation := violation_of_premise(text, source, names):
-        return violation
+    yield from violations_of_premise(text, source, names)
     if bool(_NEGATION.search(text)) != bool(_NEGATION.search(quote)):
-        return Violation("negation differs from the quote")
-    if _directions(text, names) == {"up"} and _directions(quote, names) == {"down"}:
-        return Violation("direction contradicts the quote", "the quote speaks of a decrease")
-    if _directions(text, names) == {"down"} and _directions(quote, names) == {"up"}:
-        return Violation("direction contradicts the quote", "the quote speaks of an increase")
-    return _violation_of_words(text, quote, source, names)
-
-
-def violation_of_premise(text: str, source: str, names: Sequence[str]) -> Violation | None:
-    """What a text takes for granted, be it a question, that its source does not name."""
-    for reason, new in (
-        ("name not in the papers", _new_terms(text, source, names)),
-        ("species not in the papers", _new_species(text, source)),
-        ("number not in the papers", sorted(_numbers(text, names) - _numbers(source, names))),
-    ):
-        if new:
-            return Violation(reason, ", ".join(new))
-    return None
-
-
-def _violation_of_quote(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Violation | None:
-    if len(claim.quote.split()) < MIN_QUOTE:
-        return Violation("quote too short", f"at least {MIN_QUOTE} words are needed")
-    if not any(find_quote(claim.quote, paper) for paper in papers):
-        return Violation("quote not in the papers", claim.quote)
-    return None
-
-
-def _violation_of_text(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Violation | None:
-    words = len(claim.text.split())
-    if not MIN_TEXT <= words <= MAX_TEXT:
-        return Violation(
-            "text too long" if words > MAX_TEXT else "text too short", f"{words} words"
-        )
-    return None
-
-
-def _violation_of_entity(claim: Claim, rna: Rna, papers: Sequence[Paper]) -> Violation | None:
-    in_text, in_quote = names_rna(claim.text, rna.names), names_rna(claim.quote, rna.names)
-    called = " or ".join(rna.names[:3])
-    if not any(names_rna(f"{paper.title} {paper.abstract}", rna.names) for paper in papers):
-        return Violation("RNA not named", f"the named papers say nothing of {called}")
-    if not in_text and not in_quote:
-        return Violation("RNA not named", called)
-    others_in_text = other_rnas(claim.text, rna.names)
-    if not in_text and others_in_text:
-        return Violation("another RNA", ", ".join(others_in_text))
-    others_in_quote = other_rnas(claim.quote, rna.names)
-    if not in_quote and others_in_quote:
-        return Violation("another RNA", f"the quote is about {', '.join(others_in_quote)}")
-    return None
-
-
-def _violation_of_words(
-    text: str, quote: str, source: str, names: Sequence[str]
-) -> Violation | None:
+        yield Violation("negation differs from the quote")
+    directions = (_directions(text, names), _directions(quote, names))
+    if directions == ({"up"}, {"down"}):
+        yield Violation("direction contradicts the quote", "the quote speaks of a decrease")
+    if directions == ({"down"}, {"up"}):
+        yield Violation("direction contradicts the quote", "the quote speaks of an increase")
     words = _content(mask_names(text, names))
     for share, where, reason in (
         (SHARE_IN_PAPERS, source, "words not in the papers"),
@@ -247,8 +209,22 @@ def _violation_of_words(
     ):
         missing = words - _content(where)
         if len(words) - len(missing) < share * len(words):
-            return Violation(reason, ", ".join(sorted(missing)))
-    return None
+            yield Violation(reason, ", ".join(sorted(missing)))
+
+
+def violations_of_premise(text: str, source: str, names: Sequence[str]) -> Iterator[Violation]:
+    """What a text takes for granted, be it a question, that its source does not name."""
+    if new := _new_terms(text, source, names):
+        yield Violation("name not in the papers", ", ".join(new))
+    species = (
+        name
+        for name, pattern in _SPECIES.items()
+        if pattern.search(text) and not pattern.search(source)
+    )
+    if new := list(species):
+        yield Violation("species not in the papers", ", ".join(new))
+    if new := sorted(_numbers(text, names) - _numbers(source, names)):
+        yield Violation("number not in the papers", ", ".join(new))
 
 
 def find_quote(quote: str, paper: Paper) -> str | None:
@@ -401,14 +377,6 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", fold_scripts(text)).translate(_TYPOGRAPHY)
 
 
-def _new_species(text: str, source: str) -> list[str]:
-    return [
-        name
-        for name, pattern in _SPECIES.items()
-        if pattern.search(text) and not pattern.search(source)
-    ]
-
-
 def _numbers(text: str, names: Sequence[str]) -> frozenset[str]:
     """The numbers of a text, those inside names (p53, HCT-116) left out; "two" is 2."""
     plain = _EXPONENT.sub(r"^\1", _plain(mask_names(text, names)))
@@ -448,7 +416,7 @@ def overlap(first: str, second: str, names: Sequence[str]) -> float:
 def adds_nothing(text: str, other: str, names: Sequence[str], share: float) -> bool:
     """Whether a text says what another one says: no new name, species or number, and its words."""
     return (
-        violation_of_premise(text, other, names) is None
+        not any(violations_of_premise(text, other, names))
         and bool(_NEGATION.search(text)) == bool(_NEGATION.search(other))
         and _directions(text, names) == _directions(other, names)
         and overlap(text, other, names) >= share
@@ -464,7 +432,6 @@ def leaked_phrase(text: str) -> str | None:
 __all__ = [
     "Violation",
     "adds_nothing",
-    "check",
     "find_quote",
     "leaked_phrase",
     "mask_names",
@@ -472,6 +439,6 @@ __all__ = [
     "other_rnas",
     "overlap",
     "validate_claim",
-    "violation_of_premise",
-    "violation_of_statement",
+    "violations_of_premise",
+    "violations_of_statement",
 ]

@@ -16,17 +16,19 @@ from openai.types import Batch
 
 from rnagpt.rna_qa.literature.llm.language_model import (
     ContextLengthExceeded,
-    FieldRefused,
+    FieldRejected,
     Pending,
     Refused,
     Request,
     RequestRejected,
     RunStopped,
     ServiceUnavailable,
+    count_tokens,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import (
     OpenAiModel,
     answer_of,
+    count_usage,
     rejection_answer,
     too_deep,
 )
@@ -35,8 +37,8 @@ from rnagpt.rna_qa.literature.llm.request_form import BOUNDS, bound_of
 from rnagpt.rna_qa.literature.retry import TransientError
 
 # https://platform.openai.com/docs/guides/batch
-MAX_REQUESTS = 50_000  # a file
-MAX_BYTES = 200_000_000  # a file
+MAX_REQUESTS = 50_000  # per file
+MAX_BYTES = 200_000_000  # per file
 ENDPOINT = "/v1/chat/completions"
 ENDS = frozenset({"completed", "expired", "failed", "cancelled"})
 POLL_SECONDS = 60.0
@@ -59,7 +61,7 @@ class _Intent:
 class BatchModel:
     """Answers only from the cache; what is not there waits for a batch (`Pending`).
 
-    A stage asks for all it needs, calls `settle`, and asks again, until nothing is postponed. An
+    A stage asks for all it needs, calls `settle`, and asks again, until nothing is pending. An
     answer is the same as from the `OpenAiModel`: both use one cache.
 
     A batch is written down before it is created, and the run's name is in its metadata: after a
@@ -67,8 +69,8 @@ class BatchModel:
     answered request is sent again; what expired or failed goes into another batch.
 
     Args:
-        max_requests: A batch, as the service allows.
-        max_bytes: A batch's file.
+        max_requests: Per batch, as the service allows.
+        max_bytes: Per batch's file.
         queue_tokens: Of the inputs of all open batches; small accounts have such a cap.
         poll_seconds: Between looks at the open batches.
         sleep: Waits for N seconds; tests give another.
@@ -94,12 +96,7 @@ class BatchModel:
         self._sleep = sleep
         self._came: set[str] = set()  # in this run, and not looked at yet
         # What an earlier run would have asked, this one may not: it asks again for what it needs.
-        with self._cache.transaction() as database:
-            database.execute("DELETE FROM waiting WHERE batch IS NULL")
-
-    def count_tokens(self, text: str) -> int:
-        """The tokens of a text, about."""
-        return self._model.count_tokens(text)
+        self._cache.query("DELETE FROM waiting WHERE batch IS NULL")
 
     def ask(self, request: Request) -> Any:
         """The answer, parsed, if it came.
@@ -110,16 +107,12 @@ class BatchModel:
         """
         body = self._model.body(request)
         key = self._model.key(request, body)
-        answer = self._cache.get(key)
-        if answer and not self._model.is_wanted(answer, request):
-            self._cache.set_aside([key], is_systematic=False)
-        elif answer:
+        if answer := self._model.cached(key, request):
             is_new = key in self._came
             self._came.discard(key)
             return self._model.read(key, answer, request, is_new=is_new)
-        with self._cache.transaction() as database:
-            text = json.dumps(body, ensure_ascii=False)  # as it is sent: `_as_sent`
-            database.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", (key, text))
+        text = json.dumps(body, ensure_ascii=False)  # as it is sent: `_as_sent`
+        self._cache.query("INSERT OR IGNORE INTO waiting VALUES (?, ?, 0, NULL)", key, text)
         raise Pending("the request waits for a batch")
 
     def settle(self) -> int:
@@ -129,18 +122,18 @@ class BatchModel:
             RunStopped: if the budget, or the service, allows nothing more. What came is cached, and
                 open batches are taken up by the next run.
         """
-        came = 0
+        before = len(self._came)
         while True:
             stopped = self._submit()
             intents = self._intents("open")
             for intent in intents:
                 batch = self._look_at(intent)
                 if batch.status in ENDS:
-                    came += self._collect(intent, batch)
+                    self._collect(intent, batch)
             if not intents:
                 if stopped:
                     raise stopped
-                return came
+                return len(self._came) - before
             if len(self._intents("open")) == len(intents):
                 self._sleep(self._poll_seconds)
 
@@ -156,14 +149,12 @@ class BatchModel:
                 return stopped
             self._create(next_one)
 
-    def _intents(self, state: str) -> list[_Intent]:
-        with self._cache.transaction() as database:
-            rows = database.execute(
-                "SELECT id, intended_at, tokens, file, name FROM batches WHERE state = ?"
-                " ORDER BY id",
-                (state,),
-            )
-            return [_Intent(*row) for row in rows]
+    def _intents(self, *states: str) -> list[_Intent]:
+        rows = self._cache.query(
+            "SELECT id, intended_at, tokens, file, name, state FROM batches"
+            " WHERE state <> 'done' ORDER BY id"
+        )
+        return [_Intent(*row) for *row, state in rows if state in states]
 
     def _intend(self) -> tuple[_Intent | None, RunStopped | None]:
         """Write down the next batch, with the cost of its requests; None if there can be none."""
@@ -185,21 +176,21 @@ class BatchModel:
 
     def _choose(self, id: int) -> tuple[list[str], int, RunStopped | None]:
         """The requests of the next batch, their tokens, and why there are no more of them."""
-        room = self._queue_room()
+        taken = sum(intent.tokens for intent in self._intents("intended", "open"))
+        room = None if self._queue_tokens is None else self._queue_tokens - taken
         keys: list[str] = []
         tokens = size = 0
         for key, text in self._waiting():
             text = self._as_sent(text)
             size += len(_line(key, text))
-            tokens_of_one = self.count_tokens(text)
+            tokens_of_one = count_tokens(text)
             if len(keys) == self._max_requests or size > self._max_bytes:
                 break
             if room is not None and tokens + tokens_of_one > room:
                 return keys, tokens, RequestRejected(_TOO_FULL.format(tokens_of_one, room))
             bounds = self._model.bounds(json.loads(text), text)
-            if not self._model.spending.begin_in_batch(key, *bounds, id):
-                cost = self._model.spending.batch_cost(*bounds)
-                return keys, tokens, self._model.spending.budget_spent(cost)
+            if stopped := self._model.spending.begin_in_batch(key, *bounds, id):
+                return keys, tokens, stopped
             keys.append(key)
             tokens += tokens_of_one
         return keys, tokens, None
@@ -214,14 +205,6 @@ class BatchModel:
     def _as_sent(self, text: str) -> str:
         """The body of a waiting request in the form that the service takes."""
         return json.dumps(self._model.form.fit(json.loads(text)), ensure_ascii=False)
-
-    def _queue_room(self) -> int | None:
-        if self._queue_tokens is None:
-            return None
-        taken = sum(
-            intent.tokens for state in ("intended", "open") for intent in self._intents(state)
-        )
-        return self._queue_tokens - taken
 
     def _create(self, intent: _Intent) -> None:
         """Create a batch that was written down, unless the service has it already."""
@@ -270,53 +253,45 @@ class BatchModel:
 
     def _update(self, intent: _Intent, **columns: str) -> None:
         names = ", ".join(f"{name} = ?" for name in columns)
-        with self._cache.transaction() as database:
-            database.execute(
-                f"UPDATE batches SET {names} WHERE id = ?", (*columns.values(), intent.id)
-            )
+        self._cache.query(f"UPDATE batches SET {names} WHERE id = ?", *columns.values(), intent.id)
 
     # Receiving
 
     def _look_at(self, intent: _Intent) -> Batch:
         assert intent.name is not None
-        name = intent.name
-        return self._model.call(lambda: _expect_batch(self._model.client.batches.retrieve(name)))
+        retrieve = partial(self._model.client.batches.retrieve, intent.name)
+        return self._model.call(lambda: _expect_batch(retrieve()))
 
-    def _collect(self, intent: _Intent, batch: Batch) -> int:
-        """Keep the answers of a batch that ended, and release what has none."""
+    def _collect(self, intent: _Intent, batch: Batch) -> None:
+        """Cache the answers of a batch that ended, and release what has none."""
         problems: list[Exception] = []
-        before = self._count_open(intent)
         # Either may be missing: `completed` may come with errors only.
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
             problems += self._model.call(partial(self._read, intent, file))
-        came = before - self._count_open(intent)
         stop = self._stop(intent, batch)
         form = self._model.form
         rejected = {
             form.bound_name if problem.name in BOUNDS else problem.name
             for problem in problems
-            if isinstance(problem, FieldRefused)
+            if isinstance(problem, FieldRejected)
         }
         learned = not [name for name in sorted(rejected) if not form.learn(name)]
         tried = stop is None and batch.status != "failed" and not (rejected and learned)
         self._release(intent, batch.status, tried=tried)
         for problem in (stop, *problems):
-            if isinstance(problem, FieldRefused) and learned:
-                continue
-            if isinstance(problem, RunStopped):
+            is_learned = learned and isinstance(problem, FieldRejected)
+            if isinstance(problem, RunStopped) and not is_learned:
                 raise problem
-        self._check_tries(problems)
-        return came
-
-    def _count_open(self, intent: _Intent) -> int:
-        with self._cache.transaction() as database:
-            (count,) = database.execute(
-                "SELECT count(*) FROM attempts WHERE batch = ? AND cost IS NULL", (intent.id,)
-            ).fetchone()
-        return int(count)
+        ((given_up,),) = self._cache.query("SELECT count(*) FROM waiting WHERE tries >= ?", TRIES)
+        if given_up:
+            said = problems[0] if problems else "no reason given"
+            raise ServiceUnavailable(
+                f"{given_up:,} requests had no answer in {TRIES} batches ({said}); run again to "
+                "send them again"
+            )
 
     def _read(self, intent: _Intent, file: str) -> list[Exception]:
-        """Keep the answers of a file; what stands in the place of the others."""
+        """Cache the answers of a file; returns what stands in the place of the others."""
         problems: list[Exception] = []
         # On the disk first: the lines of JSON end with "\n" only, not with what else Unicode has.
         with TemporaryFile(dir=self._cache.path.parent) as lines:
@@ -336,31 +311,28 @@ class BatchModel:
                 line = json.loads(text)
                 key = line["custom_id"]
             except RecursionError:
-                self._keep_unreadable(intent, text)
+                # Nobody can read the line, but for its beginning.
+                if name := re.search(rb'"custom_id":\s*"(\w+)"', text):
+                    answer = too_deep(text.decode("utf-8", "replace"))
+                    key = name[1].decode()
+                    self._keep(intent, key, count_usage(answer, self._sent(key)))
                 continue
             except (ValueError, LookupError, TypeError) as error:
                 raise TransientError("a batch's file ends within a line") from error
-            answer = self._answer_of(intent, key, line)
-            if isinstance(answer, Exception):
-                problems.append(answer)
+            came = self._answer_of(key, line)
+            if isinstance(came, Answer):
+                self._keep(intent, key, came)
             else:
-                self._keep(intent, key, answer)
+                problems.append(came)
         return problems
 
-    def _keep_unreadable(self, intent: _Intent, line: bytes) -> None:
-        """Keep what came for a request in a line that nobody can read but for its beginning."""
-        if name := re.search(rb'"custom_id":\s*"(\w+)"', line):
-            key = name[1].decode()
-            answer = too_deep(line.decode("utf-8", "replace"))
-            self._keep(intent, key, self._model.count_usage(answer, self._sent(key)))
-
-    def _answer_of(self, intent: _Intent, key: str, line: Mapping[str, Any]) -> Answer | Exception:
+    def _answer_of(self, key: str, line: Mapping[str, Any]) -> Answer | Exception:
         """The answer of a line of a batch's output or error file, or what is there instead."""
         response = line.get("response") or {}
         body = response.get("body") or {}
         if response.get("status_code") == 200:
             try:
-                return self._model.count_usage(answer_of(body), self._sent(key))
+                return count_usage(answer_of(body), self._sent(key))
             except TransientError as fault:
                 return fault
             except (LookupError, TypeError) as error:
@@ -371,28 +343,25 @@ class BatchModel:
             return TransientError(message or code or "neither an answer nor an error")
         status, param = int(response.get("status_code") or 500), str(problem.get("param") or "")
         meaning = self._model.explain(status, code, message, param=param)
-        return (
-            rejection_answer(meaning)
-            if isinstance(meaning, (ContextLengthExceeded, Refused))
-            else meaning
-        )
+        if isinstance(meaning, (ContextLengthExceeded, Refused)):
+            return rejection_answer(meaning)
+        return meaning
 
     def _sent(self, key: str) -> str:
-        with self._cache.transaction() as database:
-            row = database.execute("SELECT body FROM waiting WHERE key = ?", (key,)).fetchone()
-        return self._as_sent(str(row[0])) if row else ""
+        rows = self._cache.query("SELECT body FROM waiting WHERE key = ?", key)
+        return self._as_sent(rows[0][0]) if rows else ""
 
     def _keep(self, intent: _Intent, key: str, answer: Answer) -> None:
-        with self._cache.transaction() as database:
-            row = database.execute(
-                "SELECT id FROM attempts WHERE batch = ? AND key = ?", (intent.id, key)
-            ).fetchone()
-            if row:
+        with self._cache.transaction():
+            attempts = self._cache.query(
+                "SELECT id FROM attempts WHERE batch = ? AND key = ?", intent.id, key
+            )
+            for (attempt,) in attempts:
                 if sent := self._sent(key):
                     answer = replace(answer, most_tokens=bound_of(json.loads(sent)))
                 self._came.add(key)
-                self._model.spending.settle_in_batch(row[0], answer)
-                database.execute("DELETE FROM waiting WHERE key = ?", (key,))
+                self._model.spending.settle_in_batch(attempt, answer)
+                self._cache.query("DELETE FROM waiting WHERE key = ?", key)
 
     def _stop(self, intent: _Intent, batch: Batch) -> RunStopped | None:
         """Why no other batch is to be created after this one, if so."""
@@ -402,16 +371,14 @@ class BatchModel:
             return None
         problems = (batch.errors and batch.errors.data) or []
         said = "; ".join(f"{problem.code}: {problem.message}" for problem in problems[:3])
-        if any(problem.code == "token_limit_exceeded" for problem in problems):
-            return self._halve_queue(intent, said)
-        return RequestRejected(f"{self._model.base_url} does not take batch {batch.id} ({said})")
-
-    def _halve_queue(self, intent: _Intent, said: str) -> RunStopped | None:
-        """Learn a queue's cap from a batch that it did not take."""
-        with self._cache.transaction() as database:
-            (requests,) = database.execute(
-                "SELECT count(*) FROM waiting WHERE batch = ?", (intent.id,)
-            ).fetchone()
+        if not any(problem.code == "token_limit_exceeded" for problem in problems):
+            return RequestRejected(
+                f"{self._model.base_url} does not take batch {batch.id} ({said})"
+            )
+        # The queue's cap is learned from a batch that it did not take.
+        ((requests,),) = self._cache.query(
+            "SELECT count(*) FROM waiting WHERE batch = ?", intent.id
+        )
         if requests < 2:
             return RequestRejected(f"not even one request fits the queue ({said})")
         self._queue_tokens = intent.tokens // 2
@@ -419,29 +386,18 @@ class BatchModel:
 
     def _release(self, intent: _Intent, status: str, *, tried: bool) -> None:
         """Close a batch: nothing is paid for what was not answered, and it may be sent again."""
-        with self._cache.transaction() as database:
-            unanswered = database.execute(
-                "SELECT id FROM attempts WHERE batch = ? AND cost IS NULL", (intent.id,)
-            ).fetchall()
+        with self._cache.transaction():
+            unanswered = self._cache.query(
+                "SELECT id FROM attempts WHERE batch = ? AND cost IS NULL", intent.id
+            )
             for (attempt,) in unanswered:
                 self._cache.fail(attempt, f"batch {status}", billed=False)
-            database.execute(
+            self._cache.query(
                 "UPDATE waiting SET batch = NULL, tries = tries + ? WHERE batch = ?",
-                (tried, intent.id),
+                tried,
+                intent.id,
             )
             self._update(intent, state="done")
-
-    def _check_tries(self, problems: list[Exception]) -> None:
-        with self._cache.transaction() as database:
-            (given_up,) = database.execute(
-                "SELECT count(*) FROM waiting WHERE tries >= ?", (TRIES,)
-            ).fetchone()
-        if given_up:
-            said = problems[0] if problems else "no word of them"
-            raise ServiceUnavailable(
-                f"{given_up:,} requests had no answer in {TRIES} batches ({said}); run again to "
-                "send them again"
-            )
 
 
 _TOO_FULL = (

@@ -1,17 +1,17 @@
 """Estimate of what a build will ask of a language model, and of its cost, before anything is sent.
 
-Requests for claims are known before they are sent; what follows from the answers is assumed
-(`Assumptions`). Where part of a build is done, its cached answers are replayed and compared with
-what was expected of the same RNAs. The ratios correct what is expected of all others (a ratio
-estimator, as in surveys; its error is a jackknife's over groups of those RNAs).
+Requests for claims are known beforehand; what follows from the answers is assumed (`Assumptions`).
+Where part of a build is done, its cached answers are replayed: for each kind of request, the ratio
+of what came to what was expected of the same RNAs corrects what is expected of all others (a ratio
+estimator, as in surveys).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -31,14 +31,13 @@ from rnagpt.rna_qa.literature.build.stages import Build, read_groups
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.annotate import MAX_TO_COMBINE, Piece, annotate, divide
 from rnagpt.rna_qa.literature.claims.question_generation import MAX_AT_ONCE, ask
-from rnagpt.rna_qa.literature.llm.language_model import Pending, Request
+from rnagpt.rna_qa.literature.llm.language_model import Pending, Request, count_tokens
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel, read_answer
 from rnagpt.rna_qa.literature.llm.service import open_model, prices
-from rnagpt.rna_qa.literature.llm.spending import BATCH_SHARE, Prices
-from rnagpt.rna_qa.literature.records import Paper, Rna, Topics
+from rnagpt.rna_qa.literature.llm.spending import BATCH_SHARE
+from rnagpt.rna_qa.literature.records import Rna
 
 FREE_STAGES = ("select", "papers", "topics")
-GROUPS = 20  # of the RNAs with cached answers: the jackknife leaves out one after the other
 # Kinds of requests (`Request.schema_name`), in the order in which an RNA's are sent: each is known
 # when those before it are answered.
 KINDS = {
@@ -54,8 +53,8 @@ HOW_TO_MEASURE = (
 # Tokens of what stands around a claim's text in a request, and of a number in an order of claims.
 _FRAME, _NUMBER = 10, 3
 
-CountTokens: TypeAlias = Callable[[str], int]
-Sums: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"  # of requests, tokens read and written
+# Of floats: see their shapes where they are used.
+Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 
 class Requests(NamedTuple):
@@ -72,34 +71,32 @@ class Requests(NamedTuple):
         )
 
 
-@dataclass(frozen=True)
-class Assumptions:
-    """Assumptions on a model's answers: shares, and tokens.
+class Assumptions(NamedTuple):
+    """Assumptions on a model's answers: shares, and tokens."""
 
-    `made`: claims written, of those it may write; `faulty`: claims that fail the checks at first;
-    `standing`: claims that stand in the end; `claim`, `text`, `question`: tokens of a claim, of its
-    text, and of a question with its answer; `questions`: questions per standing claim.
-    """
+    made: float = 1.0  # claims written, of those it may write
+    faulty: float = 0.15  # claims that fail the checks at first
+    standing: float = 0.9  # claims that stand in the end
+    claim: float = 90  # tokens of a claim
+    text: float = 30  # tokens of its text
+    question: float = 70  # tokens of a question with its answer
+    questions: float = 1.1  # per standing claim
 
-    made: float = 1.0
-    faulty: float = 0.15
-    standing: float = 0.9
-    claim: float = 90
-    text: float = 30
-    question: float = 70
-    questions: float = 1.1
+
+ASSUMED = Assumptions()
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Requests and tokens of a build, by mode.
+    """Requests, tokens and dollars of a build.
 
     `shared` are RNAs that have names and papers in common with another, and so its answers; they
-    cost nothing. `answered` is what earlier runs were answered, as the service counted it, `left`
-    what is expected to be sent yet. `measured` counts, for each kind of request, the RNAs whose
-    cached answers corrected the expectation. `error` is two standard errors of what is left
-    (dollars, else tokens) as a share of it, None where it cannot be told. `prices` is None where
-    they are not known.
+    cost nothing. By mode, `answered` is what earlier runs were answered, as the service counted
+    it, `left` what is expected to be sent yet; `measured` counts, for each kind of request, the
+    RNAs whose cached answers corrected the expectation. `error` is two standard errors of what is
+    left (dollars, else tokens) as a share of it, None where it is not known. `usd` is the cost of
+    what is left, `whole_usd` that of the whole build, were nothing answered yet; None where the
+    model's prices are not known.
     """
 
     rnas: int
@@ -108,36 +105,22 @@ class Estimate:
     left: Mapping[str, Requests]
     measured: Mapping[str, Mapping[str, int]]
     error: float | None
-    prices: Prices | None
+    usd: float | None
+    whole_usd: float | None
     in_batches: bool
 
     @property
     def by_mode(self) -> dict[str, Requests]:
         """What the whole build takes: what is answered, and what is left."""
-        return {mode: _add(done, self.left[mode]) for mode, done in self.answered.items()}
-
-    @property
-    def usd(self) -> float | None:
-        """US dollars of what is left."""
-        return self._cost(self.left)
-
-    @property
-    def whole_usd(self) -> float | None:
-        """US dollars of the whole build, were nothing answered yet."""
-        return self._cost(self.by_mode)
-
-    def _cost(self, by_mode: Mapping[str, Requests]) -> float | None:
-        if self.prices is None:
-            return None
-        share = float(BATCH_SHARE) if self.in_batches else 1.0
-        return share * sum(_dollars(requests, self.prices) for requests in by_mode.values())
+        return {
+            mode: Requests(*map(sum, zip(done, self.left[mode], strict=True)))
+            for mode, done in self.answered.items()
+        }
 
     def describe(self) -> str:
-        return "\n".join(
-            [*self._describe_requests(), *self._describe_basis(), *self._describe_cost()]
-        )
+        return "\n".join(self._lines())
 
-    def _describe_requests(self) -> Iterator[str]:
+    def _lines(self) -> Iterator[str]:
         yield f"{self.rnas:,} RNAs with papers, of which {self.shared:,} share another's answers"
         for mode, left in self.left.items():
             if self.answered[mode].requests:
@@ -145,8 +128,6 @@ class Estimate:
                 yield f"{mode}: left to ask: {left}"
             else:
                 yield f"{mode}: {left}"
-
-    def _describe_basis(self) -> Iterator[str]:
         asking = {mode for mode, requests in self.by_mode.items() if requests.requests}
         for mode, measured in self.measured.items():
             assumed = ", ".join(words for kind, words in KINDS.items() if not measured[kind])
@@ -159,8 +140,6 @@ class Estimate:
                 yield f"{mode}: no answers are cached: all that depends on them is assumed"
         if not all(self.measured[mode]["questions"] for mode in asking):
             yield HOW_TO_MEASURE
-
-    def _describe_cost(self) -> Iterator[str]:
         if self.usd is None or self.whole_usd is None:
             yield "cost: give --prices IN,OUT, dollars per million tokens read and written"
             return
@@ -188,64 +167,100 @@ def estimate(
     build(out, options, run, services, FREE_STAGES)
     state = read_state(out / WORK)
     assert state is not None
-    task = Build(out / WORK, options, run, corpus_key(state))
-    with _open_replay(task) as replay:
-        rnas, shared, tally = _count_all(task, replay)
+    rnas, shared, asking = _count_all(Build(out / WORK, options, run, corpus_key(state)))
+    answered = {
+        mode: np.sum([rna.answered for rna in group] or np.zeros((1, 1, 3)), axis=(0, 1))
+        for mode, group in asking.items()
+    }
+    left, measured, pairs = zip(*map(_extrapolate, asking.values()), strict=True)
     known = prices(options, run)
+    usd_of = np.array([0, known.tokens_in, known.tokens_out]) / 1e6 if known else np.zeros(3)
+    usd_of *= float(BATCH_SHARE) if run.batch_api else 1.0
+    weights = usd_of if usd_of.any() else np.array([0.0, 1.0, 1.0])
+    usd, usd_answered = (float(sum(sums) @ usd_of) for sums in (left, answered.values()))
+    return Estimate(
+        rnas,
+        shared,
+        answered={mode: Requests(*sums.tolist()) for mode, sums in answered.items()},
+        left={mode: Requests(*sums.tolist()) for mode, sums in zip(asking, left, strict=True)},
+        measured={
+            mode: dict(zip(KINDS, counts.tolist(), strict=True))
+            for mode, counts in zip(asking, measured, strict=True)
+        },
+        error=_relative_error(np.concatenate(pairs, axis=1) @ weights) if np.any(left) else None,
+        usd=usd if known else None,
+        whole_usd=usd + usd_answered if known else None,
+        in_batches=run.batch_api,
+    )
 
-    def weigh(requests: Requests) -> float:
-        dollars = _dollars(requests, known) if known else 0.0
-        return dollars or requests.input_tokens + requests.output_tokens
 
-    answered, left, error = tally.answered(), tally.left(), tally.error(weigh)
-    return Estimate(rnas, shared, answered, left, tally.measured(), error, known, run.batch_api)
-
-
-def _count_all(build: Build, replay: CachedReplay | None) -> tuple[int, int, _Tally]:
-    """All RNAs, those of them that share their requests with another, and the sums."""
-    options, tally = build.options, _Tally(build.options.modes)
-    budget, claims = options.token_budget, options.claims_per_topic
-    count = replay.count_tokens if replay else count_quarters
+def _count_all(build: Build) -> tuple[int, int, dict[str, list[CachedReplay]]]:
+    """All RNAs, those that share their requests with another, and by mode those that ask."""
+    options, path = build.options, build.work / REQUESTS
+    bounds = (options.token_budget, options.claims_per_topic)
+    asking: dict[str, list[CachedReplay]] = {mode: [] for mode in options.modes}
     seen: set[int] = set()
     rnas = shared = 0
-    for rna, topics, papers in _read_all_groups(build):
-        new = {}
-        for mode in options.modes:
-            pieces = divide(rna, topics, papers, mode, count, budget, claims)
-            # Equal names and pieces make equal requests, which are sent once; so do both modes
-            # where an RNA's papers are one group.
-            parts = ((piece.most_claims, *(paper.id for paper in piece.papers)) for piece in pieces)
-            if (work := hash((rna.names, *parts))) not in seen:
-                seen.add(work)
-                new[mode] = pieces
-        rnas += 1
-        shared += not new
-        for mode, pieces in new.items():
-            stored = replay.replay(rna, topics, papers, mode, options) if replay else {}
-            tally.add(mode, expect(rna, pieces, count_tokens=count), stored)
-    return rnas, shared, tally
+    # Nothing is sent, so a budget needs no prices.
+    run = replace(build.run, budget=None)
+    with open_model(path, options, run) if path.exists() else nullcontext() as model:
+        groups = (
+            group for shard in range(num_shards(build)) for group in read_groups(build, shard)
+        )
+        for rna, topics, papers in groups:
+            before = len(seen)
+            for mode, replays in asking.items():
+                pieces = divide(rna, topics, papers, mode, *bounds)
+                # Equal names and pieces make equal requests, which are sent once; so do both modes
+                # where an RNA's papers are one group.
+                parts = [(one.most_claims, *(paper.id for paper in one.papers)) for one in pieces]
+                if (work := hash((rna.names, *parts))) not in seen:
+                    seen.add(work)
+                    replay = CachedReplay(model, np.array(list(expect(rna, pieces).values())))
+                    replays.append(replay)
+                    with suppress(Pending):
+                        ask(rna, annotate(rna, topics, papers, replay, mode, *bounds), replay)
+            rnas += 1
+            shared += len(seen) == before
+    return rnas, shared, asking
 
 
-def _read_all_groups(build: Build) -> Iterator[tuple[Rna, Topics, list[Paper]]]:
-    for shard in range(num_shards(build)):
-        yield from read_groups(build, shard)
+class CachedReplay:
+    """An RNA's requests, answered only from the cache: nothing is sent or written.
 
+    What is not there is `Pending`, so the RNA is followed as far as its answers go: `due` (kinds,)
+    counts the requests that are known, `answered` (kinds, 3) is what they were answered.
 
-def count_quarters(text: str) -> int:
-    """The tokens of a text where nobody knows better: a quarter of its characters."""
-    return math.ceil(len(text) / 4)
+    Args:
+        model: Whose answers they are; None where nothing was answered.
+        expected: What the RNA is expected to ask, (kinds, 3).
+    """
 
+    def __init__(self, model: OpenAiModel | None, expected: Array) -> None:
+        self.name = model.name if model else ""
+        self.expected, self.answered = expected, np.zeros_like(expected)
+        self.due = np.zeros(len(KINDS))
+        self._model = model
 
-def _size(request: Request, count_tokens: CountTokens) -> int:
-    """The tokens that a model reads of a request; the schema is read, and paid, as well."""
-    return sum(map(count_tokens, (request.system, request.user, json.dumps(request.schema))))
+    def ask(self, request: Request) -> Any:
+        """The cached answer, parsed.
+
+        Raises:
+            RequestFailed: as it was raised when the answer came.
+            Pending: there is none.
+        """
+        kind = list(KINDS).index(request.schema_name)
+        self.due[kind] += 1
+        model = self._model
+        answer = model and model.cache.get(model.key(request, model.body(request)))
+        if not model or not answer or not model.is_wanted(answer, request):
+            raise Pending("the request was not answered yet")
+        self.answered[kind] += (1, answer.tokens_in, answer.tokens_out)
+        return read_answer(answer, request.schema)
 
 
 def expect(
-    rna: Rna,
-    pieces: Sequence[Piece],
-    assumed: Assumptions = Assumptions(),
-    count_tokens: CountTokens = count_quarters,
+    rna: Rna, pieces: Sequence[Piece], assumed: Assumptions = ASSUMED
 ) -> dict[str, Requests]:
     """What an RNA's annotation and questions are expected to take, by kind of request.
 
@@ -260,11 +275,11 @@ def expect(
     for piece in pieces:
         made = assumed.made * piece.most_claims
         request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
-        total["claims"] += (1, _size(request, count_tokens), made * assumed.claim)
+        total["claims"] += (1, _size(request), made * assumed.claim)
         # One request for the faulty claims, if there are any, with the papers that they name.
         faulty, sent = made * assumed.faulty, 1 - (1 - assumed.faulty) ** made
         papers = dict(enumerate(piece.papers[: math.ceil(faulty)], start=1))
-        read = sent * _size(prompts.ask_for_repair(rna.names, papers, ()), count_tokens)
+        read = sent * _size(prompts.ask_for_repair(rna.names, papers, ()))
         written = faulty * assumed.claim
         total["repair"] += (sent, read + written + faulty * _FRAME, written)
         standing += made * assumed.standing
@@ -273,200 +288,52 @@ def expect(
         lists["combine"] = (prompts.ask_for_order, MAX_TO_COMBINE)
     for kind, (make_request, most) in lists.items():
         sent = math.ceil(standing / most)
-        read = sent * _size(make_request(rna.names, ()), count_tokens)
+        read = sent * _size(make_request(rna.names, ()))
         written = standing * assumed.questions * assumed.question
         if kind == "combine":
             written = sent * _FRAME + standing * _NUMBER
         total[kind] += (sent, read + standing * (assumed.text + _FRAME), written)
-    return {kind: _requests(sums) for kind, sums in total.items()}
+    return {kind: Requests(*sums.tolist()) for kind, sums in total.items()}
 
 
-@dataclass
-class Replayed:
-    """An RNA's requests of one kind: those that are due, and those with a cached answer.
+def _size(request: Request) -> int:
+    """The tokens that a model reads of a request; the schema is read, and paid, as well."""
+    return sum(map(count_tokens, (request.system, request.user, json.dumps(request.schema))))
 
-    `due_size` and `answered_size` are their tokens as counted here; `read` and `written` are those
-    that the service counted.
+
+def _extrapolate(rnas: Sequence[CachedReplay]) -> tuple[Array, Array, Array]:
+    """Correct what is expected of RNAs without answers by what came for those with answers.
+
+    Returns:
+        left: What is expected to be sent yet, (3,).
+        measured: RNAs whose answers corrected it, by kind.
+        pairs: What came for each of them, and the corrected expectation of it, (2, RNAs, 3).
     """
-
-    due: int = 0
-    due_size: int = 0
-    answered: int = 0
-    answered_size: int = 0
-    read: int = 0
-    written: int = 0
-
-    @property
-    def is_answered(self) -> bool:
-        return self.due == self.answered
-
-
-class CachedReplay:
-    """Answers as the build's model does, but only from the cache: nothing is sent or written.
-
-    What is not there is `Pending`, so an RNA is followed as far as its answers go. One thread
-    may ask at a time.
-    """
-
-    def __init__(self, model: OpenAiModel) -> None:
-        self.name = model.name
-        self._model = model
-        self._replayed: dict[str, Replayed] = {}
-
-    def count_tokens(self, text: str) -> int:
-        """The tokens of a text, about."""
-        return self._model.count_tokens(text)
-
-    def ask(self, request: Request) -> Any:
-        """The cached answer, parsed.
-
-        Raises:
-            RequestFailed: as it was raised when the answer came.
-            Pending: there is none.
-        """
-        answer = self._model.cache.get(self._model.key(request, self._model.body(request)))
-        size = _size(request, self.count_tokens)
-        replayed = self._replayed[request.schema_name]
-        replayed.due += 1
-        replayed.due_size += size
-        if answer is None or not self._model.is_wanted(answer, request):
-            raise Pending("the request was not answered yet")
-        replayed.answered += 1
-        replayed.answered_size += size
-        replayed.read += answer.tokens_in
-        replayed.written += answer.tokens_out
-        return read_answer(answer, request.schema)
-
-    def replay(
-        self, rna: Rna, topics: Topics, papers: list[Paper], mode: str, options: LiteratureOptions
-    ) -> dict[str, Replayed]:
-        """An RNA's requests by kind, as far as they are known from the cached answers.
-
-        Kinds that depend on answers which are not there are left out; what an RNA turned out not to
-        need is there with no request.
-        """
-        self._replayed = {kind: Replayed() for kind in KINDS}
-        budget, claims = options.token_budget, options.claims_per_topic
-        with suppress(Pending):
-            annotation = annotate(
-                rna, topics, papers, self, mode, token_budget=budget, claims_per_topic=claims
-            )
-            ask(rna, annotation, self)
-        reached = {}
-        for kind, replayed in self._replayed.items():
-            reached[kind] = replayed
-            if not replayed.is_answered:
-                break
-        return reached
+    shape = (-1, len(KINDS), 3)
+    expected = np.reshape([rna.expected for rna in rnas], shape)
+    answered = np.reshape([rna.answered for rna in rnas], shape)
+    due = np.reshape([rna.due for rna in rnas], shape[:2])
+    # Requests of a kind depend on the answers to those before it.
+    is_whole = np.logical_and.accumulate(due == answered[..., 0], axis=1)
+    in_sample = is_whole & (answered[:, :1, 0] > 0)
+    came, guess = (part * in_sample[..., np.newaxis] for part in (answered, expected))
+    actual, total = came.sum(axis=0), guess.sum(axis=0)
+    ratios = np.divide(actual, total, out=np.ones_like(total), where=total > 0)
+    # Requests for claims are counted as they are sent: their ratio is the service's way to count.
+    ratios[:, 1] = np.where(total[:, 1] > 0, ratios[:, 1], ratios[0, 1])
+    left = ((expected * ratios - answered) * ~is_whole[..., np.newaxis]).sum(axis=0)
+    measured = in_sample & ((due > 0) | (expected[..., 0] > 0))
+    pairs = np.stack([came, guess * ratios])[:, in_sample[:, 0]]
+    return np.maximum(0.0, left).sum(axis=0), measured.sum(axis=0), pairs.sum(axis=2)
 
 
-@contextmanager
-def _open_replay(build: Build) -> Iterator[CachedReplay | None]:
-    """The cached answers of a build; None where it has none."""
-    path = build.work / REQUESTS
-    if not path.exists():
-        yield None
-        return
-    # Nothing is sent, so a budget needs no prices.
-    with open_model(path, build.options, replace(build.run, budget=None)) as model:
-        yield CachedReplay(model)
-
-
-class _Tally:
-    """Sums over RNAs, by mode and kind of request.
-
-    `answered` is of all RNAs; `partly` what RNAs have that lack an answer, `open` what is expected
-    of those. `pairs` are of RNAs whose requests are known, in groups, each actual and expected:
-    requests; their tokens as counted here; tokens read, of answered requests, as the service
-    counted and as counted here; and tokens written, of RNAs that have all answers (`measured`).
-    """
-
-    def __init__(self, modes: tuple[str, ...]) -> None:
-        self._modes = modes
-        shape = (len(modes), len(KINDS))
-        self._answered, self._partly, self._open = np.zeros((3, *shape, 3))
-        self._pairs = np.zeros((GROUPS, *shape, 4, 2))
-        self._measured = np.zeros(shape, dtype=int)
-        self._in_sample = 0
-
-    def add(
-        self, mode: str, expected: Mapping[str, Requests], replayed: Mapping[str, Replayed]
-    ) -> None:
-        """Add an RNA's requests in one mode; `replayed` holds those that are known."""
-        group = self._in_sample % GROUPS
-        in_sample = any(known.answered for known in replayed.values())
-        self._in_sample += in_sample
-        for number, (kind, guess) in enumerate(expected.items()):
-            at = (self._modes.index(mode), number)
-            known = replayed.get(kind, Replayed())
-            done = (known.answered, known.read, known.written)
-            self._answered[at] += done
-            if kind not in replayed or not known.is_answered:
-                self._partly[at] += done
-                self._open[at] += guess
-            if kind in replayed and in_sample:
-                measured = known.is_answered and bool(known.due or guess.requests)
-                self._measured[at] += measured
-                self._pairs[group, *at] += (
-                    (known.due, guess.requests),
-                    (known.due_size, guess.input_tokens),
-                    (known.read, known.answered_size),
-                    (known.written * measured, guess.output_tokens * measured),
-                )
-
-    def answered(self) -> dict[str, Requests]:
-        """What earlier runs were answered, by mode."""
-        return self._by_mode(self._answered)
-
-    def left(self, without: int | None = None) -> dict[str, Requests]:
-        """What is expected yet, corrected by the sample (without one of its groups)."""
-        used = [group for group in range(GROUPS) if group != without]
-        pairs = self._pairs[used].sum(axis=0)
-        due, size, service, written = np.moveaxis(pairs, -2, 0)
-        here = _share(size)
-        read = here * _share(service, _share(service.sum(axis=(0, 1))))
-        # Requests that are due, but not answered, tell how much there is to answer.
-        ratio = np.stack([_share(due), read, _share(written, here)], axis=-1)
-        return self._by_mode(np.maximum(0.0, self._open * ratio - self._partly))
-
-    def _by_mode(self, sums: Sums) -> dict[str, Requests]:
-        return dict(zip(self._modes, map(_requests, sums.sum(axis=1)), strict=True))
-
-    def measured(self) -> dict[str, dict[str, int]]:
-        """RNAs of the sample that could ask of a kind and have all answers, by mode and kind."""
-        counts = self._measured.tolist()
-        return {
-            mode: dict(zip(KINDS, kinds, strict=True))
-            for mode, kinds in zip(self._modes, counts, strict=True)
-        }
-
-    def error(self, weigh: Callable[[Requests], float]) -> float | None:
-        """Two standard errors of what is left, as a share of it: a jackknife over the groups."""
-        groups = min(self._in_sample, GROUPS)
-        whole = weigh(_add(*self.left().values()))
-        if groups < 2 or not whole:
-            return None
-        each = [weigh(_add(*self.left(group).values())) for group in range(groups)]
-        return 2 * math.sqrt((groups - 1) * float(np.var(each))) / whole
-
-
-def _share(pairs: Sums, default: Sums | float = 1.0) -> Sums:
-    """Actual over expected; the default where nothing was expected."""
-    actual, expected = pairs[..., 0], pairs[..., 1]
-    return np.where(expected > 0, actual / np.where(expected > 0, expected, 1.0), default)
-
-
-def _requests(sums: Any) -> Requests:
-    return Requests(*map(float, sums))
-
-
-def _add(*parts: Requests) -> Requests:
-    return _requests(np.sum(parts, axis=0))
-
-
-def _dollars(requests: Requests, prices: Prices) -> float:
-    read, written = requests.input_tokens, requests.output_tokens
-    return (prices.tokens_in * read + prices.tokens_out * written) / 1e6
+def _relative_error(pairs: Array) -> float | None:
+    """Two standard errors of a corrected expectation, as a share of it; pairs: (2, RNAs)."""
+    came, corrected = pairs
+    if len(came) < 2:
+        return None
+    variance = np.square(came - corrected).sum() * len(came) / (len(came) - 1)
+    return 2 * math.sqrt(variance) / float(came.sum())
 
 
 __all__ = ["Assumptions", "Estimate", "Requests", "estimate", "expect"]

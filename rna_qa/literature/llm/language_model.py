@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+CHARACTERS_PER_TOKEN = 4  # of English, about
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,10 @@ class LanguageModel(Protocol):
             Pending: the answer comes in a batch; ask again when that is back.
         """
 
-    def count_tokens(self, text: str) -> int:
-        """The tokens of a text, about."""
+
+def count_tokens(text: str) -> int:
+    """The tokens of a text, about: a service counts them only afterwards."""
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
 # The names below say what happened, as an answer to a request would; none ends in "Error".
@@ -104,7 +109,7 @@ class RequestRejected(RunStopped):
     """The service does not take requests of this form."""
 
 
-class FieldRefused(RequestRejected):
+class FieldRejected(RequestRejected):
     """It does not take this field of a request, which can do without it."""
 
     def __init__(self, message: str, name: str) -> None:
@@ -116,7 +121,7 @@ __all__ = [
     "AuthenticationError",
     "BudgetExceeded",
     "ContextLengthExceeded",
-    "FieldRefused",
+    "FieldRejected",
     "LanguageModel",
     "LanguageModelError",
     "NoRoom",
@@ -131,4 +136,5 @@ __all__ = [
     "ServiceUnavailable",
     "UnknownModel",
     "Unparsable",
+    "count_tokens",
 ]

@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 
 import httpx2
 import openai
+from jsonschema import Draft4Validator
+from jsonschema.exceptions import best_match
 
 from rnagpt.rna_qa.literature.answer_text import (
     begins_json,
+    first_words,
     parse_json,
     refusal_of,
     text_of_content,
@@ -24,7 +27,7 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     AuthenticationError,
     BudgetExceeded,
     ContextLengthExceeded,
-    FieldRefused,
+    FieldRejected,
     NoRoom,
     Refused,
     RegionBlocked,
@@ -35,12 +38,14 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     ServiceUnavailable,
     UnknownModel,
     Unparsable,
+    count_tokens,
 )
 from rnagpt.rna_qa.literature.llm.request_cache import Answer, RequestCache, request_key
 from rnagpt.rna_qa.literature.llm.request_form import BOUNDS, RequestForm, bound_of
 from rnagpt.rna_qa.literature.llm.spending import Spending
 from rnagpt.rna_qa.literature.retry import (
     MAX_RETRY_AFTER,
+    STATUSES_THAT_PASS,
     TransientError,
     read_retry_after,
     retrying,
@@ -48,14 +53,11 @@ from rnagpt.rna_qa.literature.retry import (
 
 TIMEOUT = 600.0  # seconds; a long answer of a small machine
 ATTEMPTS = 8
-WORDS_OF_BODY = 300  # characters of an answer that an error shows
-CHARACTERS_A_TOKEN = 4  # of English, about
 TOKENS_OF_TEMPLATE = 64  # more than a chat template adds to two messages
 OPENAI = "https://api.openai.com/v1"
 # The same answer to the same request, as far as the service can.
 PARAMETERS = {"temperature": 0.0, "seed": 0}
-# Request Timeout, Conflict, Too Early, Too Many Requests.
-STATUSES_THAT_PASS = frozenset({408, 409, 425, 429})
+CONFLICT = 409  # passes, as OpenAI says: https://platform.openai.com/docs/guides/error-codes
 # OpenAI, vLLM, llama.cpp.
 _TOO_LONG = re.compile(
     r"context.length|maximum context|context.size|longer than the maximum", re.IGNORECASE
@@ -68,11 +70,14 @@ _BLOCKED = re.compile(
 )
 _TEMPERATURE = re.compile(r"\btemperature\b", re.IGNORECASE)
 _BOUND_TOO_LARGE = re.compile(r"\bmax_(?:completion_)?tokens\b", re.IGNORECASE)
-# More tokens than any answer has: a service that says so has not counted.
+# More tokens than any answer has: a service that reports so many has not counted.
 MAX_TOKENS = 10**9
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
 # Models that are forced into a grammar and have nothing to say continue with spaces or line breaks.
 _WHITESPACE_LOOP = re.compile(r"\s{40,}\Z")
+
+# Claims that break the bounds of their papers' numbers fall one by one, see `claims.annotate`.
+_LEFT_TO_CLAIMS = frozenset({"minimum", "maximum", "minItems", "maxItems"})
 
 Result = TypeVar("Result")
 
@@ -88,11 +93,10 @@ class OpenAiModel:
         name: The model's, as the service knows it.
         base_url: The service's address, up to ``/v1``.
         api_key: None where the service asks for none.
-        count_tokens: The tokens of a text; a quarter of its characters where it is not given.
         parameters: Sent along, over PARAMETERS; null leaves one out. What a service takes no
             requests with (`temperature`, `seed`, `response_format`, the name of the answer's bound)
             is learned from its errors as well, see `request_form.RequestForm`.
-        stop_after: Answers of no use in a row, for one reason, that stop the run; 0 for never.
+        stop_after: Unusable answers in a row, for one reason, that stop the run; 0 for never.
         timeout: Seconds that an answer may take.
         sleep: Waits for N seconds; tests give another.
     """
@@ -105,7 +109,6 @@ class OpenAiModel:
         cache: RequestCache,
         spending: Spending,
         *,
-        count_tokens: Callable[[str], int] | None = None,
         parameters: Mapping[str, Any] | None = None,
         timeout: float = TIMEOUT,
         attempts: int = ATTEMPTS,
@@ -117,7 +120,6 @@ class OpenAiModel:
         self.cache = cache
         self.spending = spending
         self._api_key = api_key
-        self._count_tokens = count_tokens
         sent_along = {**PARAMETERS, **(parameters or {})}
         self._parameters = {
             name: value
@@ -139,12 +141,6 @@ class OpenAiModel:
     def close(self) -> None:
         self.client.close()
 
-    def count_tokens(self, text: str) -> int:
-        """The tokens of a text, about: by the tokenizer that was given, else by its length."""
-        if self._count_tokens:
-            return self._count_tokens(text)
-        return -(-len(text) // CHARACTERS_A_TOKEN)
-
     def ask(self, request: Request) -> Any:
         """The answer, parsed, in the form of the request's schema.
 
@@ -154,15 +150,21 @@ class OpenAiModel:
         """
         body = self.body(request)
         key = self.key(request, body)
-        sent: list[str] = []
-
-        def send() -> Answer:
-            sent.append(key)
-            return self._send(key, body)
-
         with self.failures.turn():
-            answer = self.cache.once(key, send, lambda cached: self.is_wanted(cached, request))
-            return self.read(key, answer, request, is_new=bool(sent))
+            with self.cache.turn(key):
+                cached = self.cached(key, request)
+                answer = cached or self._send(key, body)
+            if cached:
+                self.cache.count_hit(cached)
+            return self.read(key, answer, request, is_new=not cached)
+
+    def cached(self, key: str, request: Request) -> Answer | None:
+        """The answer that stands; one that does not is set aside."""
+        answer = self.cache.get(key)
+        if answer and not self.is_wanted(answer, request):
+            self.cache.set_aside([key], is_systematic=False)
+            return None
+        return answer
 
     def is_wanted(self, answer: Answer, request: Request) -> bool:
         """Whether a cached answer stands.
@@ -209,7 +211,7 @@ class OpenAiModel:
         """An answer's JSON; what cannot be parsed goes to quarantine.
 
         Args:
-            is_new: It came in this run; too many of no use in a row stop it.
+            is_new: It came in this run; too many unusable ones in a row stop it.
 
         Raises:
             RequestFailed: if it cannot be used.
@@ -239,8 +241,8 @@ class OpenAiModel:
             "model; --stop-after-failures lets more of them pass, or with 0 all"
         )
         return (
-            f"{self.base_url}: {reason}: {advice}. All else stands: the same command goes on from "
-            "here, and asks for these again"
+            f"{self.base_url}: {reason}: {advice}. All else stands: the same command resumes from "
+            "here, and requests these again"
         )
 
     def call(self, ask_service: Callable[[], Result]) -> Result:
@@ -267,7 +269,9 @@ class OpenAiModel:
             return ask_service()
         except openai.APIStatusError as error:
             retry_after = read_retry_after(error.response.headers.get("Retry-After"))
-            message = _message_of(error)
+            body = error.body.get("message") if isinstance(error.body, Mapping) else error.body
+            # Where the body is no error in OpenAI's form, the first words of the page.
+            message = first_words(str(body or error.response.text))
             code, param = str(error.code or ""), str(error.param or "")
             raise self.explain(error.status_code, code, message, retry_after, param) from error
         except (json.JSONDecodeError, openai.APIResponseValidationError) as error:
@@ -292,16 +296,16 @@ class OpenAiModel:
             text = json.dumps(fitting, ensure_ascii=False)
             try:
                 return self._retry(partial(self._send_once, key, fitting, text))
-            except FieldRefused as refusal:
+            except FieldRejected as rejection:
                 # Each turn is one field fewer, or the other name of one.
                 name = next((b for b in BOUNDS if b in fitting), "")
-                if refusal.name not in BOUNDS:
-                    name = refusal.name
+                if rejection.name not in BOUNDS:
+                    name = rejection.name
                 if name not in fitting or not self.form.learn(name):
                     raise
 
     def _send_once(self, key: str, body: dict[str, Any], sent: str) -> Answer:
-        self.spending.rate.acquire(self.count_tokens(sent) + bound_of(body))
+        self.spending.rate.acquire(count_tokens(sent) + bound_of(body))
         attempt = self.spending.begin(key, *self.bounds(body, sent))
         try:
             answer = self.call_once(lambda: self._complete(key, body, sent))
@@ -320,40 +324,27 @@ class OpenAiModel:
         return answer
 
     def _complete(self, key: str, body: dict[str, Any], sent: str) -> Answer:
-        # The package takes no fields that only other services know, but in `extra_body`.
-        rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
-        response = self.client.chat.completions.with_raw_response.create(
-            model=body["model"],
-            messages=body["messages"],
-            extra_body=rest,
-            extra_headers={"X-Client-Request-Id": key},
+        # Not `client.chat`, which takes no fields that only other services know.
+        response = self.client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            body=body,
+            options={"headers": {"X-Client-Request-Id": key}},
         )
         try:
             completion = json.loads(response.text)
-            self._raise_error_in_place_of_answer(completion)
-            return self.count_usage(answer_of(completion), sent)
+            if isinstance(completion, Mapping) and not completion.get("choices"):
+                # Gateways answer with status 200 and the error of the service behind them.
+                error = completion.get("error")
+                if isinstance(error, Mapping) and isinstance(status := error.get("code"), int):
+                    raise self.explain(status, "", first_words(str(error.get("message") or "")))
+            return count_usage(answer_of(completion), sent)
         except RecursionError:
             # It is the same however often it is asked for.
-            return self.count_usage(too_deep(response.text), sent)
+            return count_usage(too_deep(response.text), sent)
         except (ValueError, LookupError, TypeError) as error:
-            said = _first_words(response.text)
+            said = first_words(response.text)
             raise TransientError(f"{said!r} in place of a completion", billed=True) from error
-
-    def _raise_error_in_place_of_answer(self, completion: Any) -> None:
-        """Gateways answer with status 200 and the error of the service behind them."""
-        if not isinstance(completion, Mapping) or completion.get("choices"):
-            return
-        error = completion.get("error")
-        if isinstance(error, Mapping) and isinstance(status := error.get("code"), int):
-            message = _first_words(str(error.get("message") or ""))
-            raise self.explain(status, "", message)
-
-    def count_usage(self, answer: Answer, sent: str) -> Answer:
-        """The answer, with its tokens counted here where the service does not say them."""
-        if answer.tokens_in or answer.tokens_out:
-            return answer
-        tokens_in, tokens_out = self.count_tokens(sent), self.count_tokens(answer.text)
-        return replace(answer, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def explain(
         self,
@@ -364,7 +355,8 @@ class OpenAiModel:
         param: str = "",
     ) -> Exception:
         """What a status other than 200 means, with the code and the words of its body."""
-        said = f"status {status}, {self._hide_key(message)!r}"
+        shown = message.replace(self._api_key, "(key)") if self._api_key else message
+        said = f"status {status}, {shown!r}"
         if code == "insufficient_quota" or status == 402:
             return BudgetExceeded(
                 f"{self.base_url}: the account has no credit left ({said}); top it up there, or "
@@ -381,8 +373,13 @@ class OpenAiModel:
                 f"{self.base_url} does not accept the API key ({said}); set OPENAI_API_KEY to one "
                 f"that may use {self.name}"
             )
-        if status in STATUSES_THAT_PASS or status >= 500:
-            return self._explain_passing(said, retry_after)
+        if status in STATUSES_THAT_PASS or status == CONFLICT or status >= 500:
+            if retry_after is None or retry_after <= MAX_RETRY_AFTER:
+                return TransientError(said, retry_after)
+            return ServiceUnavailable(
+                f"{self.base_url}: {said}; it asks to wait for {retry_after:,.0f} seconds: run "
+                "again then to resume"
+            )
         # Azure calls a model that is served a deployment.
         if status == 404 and re.search(r"model|deployment", f"{code} {message}", re.IGNORECASE):
             return UnknownModel(
@@ -399,38 +396,28 @@ class OpenAiModel:
     def _explain_rejection(
         self, status: int, code: str, message: str, param: str, said: str
     ) -> RequestRejected:
-        words = f"{self.base_url} does not take the request ({said}); "
-        name = self.form.refused_field(code, param, message) if status in (400, 422) else None
+        name = self.form.rejected_field(code, param, message) if status in (400, 422) else None
+        may_learn = name in BOUNDS or (name is not None and self.form.can_do_without(name))
         if name in BOUNDS or param in BOUNDS or _BOUND_TOO_LARGE.search(message):
-            words = (
-                f"{words}give the most tokens of an answer that it takes, by the name that it has "
-                """there: --request-options '{"max_tokens": 4000}' or '{"max_completion_tokens": """
-                "4000}'"
+            advice = (
+                "give the most tokens of an answer that it takes, by the name that it has there: "
+                """--request-options '{"max_tokens": 4000}' or '{"max_completion_tokens": 4000}'"""
             )
-            return FieldRefused(words, str(name)) if name in BOUNDS else RequestRejected(words)
-        if name is not None and self.form.can_do_without(name):
-            return FieldRefused(f"{words}it takes no {name}", name)
-        if name or param == "temperature" or _TEMPERATURE.search(message):
+        elif may_learn:
+            advice = f"it takes no {name}"
+        elif name or param == "temperature" or _TEMPERATURE.search(message):
             field = name or "temperature"
-            return RequestRejected(
-                f"{words}leave {field} out: --request-options '{{\"{field}\": null}}', or give a "
-                "value that the model takes"
+            advice = (
+                f"leave {field} out: --request-options '{{\"{field}\": null}}', or give a value "
+                "that the model takes"
             )
-        return RequestRejected(
-            f"{words}check --base-url, and that the service knows structured outputs "
-            """(--request-options '{"response_format": null}' asks without them)"""
-        )
-
-    def _explain_passing(self, said: str, retry_after: float | None) -> Exception:
-        if retry_after is not None and retry_after > MAX_RETRY_AFTER:
-            return ServiceUnavailable(
-                f"{self.base_url}: {said}; it asks to wait for {retry_after:,.0f} seconds: run "
-                "again then to resume"
+        else:
+            advice = (
+                "check --base-url, and that the service knows structured outputs "
+                """(--request-options '{"response_format": null}' asks without them)"""
             )
-        return TransientError(said, retry_after)
-
-    def _hide_key(self, text: str) -> str:
-        return text.replace(self._api_key, "(key)") if self._api_key else text
+        words = f"{self.base_url} does not take the request ({said}); {advice}"
+        return FieldRejected(words, str(name)) if may_learn else RequestRejected(words)
 
 
 def answer_of(completion: Mapping[str, Any]) -> Answer:
@@ -442,13 +429,13 @@ def answer_of(completion: Mapping[str, Any]) -> Answer:
     """
     choice = _mapping(completion["choices"][0])
     if choice.get("finish_reason") == "error" or choice.get("error"):
-        said = _first_words(json.dumps(choice.get("error")))
+        said = first_words(json.dumps(choice.get("error")))
         raise TransientError(f"the service broke off with an error ({said})", billed=True)
     message = _mapping(choice["message"])
     usage = completion.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     text = text_of_content(content := message.get("content"))
-    malformed = text is None and f"content is {_first_words(json.dumps(content))}, not text"
+    malformed = text is None and f"content is {first_words(json.dumps(content))}, not text"
     return Answer(
         text=malformed or text or "",
         finish_reason="malformed" if malformed else str(choice.get("finish_reason") or "stop"),
@@ -458,9 +445,16 @@ def answer_of(completion: Mapping[str, Any]) -> Answer:
     )
 
 
+def count_usage(answer: Answer, sent: str) -> Answer:
+    """The answer, with its tokens counted here where the service does not report them."""
+    if answer.tokens_in or answer.tokens_out:
+        return answer
+    return replace(answer, tokens_in=count_tokens(sent), tokens_out=count_tokens(answer.text))
+
+
 def too_deep(text: str) -> Answer:
     """What is cached of a completion that nobody can read."""
-    return Answer(f"nested too deeply: {_first_words(text)}", "malformed")
+    return Answer(f"nested too deeply: {first_words(text)}", "malformed")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -500,13 +494,16 @@ def read_answer(answer: Answer, schema: Mapping[str, Any]) -> Any:
         raise Unparsable(f"no text: {answer.text}")
     try:
         value = parse_json(answer.text)
-        problem = find_problem(value, schema)
+        # To the drafts after the fourth, 1.0 is an integer.
+        problems = Draft4Validator(schema).iter_errors(value)
+        problem = best_match(one for one in problems if one.validator not in _LEFT_TO_CLAIMS)
+        if problem:
+            words = f"{problem.json_path}: {first_words(problem.message)}"
+            raise Unparsable(f"not of the schema: {words}")
     except RecursionError as error:
         raise Unparsable("not JSON: nested too deeply") from error
     except ValueError as error:
         raise _why_not_json(answer, error) from error
-    if problem:
-        raise Unparsable(f"not of the schema: {problem}")
     return value
 
 
@@ -516,69 +513,15 @@ def _why_not_json(answer: Answer, error: ValueError) -> RequestFailed:
     if answer.finish_reason == "length":
         if begins_json(answer.text):
             return ContextLengthExceeded(f"the answer was cut after {answer.tokens_out} tokens")
-        what = "with thoughts alone" if answer.text.strip() else "empty"
+        what = "only thoughts" if answer.text.strip() else "empty"
         return NoRoom(f"cut before its JSON began: {what}, after {answer.tokens_out} tokens")
     return Unparsable(f"not JSON: {error}" if answer.text.strip() else "empty")
-
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "null": type(None),
-}
-
-
-def find_problem(value: Any, schema: Mapping[str, Any], place: str = "the answer") -> str | None:
-    """Where a value is not of a JSON schema, None where it is.
-
-    Of JSON schema it knows what structured outputs are asked with here: types, `properties` (all of
-    them required), `items`, `enum`.
-    """
-    types = schema.get("type", list(_TYPES))
-    if not any(_is_of(value, name) for name in ([types] if isinstance(types, str) else types)):
-        return f"{place} is {_first_words(json.dumps(value))}, expected {types}"
-    if "enum" in schema and value not in schema["enum"]:
-        return f"{place} is {value!r}, expected one of {schema['enum']}"
-    if isinstance(value, dict) and "properties" in schema:
-        properties = schema["properties"]
-        if different := sorted(value.keys() ^ properties.keys()):
-            return f"{place} lacks or should not have {', '.join(different)}"
-        parts = [(value[name], properties[name], f"{place}.{name}") for name in properties]
-    elif isinstance(value, list) and "items" in schema:
-        parts = [(item, schema["items"], f"{place}[{i}]") for i, item in enumerate(value)]
-    else:
-        return None
-    return next(filter(None, (find_problem(*part) for part in parts)), None)
-
-
-def _is_of(value: Any, name: str) -> bool:
-    # To Python, True is an integer.
-    return isinstance(value, _TYPES[name]) and (name == "boolean" or not isinstance(value, bool))
-
-
-def _message_of(error: openai.APIStatusError) -> str:
-    """What the service says of an error: its message, else the first words of its page."""
-    body = error.body
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        message = inner.get("message") if isinstance(inner, Mapping) else inner
-        if message:
-            return _first_words(str(message))
-    return _first_words(error.response.text)
-
-
-def _first_words(text: str) -> str:
-    return " ".join(text[: 2 * WORDS_OF_BODY].split())[:WORDS_OF_BODY]
 
 
 __all__ = [
     "OpenAiModel",
     "answer_of",
-    "find_problem",
+    "count_usage",
     "read_answer",
     "rejection_answer",
     "too_deep",

@@ -8,17 +8,20 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from rnagpt.rna_qa.literature.answer_text import text_of_content
 
 VERSION = 1  # of the tables
 BUSY_TIMEOUT = 60  # seconds that one process waits for another's transaction
 USD = 10**9  # money is counted in billionths of a dollar: whole numbers add up exactly
+# `set_aside` are answers that are to be asked for again, `learned` is what a service was found to
+# reject; files of older releases get both when they are opened.
 # `attempts` is the ledger: a row for each time that a request is sent, written before it is sent.
 # `cost` is null until the outcome is known, and `reserved`, the most that it can cost, stands in
 # for it: what was on its way when the process died may have been billed. `spent` is the sum.
@@ -45,11 +48,7 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TABLE IF NOT EXISTS waiting (
     key TEXT PRIMARY KEY, body TEXT NOT NULL, tries INTEGER NOT NULL, batch INTEGER
 );
-CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch)
-"""
-# Answers that are to be asked for again, and what a service was found to reject; files of older
-# releases get them when they are opened.
-LATER_TABLES = """
+CREATE INDEX IF NOT EXISTS waiting_by_batch ON waiting (batch);
 CREATE TABLE IF NOT EXISTS set_aside (
     key TEXT PRIMARY KEY, is_systematic INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -57,7 +56,7 @@ CREATE TABLE IF NOT EXISTS learned (
     service TEXT, field TEXT, PRIMARY KEY (service, field)
 ) WITHOUT ROWID
 """
-_KEEP = """
+_CACHE_ANSWER = """
 INSERT INTO answers VALUES (?, ?) ON CONFLICT DO UPDATE SET answer = excluded.answer
 WHERE key IN (SELECT key FROM set_aside)
 """
@@ -119,10 +118,7 @@ class Totals:
     rejected: int = 0
 
 
-_FIELDS_OF_TOTALS = [field.name for field in fields(Totals)]
-
-
-def _read_kept(text: str) -> Answer:
+def _read_cached(text: str) -> Answer:
     """A cached answer; older releases cached contents that are no text as if they were."""
     fields = json.loads(text)
     words = text_of_content(fields["text"])
@@ -162,7 +158,7 @@ class RequestCache:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._asked: dict[str, tuple[threading.Lock, int]] = {}
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._hits = [0, 0, 0]  # requests, tokens in, tokens out; written at the end
         # Autocommit: transactions begin where `transaction` says, not where Python guesses.
         self._database = sqlite3.connect(
@@ -184,14 +180,12 @@ class RequestCache:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version not in (0, VERSION):
                 raise sqlite3.DatabaseError(f"tables of version {version}, expected {VERSION}")
+            for statement in TABLES.split(";"):
+                database.execute(statement)
             if version == 0:
-                for statement in TABLES.split(";"):
-                    database.execute(statement)
                 run = uuid.uuid4().hex
                 database.execute("INSERT INTO account VALUES (?, 0, 0, 0, 0)", (run,))
                 database.execute(f"PRAGMA user_version = {VERSION}")
-            for statement in LATER_TABLES.split(";"):
-                database.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -207,10 +201,22 @@ class RequestCache:
             except BaseException as error:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
-                    message = "the disk is full; make room and run again to resume"
-                    raise OSError(errno.ENOSPC, message, str(self.path)) from error
+                self._check_disk(error)
                 raise
+
+    def query(self, statement: str, *values: Any) -> list[Any]:
+        """The rows of a statement, all or nothing of which is done."""
+        with self._lock:
+            try:
+                return self._database.execute(statement, values).fetchall()
+            except sqlite3.OperationalError as error:
+                self._check_disk(error)
+                raise
+
+    def _check_disk(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
+            message = "the disk is full; make room and run again to resume"
+            raise OSError(errno.ENOSPC, message, str(self.path)) from error
 
     def close(self) -> None:
         try:
@@ -228,33 +234,19 @@ class RequestCache:
 
     def get(self, key: str) -> Answer | None:
         """The answer to a request, None where it was not answered yet, or was set aside."""
+        rows = self.query(
+            "SELECT answer FROM answers WHERE key = ? AND key NOT IN (SELECT key FROM set_aside)",
+            key,
+        )
+        return _read_cached(rows[0][0]) if rows else None
+
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """Threads that ask for the same key at the same time wait for one request."""
         with self._lock:
-            row = self._database.execute(
-                "SELECT answer FROM answers WHERE key = ?"
-                " AND key NOT IN (SELECT key FROM set_aside)",
-                (key,),
-            ).fetchone()
-        return _read_kept(row[0]) if row else None
-
-    def once(
-        self,
-        key: str,
-        send: Callable[[], Answer],
-        is_wanted: Callable[[Answer], bool] = lambda answer: True,
-    ) -> Answer:
-        """The answer that is there and wanted, else that of `send`, which has to `settle` it.
-
-        Threads that ask for the same key at the same time wait for one request.
-        """
-        with self._turn(key):
-            answer = self.get(key)
-            if answer is not None and not is_wanted(answer):
-                self.set_aside([key], is_systematic=False)
-                answer = None
-            if answer is None:
-                return send()
-        self.count_hit(answer)
-        return answer
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:
+            yield
 
     def count_hit(self, answer: Answer) -> None:
         """Note that an answer was used without sending the request."""
@@ -262,22 +254,6 @@ class RequestCache:
             self._hits[0] += 1
             self._hits[1] += answer.tokens_in
             self._hits[2] += answer.tokens_out
-
-    @contextmanager
-    def _turn(self, key: str) -> Iterator[None]:
-        with self._lock:
-            turn, waiting = self._asked.get(key, (threading.Lock(), 0))
-            self._asked[key] = (turn, waiting + 1)
-        try:
-            with turn:
-                yield
-        finally:
-            with self._lock:
-                turn, waiting = self._asked[key]
-                if waiting == 1:
-                    del self._asked[key]
-                else:
-                    self._asked[key] = (turn, waiting - 1)
 
     # What is to be asked for again, and how
 
@@ -295,44 +271,33 @@ class RequestCache:
 
     def has_set_aside(self) -> bool:
         """Whether answers wait to be asked for again that failed in a row."""
-        with self._lock:
-            statement = "SELECT EXISTS (SELECT 1 FROM set_aside WHERE is_systematic)"
-            return bool(self._database.execute(statement).fetchone()[0])
+        return bool(self.query("SELECT 1 FROM set_aside WHERE is_systematic LIMIT 1"))
 
     def learn(self, service: str, field: str) -> None:
         """Note that a service does not take a field of requests."""
-        with self.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO learned VALUES (?, ?)", (service, field))
+        self.query("INSERT OR IGNORE INTO learned VALUES (?, ?)", service, field)
 
     def learned(self, service: str) -> list[str]:
         """The fields that a service does not take."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT field FROM learned WHERE service = ? ORDER BY field", (service,)
-            ).fetchall()
+        rows = self.query("SELECT field FROM learned WHERE service = ? ORDER BY field", service)
         return [str(field) for (field,) in rows]
 
     # Quarantine
 
     def quarantine(self, key: str, reason: str) -> None:
         """Say why an answer cannot be used; it stays, so that it is not asked for again."""
-        with self.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", (key, reason))
+        self.query("INSERT OR IGNORE INTO quarantine VALUES (?, ?)", key, reason)
 
     def release(self, key: str) -> None:
         """Take an answer out of quarantine, if it is there: it can be used after all."""
-        with self._lock:
-            row = self._database.execute("SELECT 1 FROM quarantine WHERE key = ?", (key,))
-            if row.fetchone():
-                with self.transaction() as database:
-                    database.execute("DELETE FROM quarantine WHERE key = ?", (key,))
+        if self.query("SELECT 1 FROM quarantine WHERE key = ?", key):
+            self.query("DELETE FROM quarantine WHERE key = ?", key)
 
     def write_quarantine(self, path: Path) -> int:
         """Write the answers that cannot be used, with their reasons, as JSON lines; how many."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT key, reason, answer FROM quarantine JOIN answers USING (key) ORDER BY key"
-            ).fetchall()
+        rows = self.query(
+            "SELECT key, reason, answer FROM quarantine JOIN answers USING (key) ORDER BY key"
+        )
         partial = path.with_name(f"{path.name}.partial")
         with partial.open("w", encoding="utf-8") as file:
             for key, reason, answer in rows:
@@ -346,8 +311,7 @@ class RequestCache:
     @property
     def run(self) -> str:
         """A name that no other cache has, by which a service's batches are known as this one's."""
-        with self._lock:
-            (run,) = self._database.execute("SELECT run FROM account").fetchone()
+        ((run,),) = self.query("SELECT run FROM account")
         return str(run)
 
     def begin(
@@ -359,28 +323,24 @@ class RequestCache:
             reserved: The most that it can cost, in billionths of a dollar.
             limit: What may be spent in all, likewise.
         """
-        with self.transaction() as database:
-            changed = database.execute(
-                "UPDATE account SET spent = spent + :reserved"
-                " WHERE :limit IS NULL OR spent + :reserved <= :limit",
-                {"reserved": reserved, "limit": limit},
-            ).rowcount
-            if not changed:
-                return None
-            return database.execute(
-                "INSERT INTO attempts (key, batch, reserved) VALUES (?, ?, ?)",
-                (key, batch, reserved),
-            ).lastrowid
+        with self.transaction():
+            if limit is not None:
+                ((spent,),) = self.query("SELECT spent FROM account")
+                if spent + reserved > limit:
+                    return None
+            self.query("UPDATE account SET spent = spent + ?", reserved)
+            statement = "INSERT INTO attempts (key, batch, reserved) VALUES (?, ?, ?) RETURNING id"
+            ((attempt,),) = self.query(statement, key, batch, reserved)
+        return int(attempt)
 
     def settle(self, attempt: int, answer: Answer, cost: int) -> None:
-        """Keep the answer to a request, and what it cost in place of what was reserved."""
-        with self.transaction() as database:
+        """Cache the answer to a request, and note what it cost in place of what was reserved."""
+        with self.transaction():
             key = self._close(attempt, "answered", cost, answer.tokens_in, answer.tokens_out)
             if key is not None:
-                text = json.dumps(asdict(answer), ensure_ascii=False)
-                database.execute(_KEEP, (key, text))
-                if database.execute("DELETE FROM set_aside WHERE key = ?", (key,)).rowcount:
-                    database.execute("DELETE FROM quarantine WHERE key = ?", (key,))
+                self.query(_CACHE_ANSWER, key, json.dumps(asdict(answer), ensure_ascii=False))
+                if self.query("DELETE FROM set_aside WHERE key = ? RETURNING key", key):
+                    self.query("DELETE FROM quarantine WHERE key = ?", key)
 
     def fail(self, attempt: int, outcome: str, *, billed: bool) -> None:
         """Note that a request got no answer.
@@ -388,43 +348,43 @@ class RequestCache:
         Args:
             billed: It may have been paid for all the same: what was reserved counts as spent.
         """
-        with self.transaction() as database:
-            (reserved,) = database.execute(
-                "SELECT reserved FROM attempts WHERE id = ?", (attempt,)
-            ).fetchone()
-            self._close(attempt, outcome, reserved if billed else 0, None, None)
+        with self.transaction():
+            ((reserved,),) = self.query("SELECT reserved FROM attempts WHERE id = ?", attempt)
+            self._close(attempt, outcome, reserved if billed else 0)
 
     def _close(
-        self, attempt: int, outcome: str, cost: int, tokens_in: int | None, tokens_out: int | None
+        self,
+        attempt: int,
+        outcome: str,
+        cost: int,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
     ) -> str | None:
         """The key of an attempt that was open; one that is closed already stays as it is."""
-        row = self._database.execute(
+        rows = self.query(
             "UPDATE attempts SET outcome = ?, cost = ?, tokens_in = ?, tokens_out = ?"
             " WHERE id = ? AND cost IS NULL RETURNING key, reserved",
-            (outcome, cost, tokens_in, tokens_out, attempt),
-        ).fetchone()
-        if row is None:
-            return None
-        key, reserved = row
-        self._database.execute("UPDATE account SET spent = spent + ?", (cost - reserved,))
-        return str(key)
+            *(outcome, cost, tokens_in, tokens_out, attempt),
+        )
+        for key, reserved in rows:
+            self.query("UPDATE account SET spent = spent + ?", cost - reserved)
+            return str(key)
+        return None
 
     def totals(self) -> Totals:
         """The ledger's sums, over this run and all earlier ones."""
         self._write_hits()
-        with self._lock:
-            row = self._database.execute(_TOTALS).fetchone()
-        return Totals(**dict(zip(_FIELDS_OF_TOTALS, row, strict=True)))
+        (row,) = self.query(_TOTALS)
+        return Totals(*row)
 
     def _write_hits(self) -> None:
         with self._lock:
             if any(self._hits):
-                with self.transaction() as database:
-                    database.execute(
-                        "UPDATE account SET hits = hits + ?,"
-                        " hit_tokens_in = hit_tokens_in + ?, hit_tokens_out = hit_tokens_out + ?",
-                        self._hits,
-                    )
+                self.query(
+                    "UPDATE account SET hits = hits + ?,"
+                    " hit_tokens_in = hit_tokens_in + ?, hit_tokens_out = hit_tokens_out + ?",
+                    *self._hits,
+                )
                 self._hits = [0, 0, 0]
 
 

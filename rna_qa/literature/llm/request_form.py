@@ -16,8 +16,8 @@ from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
 BOUNDS = ("max_tokens", "max_completion_tokens")
 # A request can do without these.
 OPTIONAL = ("temperature", "seed", "response_format")
-_REFUSED_CODES = frozenset(("unsupported_parameter", "unsupported_value", "unknown_parameter"))
-_REFUSED = re.compile(
+_REJECTION_CODES = frozenset(("unsupported_parameter", "unsupported_value", "unknown_parameter"))
+_REJECTION = re.compile(
     r"unsupported|not (?:be )?support|unrecogni[sz]ed|unknown|unexpected|"
     r"extra[_ ](?:inputs?|fields?|forbidden)|"
     r"not (?:permitted|allowed|available|accepted|compatible)|unavailable|deprecated|"
@@ -39,7 +39,7 @@ class RequestForm:
         usual_bound: The name of the answer's bound that is tried first.
         options: As the user gave them (``--request-options``): a number for `max_tokens` or
             `max_completion_tokens` is the bound of every answer, null for one of them means the
-            other name; `response_format` null leaves it out. What is given is not left out.
+            other name; `response_format` null leaves it out. What is given is never left out.
     """
 
     def __init__(
@@ -74,7 +74,10 @@ class RequestForm:
                 sent["response_format"] = own
             if sent.get("response_format") != body["response_format"]:
                 schema = body["response_format"]["json_schema"]["schema"]
-                sent["messages"] = _with_schema(body["messages"], schema)
+                described = _SCHEMA_IN_WORDS + json.dumps(schema, ensure_ascii=False)
+                system, *others = body["messages"]
+                content = f"{system['content']}\n{described}"
+                sent["messages"] = [{**system, "content": content}, *others]
         return sent
 
     def _is_sent(self, name: str) -> bool:
@@ -83,9 +86,9 @@ class RequestForm:
         is_given = self._options.get(name) is not None
         return name not in BOUNDS and (is_given or name not in self._left_out)
 
-    def refused_field(self, code: str, param: str, message: str) -> str | None:
+    def rejected_field(self, code: str, param: str, message: str) -> str | None:
         """The field of a request that a service's error rejects, if that is what it is about."""
-        if code not in _REFUSED_CODES and not _REFUSED.search(message):
+        if code not in _REJECTION_CODES and not _REJECTION.search(message):
             return None
         fields = (*BOUNDS, *OPTIONAL, *self._options)
         if param:
@@ -114,7 +117,7 @@ class RequestForm:
         self._cache.learn(f"{self._service} {self._model}", name)
         instead = {
             **{bound: f"the bound of an answer is called {_other(bound)}" for bound in BOUNDS},
-            "response_format": "the form of an answer is said in the prompt",
+            "response_format": "the form of an answer is described in the prompt",
         }.get(name, "requests go without it, and answers may differ from run to run")
         print(f"{self._service}: {self._model} takes no {name}; {instead}", file=sys.stderr)
         return True
@@ -127,12 +130,6 @@ def bound_of(body: Mapping[str, Any]) -> int:
 
 def _other(bound: str) -> str:
     return BOUNDS[1 - BOUNDS.index(bound)]
-
-
-def _with_schema(messages: Any, schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    system, *others = messages
-    words = f"{system['content']}\n{_SCHEMA_IN_WORDS}{json.dumps(schema, ensure_ascii=False)}"
-    return [{**system, "content": words}, *others]
 
 
 __all__ = ["BOUNDS", "OPTIONAL", "RequestForm", "bound_of"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -110,48 +111,47 @@ class Spending:
             while (attempt := self._cache.begin(key, reserved, self._limit)) is None:
                 # What is on its way will cost less than was reserved for it.
                 if not self._on_their_way:
-                    raise self.budget_spent(reserved)
+                    raise self._budget_spent(reserved)
                 self._settled.wait()
             self._on_their_way += 1
         return attempt
 
     def settle(self, attempt: int, answer: Answer) -> None:
-        """Keep an answer and its cost."""
-        try:
-            cost = self.prices.cost(answer.tokens_in, answer.tokens_out)
+        """Cache an answer and its cost."""
+        cost = self.prices.cost(answer.tokens_in, answer.tokens_out)
+        with self._arrival():
             self._cache.settle(attempt, answer, cost)
-        finally:
-            self._arrived()
 
     def fail(self, attempt: int, outcome: str, *, billed: bool) -> None:
         """Note that a request got no answer; `billed`: it may have to be paid all the same."""
-        try:
+        with self._arrival():
             self._cache.fail(attempt, outcome, billed=billed)
-        finally:
-            self._arrived()
 
-    def _arrived(self) -> None:
-        with self._settled:
-            self._on_their_way -= 1
-            self._settled.notify_all()
+    @contextmanager
+    def _arrival(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._settled:
+                self._on_their_way -= 1
+                self._settled.notify_all()
 
     # Batches: half the price, and nothing to wait for.
 
-    def begin_in_batch(self, key: str, most_in: int, most_out: int, batch: int) -> bool:
-        """Reserve the cost of a request of a batch; whether the limit allows it."""
-        reserved = self.batch_cost(most_in, most_out)
-        return self._cache.begin(key, reserved, self._limit, batch) is not None
-
-    def batch_cost(self, tokens_in: int, tokens_out: int) -> int:
-        """What a request costs in a batch, in billionths of a dollar."""
-        return self.prices.cost(tokens_in, tokens_out, BATCH_SHARE)
+    def begin_in_batch(
+        self, key: str, most_in: int, most_out: int, batch: int
+    ) -> BudgetExceeded | None:
+        """Reserve the cost of a request of a batch; why not, where the limit forbids it."""
+        reserved = self.prices.cost(most_in, most_out, BATCH_SHARE)
+        is_begun = self._cache.begin(key, reserved, self._limit, batch) is not None
+        return None if is_begun else self._budget_spent(reserved)
 
     def settle_in_batch(self, attempt: int, answer: Answer) -> None:
-        """Keep an answer that came in a batch."""
-        cost = self.batch_cost(answer.tokens_in, answer.tokens_out)
+        """Cache an answer that came in a batch."""
+        cost = self.prices.cost(answer.tokens_in, answer.tokens_out, BATCH_SHARE)
         self._cache.settle(attempt, answer, cost)
 
-    def budget_spent(self, reserved: int) -> BudgetExceeded:
+    def _budget_spent(self, reserved: int) -> BudgetExceeded:
         """What to raise where N billionths of a dollar are not left."""
         limit = (self._limit or 0) / USD
         spent = self._cache.totals().spent_usd

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna
+from rnagpt.rna_qa.splits import Groups
 
 VERSION = 1  # of the tables
 ROWS_PER_PAGE = 1000  # in memory at a time
@@ -51,8 +52,8 @@ _ADD_TALLY = (
     "INSERT INTO tallies VALUES (?, ?) ON CONFLICT DO UPDATE SET times = times + excluded.times"
 )
 _KEPT = "NOT EXISTS (SELECT 1 FROM skipped WHERE kind = 'paper' AND skipped.id = papers.id)"
-# Of a merged paper, the abstract counts where the paper that is kept has the same; all else that it
-# names counts as named in the body.
+# Of a merged paper, the abstract counts where the paper that is retained has the same; all else
+# that it names counts as named in the body.
 _PAPERS_OF_RNA = f"""
 SELECT papers.json,
     max(in_title AND merged.id IS NULL),
@@ -110,15 +111,6 @@ class Corpus:
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version = {VERSION}")
 
-    def _prepare_to_write(self) -> None:
-        """Write-ahead logging: others read meanwhile, and a kill loses nothing.
-
-        A power cut may lose the last transactions, whole ones: the rows and the progress that they
-        wrote, which are then fetched again.
-        """
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-
     def close(self) -> None:
         # The log is shared in memory, so that machines that share a file system cannot read it.
         # It stays where another process has the file open: that one then ends it.
@@ -144,7 +136,10 @@ class Corpus:
             yield
             return
         try:
-            self._prepare_to_write()
+            # Write-ahead logging: others read meanwhile, and a kill loses nothing. A power cut may
+            # lose the last transactions, whole ones: rows and progress, which are fetched again.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute("BEGIN IMMEDIATE")
             yield
             self._database.execute("COMMIT")
@@ -157,6 +152,10 @@ class Corpus:
             raise
 
     # Writing
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]] = ((),)) -> None:
+        with self.transaction():
+            self._database.executemany(statement, rows)
 
     def add_rnas(self, rnas: Iterable[Rna]) -> None:
         """Add RNAs; of several with one id the first stands, the others are tallied."""
@@ -179,8 +178,7 @@ class Corpus:
     def replace_papers(self, papers: Iterable[Paper], *, complete: bool = True) -> None:
         """Write papers again under their ids, as another service completed them."""
         rows = ((paper.id, paper.to_json(), complete) for paper in papers)
-        with self.transaction():
-            self._database.executemany("INSERT OR REPLACE INTO papers VALUES (?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO papers VALUES (?, ?, ?)", rows)
 
     def add_mentions(self, mentions: Iterable[Mention]) -> None:
         """Add mentions; what several say of one RNA and paper is joined: a place stays found."""
@@ -188,8 +186,7 @@ class Corpus:
             (m.rna_id, m.paper_id, bool(m.in_title), bool(m.in_abstract), bool(m.in_body))
             for m in mentions
         )
-        with self.transaction():
-            self._database.executemany(_ADD_MENTION, rows)
+        self._write(_ADD_MENTION, rows)
 
     def skip(self, kind: str, id: str, reason: str) -> None:
         """Leave out an RNA, a paper or a name (`kind`: ``rna``, ``paper``, ``name``).
@@ -197,40 +194,29 @@ class Corpus:
         The first reason stands. Skipped papers stay in the corpus, but `read_shard` and
         ``iter_papers(kept=True)`` pass over them.
         """
-        with self.transaction():
-            self._database.execute(
-                "INSERT OR IGNORE INTO skipped VALUES (?, ?, ?)", (kind, id, reason)
-            )
+        self._write("INSERT OR IGNORE INTO skipped VALUES (?, ?, ?)", [(kind, id, reason)])
 
     def clear_skipped(self, kind: str) -> None:
-        """Take back all that was said of a kind, so that it can be judged again."""
-        with self.transaction():
-            self._database.execute("DELETE FROM skipped WHERE kind = ?", (kind,))
+        """Forget what was skipped of a kind, so that it can be judged again."""
+        self._write("DELETE FROM skipped WHERE kind = ?", [(kind,)])
 
     def merge_paper(self, id: str, into_id: str, *, same_abstract: bool) -> None:
-        """Say that a paper is one work with another one, which then has its mentions."""
-        with self.transaction():
-            row = (id, into_id, same_abstract)
-            self._database.execute("INSERT OR REPLACE INTO merged VALUES (?, ?, ?)", row)
+        """Note that a paper is one work with another one, which then has its mentions."""
+        row = (id, into_id, same_abstract)
+        self._write("INSERT OR REPLACE INTO merged VALUES (?, ?, ?)", [row])
 
     def clear_merged(self) -> None:
-        """Take back what `merge_paper` said."""
-        with self.transaction():
-            self._database.execute("DELETE FROM merged")
+        """Forget what was merged."""
+        self._write("DELETE FROM merged")
 
     def tally(self, what: str, times: int = 1) -> None:
         """Add to a number of the summary."""
         if times:
-            statement = (
-                "INSERT INTO tallies VALUES (?, ?) ON CONFLICT DO UPDATE SET times = times + ?"
-            )
-            with self.transaction():
-                self._database.execute(statement, (what, times, times))
+            self._write(_ADD_TALLY, [(what, times)])
 
     def set_progress(self, key: str, value: str) -> None:
-        """Say how far a source was read; write it in one transaction with the rows up to there."""
-        with self.transaction():
-            self._database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (key, value))
+        """Note how far a source was read, in one transaction with the rows up to there."""
+        self._write("INSERT OR REPLACE INTO progress VALUES (?, ?)", [(key, value)])
 
     # Reading
 
@@ -240,9 +226,7 @@ class Corpus:
         return row and str(row[0])
 
     def has_rna(self, id: str) -> bool:
-        return (
-            self._database.execute("SELECT 1 FROM rnas WHERE id = ?", (id,)).fetchone() is not None
-        )
+        return self._count("rnas WHERE id = ?", id) > 0
 
     def has_paper(self, id: str) -> bool:
         return self._count("papers WHERE id = ?", id) > 0
@@ -267,7 +251,13 @@ class Corpus:
                 "SELECT json_group_array(DISTINCT id) FROM keys GROUP BY key"
                 " HAVING count(DISTINCT id) > 1"
             )
-            return _join(json.loads(ids) for (ids,) in shared)
+            groups, ids = Groups(), set[str]()
+            for (found,) in shared:
+                first, *others = json.loads(found)
+                ids.update((first, *others))
+                for other in others:
+                    groups.join(first, other)
+            return sorted(groups.members(sorted(ids)))
         finally:
             self._database.execute("DROP TABLE keys")
 
@@ -290,7 +280,7 @@ class Corpus:
 
         Args:
             shard: From 0.
-            shard_size: RNAs a shard.
+            shard_size: RNAs per shard.
         """
         # Only the index of ids is walked to the shard's beginning, some milliseconds for 100,000.
         statement = "SELECT id FROM rnas ORDER BY id LIMIT ? OFFSET ?"
@@ -358,17 +348,6 @@ class Corpus:
     def _count(self, rows: str, *values: str) -> int:
         statement = f"SELECT COUNT(*) FROM {rows}"
         return int(self._database.execute(statement, values).fetchone()[0])
-
-
-def _join(pairs: Iterable[list[str]]) -> list[list[str]]:
-    """Sets that share a member, joined; sorted."""
-    group_of: dict[str, set[str]] = {}
-    for ids in pairs:
-        together = set(ids).union(*(group_of.get(id_, ()) for id_ in ids))
-        for id_ in together:
-            group_of[id_] = together
-    unique = {id(group): group for group in group_of.values()}
-    return sorted(sorted(group) for group in unique.values())
 
 
 __all__ = ["Corpus"]

@@ -7,8 +7,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from rnagpt.rna_qa.literature.records import Paper, paper_id
+from rnagpt.rna_qa.literature.records import Paper
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
+from rnagpt.rna_qa.literature.sources.rows import ids_of
 
 MERGED = "the same work as another paper"
 RETRACTED_ELSEWHERE = "another version of it is retracted"
@@ -41,8 +42,8 @@ def merge_duplicates(corpus: Corpus) -> None:
 
     One work are papers that share an identifier, that Europe PMC links as preprint and paper, or
     that have the same abstract (case, punctuation and the labels of sections aside). The one that
-    is kept takes the mentions of the others and knows their ids (`Paper.also_known_as`). Where one
-    of them is retracted, none is kept.
+    is retained takes the mentions of the others and knows their ids (`Paper.also_known_as`). Where
+    one of them is retracted, none is retained.
 
     To be called after all else was judged.
     """
@@ -66,8 +67,7 @@ def _rank(paper: Paper) -> tuple[bool, bool, bool, str]:
 
 def _keys(paper: Paper) -> Iterator[str]:
     """What two papers that are one work have in common, one of these at least."""
-    identifiers = ((paper.pmid, None, None), (None, paper.pmcid, None), (None, None, paper.doi))
-    yield from (paper_id(*identifier) for identifier in identifiers if any(identifier))
+    yield from ids_of(paper)
     yield from paper.links
     if len(paper.abstract.split()) >= MIN_WORDS:
         yield _hash(_plain(paper.abstract))

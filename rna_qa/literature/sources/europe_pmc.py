@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rnagpt.rna_qa.literature.records import Paper, paper_id
+from rnagpt.rna_qa.literature.records import Paper
 from rnagpt.rna_qa.literature.sources.http_client import HttpClient
-from rnagpt.rna_qa.literature.text.plain_text import plain_text
+from rnagpt.rna_qa.literature.sources.rows import batched, ids_of, make_paper
 
 PAPERS_PER_SEARCH = 100  # their ids have to fit into an address
 ROWS_PER_PAGE = 1000
@@ -39,12 +39,11 @@ class EuropePmc:
             ServiceError: if the service does not answer.
         """
         found: dict[str, Paper] = {}
-        for start in range(0, len(papers), PAPERS_PER_SEARCH):
-            batch = papers[start : start + PAPERS_PER_SEARCH]
-            id_of = {key: paper.id for paper in batch for key in _keys(paper)}
+        for batch in batched(papers, PAPERS_PER_SEARCH):
+            id_of = {key: paper.id for paper in batch for key in ids_of(paper)}
             for row in self.search(" OR ".join(map(_query, batch))):
                 paper = read_row(row)
-                for key in _keys(paper) if paper else ():
+                for key in ids_of(paper) if paper else ():
                     if paper and key in id_of:
                         found.setdefault(id_of[key], paper)
         return found
@@ -87,12 +86,8 @@ class EuropePmc:
             ServiceError: if the service does not answer.
         """
         retracted: set[str] = set()
-        for start in range(0, len(papers), PAPERS_PER_STATUS_SEARCH):
-            ids = {
-                source: paper.id
-                for paper in papers[start : start + PAPERS_PER_STATUS_SEARCH]
-                if (source := _source(paper))
-            }
+        for batch in batched(papers, PAPERS_PER_STATUS_SEARCH):
+            ids = {source: paper.id for paper in batch if (source := _source(paper))}
             if ids:
                 body = {"ids": [{"src": source, "extId": id} for source, id in ids]}
                 answer = self._client.post_json(f"{self._base_url}/status-update-search", body)
@@ -108,17 +103,15 @@ def read_row(row: Mapping[str, Any]) -> Paper | None:
     pmid, pmcid, doi = (row.get(key) or None for key in ("pmid", "pmcid", "doi"))
     if not (pmid or pmcid or doi):
         return None
-    year = str(row.get("pubYear") or "")
     journal = _within(row, "journalInfo", "journal", "title") or row.get("journalTitle")
     licence = row.get("license")
-    return Paper(
-        id=paper_id(pmid, pmcid, doi),
-        title=plain_text(row.get("title") or ""),
-        abstract=plain_text(row.get("abstractText") or ""),
+    return make_paper(
         pmid=pmid,
         pmcid=pmcid,
         doi=doi,
-        year=int(year) if year.isdigit() else None,
+        title=row.get("title"),
+        abstract=row.get("abstractText"),
+        year=row.get("pubYear"),
         journal=journal or None,
         licence=licence or None,
         types=_types(row),
@@ -151,19 +144,15 @@ def complete_from(paper: Paper, found: Paper | None) -> Paper:
     """
     if found is None:
         return paper
-    return dataclasses.replace(
-        paper,
-        title=paper.title or found.title,
-        abstract=paper.abstract or found.abstract,
-        pmid=paper.pmid or found.pmid,
-        pmcid=paper.pmcid or found.pmcid,
-        doi=paper.doi or found.doi,
-        year=paper.year if paper.year is not None else found.year,
-        journal=paper.journal or found.journal,
-        licence=found.licence or paper.licence,
-        retracted=paper.retracted or found.retracted,
-        types=tuple(dict.fromkeys((*found.types, *paper.types))),
-        links=tuple(dict.fromkeys((*found.links, *paper.links))),
+    names = [field.name for field in dataclasses.fields(Paper)]
+    filled = {name: getattr(paper, name) or getattr(found, name) for name in names}
+    return Paper(
+        **filled
+        | {
+            "licence": found.licence or paper.licence,
+            "types": tuple(dict.fromkeys((*found.types, *paper.types))),
+            "links": tuple(dict.fromkeys((*found.links, *paper.links))),
+        }
     )
 
 
@@ -174,12 +163,6 @@ def _query(paper: Paper) -> str:
         return f"PMCID:{paper.pmcid}"
     # Quotes cannot be escaped there, and no DOI has one.
     return f'DOI:"{(paper.doi or "").replace(chr(34), "")}"'
-
-
-def _keys(paper: Paper) -> list[str]:
-    """All names of a paper."""
-    keys = ((paper.pmid, None, None), (None, paper.pmcid, None), (None, None, paper.doi))
-    return [paper_id(*key) for key in keys if any(key)]
 
 
 def _source(paper: Paper) -> tuple[str, str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,28 +13,26 @@ from typing import Any, Generic, TypeVar
 from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.answer_text import text_around
-from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
+from rnagpt.rna_qa.literature.records import Paper, Rna
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
-from rnagpt.rna_qa.literature.sources.usable_sequences import keep_usable
+from rnagpt.rna_qa.literature.sources.rows import DONE, find_mentions, keep_usable, make_paper
 from rnagpt.rna_qa.literature.text.mentions import NameIndex
-from rnagpt.rna_qa.literature.text.plain_text import plain_text
+from rnagpt.sequences.compressed import read_lines
 
 LINES_PER_PAGE = 500  # written together
 RNA_KEYS = "id, sequence, names (a list), rna_type and, if known, organism, taxid, family"
 PAPER_KEYS = (
     "pmid, pmcid or doi, title, abstract and, if known, year, journal, licence, retracted, types"
 )
-DONE = "done"
 
 Value = TypeVar("Value")
 
 
 def select(corpus: Corpus, rnas_path: Path, limit: int | None = None) -> None:
-    """Read RNAs, ``{"id", "sequence", "names": [...], "rna_type", "organism", "taxid"}`` a line.
+    """Read RNAs, ``{"id", "sequence", "names": [...], "rna_type", "organism", "taxid"}`` per line.
 
-    RNAs without a name and such whose sequence has a letter that no RNA has are skipped with the
-    reason; of several with one id the first stands. What an interrupted run has read is not read
-    again.
+    RNAs without a name, or with a letter that no RNA has, are skipped with the reason; of
+    several with one id the first stands. What an interrupted run has read is not read again.
 
     Args:
         limit: Take the first N RNAs that can be used; None: all.
@@ -57,7 +54,7 @@ def select(corpus: Corpus, rnas_path: Path, limit: int | None = None) -> None:
 
 
 def read_papers(corpus: Corpus, papers_path: Path) -> None:
-    """Read papers, ``{"pmid"|"pmcid"|"doi", "title", "abstract", …}`` a line, that name an RNA.
+    """Read papers, ``{"pmid"|"pmcid"|"doi", "title", "abstract", …}`` per line, that name an RNA.
 
     Titles and abstracts are searched for the names of the corpus' RNAs (`mentions.NameIndex`);
     names that mean other things as well are left out and counted. A paper that names no RNA is
@@ -88,15 +85,6 @@ def _index_names(corpus: Corpus) -> NameIndex:
     return index
 
 
-def find_mentions(index: NameIndex, paper: Paper) -> list[Mention]:
-    """The RNAs that a paper's title or abstract names, by id."""
-    title, abstract = index.find(paper.title), index.find(paper.abstract)
-    return [
-        Mention(rna_id, paper.id, rna_id in title, rna_id in abstract, in_body=False)
-        for rna_id in sorted(title | abstract)
-    ]
-
-
 @dataclass(frozen=True)
 class Records(Generic[Value]):
     """A file of JSON lines: what it holds, the keys of its objects, and how one is read."""
@@ -120,7 +108,7 @@ class Records(Generic[Value]):
             return self.read(_Fields(fields))
         except (ValueError, RecursionError) as error:  # JSON's errors are among them
             raise ValueError(
-                f"{self.path}, line {number}: {error}; expected one JSON object a line with "
+                f"{self.path}, line {number}: {error}; expected one JSON object per line with "
                 f"{self.keys}; got {line.strip()[:80]!r}"
             ) from error
 
@@ -166,20 +154,11 @@ def _read(
 def _read_lines(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give JSON lines, plain or gzipped")
-    with path.open("rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    number = 0
-    try:
-        with gzip.open(path, "rb") if gzipped else path.open("rb") as lines:
-            for line in lines:
-                number += 1
-                yield line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: {error} after line {number}; the file is cut or damaged, get it again"
-        ) from error
+    for number, line in read_lines(path):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
 
 
 class _Fields:
@@ -204,13 +183,12 @@ class _Fields:
         if pmcid and not pmcid.upper().startswith("PMC"):
             pmcid = f"PMC{pmcid}"
         doi = doi and re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", doi, flags=re.IGNORECASE)
-        return Paper(
-            id=paper_id(pmid, pmcid, doi),
-            title=plain_text(self._text("title") or ""),
-            abstract=plain_text(self._text("abstract") or ""),
+        return make_paper(
             pmid=pmid,
             pmcid=pmcid,
             doi=doi,
+            title=self._text("title"),
+            abstract=self._text("abstract"),
             year=self._number("year"),
             journal=self._text("journal"),
             licence=self._text("licence") or self._text("license"),
@@ -253,4 +231,4 @@ class _Fields:
         return tuple(dict.fromkeys(value.strip() for value in values or () if value.strip()))
 
 
-__all__ = ["find_mentions", "read_papers", "select"]
+__all__ = ["read_papers", "select"]

@@ -6,43 +6,39 @@ LitScan searched for them, and what these found (domain ``rnacentral-litscan``).
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tqdm import tqdm
-
-from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
+from rnagpt.rna_qa.literature.records import Mention, Paper, Rna
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.http_client import HttpClient, ServiceError
-from rnagpt.rna_qa.literature.sources.names import spell, without_ids
-from rnagpt.rna_qa.literature.sources.usable_sequences import keep_usable
+from rnagpt.rna_qa.literature.sources.rows import (
+    batched,
+    keep_usable,
+    make_paper,
+    positions,
+    set_position,
+    spell,
+    without_ids,
+)
 from rnagpt.rna_qa.literature.text.mentions import NameIndex, is_ambiguous
-from rnagpt.rna_qa.literature.text.plain_text import plain_text
+
+if TYPE_CHECKING:
+    from rnagpt.rna_qa.literature.build.settings import Services
 
 RNAS_PER_PAGE = 50  # written together, with their papers
 ENTRIES_PER_PAGE = 1000  # the most that EBI Search gives
 IDS_PER_QUERY = 20  # addresses have a length that servers accept
 CONNECTIONS = 8  # to RNAcentral, within the client's rate
 FIRST_POSITION = "0"
-DONE = "done"
 PROGRESS = "http"
 RNA_FIELDS = "description,gene,rfam_id"
 PAPER_FIELDS = "job_id,pmcid,pmid,doi,title,abstract,abstract_sentence,body_sentence,year,journal"
 
 Entry = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where EBI Search and RNAcentral's API are, without a slash at the end."""
-
-    ebi_search: str
-    rnacentral: str
 
 
 class _Position(NamedTuple):
@@ -56,7 +52,7 @@ class _Position(NamedTuple):
 def select(
     corpus: Corpus,
     client: HttpClient,
-    addresses: Addresses,
+    services: Services,
     *,
     query: str | None = None,
     limit: int | None = None,
@@ -68,26 +64,17 @@ def select(
     one comes again. RNAs that were announced and did not come are tallied.
 
     Args:
+        services: The addresses of EBI Search and RNAcentral's API, without a slash at the end.
         query: In EBI Search's language: ``rna_type:"miRNA" AND TAXONOMY:"9606"``.
         limit: Take at most N RNAs.
 
     Raises:
         ServiceError: if a service rejects, or if its faults do not pass.
     """
-    source = _Source(client, addresses)
-    with tqdm(desc="selecting", unit=" RNAs", disable=None) as bar:
-        while (position := _read_position(corpus)) is not None:
-            bar.update(position.taken - bar.n)
-            with corpus.transaction():
-                _add_page(corpus, source, position, query, limit)
-
-
-def _read_position(corpus: Corpus) -> _Position | None:
-    """None where all was read."""
-    position = corpus.progress(PROGRESS)
-    if position == DONE:
-        return None
-    return _Position(*json.loads(position)) if position else _Position()
+    source = _Source(client, services)
+    for position in positions(corpus, PROGRESS, _Position()):
+        with corpus.transaction():
+            _add_page(corpus, source, position, query, limit)
 
 
 def _add_page(
@@ -105,14 +92,11 @@ def _add_page(
     announced = max(position.announced, page.hit_count)
     corpus.set_progress(f"{PROGRESS}: read {position.cursor}", "")
     repeated = corpus.progress(f"{PROGRESS}: read {page.following}") is not None
-    if taken == limit:
-        corpus.set_progress(PROGRESS, DONE)
-    elif page.following is None or repeated:
+    is_last = page.following is None or repeated
+    if is_last and taken != limit:
         corpus.tally("RNA announced by EBI Search that did not come", max(0, announced - taken))
-        corpus.set_progress(PROGRESS, DONE)
-    else:
-        following = _Position(page.following, taken, announced)
-        corpus.set_progress(PROGRESS, json.dumps(following))
+    following = _Position(page.following or FIRST_POSITION, taken, announced)
+    set_position(corpus, PROGRESS, None if is_last or taken == limit else following)
 
 
 def _add_rnas(corpus: Corpus, source: _Source, entries: Sequence[Entry]) -> None:
@@ -168,15 +152,13 @@ def _paper(entry: Entry) -> Paper | None:
     pmid, pmcid, doi = (_first(entry, key) for key in ("pmid", "pmcid", "doi"))
     if not (pmid or pmcid or doi):
         return None
-    year = _first(entry, "year")
-    return Paper(
-        id=paper_id(pmid, pmcid, doi),
-        title=plain_text(_first(entry, "title") or ""),
-        abstract=plain_text(_first(entry, "abstract") or ""),
+    return make_paper(
         pmid=pmid,
         pmcid=pmcid,
         doi=doi,
-        year=int(year) if year and year.isdigit() else None,
+        title=_first(entry, "title"),
+        abstract=_first(entry, "abstract"),
+        year=_first(entry, "year"),
         journal=_first(entry, "journal"),
     )
 
@@ -201,9 +183,9 @@ class _Page(NamedTuple):
 class _Source:
     """The questions that are put to EBI Search and to RNAcentral's API."""
 
-    def __init__(self, client: HttpClient, addresses: Addresses) -> None:
+    def __init__(self, client: HttpClient, services: Services) -> None:
         self._client = client
-        self._addresses = addresses
+        self._services = services
 
     def find_rnas(self, query: str | None, cursor: str) -> _Page:
         """RNAs of one species (not genes) that LitScan has papers on."""
@@ -215,7 +197,7 @@ class _Source:
         """Under which names LitScan searched for each RNA, the RNA's own id among them."""
         jobs: dict[str, set[str]] = {id: {id.lower()} for id in ids}
         ids_of = {id.lower(): id for id in ids}
-        for some in _batches(list(ids_of), IDS_PER_QUERY):
+        for some in batched(list(ids_of), IDS_PER_QUERY):
             query = (
                 f'entry_type:"metadata" AND database:"rnacentral" AND {_any("primary_id", some)}'
             )
@@ -227,7 +209,7 @@ class _Source:
 
     def find_papers(self, jobs: Sequence[str]) -> Iterator[Entry]:
         """What these jobs found, an entry for each paper and job."""
-        for some in _batches(jobs, IDS_PER_QUERY):
+        for some in batched(jobs, IDS_PER_QUERY):
             query = f'entry_type:"Publication" AND {_any("job_id", some)}'
             yield from self._search_all(query, PAPER_FIELDS)
 
@@ -244,7 +226,7 @@ class _Source:
         """What RNAcentral says of an RNA; nothing where it does not know it any more."""
         urs, _, taxid = id.rpartition("_")
         try:
-            answer = self._client.get_json(f"{self._addresses.rnacentral}/rna/{urs}/{taxid}")
+            answer = self._client.get_json(f"{self._services.rnacentral}/rna/{urs}/{taxid}")
         except ServiceError as error:
             if error.status == 404:
                 return {}
@@ -263,7 +245,7 @@ class _Source:
             cursor = page.following
 
     def _search(self, domain: str, query: str, fields: str, cursor: str, size: int) -> _Page:
-        url = f"{self._addresses.ebi_search}/{domain}"
+        url = f"{self._services.ebi_search}/{domain}"
         answer = self._client.get_json(
             url,
             {
@@ -306,9 +288,4 @@ def _any(field: str, values: Iterable[str]) -> str:
     return "(" + " OR ".join(f'{field}:"{value}"' for value in quoted) + ")"
 
 
-def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
-
-
-__all__ = ["Addresses", "select"]
+__all__ = ["select"]

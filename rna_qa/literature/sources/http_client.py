@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx2
 
+from rnagpt.rna_qa.literature.answer_text import first_words
 from rnagpt.rna_qa.literature.retry import (
     MAX_RETRY_AFTER,
+    STATUSES_THAT_PASS,
     RateLimit,
     TransientError,
     read_retry_after,
@@ -21,13 +23,10 @@ from rnagpt.rna_qa.literature.retry import (
 REQUESTS_PER_SECOND = 8.0
 TIMEOUT = 60.0  # seconds to connect, and without a byte of the answer
 ATTEMPTS = 7
-WORDS_OF_BODY = 200  # characters of an answer that an error shows
-# Request Timeout, Too Early, Too Many Requests.
-STATUSES_THAT_PASS = frozenset({408, 425, 429})
 
 
 class ServiceError(OSError):
-    """A service did not answer as it should: its address, its status and the first words it said.
+    """A service did not answer as it should: address, status and first words of its answer.
 
     `status` is None where no answer came.
     """
@@ -43,7 +42,7 @@ class HttpClient:
 
     Busy services (429, with or without Retry-After), failures of theirs (5xx), answers that are not
     JSON, cut connections and timeouts are tried again, `attempts` times in all, after waits that
-    double and are drawn by chance. Other refusals (4xx) fail at once.
+    double and are drawn by chance. Other rejections (4xx) fail at once.
 
     Args:
         requests_per_second: Requests are begun this often at most; None: `REQUESTS_PER_SECOND`.
@@ -122,21 +121,20 @@ class HttpClient:
 
 def _read_json(url: str, response: httpx2.Response) -> Any:
     status = response.status_code
-    words = " ".join(response.text[: 2 * WORDS_OF_BODY].split())[:WORDS_OF_BODY]
-    said = f"status {status}, {words!r}"
+    problem = f"status {status}, {first_words(response.text)!r}"
     if status >= 500 or status in STATUSES_THAT_PASS:
         retry_after = read_retry_after(response.headers.get("Retry-After"))
         if retry_after is not None and retry_after > MAX_RETRY_AFTER:
             advice = f"it asks to wait for {retry_after:,.0f} seconds: run again then to resume"
-            raise ServiceError(url, said, advice, status)
-        raise TransientError(said, retry_after, status=status)
+            raise ServiceError(url, problem, advice, status)
+        raise TransientError(problem, retry_after, status=status)
     if status != 200:
-        raise ServiceError(url, said, "check the address and the query", status)
+        raise ServiceError(url, problem, "check the address and the query", status)
     try:
         return _whole_characters(json.loads(response.content), response.content)
     except (ValueError, RecursionError) as error:
         # Gateways put up pages of their own with status 200.
-        raise TransientError(f"{said} in place of JSON", status=status) from error
+        raise TransientError(f"{problem} in place of JSON", status=status) from error
 
 
 def _whole_characters(answer: Any, content: bytes) -> Any:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from tqdm import tqdm
 
-from rnagpt.rna_qa.literature.records import Mention, Paper
+from rnagpt.rna_qa.literature.records import Paper
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.duplicates import merge_duplicates
 from rnagpt.rna_qa.literature.sources.europe_pmc import EuropePmc, complete_from
 from rnagpt.rna_qa.literature.sources.paper_filters import reason_to_leave_out
-from rnagpt.rna_qa.literature.text.mentions import NameIndex
+from rnagpt.rna_qa.literature.sources.rows import batched
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
-# Asked for, and written, together: a kill loses the answers about one page. The most that one
-# request about retractions may name.
+# Requested, and written, together: a kill loses the answers about one page. No more may be named in
+# one request about retractions.
 PAPERS_PER_PAGE = 1000
 
 
@@ -26,25 +25,22 @@ def complete(
     europe_pmc: EuropePmc | None,
     *,
     licences: Collection[str] = (),
-    index: NameIndex | None = None,
 ) -> None:
     """Complete and judge the papers of a corpus; an interrupted run resumes where it was.
 
-    With `europe_pmc`, what a paper lacks (abstract, licence, publication types) is asked for once,
+    With `europe_pmc`, what a paper lacks (abstract, licence, publication types) is requested once,
     and retractions are looked up; without, papers are taken as they are. Tags are stripped either
     way. Papers to be left out (`reason_to_leave_out`) are then skipped with the reason.
 
     Args:
         licences: Keep only papers under these; none means any.
-        index: Finds RNAs in the abstracts that are filled in; sources that say themselves where
-            a paper names an RNA need none.
 
     Raises:
         ServiceError: if Europe PMC does not answer.
     """
     _strip_html(corpus)
     if europe_pmc is not None:
-        _fill(corpus, europe_pmc, index)
+        _fill(corpus, europe_pmc)
     judge(corpus, licences)
 
 
@@ -68,7 +64,7 @@ def mark_retractions(corpus: Corpus, europe_pmc: EuropePmc) -> int:
         ServiceError: if Europe PMC does not answer.
     """
     times = 0
-    for page in _pages(corpus.iter_papers(), PAPERS_PER_PAGE):
+    for page in batched(corpus.iter_papers(), PAPERS_PER_PAGE):
         marked = _mark(page, europe_pmc)
         changed = [new for old, new in zip(page, marked, strict=True) if new != old]
         corpus.replace_papers(changed, complete=True)
@@ -77,56 +73,37 @@ def mark_retractions(corpus: Corpus, europe_pmc: EuropePmc) -> int:
 
 
 def _strip_html(corpus: Corpus) -> None:
-    for page in _pages(corpus.iter_papers(incomplete=True), PAPERS_PER_PAGE):
-        plain = [(paper, _plain(paper)) for paper in page]
+    for page in batched(corpus.iter_papers(incomplete=True), PAPERS_PER_PAGE):
+        plain = [
+            replace(paper, title=plain_text(paper.title), abstract=plain_text(paper.abstract))
+            for paper in page
+        ]
         # They still lack what they lacked.
-        corpus.replace_papers((new for old, new in plain if new != old), complete=False)
+        changed = (new for old, new in zip(page, plain, strict=True) if new != old)
+        corpus.replace_papers(changed, complete=False)
 
 
-def _plain(paper: Paper) -> Paper:
-    title, abstract = plain_text(paper.title), plain_text(paper.abstract)
-    return dataclasses.replace(paper, title=title, abstract=abstract)
-
-
-def _fill(corpus: Corpus, europe_pmc: EuropePmc, index: NameIndex | None) -> None:
+def _fill(corpus: Corpus, europe_pmc: EuropePmc) -> None:
     with tqdm(desc="completing papers", unit=" papers", disable=None) as bar:
-        for page in _pages(corpus.iter_papers(incomplete=True), PAPERS_PER_PAGE):
+        for page in batched(corpus.iter_papers(incomplete=True), PAPERS_PER_PAGE):
             lacking = [paper for paper in page if _lacks_something(paper)]
             found = europe_pmc.fetch(lacking)
             filled = [complete_from(paper, found.get(paper.id)) for paper in page]
             with corpus.transaction():
-                # Complete as well where nothing was found: it is not asked for again.
+                # Complete as well where nothing was found: it is not requested again.
                 corpus.replace_papers(_mark(filled, europe_pmc), complete=True)
                 corpus.tally("paper not at Europe PMC", len(lacking) - len(found))
-                for old, new in zip(page, filled, strict=True):
-                    if index is not None and new.abstract != old.abstract:
-                        corpus.add_mentions(_mentions(index, new))
             bar.update(len(page))
 
 
 def _mark(papers: Sequence[Paper], europe_pmc: EuropePmc) -> list[Paper]:
     """The papers, those that Europe PMC calls retracted marked so."""
     retracted = europe_pmc.find_retracted([paper for paper in papers if not paper.retracted])
-    return [
-        dataclasses.replace(paper, retracted=True) if paper.id in retracted else paper
-        for paper in papers
-    ]
+    return [replace(paper, retracted=True) if paper.id in retracted else paper for paper in papers]
 
 
 def _lacks_something(paper: Paper) -> bool:
     return not (paper.title and paper.abstract and paper.licence and paper.types)
-
-
-def _mentions(index: NameIndex, paper: Paper) -> Iterator[Mention]:
-    title, abstract = index.find(paper.title), index.find(paper.abstract)
-    for rna_id in sorted(title | abstract):
-        yield Mention(rna_id, paper.id, rna_id in title, rna_id in abstract, in_body=False)
-
-
-def _pages(papers: Iterable[Paper], size: int) -> Iterator[list[Paper]]:
-    papers = iter(papers)
-    while page := list(islice(papers, size)):
-        yield page
 
 
 __all__ = ["complete", "judge", "mark_retractions"]

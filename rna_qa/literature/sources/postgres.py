@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg.rows import dict_row
-from tqdm import tqdm
 
 from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
 from rnagpt.rna_qa.literature.retry import retrying
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.http_client import ServiceError
-from rnagpt.rna_qa.literature.sources.names import without_ids
-from rnagpt.rna_qa.literature.sources.usable_sequences import keep_usable
+from rnagpt.rna_qa.literature.sources.rows import (
+    batched,
+    keep_usable,
+    make_paper,
+    positions,
+    set_position,
+    without_ids,
+)
 from rnagpt.rna_qa.literature.text.mentions import is_ambiguous
-from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 # Written together, with their papers. LitScan's table of names is not indexed by RNA: each page has
 # it read as a whole, so pages are large.
@@ -31,10 +34,8 @@ ARTICLES_PER_QUERY = 500
 SCHEMA = "rnacen"
 CONNECT_TIMEOUT = 30  # seconds
 ATTEMPTS = 5  # the public server ends long sessions
-DONE = "done"
 PROGRESS = "postgres"
 
-Value = TypeVar("Value")
 Row = Mapping[str, Any]
 Connection: TypeAlias = psycopg.Connection[dict[str, Any]]
 
@@ -108,27 +109,27 @@ def select(
     Raises:
         ServiceError: if the server cannot be reached, or fails repeatedly.
     """
-    bar = tqdm(desc="selecting", unit=" RNAs", disable=None)
-    with bar, _Database(dsn, sleep) as database:
-        while (position := _read_position(corpus)) is not None:
-            bar.update(position.taken - bar.n)
+    with _Database(dsn, sleep) as database:
+        for position in positions(corpus, PROGRESS, _Position()):
             database.run(partial(_add_page, corpus, position, query, limit))
 
 
 def is_reachable(dsn: str, timeout: int = 5) -> bool:
     """Whether the database answers within `timeout` seconds, and has LitScan's tables."""
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=timeout) as connection:
-            connection.execute(f"SET search_path TO {SCHEMA}, public")
+        with _connect(dsn, timeout) as connection:
             connection.execute("SELECT 1 FROM litscan_database LIMIT 1")
     except psycopg.Error:
         return False
     return True
 
 
-def _escape(words: str) -> str:
-    """The words as they are in a pattern of LIKE."""
-    return words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+def _connect(dsn: str, timeout: int) -> Connection:
+    connection = psycopg.connect(
+        dsn, autocommit=True, row_factory=dict_row, connect_timeout=timeout
+    )
+    connection.execute(f"SET search_path TO {SCHEMA}, public")
+    return connection
 
 
 class _Position(NamedTuple):
@@ -138,21 +139,15 @@ class _Position(NamedTuple):
     taken: int = 0
 
 
-def _read_position(corpus: Corpus) -> _Position | None:
-    """None where all was read."""
-    position = corpus.progress(PROGRESS)
-    if position == DONE:
-        return None
-    return _Position(*json.loads(position)) if position else _Position()
-
-
 def _add_page(
     corpus: Corpus, position: _Position, query: str | None, limit: int | None, database: Connection
 ) -> None:
     """Add the next RNAs with all that is known of them, and say how far that was."""
-    ids = [row["primary_id"] for row in database.execute(IDS, _page_after(position))]
-    pattern = query and f"%{_escape(query)}%"
-    found = {"ids": [id.upper() for id in ids], "pattern": pattern}
+    following = {"after": position.after, "page": RNAS_PER_PAGE}
+    ids = [row["primary_id"] for row in database.execute(IDS, following)]
+    # What LIKE would read as a placeholder is meant as it stands.
+    escaped = query and re.sub(r"[\\%_]", r"\\\g<0>", query)
+    found = {"ids": [id.upper() for id in ids], "pattern": query and f"%{escaped}%"}
     rows = database.execute(RNAS, found).fetchall()
     rows = rows if limit is None else rows[: limit - position.taken]
     taken = position.taken + len(rows)
@@ -160,14 +155,8 @@ def _add_page(
         page = _read_page(corpus, database, rows)
         corpus.add_rnas(page.rnas)
         _add_papers(corpus, database, page)
-        if len(ids) < RNAS_PER_PAGE or taken == limit:
-            corpus.set_progress(PROGRESS, DONE)
-        else:
-            corpus.set_progress(PROGRESS, json.dumps(_Position(ids[-1], taken)))
-
-
-def _page_after(position: _Position) -> dict[str, Any]:
-    return {"after": position.after, "page": RNAS_PER_PAGE}
+        is_last = len(ids) < RNAS_PER_PAGE or taken == limit
+        set_position(corpus, PROGRESS, None if is_last else _Position(ids[-1], taken))
 
 
 def _read_page(corpus: Corpus, database: Connection, rows: Sequence[Row]) -> _Page:
@@ -215,15 +204,15 @@ def _add_papers(corpus: Corpus, database: Connection, page: _Page) -> None:
     # A cursor on the server: well-known names have thousands of papers.
     with database.transaction(), database.cursor("results") as cursor:
         cursor.itersize = ARTICLES_PER_QUERY
-        found = iter(cursor.execute(RESULTS, {"jobs": list(page.rnas_of_job)}))
-        while chunk := list(islice(found, ARTICLES_PER_QUERY)):
+        found = cursor.execute(RESULTS, {"jobs": list(page.rnas_of_job)})
+        for chunk in batched(found, ARTICLES_PER_QUERY):
             about_rna = [row for row in chunk if row["rna_related"] is not False]
             corpus.add_mentions(_mentions(about_rna, page))
             missing |= {row["pmcid"] for row in about_rna if not corpus.has_paper(_id_of(row))}
             for row in chunk:
                 if row["rna_related"] is False:
                     corpus.skip("article", row["pmcid"], "not about RNA, by LitScan's classifier")
-    for ids in _batches(sorted(missing), ARTICLES_PER_QUERY):
+    for ids in batched(sorted(missing), ARTICLES_PER_QUERY):
         corpus.add_papers(map(_paper, database.execute(ARTICLES, {"ids": ids})))
 
 
@@ -239,23 +228,17 @@ def _id_of(row: Row) -> str:
 
 
 def _paper(row: Row) -> Paper:
-    return Paper(
-        id=_id_of(row),
-        title=plain_text(row["title"] or ""),
-        abstract=plain_text(row["abstract"] or ""),
-        pmid=row["pmid"] or None,
+    return make_paper(
+        pmid=row["pmid"],
         pmcid=row["pmcid"],
-        doi=row["doi"] or None,
+        doi=row["doi"],
+        title=row["title"],
+        abstract=row["abstract"],
         year=row["year"],
         journal=row["journal"] or None,
         retracted=bool(row["retracted"]),
         types=(row["type"],) if row["type"] else (),
     )
-
-
-def _batches(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 class _Database:
@@ -292,10 +275,7 @@ class _Database:
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._dsn, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
-            )
-            self._connection.execute(f"SET search_path TO {SCHEMA}, public")
+            self._connection = _connect(self._dsn, CONNECT_TIMEOUT)
         return self._connection
 
     def _close(self) -> None:

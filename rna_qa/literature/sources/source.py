@@ -4,7 +4,8 @@ How to add a source:
 
 1. Write a module in this folder whose functions read RNAs, papers and mentions into a `Corpus`,
    page by page. Each page and the position behind it (`Corpus.set_progress`) go into one
-   `Corpus.transaction`, so that a killed build resumes there; `http.py` is an example.
+   `Corpus.transaction`, so that a killed build resumes there; `http.py` is an example, and
+   `rows.py` has what all of them need.
 2. Write a class here that has what `Source` asks for, and import that module inside its methods:
    this file is imported by the command line and by every worker, so it imports nothing large.
 3. Add an instance to `SOURCES`. The choices of ``--source``, the default one, the checks of the
@@ -123,9 +124,8 @@ class _Http(_LitScan):
         from rnagpt.rna_qa.literature.sources import http
         from rnagpt.rna_qa.literature.sources.http_client import HttpClient
 
-        addresses = http.Addresses(services.ebi_search, services.rnacentral)
         with HttpClient() as client:
-            http.select(corpus, client, addresses, query=options.query, limit=options.limit)
+            http.select(corpus, client, services, query=options.query, limit=options.limit)
 
 
 class _Files:

@@ -84,7 +84,7 @@ class _MicroRna(NamedTuple):
 
     @property
     def keys(self) -> set[str]:
-        """Itself, and what it is called where the copy, the arm or both are not told apart."""
+        """Itself, and its names without the copy, without the arm and without both."""
         stem = f"{self.number}{self.letters}"
         return {f"{stem}{copy}{arm}" for copy in {self.copy, ""} for arm in {self.arm, ""}}
 

@@ -1,4 +1,4 @@
-"""Sentences of abstracts: abbreviations, species, structured labels, names like miR-21."""
+"""Sentences of abstracts and comments: abbreviations, species, labels, names like miR-21."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 # Never end a sentence.
 _ABBREVIATIONS = (
     "e.g i.e vs v.s fig figs approx ca cf dr prof mr mrs ref refs eq eqs var subsp ssp viz "
-    "resp et suppl vol pp ver"
+    "resp et suppl vol pp ver obs"
 )
 # End one only where the next word opens sentences.
 _ABBREVIATIONS_THAT_MAY_END = "al etc spp sp inc ltd co corp"
@@ -15,22 +15,23 @@ _OPENERS = (
     "A Accordingly Additionally After All Although Among An And As At Because Besides Both But By "
     "Collectively Consequently Consistently Conversely Despite During Finally First Five For "
     "Four Furthermore From Given Here Herein Hence How However If Importantly In Indeed "
-    "Interestingly It Its Knockdown Mechanistically Meanwhile More Moreover Most Nevertheless No "
-    "Notably On Our Overall Overexpression Recent Recently Results Second Several Similarly Since "
-    "Six Some Subsequently Such Taken That The Their Then There Therefore These They This Those "
-    "Three Through Thus To Together Two Under Using We What When Whereas Whether While With"
+    "Interestingly It Its Knockdown Like Mechanistically Meanwhile More Moreover Most Nevertheless "
+    "No Notably On Our Overall Overexpression Recent Recently Results Second Several Similarly "
+    "Since Six Some Subsequently Such Taken That The Their Then There Therefore These They This "
+    "Those Three Through Thus To Together Two Under Using We What When Whereas Whether While With"
 )
 _NEVER_END = frozenset(_ABBREVIATIONS.split())
 _MAY_END = frozenset(_ABBREVIATIONS_THAT_MAY_END.split())
 _OPENER = rf"(?:{'|'.join(_OPENERS.split())})(?=[\s,])"
 
 # A full stop without a space behind it ends a sentence where an opener follows.
+_SPACED_END = re.compile(r"""[.!?]+["'”’)\]]*\s+""")
 _END = re.compile(rf"""[.!?]+["'”’)\]]*(?:\s+|(?={_OPENER}))""")
 _OPENS = re.compile(_OPENER)
-# Plain lower-case words continue a sentence; miR-21, let-7, lncRNA, p53 and mTOR may begin one.
-_GOES_ON = re.compile(r"[a-z]+(?:-[a-z]+)*(?![A-Za-z0-9-])|[,;:)\]=<>±≤≥]")
+# Plain lower-case words continue a sentence; miR-21, lncRNA, p53, mTOR and c-myc may begin one.
+_GOES_ON = re.compile(r"(?![a-z]-)[a-z]+(?:-[a-z]+)*(?![A-Za-z0-9-])|[,;:)\]=<>±≤≥]")
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘,;:]*$")
-_DOTTED = re.compile(r"[A-Za-z](?:\.[A-Za-z])*")
+_DOTTED = re.compile(r"(?:[A-Z]/)?[A-Za-z](?:\.-?[A-Za-z])*")
 
 _SECTIONS = {
     "background": "BACKGROUND CONTEXT INTRODUCTION RATIONALE UNLABELLED ABSTRACT SUMMARY",
@@ -53,16 +54,19 @@ _LABEL = re.compile(
 )
 
 
-def split_sentences(text: str) -> list[str]:
+def split_sentences(text: str, *, unspaced: bool = True) -> list[str]:
     """The sentences of a plain text, each an exact part of it, in order.
 
     "et al.", "i.e.", "Fig. 2", "E. coli", "J. Smith" and decimals do not end a sentence; names that
     begin in lower case (miR-21, let-7a, lncRNA) may begin one. The label of a structured abstract
     ("METHODS:") stays with its first sentence; `split_label` parts them.
+
+    Args:
+        unspaced: A full stop without a space behind it ends a sentence where an opener follows.
     """
     sentences = []
     start = 0
-    for match in _END.finditer(text):
+    for match in (_END if unspaced else _SPACED_END).finditer(text):
         if _ends_sentence(text, match):
             sentences.append(text[start : match.end()].strip())
             start = match.end()

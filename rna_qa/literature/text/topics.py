@@ -15,7 +15,7 @@ VERSION = 1
 # Gibbs sampling has settled on collections of this size long before; see
 # benchmarks/literature_topics.md.
 ITERATIONS = 100
-# Words that coherence looks at, a topic.
+# Words per topic that coherence looks at.
 TOP_WORDS = 10
 # Characters of English prose per token of a language model.
 CHARACTERS_PER_TOKEN = 4
@@ -64,7 +64,7 @@ def group_papers(
     Args:
         names: What the papers call the RNA: words that say nothing about the topic.
         max_topics: Most groups; 1 keeps all papers together.
-        few: So many papers or fewer stay together.
+        few: N papers or fewer stay together.
         token_budget: Papers that fit into N tokens (four characters each) stay together.
 
     Returns:

@@ -346,7 +346,7 @@ def test_the_estimate_is_near_what_is_sent(mode: str) -> None:
         claim=len(answer) / 4,
         text=len(made.claims[0].text) / 4,
     )
-    pieces = divide(RNA, TOPICS, PAPERS, mode, model.count_tokens, 12_000, 2)
+    pieces = divide(RNA, TOPICS, PAPERS, mode, 12_000, 2)
     expected = expect(RNA, pieces, measured)
     kinds = {kind: one.requests for kind, one in expected.items() if one.requests}
     assert kinds == {kind: len(asked) for kind, asked in model.asked.items() if asked}

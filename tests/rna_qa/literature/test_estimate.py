@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.fake_openai import MODEL, FakeOpenAi
 from helpers.tiny_literature import make_papers, make_rnas, write_lines
@@ -13,7 +14,15 @@ from helpers.tiny_literature import make_papers, make_rnas, write_lines
 from rnagpt.rna_qa.literature.build.pipeline import build
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions, Services
 from rnagpt.rna_qa.literature.build.status import read_totals
-from rnagpt.rna_qa.literature.llm.estimate import Estimate, Requests, estimate
+from rnagpt.rna_qa.literature.llm.estimate import (
+    KINDS,
+    CachedReplay,
+    Estimate,
+    Requests,
+    _extrapolate,
+    _relative_error,
+    estimate,
+)
 from rnagpt.rna_qa.literature.llm.language_model import BudgetExceeded
 from rnagpt.rna_qa.literature.llm.request_cache import Totals
 
@@ -186,3 +195,28 @@ def test_rnas_that_share_names_and_papers_are_counted_once(
     expected = expect(tmp_path / "more", more, run)
     assert (expected.rnas, expected.shared) == (RNAS + 5, 5)
     assert expected.by_mode == alone.by_mode
+
+
+def test_two_standard_errors_hold_what_comes_in_most_builds() -> None:
+    """Of RNAs drawn at random, 40 of 400 answered, each with a deviation of its own."""
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(100):
+        asking, comes = [], 0.0
+        for number in range(400):
+            expected = random.gamma(2.0, 500.0) * np.ones((len(KINDS), 3))
+            actual = expected * 1.3 * random.gamma(10.0, 0.1)
+            replay = CachedReplay(None, expected)
+            replay.due = actual[:, 0]
+            if number < 40:
+                replay.answered = actual
+            else:
+                comes += actual[:, 1:].sum()
+            asking.append(replay)
+        left, measured, pairs = _extrapolate(asking)
+        error = _relative_error(pairs @ np.array([0, 1, 1]))
+        assert error is not None
+        assert measured.tolist() == [40] * len(KINDS)
+        held += abs(left[1:].sum() - comes) <= error * left[1:].sum()
+    # Nearly 95: the rest has a spread of its own.
+    assert 85 <= held < 100

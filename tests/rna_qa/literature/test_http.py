@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from helpers.fake_ebi import FakeEbi, FakePaper, serve, small_ebi
 
+from rnagpt.rna_qa.literature.build.settings import Services
 from rnagpt.rna_qa.literature.records import Mention
 from rnagpt.rna_qa.literature.sources import http as select_http
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.http_client import ATTEMPTS, HttpClient, ServiceError
-from rnagpt.rna_qa.literature.sources.names import spell, without_ids
+from rnagpt.rna_qa.literature.sources.rows import spell, without_ids
 
 MIR21, MOUSE_MIR21, HOTAIR = "URS000039ED8D_9606", "URS000039ED8D_10090", "URS000075C808_9606"
 Select = Callable[..., Corpus]
@@ -47,14 +48,14 @@ def select(
     opened = []
     with serve(ebi.app) as address:
         urls = ebi.addresses(address)
-        addresses = select_http.Addresses(
-            urls["RNAQA_EBI_SEARCH_URL"], urls["RNAQA_RNACENTRAL_URL"]
+        services = Services(
+            ebi_search=urls["RNAQA_EBI_SEARCH_URL"], rnacentral=urls["RNAQA_RNACENTRAL_URL"]
         )
 
         def run(name: str = "corpus", **options: object) -> Corpus:
             corpus = Corpus(tmp_path / f"{name}.sqlite")
             opened.append(corpus)
-            select_http.select(corpus, client, addresses, **options)  # type: ignore[arg-type]
+            select_http.select(corpus, client, services, **options)  # type: ignore[arg-type]
             return corpus
 
         yield run

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from helpers.fake_ebi import FakeEbi, FakePaper, serve, small_ebi
 
-from rnagpt.rna_qa.literature.records import Mention, Paper, Rna, paper_id
+from rnagpt.rna_qa.literature.records import Paper, paper_id
 from rnagpt.rna_qa.literature.sources import europe_pmc as europe_pmc_module
 from rnagpt.rna_qa.literature.sources import papers as papers_module
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.europe_pmc import EuropePmc, complete_from, read_row
 from rnagpt.rna_qa.literature.sources.http_client import HttpClient, ServiceError
 from rnagpt.rna_qa.literature.sources.papers import complete, judge, mark_retractions
-from rnagpt.rna_qa.literature.text.mentions import NameIndex
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 
@@ -222,18 +221,6 @@ def test_an_interrupted_run_goes_on(
     assert {id: paper.licence for id, paper in by_id(corpus).items()} == {
         id: paper.licence for id, paper in whole.items()
     }
-
-
-def test_new_abstracts_are_searched_for_names(
-    ebi: FakeEbi, service: EuropePmc, corpus: Corpus
-) -> None:
-    rna = Rna("r", "ACGU", ("miR-21",), "miRNA")
-    corpus.add_rnas([rna])
-    corpus.add_papers([known(ebi.papers[6], title="A title")])
-    complete(corpus, service, index=NameIndex([("miR-21", "r")]))
-    ((_, papers),) = corpus.read_shard(0, 10)
-    expected = Mention("r", "PMID:106", in_title=False, in_abstract=True, in_body=False)
-    assert [mention for _, mention in papers] == [expected]
 
 
 def test_without_the_service_papers_are_cleaned_and_judged(corpus: Corpus) -> None:

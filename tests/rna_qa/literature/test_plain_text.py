@@ -11,7 +11,7 @@ from helpers.tiny_scribe import scribe
 from rnagpt.rna_qa.literature.build import settings
 from rnagpt.rna_qa.literature.build.pipeline import build
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
-from rnagpt.rna_qa.literature.claims.validation import check, find_quote, names_rna
+from rnagpt.rna_qa.literature.claims.validation import find_quote, names_rna, validate_claim
 from rnagpt.rna_qa.literature.records import Claim, Paper, Rna
 from rnagpt.rna_qa.literature.sources import files as select_files
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
@@ -92,7 +92,9 @@ def paper_of(markup: str) -> Paper:
 def fault(markup: str, written: str, quoted: str | None = None) -> str | None:
     quote = plain_text(f"miR-21 was measured in {quoted or markup} cells of the liver")
     text = plain_text(f"In mice, miR-21 was measured in {written} cells of the liver.")
-    return check(Claim(text, ("PMID:1",), quote), RNA, {"PMID:1": paper_of(markup)})
+    claim = Claim(text, ("PMID:1",), quote)
+    violation = validate_claim(claim, RNA, {"PMID:1": paper_of(markup)})
+    return violation.reason if violation else None
 
 
 @pytest.mark.parametrize(

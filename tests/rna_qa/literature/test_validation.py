@@ -6,7 +6,6 @@ import pytest
 
 from rnagpt.rna_qa.literature.claims.validation import (
     adds_nothing,
-    check,
     find_quote,
     leaked_phrase,
     names_rna,
@@ -35,7 +34,8 @@ GROWTH = Claim(
 
 
 def reason(**changes: object) -> str | None:
-    return check(dataclasses.replace(GROWTH, **changes), RNA, GROUP)
+    violation = validate_claim(dataclasses.replace(GROWTH, **changes), RNA, GROUP)
+    return violation.reason if violation else None
 
 
 def test_what_is_in_the_paper_stands() -> None:
@@ -120,7 +120,7 @@ def test_numbers_in_words_and_digits_are_one() -> None:
     quote = "HOTAIR repressed the growth of eight cell lines derived from the stomach of mice"
     rna = dataclasses.replace(RNA, names=("HOTAIR",))
     claim = Claim("HOTAIR repressed growth of 8 cell lines of mice.", ("PMID:1",), quote)
-    assert check(claim, rna, GROUP) is None
+    assert validate_claim(claim, rna, GROUP) is None
 
 
 def test_the_number_of_a_name_is_no_number_of_the_paper() -> None:

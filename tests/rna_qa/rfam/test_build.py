@@ -173,7 +173,7 @@ def test_an_interrupted_build_is_gone_on_with(
     seed: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    for step in ("write_split", "write_card", "_move_into_place"):
+    for step in ("write_split", "write_card", "move_into_place"):
         with monkeypatch.context() as patch:
             patch.setattr(rfam, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
@@ -262,7 +262,7 @@ def test_a_leak_stops_the_build(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--test", "1.5"], "test is a share from 0 to 1, not 1.5"),
+        (["--test", "1.5"], "--test is 1.5; expected a share from 0 to 1"),
         (["--test", "0.6", "--validation", "0.5"], "leave nothing to train on"),
         (["--families", "/none"], "/none: no such file"),
         (["--families", str(SEED)], "expected the `family` table"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rnagpt.rna_qa.rfam.comments import split_sentences
+from rnagpt.rna_qa.rfam.comments import read_sentences
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ from rnagpt.rna_qa.rfam.comments import split_sentences
     ],
 )
 def test_sentences(comment: str, sentences: list[str]) -> None:
-    assert [sentence.text for sentence in split_sentences(comment)] == sentences
+    assert [sentence.text for sentence in read_sentences(comment)] == sentences
 
 
 def test_citations_leave_the_text_and_stay_known() -> None:
     comment = "It binds Hfq [1,3]. It is short [2-4] and old.[5] Then it decays ( [6] )."
-    assert [(s.text, s.citations) for s in split_sentences(comment)] == [
+    assert [(s.text, s.citations) for s in read_sentences(comment)] == [
         ("It binds Hfq.", ("1", "3")),
         ("It is short and old.", ("2", "3", "4", "5")),
         ("Then it decays.", ("6",)),
@@ -48,4 +48,4 @@ def test_citations_leave_the_text_and_stay_known() -> None:
 
 def test_a_sentence_that_needs_its_citation_is_left_out() -> None:
     comment = "Its structure has been reported in [5,6]. [1] gives a list. It is an RNA."
-    assert [sentence.text for sentence in split_sentences(comment)] == ["It is an RNA."]
+    assert [sentence.text for sentence in read_sentences(comment)] == ["It is an RNA."]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from helpers.paths import DATA
 
-from rnagpt.rna_qa.rfam.comments import split_sentences
+from rnagpt.rna_qa.rfam.comments import read_sentences
 from rnagpt.rna_qa.rfam.families import Family, Term, describe_family
 from rnagpt.rna_qa.rfam.questions import RECORD_KINDS, SEQUENCE_KINDS, Question, annotate, ask
 from rnagpt.sequences.stockholm import read_seed
@@ -20,7 +20,7 @@ SNORD113 = Family(
     rna_type="C/D box snoRNA",
     clan="CL00069",
     sentences=tuple(
-        split_sentences(
+        read_sentences(
             "It is processed from the MEG8 RNA [1]. "
             + "Very " * 50
             + "long sentence found in mice. "
