@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.cli.values import add_seed
 
 INFO_HELP = """\
 Show what a reference holds, where it comes from, and whether its files are whole. Without DIR: the
@@ -23,16 +26,21 @@ Add a lab's own RNAs or families to a reference; they are found from then on, wi
 NOTES is a CSV or TSV file with one RNA per row (columns id and sequence; name, description, type,
 functions, papers and organism as you have them, several functions or papers parted by ";"), or a
 Stockholm file with the alignments of one or more families (#=GF AC is their id)."""
+EVALUATE_HELP = """\
+Measure the search: right families on RNAs as people paste them, claims on sequences of no family,
+families added without training, base pairs. Every RNA is asked in a reference of the training
+split alone, which is built into OUT once; OUT/search.md and OUT/search.json are the report."""
 EXAMPLES = """\
 examples:
   rnagpt reference info
   rnagpt reference add rna-qa-data/reference notes.csv my-reference
+  rnagpt reference evaluate rna-qa-data search-figures
   rnagpt reference merge my-reference rna-qa-data/reference both
 """
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add `info`, `merge` and `add`."""
+    """Add `info`, `merge`, `add` and `evaluate`."""
     parser.epilog = EXAMPLES
     commands = parser.add_subparsers(dest="reference_command", metavar="COMMAND", required=True)
 
@@ -53,6 +61,36 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         "out", nargs="?", type=Path, metavar="OUT", help="folder to write (default: DIR itself)"
     )
     add_quiet(add)
+
+    measure = _command(
+        commands, "evaluate", "how well the search finds families", EVALUATE_HELP, _evaluate
+    )
+    measure.add_argument("dataset", metavar="DATASET", help="that `rna-qa rfam` built")
+    measure.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
+    measure.add_argument(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="of all of the data set's RNAs (default: DATASET/reference)",
+    )
+    measure.add_argument(
+        "--negatives",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("KIND", "FASTA"),
+        help="sequences of no family, named by their kind; can be given several times",
+    )
+    measure.add_argument(
+        "--limit", type=int, default=2000, metavar="N", help="RNAs that are asked (default: 2000)"
+    )
+    measure.add_argument(
+        "--evalue", type=float, default=1e-3, metavar="E", help="of the hits (default: 1e-3)"
+    )
+    measure.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that search (default: 1)"
+    )
+    add_seed(measure)
 
 
 def _command(
@@ -118,6 +156,33 @@ def _add(arguments: argparse.Namespace) -> None:
     with quieted(arguments):
         add(reference, arguments.notes, arguments.out, jobs=os.cpu_count() or 1)
     print(arguments.out or reference.folder)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from rnagpt.evaluation.search_quality import evaluate_search, report
+    from rnagpt.sequences.fasta import clean_rnas, read_fasta
+
+    negatives = {
+        kind: [rna.sequence for rna in clean_rnas(read_fasta(fasta), max_length=10**7)]
+        for kind, fasta in arguments.negatives
+    }
+    out: Path = arguments.out
+    figures = evaluate_search(
+        arguments.dataset,
+        arguments.reference or Path(arguments.dataset),
+        out,
+        limit=arguments.limit,
+        evalue=arguments.evalue,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+        negatives=negatives,
+        say=lambda text: print(text, file=sys.stderr),
+    )
+    command = f"rnagpt reference evaluate {shlex.join(map(str, [arguments.dataset, out]))}"
+    text = report(figures, command)
+    (out / "search.md").write_text(text, encoding="utf-8")
+    (out / "search.json").write_text(f"{json.dumps(figures, indent=2)}\n", encoding="utf-8")
+    print(text)
 
 
 __all__ = ["EXAMPLES", "add_commands"]

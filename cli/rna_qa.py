@@ -35,7 +35,8 @@ OUT becomes a data set of two configurations in Parquet,
 each with the splits that some RNA falls into (a few families may not fill all)
   train, validation, test   by sequence cluster (80 % identity): no near copy in two of them
   test_families             families, with their clans, that the other splits never show
-and README.md (the card) and build.json (counts, hashes, every record left out and why).
+and README.md (the card), build.json (counts, hashes, every record left out and why) and reference/,
+the families as `rnagpt annotate --reference OUT` searches them.
 
     from datasets import load_dataset
     rows = load_dataset("OUT", "qa", split="train")
@@ -98,6 +99,12 @@ def _add_rfam(rfam: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="family.txt.gz of Rfam's database dump, or its address: comments that the seeds lack "
         "(default: downloaded, unless --seed-alignments is given; then none)",
+    )
+    rfam.add_argument(
+        "--release",
+        default="",
+        metavar="NUMBER",
+        help="of Rfam, such as 15.1, which the reference's records name (default: none)",
     )
     add_seed(rfam, _seed)
     add_split_options(rfam, "clusters")
@@ -163,6 +170,7 @@ def _run_rfam(options: argparse.Namespace) -> None:
                 test_families=options.test_families,
                 clusters=options.clusters,
             ),
+            release=options.release,
             overwrite=options.overwrite,
         )
     for split, figures in record["counts"]["annotations"].items():

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnagpt.evaluation.baselines import find_nearest
 from rnagpt.reference.annotate import annotate
 from rnagpt.reference.edit import families_of, subset, ungapped
 from rnagpt.reference.hits import CAN_PAIR, Hit, read_pairs
-from rnagpt.reference.library import Reference
+from rnagpt.reference.library import EVALUE, Reference
 from rnagpt.reference.manifest import MANIFEST
 from rnagpt.reference.profiles import SeedAlignment
 from rnagpt.reference.writer import write_reference
+from rnagpt.sequences.dataset_loading import load_splits
 from rnagpt.sequences.fasta import FastaRecord
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 
@@ -356,7 +358,7 @@ def split_clusters(rnas: Iterable[AskedRna]) -> tuple[list[AskedRna], list[Asked
     for family in sorted(clusters):
         if len(clusters[family]) > 1:
             for number, cluster in enumerate(sorted(clusters[family])):
-                halves[number % 2] += clusters[family][cluster]
+                halves[number % 2].extend(clusters[family][cluster])
     return halves
 
 
@@ -420,3 +422,189 @@ def blastn_families(
         if best[int(query)] is None:
             best[int(query)] = (train[int(target)].family, "+" if strand == "plus" else "-")
     return best
+
+
+def read_rnas(dataset: str) -> dict[str, list[AskedRna]]:
+    """The RNAs of a data set that `rna-qa rfam` built, by split.
+
+    Raises:
+        ValueError: it has no families or no clusters.
+    """
+    needed = ("id", "sequence", "family_accession", "cluster", "rna_type")
+    found = {}
+    for split, rows in load_splits(dataset, usual="annotations").items():
+        if missing := [column for column in needed if column not in rows.column_names]:
+            raise ValueError(
+                f"{dataset!r} lacks {', '.join(missing)}; a data set that `rna-qa rfam` built is "
+                "needed."
+            )
+        columns = [rows[column][:] for column in needed]
+        found[str(split)] = [AskedRna(*values) for values in zip(*columns, strict=True)]
+    return found
+
+
+def evaluate_search(
+    dataset: str,
+    reference: Path,
+    work: Path,
+    *,
+    limit: int = 2000,
+    num_negatives: int = 500,
+    evalue: float = EVALUE,
+    seed: int = 0,
+    jobs: int = 1,
+    split: str = "test",
+    negatives: Mapping[str, Sequence[str]] | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Measure the search on a data set, and what it is compared with.
+
+    Args:
+        dataset: that `rna-qa rfam` built, a folder or Hub id.
+        reference: of all its RNAs; parts of it are built into `work`, once.
+        work: folder for these parts.
+        limit: RNAs of the split that are asked, drawn at random.
+        num_negatives: sequences of each kind of negatives.
+        evalue: of the hits.
+        seed: of all draws.
+        jobs: processes.
+        split: whose RNAs are asked; `test_families` are asked as families never seen.
+        negatives: further sequences of no family, by their kind.
+        say: is told what is done.
+
+    Returns:
+        Figures by their names.
+    """
+    rnas = read_rnas(dataset)
+    full = Reference.open(reference)
+    train, never_seen = rnas["train"], rnas.get("test_families", [])
+    say("building the reference of the training split, where it is not there yet")
+    known = training_reference(full, train, work / "train", jobs)
+    clusters = {rna.sequence: rna.cluster for split_rnas in rnas.values() for rna in split_rnas}
+    random = np.random.default_rng(seed)
+    asked = _draw(rnas[split], limit, random)
+    check_unseen(known, asked, clusters)
+    say(f"asking {len(asked):,} RNAs in {len(CONDITIONS)} ways")
+    figures: dict[str, Any] = {
+        "rnas": len(asked),
+        "evalue": evalue,
+        "conditions": {
+            name: asdict(scores)
+            for name, scores in score_conditions(asked, known, evalue, seed, jobs).items()
+        },
+    }
+    say("asking what it is compared with")
+    figures["compared"] = _compared(asked, train, work, seed)
+    say("asking negatives, and families never seen")
+    kinds = made_negatives([rna.sequence for rna in asked], num_negatives, random)
+    kinds |= {kind: list(found)[:num_negatives] for kind, found in (negatives or {}).items()}
+    figures["claimed"] = {
+        kind: claimed_share(found, known, evalue, jobs) for kind, found in kinds.items()
+    }
+    if never_seen:
+        drawn = _draw(never_seen, limit, random)
+        check_unseen(known, drawn, clusters)
+        figures["claimed"]["families never seen"] = claimed_share(
+            [rna.sequence for rna in drawn], known, evalue, jobs
+        )
+        say("adding half of each family never seen, and asking the other half")
+        inside, outside = split_clusters(never_seen)
+        extended = with_added(full, known, inside, work / "added", jobs)
+        check_unseen(extended, outside, clusters)
+        outside = _draw(outside, limit, random)
+        hits = best_hits([rna.sequence for rna in outside], extended, evalue, jobs)
+        figures["family added today"] = asdict(Scores.of(outside, hits))
+    say("laying structures")
+    consensus, energy = lay_pairs(asked, full, known, evalue, jobs)
+    figures["pairs"] = {"rnas": consensus.rnas, "consensus": consensus.f1}
+    if energy is not None:
+        figures["pairs"]["minimum free energy"] = energy.f1
+    return figures
+
+
+def _draw(rnas: Sequence[AskedRna], limit: int, random: np.random.Generator) -> list[AskedRna]:
+    chosen = sorted(random.permutation(len(rnas))[:limit])
+    return [rnas[number] for number in chosen]
+
+
+def _compared(
+    asked: Sequence[AskedRna], train: Sequence[AskedRna], work: Path, seed: int
+) -> dict[str, Any]:
+    """The nearest training RNA, BLASTN, the commonest family and a random one, on whole RNAs."""
+    sequences = [rna.sequence for rna in asked]
+    families = [rna.family for rna in train]
+    nearest = find_nearest([rna.sequence for rna in train], sequences)
+    commonest = Counter(families).most_common(1)[0][0]
+    drawn = np.random.default_rng([seed, 3]).integers(0, len(train), len(asked))
+    found: dict[str, list[str | None]] = {
+        "nearest training RNA by 8-mers": [None if n is None else families[n] for n in nearest],
+        "commonest family": [commonest] * len(asked),
+        "family of a random training RNA": [families[n] for n in drawn],
+    }
+    by_blast = blastn_families(train, sequences, work / "blast")
+    if by_blast is not None:
+        found["BLASTN, word size 7, E < 1e-2"] = [hit and hit[0] for hit in by_blast]
+    return {
+        name: {
+            "right": _share(f == rna.family for f, rna in zip(given, asked, strict=True)),
+            "wrong": _share(
+                f is not None and f != rna.family for f, rna in zip(given, asked, strict=True)
+            ),
+        }
+        for name, given in found.items()
+    }
+
+
+def _share(values: Iterable[bool]) -> float:
+    listed = list(values)
+    return sum(listed) / max(1, len(listed))
+
+
+def report(figures: Mapping[str, Any], command: str) -> str:
+    """The figures as Markdown, with the command that made them."""
+    lines = [
+        "# How well the search finds families",
+        "",
+        f"{figures['rnas']:,} RNAs of clusters that the reference does not hold, E < "
+        f"{figures['evalue']:g}:",
+        "",
+        f"    {command}",
+        "",
+        "| as pasted | right family | wrong family | right type |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {name} | {row['right']:.3f} | {row['wrong']:.3f} | {row['right_type']:.3f} |"
+        for name, row in figures["conditions"].items()
+    ]
+    lines += ["", "| on whole RNAs | right family | wrong family |", "| --- | --- | --- |"]
+    lines += [
+        f"| {name} | {row['right']:.3f} | {row['wrong']:.3f} |"
+        for name, row in figures["compared"].items()
+    ]
+    lines += ["", "| sequences of no known family | asked | with a hit |", "| --- | --- | --- |"]
+    lines += [
+        f"| {kind} | {count:,} | {share:.3f} |"
+        for kind, (count, share) in figures["claimed"].items()
+    ]
+    if "family added today" in figures:
+        row = figures["family added today"]
+        lines += [
+            "",
+            f"Families added without any training (half of the clusters of each family never seen "
+            f"in the reference, {row['rnas']:,} RNAs of the other half asked): right "
+            f"{row['right']:.3f}, wrong {row['wrong']:.3f}.",
+        ]
+    pairs = figures["pairs"]
+    energy = pairs.get("minimum free energy")
+    lines += [
+        "",
+        f"Base pairs of {pairs['rnas']:,} RNAs against their own rows of the seed alignments, mean "
+        f"F1: consensus laid on the RNA {pairs['consensus']:.3f}"
+        + (f", ViennaRNA's minimum free energy {energy:.3f}." if energy is not None else "."),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+__all__ = ["AskedRna", "Scores", "check_unseen", "evaluate_search", "report"]

@@ -7,7 +7,7 @@ overlap by more than the longest profiles are wide, so that memory does not grow
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from pyhmmer.plan7 import (
 from rnagpt.reference import InvalidReferenceError
 
 _RNA = Alphabet.rna()
+_CHUNK = 8  # alignments that a process is handed at once
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
 
 
@@ -132,13 +133,23 @@ def build_profile(alignment: SeedAlignment) -> HMM:
     return hmm
 
 
-def build_profiles(alignments: Iterable[SeedAlignment], jobs: int = 1) -> Iterator[HMM]:
-    """The profiles of many alignments, in order, built by `jobs` processes."""
-    if jobs <= 1:
-        yield from map(build_profile, alignments)
+def build_profiles(
+    alignments: Sequence[SeedAlignment], jobs: int = 1
+) -> Iterator[HMM | InvalidReferenceError]:
+    """The profiles of many alignments, in order, built by `jobs` processes; an error in place of
+    one that cannot be built."""
+    if jobs <= 1 or len(alignments) < 2 * _CHUNK:
+        yield from map(_profile_or_error, alignments)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(build_profile, alignments, chunksize=8)
+        yield from pool.map(_profile_or_error, alignments, chunksize=_CHUNK)
+
+
+def _profile_or_error(alignment: SeedAlignment) -> HMM | InvalidReferenceError:
+    try:
+        return build_profile(alignment)
+    except InvalidReferenceError as error:
+        return error
 
 
 class ProfileLibrary:

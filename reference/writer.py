@@ -48,6 +48,7 @@ def write_reference(
     engine: str = "kmers",
     profiles: Mapping[str, HMM] | None = None,
     jobs: int = 1,
+    problems: list[str] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Write a reference into the folder `out`.
@@ -58,6 +59,8 @@ def write_reference(
         name, release, licence, sources, engine: as in `Manifest`.
         profiles: that are built already, by the id of their family.
         jobs: processes that build profiles.
+        problems: takes the reasons why families were left out, of which no profile can be built;
+            None: the first of them is an error.
         overwrite: replace a reference that is there.
 
     Raises:
@@ -68,13 +71,15 @@ def write_reference(
     _check_replaceable(out, overwrite)
     with _placed(out) as partial:
         seen: set[str] = set()
-        seeds = []
+        chosen = []
+        for record, seed in families:
+            _check_new(record, FAMILY, seen)
+            chosen.append((record, seed))
+        chosen = _write_profiles(partial / PROFILES, chosen, profiles or {}, jobs, problems)
         with _text(partial / FAMILIES) as records, _text(partial / SEEDS) as alignments:
-            for record, seed in families:
-                _check_new(record, FAMILY, seen)
+            for record, seed in chosen:
                 records.write(f"{record.to_json()}\n")
                 alignments.write(seed.to_stockholm())
-                seeds.append(seed)
         num_rnas = 0
         with _text(partial / RNAS) as records, _text(partial / SEQUENCES) as fasta:
             for record, sequence in rnas:
@@ -82,12 +87,11 @@ def write_reference(
                 _check_new(record, RNA, seen)
                 records.write(f"{record.to_json()}\n")
                 fasta.write(f">{record.id}\n{sequence}\n")
-        if not seen:
+        if not chosen and not num_rnas:
             raise InvalidReferenceError(
                 "A reference without a family and without an RNA finds nothing; none was written."
             )
-        _write_profiles(partial / PROFILES, seeds, profiles or {}, jobs)
-        unused = (() if seeds else (FAMILIES, SEEDS, PROFILES)) + (
+        unused = (() if chosen else (FAMILIES, SEEDS, PROFILES)) + (
             () if num_rnas else (RNAS, SEQUENCES)
         )
         for file in unused:
@@ -99,9 +103,9 @@ def write_reference(
             date=datetime.now(UTC).date().isoformat(),
             sources=dict(sources or {}),
             programs={"pyhmmer": pyhmmer.__version__},
-            families=len(seeds),
+            families=len(chosen),
             rnas=num_rnas,
-            sequences=sum(len(seed.rows) for seed in seeds),
+            sequences=sum(len(seed.rows) for _, seed in chosen),
             engine=engine,
             files={path.name: describe_file(path) for path in sorted(partial.iterdir())},
         )
@@ -162,9 +166,14 @@ def _check_new(record: Record, kind: str, seen: set[str]) -> None:
 
 
 def _write_profiles(
-    path: Path, seeds: list[SeedAlignment], profiles: Mapping[str, HMM], jobs: int
-) -> None:
-    missing = [seed for seed in seeds if seed.id not in profiles]
+    path: Path,
+    families: list[Family],
+    profiles: Mapping[str, HMM],
+    jobs: int,
+    problems: list[str] | None,
+) -> list[Family]:
+    """Write the families' profiles; the families that have one."""
+    missing = [seed for _, seed in families if seed.id not in profiles]
     built = iter(
         tqdm(
             build_profiles(missing, jobs),
@@ -175,13 +184,21 @@ def _write_profiles(
             file=sys.stderr,
         )
     )
+    written = []
     with lzma.open(path, "wb") as file:
-        for seed in seeds:
+        for record, seed in families:
             hmm = profiles[seed.id] if seed.id in profiles else next(built)
+            if isinstance(hmm, InvalidReferenceError):
+                if problems is None:
+                    raise hmm
+                problems.append(str(hmm))
+                continue
             # When and how it was built would make each build's bytes its own.
             hmm.creation_time = None
             hmm.command_line = None
             hmm.write(file, binary=True)
+            written.append((record, seed))
+    return written
 
 
 __all__ = ["Family", "SingleRna", "write_reference"]

@@ -1,5 +1,7 @@
 """RNA-QA from Rfam: curated text about real sequences, without any language-model service."""
 
+import contextlib
+import os
 import shutil
 import sys
 from collections import Counter, defaultdict
@@ -10,6 +12,10 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from rnagpt.reference import InvalidReferenceError
+from rnagpt.reference.manifest import MANIFEST, read_manifest
+from rnagpt.reference.writer import Family as ReferenceFamily
+from rnagpt.reference.writer import write_reference
 from rnagpt.rna_qa.export import (
     ANNOTATIONS,
     CONFIGURATIONS,
@@ -22,11 +28,12 @@ from rnagpt.rna_qa.output import check_output_dir, move_into_place, read_record
 from rnagpt.rna_qa.rfam.downloads import Source, hash_file
 from rnagpt.rna_qa.rfam.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.rfam.questions import annotate, ask
+from rnagpt.rna_qa.rfam.reference import family_record, seed_alignment
 from rnagpt.rna_qa.splits import SPLITS, Member, check_shares, find_leaks, fraction, split_members
 from rnagpt.sequences.clustering import cluster_sequences
 from rnagpt.sequences.stockholm import Problem, read_seed
 
-WORK = ".partial"
+WORK, REFERENCE = ".partial", "reference"
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ def build(
     out: Path,
     options: Options | None = None,
     *,
+    release: str = "",
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Build RNA-QA from Rfam's seed alignments into the folder `out`; returns the build's record.
@@ -84,6 +92,7 @@ def build(
 
     Args:
         families: Rfam's `family` table, which fills what seeds leave empty.
+        release: Of Rfam, such as "15.1", which the records of the reference name.
         overwrite: Replace another build in `out`.
 
     Raises:
@@ -105,7 +114,9 @@ def build(
     paths = {name: source.fetch(partial) for name, source in sources.items()}
 
     problems: list[Problem] = []
-    found, read = _read_sequences(paths["seed"], paths.get("families"), problems)
+    found, references, read = _read_sequences(
+        paths["seed"], paths.get("families"), f"Rfam {release}".strip(), problems
+    )
     rnas, clustering = _split(found, partial / "clusters", options)
     for name in CONFIGURATIONS:
         # An interrupted run's, which had other rows perhaps.
@@ -120,10 +131,11 @@ def build(
         "files": hash_shards(partial),
         "problems": [str(problem) for problem in problems],
     }
+    record["problems"] += _write_reference(partial / REFERENCE, references, release, record)
     write_card(partial / "README.md", record)
-    for problem in problems:
+    for problem in record["problems"]:
         print(f"left out: {problem}", file=sys.stderr)
-    move_into_place(partial, out, CONFIGURATIONS, record)
+    move_into_place(partial, out, (*CONFIGURATIONS, REFERENCE), record)
     return record
 
 
@@ -141,7 +153,7 @@ def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[
     """
     record = read_record(out)
     if record is None:
-        check_output_dir(out, WORK, CONFIGURATIONS)
+        check_output_dir(out, WORK, (*CONFIGURATIONS, REFERENCE))
         return None
     if overwrite:
         return None
@@ -153,17 +165,47 @@ def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[
     return record
 
 
+def _write_reference(
+    folder: Path, families: list[ReferenceFamily], release: str, record: dict[str, Any]
+) -> list[str]:
+    """Write the reference of all families; the reasons why some are left out.
+
+    One that an interrupted run has finished from the same sources stays.
+    """
+    if (folder / MANIFEST).is_file():
+        with contextlib.suppress(InvalidReferenceError):
+            manifest = read_manifest(folder)
+            if manifest.sources == record["sha256"] and manifest.release == release:
+                return []
+    shutil.rmtree(folder, ignore_errors=True)
+    problems: list[str] = []
+    write_reference(
+        folder,
+        families,
+        name="Rfam",
+        release=release,
+        licence="CC0-1.0",
+        sources=record["sha256"],
+        jobs=os.cpu_count() or 1,
+        problems=problems,
+    )
+    return problems
+
+
 def _read_sequences(
-    seed: Path, families: Path | None, problems: list[Problem]
-) -> tuple[list[Found], dict[str, int]]:
-    """The RNAs of all sound families, identical ones of a family joined; how many were read."""
+    seed: Path, families: Path | None, source: str, problems: list[Problem]
+) -> tuple[list[Found], list[ReferenceFamily], dict[str, int]]:
+    """The RNAs of all sound families, identical ones of a family joined; the same families as a
+    reference holds them; how many were read."""
     table = read_family_table(families, problems) if families else {}
-    found = []
+    found: list[Found] = []
+    references: list[ReferenceFamily] = []
     read = Counter(families=0, sequences=0, duplicates=0)
     for record in tqdm(read_seed(seed, problems), desc="reading", unit=" families", disable=None):
         family = describe_family(record, table.get(record.accession), problems)
         if family is None:
             continue
+        references.append((family_record(family, record, source), seed_alignment(record)))
         seen: set[str] = set()
         for name, sequence in record.sequences:
             if sequence not in seen:
@@ -172,7 +214,7 @@ def _read_sequences(
         read["families"] += 1
         read["sequences"] += len(record.sequences)
         read["duplicates"] += len(record.sequences) - len(seen)
-    return found, dict(read)
+    return found, references, dict(read)
 
 
 def _split(
