@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .inference.loading import load_model, load_processor
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, tokenize_rna
+    from .reference.annotate import SearchResult, annotate
+    from .reference.hits import Hit
+    from .reference.library import Reference
     from .sequences.drawing import NucleotideScores, base_pairs, draw_scores, fold_rna
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
 
@@ -29,14 +32,18 @@ _MODULE_OF = {
     "CleanedRna": "cleaning_rnagpt",
     "FastaError": "sequences.fasta",
     "FastaRecord": "sequences.fasta",
+    "Hit": "reference.hits",
     "MAX_RNA_LENGTH": "cleaning_rnagpt",
     "NucleotideScores": "sequences.drawing",
+    "Reference": "reference.library",
     "RnaChat": "inference.chat",
     "RnaGptConfig": "configuration_rnagpt",
     "RnaGptForCausalLM": "modeling_rnagpt",
     "RnaGptModel": "modeling_rnagpt",
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "cleaning_rnagpt",
+    "SearchResult": "reference.annotate",
+    "annotate": "reference.annotate",
     "answer_questions": "inference.batch",
     "base_pairs": "sequences.drawing",
     "clean_rna": "cleaning_rnagpt",
@@ -58,14 +65,18 @@ __all__ = [
     "CleanedRna",
     "FastaError",
     "FastaRecord",
+    "Hit",
     "NucleotideScores",
+    "Reference",
     "RnaChat",
     "RnaGptConfig",
     "RnaGptForCausalLM",
     "RnaGptModel",
     "RnaGptProcessor",
     "RnaSequenceError",
+    "SearchResult",
     "__version__",
+    "annotate",
     "answer_questions",
     "base_pairs",
     "clean_rna",
