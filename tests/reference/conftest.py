@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.paths import DATA
 
 from rnagpt.reference.edit import read_families
 from rnagpt.reference.library import Reference
 from rnagpt.reference.writer import write_reference
-from tests.helpers.paths import DATA
 
 SEEDS = DATA / "rfam_five_families.seed"
 

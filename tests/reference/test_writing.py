@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.paths import DATA
 
 from rnagpt.reference import InvalidReferenceError
 from rnagpt.reference.edit import add, families_of, merge, read_families, subset, ungapped
@@ -15,7 +16,8 @@ from rnagpt.reference.manifest import MANIFEST, SEEDS
 from rnagpt.reference.profiles import SeedAlignment
 from rnagpt.reference.records import FAMILY, RNA, Claim, Record, Term
 from rnagpt.reference.writer import write_reference
-from tests.reference.conftest import SEEDS as SEED_FILE
+
+SEED_FILE = DATA / "rfam_five_families.seed"
 
 
 @pytest.fixture
