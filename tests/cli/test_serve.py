@@ -48,10 +48,11 @@ def serving(folder, *options):
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        line = process.stdout.readline()
-        address = re.search(r"(http://\S+)/v1", line)[1]
-        await_health(address)
-        yield process, address
+        assert process.stdout
+        found = re.search(r"(http://\S+)/v1", process.stdout.readline())
+        assert found
+        await_health(found[1])
+        yield process, found[1]
     finally:
         process.kill()
         process.wait()

@@ -107,8 +107,7 @@ def test_a_tampered_file_leaves_the_tag_unset(
     hub: SmallHub, publish: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnagpt.hub import model as publishing_model
-
-    original = publishing_model.run_in_clean_env
+    from rnagpt.hub.verify import run_in_clean_env as original
 
     def tampering(script: str, arguments: list[str], *rest: Any, **options: Any) -> Any:
         if options.get("api"):
@@ -124,7 +123,9 @@ def test_a_tampered_file_leaves_the_tag_unset(
     assert hub.repository(REPO).tags == {}
 
 
-def test_a_dry_run_shows_and_asks_nothing(hub: SmallHub, publish: Callable[..., None]) -> None:
+def test_a_dry_run_shows_and_asks_nothing(
+    hub: SmallHub, publish: Callable[..., str | None]
+) -> None:
     lines: list[str] = []
     assert publish(dry_run=True, lines=lines) is None
     assert hub.requests == []

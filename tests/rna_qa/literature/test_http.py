@@ -54,7 +54,7 @@ def select(
         def run(name: str = "corpus", **options: object) -> Corpus:
             corpus = Corpus(tmp_path / f"{name}.sqlite")
             opened.append(corpus)
-            select_http.select(corpus, client, addresses, **options)  # type: ignore[arg-type]
+            select_http.select(corpus, client, addresses, **options)
             return corpus
 
         yield run
