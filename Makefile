@@ -20,7 +20,8 @@ READY_VLLM := .venv-vllm/.ready
 JOBS ?= 2
 THREADS := $(if $(filter 0 1,$(JOBS)),,OMP_NUM_THREADS=1)
 # What `make lint` type-checks besides the packages.
-TYPED := space/*.py benchmarks/*.py tests/helpers tests/project
+TYPED := space/*.py benchmarks/*.py tests/conftest.py \
+	$(addprefix tests/,helpers project cli hub rna_qa sequences serving)
 
 help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"

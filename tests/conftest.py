@@ -16,7 +16,7 @@ settings.load_profile("no deadline")
 try:
     import datasets
 except ImportError:  # not beside vLLM
-    datasets = None
+    datasets = None  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session", autouse=True)

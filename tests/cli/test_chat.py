@@ -118,6 +118,8 @@ def test_a_reader_of_the_output_that_goes_away_is_no_fault(folder, fasta):
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
     ) as process:
+        assert process.stdout
+        assert process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
@@ -135,18 +137,21 @@ class Terminal:
             # Tests that run as a background job are given an ignored Ctrl-C, and would pass it on.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.input, self.output = self.process.stdin, self.process.stdout
         self.text = ""
 
     def say(self, line):
-        self.process.stdin.write(line.encode() + b"\n")
-        self.process.stdin.flush()
+        self.input.write(line.encode() + b"\n")
+        self.input.flush()
 
     def wait_for(self, *expected):
         """Read until all of the expected has come since the last call."""
         deadline = time.monotonic() + 120
         while not all(part in self.text for part in expected):
-            ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
-            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            ready, _, _ = select.select([self.output], [], [], deadline - time.monotonic())
+            data = os.read(self.output.fileno(), 65536) if ready else b""
             assert data, f"{expected} did not come, but {self.text!r}"
             self.text += data.decode(errors="replace")
         seen, self.text = self.text, ""
@@ -160,9 +165,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_session(folder):
         for _ in range(2):
             terminal.say(WHAT)
             while not terminal.text.strip():
-                terminal.text += os.read(terminal.process.stdout.fileno(), 100).decode(
-                    errors="replace"
-                )
+                terminal.text += os.read(terminal.output.fileno(), 100).decode(errors="replace")
             terminal.process.send_signal(signal.SIGINT)
             terminal.wait_for("[stopped")
         terminal.process.send_signal(signal.SIGINT)  # with no answer to stop
@@ -185,9 +188,8 @@ def test_ctrl_c_pressed_many_times_does_not_end_the_session(folder):
             terminal.process.send_signal(signal.SIGINT)
             time.sleep(1e-5)
         terminal.wait_for("[stopped")
-        for _ in range(3):  # the last presses may come with a line that is just read, and cancel it
-            terminal.say("")
-        terminal.say("/reset")
+        for _ in range(4):  # the last presses may come with a line that is just read, and cancel it
+            terminal.say("/reset")
         terminal.wait_for("new conversation")
         terminal.say("/quit")
         assert terminal.process.wait(60) == 0

@@ -254,7 +254,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
 )
 def test_pre_training_says_what_it_cannot_use(words, told, capsys):
     try:
-        code = rnagpt_cli.main(["pretrain-encoder", *words.split()])
+        code: object = rnagpt_cli.main(["pretrain-encoder", *words.split()])
     except SystemExit as end:
         code = end.code
     assert code == 2

@@ -45,13 +45,19 @@ def serving(folder, *options):
         "0",
     ]
     process = subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run as a background job are given an ignored Ctrl-C, and would pass it on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        line = process.stdout.readline()
-        address = re.search(r"(http://\S+)/v1", line)[1]
-        await_health(address)
-        yield process, address
+        assert process.stdout
+        found = re.search(r"(http://\S+)/v1", process.stdout.readline())
+        assert found
+        await_health(found[1])
+        yield process, found[1]
     finally:
         process.kill()
         process.wait()

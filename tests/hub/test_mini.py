@@ -82,4 +82,4 @@ def test_the_mini_by_its_id_answers_as_the_folder_does(
     # The card's figures are those of the evaluation.
     figures = json.loads((CHECKPOINT / RESULTS).read_text())["figures"]
     family = figures["controls"]["RNA-GPT"]["right family"]["value"]
-    assert round(family, 3) in [result.metric_value for result in card.data.eval_results]
+    assert round(family, 3) in [result.metric_value for result in card.data["eval_results"]]

@@ -108,7 +108,9 @@ def test_a_tampered_file_leaves_the_tag_unset(
     assert hub.repository(REPO).tags == {}
 
 
-def test_a_dry_run_shows_and_asks_nothing(hub: SmallHub, publish: Callable[..., None]) -> None:
+def test_a_dry_run_shows_and_asks_nothing(
+    hub: SmallHub, publish: Callable[..., str | None]
+) -> None:
     lines: list[str] = []
     assert publish(dry_run=True, lines=lines) is None
     assert hub.requests == []

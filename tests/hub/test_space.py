@@ -77,7 +77,7 @@ def test_published_opened_tagged(hub: SmallHub, publish: Callable[..., str]) -> 
     assert space.variables == {"RNAGPT_MODEL": MODEL}
     card = SpaceCard(hub.read(space.files()["README.md"].sha256).decode())
     assert card.data["models"] == [MODEL]
-    assert card.data.sdk == "gradio"
+    assert card.data["sdk"] == "gradio"
 
 
 def test_a_space_of_a_private_model_is_told_what_it_needs(

@@ -38,6 +38,7 @@ def test_an_entry_is_all_that_a_new_engine_needs(folder, monkeypatch, capsys):
     monkeypatch.setitem(ENGINES, "silent", EngineKind("says nothing", SilentEngine))
     options = ("--engine", "silent", "--engine-option", "depth=2", "--dtype", "bfloat16")
     service = make_service(parse(folder, *options), Limits(max_batch=3, max_waiting=5))
+    assert isinstance(service.engine, SilentEngine)
     assert service.engine.settings == EngineSettings(str(folder), 3, 5, "bfloat16", {"depth": 2})
     assert service.engine.processor is service.processor
     assert service.context == 77

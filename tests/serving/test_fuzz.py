@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from typing import Any
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ GOOD = {
 }
 # Values at the edges of what JSON, Python and the tokenizer take.
 # fmt: off
-ODD = st.sampled_from([
+ODD: st.SearchStrategy[Any] = st.sampled_from([
     None, True, "", " ", "\0", "\ud800", "\u202e", "ACGU", ">\n", ">x\nAC\n>y\nGU", "<RNAHere>",
     "<|im_end|>", "{{ 7 * 7 }}", "9" * 400, "N" * 50, "ACGU" * 2000, "is " + "GCGGAUUUAG" * 3 + "?",
     ">x y\nGCGGAUUUAG\nACGU\n\nwhat?", "GCGGAUUUAGCUCAGUUGGG\nGCGGAUUUAGCUCAGUUG", "\udfffx",
@@ -164,7 +165,7 @@ def still_answers(address):
     reply = client_of(address).chat.completions.create(
         model=NAME, messages=ask_about("ACGU"), max_tokens=3
     )
-    return reply.usage.completion_tokens == 3
+    return reply.usage is not None and reply.usage.completion_tokens == 3
 
 
 def test_spoilt_requests_are_no_server_error(address):

@@ -234,6 +234,7 @@ def test_a_server_that_is_told_to_stop_leaves_no_process_behind(parts, tmp_path)
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout
     assert any(line.startswith("Serving") for line in process.stdout)
     children = psutil.Process(process.pid).children(recursive=True)
     assert any("EngineCore" in " ".join(child.cmdline()) for child in children)

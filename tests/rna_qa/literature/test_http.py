@@ -55,7 +55,7 @@ def select(
         def run(name: str = "corpus", **options: object) -> Corpus:
             corpus = Corpus(tmp_path / f"{name}.sqlite")
             opened.append(corpus)
-            select_http.select(corpus, client, services, **options)  # type: ignore[arg-type]
+            select_http.select(corpus, client, services, **options)
             return corpus
 
         yield run

@@ -1,5 +1,6 @@
 """``kill -9`` at random moments: nothing is lost or paid twice, and the same bytes come out."""
 
+import itertools
 import random
 import sqlite3
 import subprocess
@@ -87,7 +88,7 @@ def check_kills(folder: Path, service: FakeOpenAi, kills: int, workers: int, rna
         out = folder / f"killed-{turn}"
         command = make_command(out, folder, service, workers)
         # Most of a run's beginning is imports: what was done before is skipped in no time.
-        moments = iter(lambda longest=took: draw.uniform(0.25, 0.9) * longest, None)
+        moments = (draw.uniform(0.25, 0.9) * longest for longest in itertools.repeat(took))
         begin = time.monotonic()
         killed = build_with_kills(command, out, service, moments, kills - done)
         if not killed:  # the machine has less to do than it had

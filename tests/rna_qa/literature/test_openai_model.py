@@ -65,9 +65,14 @@ def make_model(fake: FakeOpenAi, cache: RequestCache, waits: list[float]) -> Ite
     def make(
         name: str = MODEL, api_key: str = KEY, limit_usd: float | None = None, **options: Any
     ) -> OpenAiModel:
-        spending = Spending(cache, Prices(0.15, 0.60), limit_usd=limit_usd, sleep=waits.append)
         # Pauses are waited out on a clock of their own.
-        spending._clock = lambda: sum(waits)
+        spending = Spending(
+            cache,
+            Prices(0.15, 0.60),
+            limit_usd=limit_usd,
+            clock=lambda: sum(waits),
+            sleep=waits.append,
+        )
         options = {"sleep": waits.append, "attempts": 4} | options
         made.append(OpenAiModel(name, fake.base_url, api_key, cache, spending, **options))
         return made[-1]

@@ -12,7 +12,7 @@ ABSTRACT = "Here we show that the small RNA binds to its target in the cell."
 
 
 def paper(**fields: object) -> Paper:
-    return Paper(**{"id": "PMID:1", "title": "A title", "abstract": ABSTRACT, **fields})  # type: ignore[arg-type]
+    return Paper(**{"id": "PMID:1", "title": "A title", "abstract": ABSTRACT, **fields})
 
 
 @pytest.mark.parametrize(

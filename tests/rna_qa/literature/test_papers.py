@@ -41,7 +41,7 @@ def known(paper: FakePaper, **fields: object) -> Paper:
     """What a source such as LitScan says of a paper: no licence, no types."""
     id = paper_id(paper.pmid, paper.pmcid, paper.doi)
     values = {"pmid": paper.pmid, "pmcid": paper.pmcid, "title": paper.title, **fields}
-    return Paper(id=id, **{"abstract": "", **values})  # type: ignore[arg-type]
+    return Paper(id=id, **{"abstract": "", **values})
 
 
 def by_id(corpus: Corpus) -> dict[str, Paper]:

@@ -14,6 +14,7 @@ from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOption
 from rnagpt.rna_qa.literature.claims.validation import find_quote, names_rna, validate_claim
 from rnagpt.rna_qa.literature.records import Claim, Paper, Rna
 from rnagpt.rna_qa.literature.sources import files as select_files
+from rnagpt.rna_qa.literature.sources import rows
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
@@ -178,7 +179,7 @@ def test_a_build_of_an_older_release_reads_its_papers_anew_and_pays_for_the_chan
         run = RunOptions(base_url=fake.base_url)
         with monkeypatch.context() as older:
             glue = lambda text: text.replace("<sup>", "").replace("</sup>", "")  # noqa: E731
-            older.setattr(select_files, "plain_text", glue)
+            older.setattr(rows, "plain_text", glue)
             older.setitem(settings.STAGE_VERSIONS, "select", 1)
             build(out, options, run)
         assert "106 cells" in json_of(out)

@@ -88,7 +88,7 @@ def test_an_interrupted_selection_goes_on(
         calls += 1
         if calls % 2:
             raise KeyboardInterrupt
-        add_mentions(self, mentions)  # type: ignore[arg-type]
+        add_mentions(self, mentions)
 
     monkeypatch.setattr(Corpus, "add_mentions", fail_at_times)
     interrupted = 0
@@ -138,7 +138,7 @@ def test_a_server_that_is_stopped_in_between(
     stops = [False, True]  # in the middle of the second page
 
     def stop_once(self: Corpus, rnas: object) -> None:
-        add_rnas(self, rnas)  # type: ignore[arg-type]
+        add_rnas(self, rnas)
         if stops and stops.pop(0):
             server.stop()
 

@@ -105,4 +105,4 @@ def test_options_that_a_source_does_not_take_are_rejected(
     options: dict[str, str], error: str
 ) -> None:
     with pytest.raises(ValueError, match=error):
-        LiteratureOptions(**options)  # type: ignore[arg-type]
+        LiteratureOptions(**options)

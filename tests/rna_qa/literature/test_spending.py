@@ -28,7 +28,9 @@ class Clock:
 
 def test_prices_are_those_of_openais_list() -> None:
     # $0.15 and $0.60 per million tokens: 12,000 read and 1,500 written are $0.0027.
-    assert prices_of("gpt-4o-mini").cost(12_000, 1_500) == 0.0027 * USD
+    prices = prices_of("gpt-4o-mini")
+    assert prices
+    assert prices.cost(12_000, 1_500) == 0.0027 * USD
     assert prices_of("gpt-4o-mini-2024-07-18") == prices_of("gpt-4o-mini")
     assert prices_of("gpt-4o-2024-08-06") is None  # another model, and not a release of gpt-4o-mini
     assert prices_of("SmolLM2") is None

@@ -72,7 +72,7 @@ def test_the_order_of_papers_and_the_name_of_the_rna_do_not_count() -> None:
 def test_numbers_of_topics_stay_below_the_square_root(
     papers: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried = []
+    tried: list[int] = []
 
     def fit(documents: list[list[str]], numbers: range, seed: int) -> tuple[list[int], float]:
         tried.extend(numbers)

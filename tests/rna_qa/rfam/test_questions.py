@@ -12,7 +12,8 @@ from rnagpt.rna_qa.rfam.questions import RECORD_KINDS, SEQUENCE_KINDS, Question,
 from rnagpt.sequences.stockholm import read_seed
 
 SEED = DATA / "rfam_five_families.seed"
-WORDINGS = {kind.name: kind.wordings for kind in (*RECORD_KINDS, *SEQUENCE_KINDS)}
+WORDINGS = {kind.name: kind.wordings for kind in RECORD_KINDS}
+WORDINGS |= {kind.name: kind.wordings for kind in SEQUENCE_KINDS}
 SNORD113 = Family(
     accession="RF00181",
     name="SNORD113",
