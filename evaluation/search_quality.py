@@ -230,7 +230,7 @@ def score_conditions(
     asked: Sequence[AskedRna], reference: Reference, evalue: float, seed: int, jobs: int
 ) -> dict[str, Scores]:
     """Right and wrong families, as pasted in each of `CONDITIONS`."""
-    found = {}
+    found: dict[str, Scores] = {}
     for condition in CONDITIONS:
         random = np.random.default_rng([seed, len(found)])
         hits = best_hits(
@@ -321,11 +321,11 @@ def lay_pairs(
     hits = best_hits([rna.sequence for rna in asked], reference, evalue, jobs)
     consensus, energy = PairScores(), _fold_scores()
     for rna, hit in zip(asked, hits, strict=True):
-        row = rows.get((rna.family, rna.sequence))
-        right = hit is not None and hit.record.id == rna.family and hit.strand == "+"
-        if row is None or not right or not (true := seed_pairs(*row)):
+        found = rows.get((rna.family, rna.sequence))
+        if found is None or hit is None or (hit.record.id, hit.strand) != (rna.family, "+"):
             continue
-        assert hit is not None
+        if not (true := seed_pairs(*found)):
+            continue
         consensus.add(hit_pairs(hit), true)
         if energy is not None:
             energy.add(_folded_pairs(rna.sequence), true)

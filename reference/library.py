@@ -143,14 +143,16 @@ class Reference:
         if PROFILES not in self.manifest.files:
             return ProfileLibrary([])
         with HMMPressedFile(str(self._index() / "profiles")) as file:
-            return ProfileLibrary(list(file))
+            profiles = list(file)
+        return ProfileLibrary(profiles)
 
-    def hmms(self) -> dict[str, HMM]:
+    def hmms(self) -> dict[str, HMM[Any]]:
         """The families' profile HMMs, by their ids, as files hold them."""
         if PROFILES not in self.manifest.files:
             return {}
         with HMMFile(str(self._index() / "profiles.h3m")) as file:
-            return {hmm.name: hmm for hmm in file}
+            hmms = list(file)
+        return {hmm.name: hmm for hmm in hmms}
 
     def seeds(self) -> Iterator[SeedAlignment]:
         """The families' seed alignments, in order."""

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
 
-import pyhmmer
 from pyhmmer.plan7 import HMM
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ def write_reference(
     licence: str = "",
     sources: Mapping[str, str] | None = None,
     engine: str = "kmers",
-    profiles: Mapping[str, HMM] | None = None,
+    profiles: Mapping[str, HMM[Any]] | None = None,
     jobs: int = 1,
     problems: list[str] | None = None,
     overwrite: bool = False,
@@ -102,7 +103,7 @@ def write_reference(
             licence=licence,
             date=datetime.now(UTC).date().isoformat(),
             sources=dict(sources or {}),
-            programs={"pyhmmer": pyhmmer.__version__},
+            programs={"pyhmmer": version("pyhmmer")},
             families=len(chosen),
             rnas=num_rnas,
             sequences=sum(len(seed.rows) for _, seed in chosen),
@@ -147,9 +148,9 @@ def _placed(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _text(path: Path) -> Iterator[lzma.LZMAFile]:
+def _text(path: Path) -> Iterator[TextIO]:
     with lzma.open(path, "wt", encoding="utf-8", newline="\n") as file:
-        yield file  # type: ignore[misc]
+        yield file
 
 
 def _check_new(record: Record, kind: str, seen: set[str]) -> None:
@@ -168,7 +169,7 @@ def _check_new(record: Record, kind: str, seen: set[str]) -> None:
 def _write_profiles(
     path: Path,
     families: list[Family],
-    profiles: Mapping[str, HMM],
+    profiles: Mapping[str, HMM[Any]],
     jobs: int,
     problems: list[str] | None,
 ) -> list[Family]:
@@ -196,7 +197,7 @@ def _write_profiles(
             # When and how it was built would make each build's bytes its own.
             hmm.creation_time = None
             hmm.command_line = None
-            hmm.write(file, binary=True)
+            hmm.write(cast(BinaryIO, file), binary=True)
             written.append((record, seed))
     return written
 

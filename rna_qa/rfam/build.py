@@ -121,7 +121,7 @@ def build(
     for name in CONFIGURATIONS:
         # An interrupted run's, which had other rows perhaps.
         shutil.rmtree(partial / name, ignore_errors=True)
-    record = {
+    record: dict[str, Any] = {
         "data_set": "RNA-QA, Rfam build",
         **request,
         "sha256": {name: hash_file(path) for name, path in paths.items()},
@@ -129,9 +129,9 @@ def build(
         "read": read,
         "counts": _write_rows(partial, rnas, options.random_seed),
         "files": hash_shards(partial),
-        "problems": [str(problem) for problem in problems],
     }
-    record["problems"] += _write_reference(partial / REFERENCE, references, release, record)
+    unmodelled = _write_reference(partial / REFERENCE, references, release, record["sha256"])
+    record["problems"] = [*map(str, problems), *unmodelled]
     write_card(partial / "README.md", record)
     for problem in record["problems"]:
         print(f"left out: {problem}", file=sys.stderr)
@@ -166,7 +166,7 @@ def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[
 
 
 def _write_reference(
-    folder: Path, families: list[ReferenceFamily], release: str, record: dict[str, Any]
+    folder: Path, families: list[ReferenceFamily], release: str, sources: dict[str, str]
 ) -> list[str]:
     """Write the reference of all families; the reasons why some are left out.
 
@@ -175,7 +175,7 @@ def _write_reference(
     if (folder / MANIFEST).is_file():
         with contextlib.suppress(InvalidReferenceError):
             manifest = read_manifest(folder)
-            if manifest.sources == record["sha256"] and manifest.release == release:
+            if manifest.sources == sources and manifest.release == release:
                 return []
     shutil.rmtree(folder, ignore_errors=True)
     problems: list[str] = []
@@ -185,7 +185,7 @@ def _write_reference(
         name="Rfam",
         release=release,
         licence="CC0-1.0",
-        sources=record["sha256"],
+        sources=sources,
         jobs=os.cpu_count() or 1,
         problems=problems,
     )
