@@ -56,6 +56,7 @@ def main() -> None:
             print_columns([answer.question, answer.answer + cut, text])
     print(f"\n{num_answers} answers in {time.monotonic() - start:.0f} s, loading included.")
     print('Ask about your own: rnagpt chat my.fasta --ask "What is this RNA?"')
+    print("Search them, with papers and without a model: rnagpt annotate my.fasta")
 
 
 def print_columns(cells: Sequence[str], line: str = "") -> None:
