@@ -112,7 +112,7 @@ def random_sequence(length: int, random: np.random.Generator) -> str:
 
 
 def flanked(length: int) -> Callable[[str, np.random.Generator], str]:
-    """With so many random letters on each side."""
+    """With `length` random letters on each side."""
 
     def change(sequence: str, random: np.random.Generator) -> str:
         return random_sequence(length, random) + sequence + random_sequence(length, random)

@@ -239,7 +239,7 @@ def subset(
 ) -> Manifest:
     """Write a reference of a part of the sequences, such as those of the training split.
 
-    Profiles are built anew from what is left of their alignments; families of which nothing is left
+    Profiles are built again from what is left of their alignments; families of which nothing is left
     are left out.
 
     Args:
