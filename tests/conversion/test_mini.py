@@ -89,7 +89,7 @@ def test_the_confidence_of_a_release_is_taken_over(checkpoint, language_model, t
     assert (config["confidence_scale"], config["confidence_bias"]) == (0.5, 2.0)
 
 
-def test_new_release_or_language_model_is_put_together_afresh(
+def test_new_release_or_language_model_is_composed_again(
     checkpoint, language_model, cache, tmp_path
 ):
     other = tiny_parts.language_model_folder(tmp_path / "other", seed=9)
@@ -101,7 +101,7 @@ def test_new_release_or_language_model_is_put_together_afresh(
     assert len(folders(cache)) == 3
 
 
-def test_new_code_is_put_together_afresh(checkpoint, tmp_path, monkeypatch):
+def test_new_code_is_composed_again(checkpoint, tmp_path, monkeypatch):
     """The folder holds a copy of the model's code, which a later release may have mended."""
     package = tmp_path / "package"
     package.mkdir()

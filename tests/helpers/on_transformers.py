@@ -48,7 +48,7 @@ def interpreters() -> Iterator[Path]:
 
 
 def environment(name: str, wanted: Requirement) -> Path:
-    """Its interpreter; each time pip looks for the versions anew, and downloads what it lacks."""
+    """Its interpreter; each time pip looks for the versions again, and downloads what it lacks."""
     folder = ROOT / f".venv-compat-{name}"
     python = folder / "bin" / "python"
     if not python.exists():

@@ -352,7 +352,7 @@ def test_a_private_model_is_verified_with_the_token(
 
 
 @pytest.mark.slow
-def test_parts_are_put_together_with_their_language_model(
+def test_parts_are_composed_with_their_language_model(
     hub: SmallHub, publish: Callable[..., str], parts: Path, language_model: Path
 ) -> None:
     facts = CardFacts(REPO, BASE, adapter_only=True)

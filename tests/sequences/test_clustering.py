@@ -66,7 +66,7 @@ def test_ambiguous_letters_make_no_kmers() -> None:
 
 
 def test_cd_hit_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupted build goes on with its clusters; other sequences are clustered anew."""
+    """An interrupted build resumes with its clusters; other sequences are clustered again."""
     program = tmp_path / "cd-hit-est"
     program.write_text(
         '#!/bin/sh\necho run >> "$(dirname "$0")/runs"\n'

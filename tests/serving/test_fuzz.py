@@ -110,7 +110,7 @@ def check_reply(reply):
 
 
 def fuzz(strategy, examples, check):
-    """Check so many examples, the same in every run."""
+    """Check N examples, the same in every run."""
     given_all = given(strategy)(check)
     settings(
         max_examples=examples,

@@ -42,7 +42,7 @@ class Pace:
             time.sleep(0.01)
 
     def hold(self, after: int) -> None:
-        """Let so many tokens pass, and none after them."""
+        """Let N tokens pass, and none after them."""
         self._last = self.tokens + after
 
     def await_hold(self) -> None:
@@ -53,7 +53,7 @@ class Pace:
             time.sleep(0.01)
 
     def release(self, seconds: float = 0.0) -> None:
-        """Let all tokens pass, each after so many seconds."""
+        """Let all tokens pass, each after N seconds."""
         self.seconds, self._last = seconds, math.inf
 
     def await_rest(self) -> int:
