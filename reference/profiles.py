@@ -27,6 +27,9 @@ from pyhmmer.plan7 import (
 from rnagpt.reference import InvalidReferenceError
 
 _RNA = Alphabet.rna()
+# P-values that HMMER's filters pass; with its own, 0.02, 1e-3 and 1e-5, nothing of E > 0.06 is
+# found among the families of Rfam.
+_SENSITIVE = {"F1": 0.1, "F2": 0.02, "F3": 2e-3}
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
 
 
@@ -172,7 +175,15 @@ class ProfileLibrary:
         """How often a sequence is compared with a profile: what turns a P-value into an E-value."""
         return 2 * sum(self._sizes[window.group] for window in self.windows(length))
 
-    def scan(self, letters: str, window: Window, comparisons: int, evalue: float) -> list[Match]:
+    def scan(
+        self,
+        letters: str,
+        window: Window,
+        comparisons: int,
+        evalue: float,
+        *,
+        sensitive: bool = False,
+    ) -> list[Match]:
         """The profiles that match in a window, on either strand.
 
         Args:
@@ -180,12 +191,17 @@ class ProfileLibrary:
             window: where it lies.
             comparisons: of the whole sequence.
             evalue: matches of a larger E-value are left out.
+            sensitive: let HMMER's filters pass what its own settings would drop however large
+                `evalue` is.
         """
+        filters = _SENSITIVE if sensitive else {}
         plus = TextSequence(name="query", sequence=letters).digitize(_RNA)
         minus = plus.reverse_complement()
         matches = []
         for strand, sequence in (("+", plus), ("-", minus)):
-            pipeline = Pipeline(_RNA, Z=comparisons, domZ=comparisons, E=evalue, domE=evalue)
+            pipeline = Pipeline(
+                _RNA, Z=comparisons, domZ=comparisons, E=evalue, domE=evalue, **filters
+            )
             found = [
                 (hit.name, domain)
                 for hit in pipeline.scan_seq(sequence, self._groups[window.group])
