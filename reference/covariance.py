@@ -131,7 +131,7 @@ class CovarianceModels:
                 "columns), once; this may take minutes",
                 file=sys.stderr,
             )
-        # Rows of own alignments may have names that Infernal does not read.
+        # Names of rows need not be unique here; Infernal wants them so.
         rows = tuple((str(number), row) for number, (_, row) in enumerate(seed.rows, start=1))
         with _partial(path) as partial:
             alignment = partial.with_suffix(".sto")

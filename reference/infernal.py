@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from rnagpt.reference.covariance import (
+    CovarianceModel,
     CovarianceModels,
     InfernalError,
     check_models,
@@ -17,7 +18,7 @@ from rnagpt.reference.covariance import (
 )
 from rnagpt.reference.hits import COVARIANCE_MODEL, Hit
 from rnagpt.reference.library import Reference
-from rnagpt.reference.records import FAMILY
+from rnagpt.reference.records import FAMILY, Record
 
 LOOSE_EVALUE = 10.0  # of candidates
 MAX_CANDIDATES = 5  # per record, of those that the search alone does not report
@@ -92,7 +93,7 @@ class Verifier:
         """
         if hit.record.kind != FAMILY:
             return hit
-        model = self._of(reference).get(hit.record)
+        model = self.model(hit.record, reference)
         part = _cut_out(hit, sequence, model.reach)
         found = [
             (place, one)
@@ -120,6 +121,19 @@ class Verifier:
                 "structure": best.structure,
             }
         return replace(hit, verified=verified)
+
+    def model(self, record: Record, reference: Reference) -> CovarianceModel:
+        """The covariance model of a family, made when it is first asked for.
+
+        Raises:
+            InfernalError: it cannot be built.
+        """
+        with self._lock:
+            key = reference.manifest.key
+            if key not in self._models:
+                self._models[key] = CovarianceModels(reference, self.cm)
+            models = self._models[key]
+        return models.get(record)
 
     def review(
         self,
@@ -157,13 +171,6 @@ class Verifier:
             if verified.verified and verified.verified["agrees"]:
                 reviewed.append(replace(verified, source=COVARIANCE_MODEL))
         return _sorted(reviewed), ""
-
-    def _of(self, reference: Reference) -> CovarianceModels:
-        with self._lock:
-            key = reference.manifest.key
-            if key not in self._models:
-                self._models[key] = CovarianceModels(reference, self.cm)
-            return self._models[key]
 
 
 def _sorted(hits: list[Hit]) -> list[Hit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rnagpt.reference.profiles import SeedAlignment
-from rnagpt.reference.records import FAMILY, Record, Term
+from rnagpt.reference.records import FAMILY, Record, Term, read_cutoff
 from rnagpt.rna_qa.rfam.families import Family
 from rnagpt.sequences.stockholm import SeedFamily
 
@@ -29,16 +29,8 @@ def family_record(family: Family, seed: SeedFamily, source: str) -> Record:
     )
 
 
-def read_cutoff(text: str) -> float | None:
-    """Bits of a cut-off line such as "38.00" or "38.00;"; None where there is none."""
-    try:
-        return float(text.split()[0].rstrip(";"))
-    except (IndexError, ValueError):
-        return None
-
-
 def seed_alignment(seed: SeedFamily) -> SeedAlignment:
     return SeedAlignment(seed.accession, tuple(seed.rows), seed.structure)
 
 
-__all__ = ["family_record", "read_cutoff", "seed_alignment"]
+__all__ = ["family_record", "seed_alignment"]
