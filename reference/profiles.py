@@ -27,9 +27,9 @@ from pyhmmer.plan7 import (
 from rnagpt.reference import InvalidReferenceError
 
 _RNA = Alphabet.rna()
-# P-values that HMMER's filters pass; with its own, 0.02, 1e-3 and 1e-5, nothing of E > 0.06 is
-# found among the families of Rfam.
-_SENSITIVE = {"F1": 0.1, "F2": 0.02, "F3": 2e-3}
+# P-values that HMMER's three filters pass. With its own nothing of E > 0.06 is found among the
+# families of Rfam.
+_FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-5), (0.1, 0.02, 2e-3)
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
 
 
@@ -194,13 +194,20 @@ class ProfileLibrary:
             sensitive: let HMMER's filters pass what its own settings would drop however large
                 `evalue` is.
         """
-        filters = _SENSITIVE if sensitive else {}
+        msv, viterbi, forward = _SENSITIVE_FILTERS if sensitive else _FILTERS
         plus = TextSequence(name="query", sequence=letters).digitize(_RNA)
         minus = plus.reverse_complement()
         matches = []
         for strand, sequence in (("+", plus), ("-", minus)):
             pipeline = Pipeline(
-                _RNA, Z=comparisons, domZ=comparisons, E=evalue, domE=evalue, **filters
+                _RNA,
+                F1=msv,
+                F2=viterbi,
+                F3=forward,
+                Z=comparisons,
+                domZ=comparisons,
+                E=evalue,
+                domE=evalue,
             )
             found = [
                 (hit.name, domain)

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -198,7 +198,7 @@ def _renamed(release: str, before: str, after: str) -> str:
     return ", ".join(part for part in parts if part) or after
 
 
-def _other_sources(old: dict[str, str], new: Iterable[Source]) -> dict[str, str]:
+def _other_sources(old: Mapping[str, str], new: Iterable[Source]) -> dict[str, str]:
     """The sources of a reference without earlier versions of these files."""
     names = {source.location.rpartition("/")[2] for source in new}
     return {name: hash_ for name, hash_ in old.items() if name.rpartition("/")[2] not in names}

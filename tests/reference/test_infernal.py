@@ -323,6 +323,9 @@ def test_rfams_own_models_give_what_cmscan_gives(tmp_path: Path, own_cache: Path
         row = (tmp_path / "table").read_text().splitlines()[2].split()
         verified = result.hits[0].verified
         assert verified
+        if row == ["#"]:
+            assert verified["agrees"] is False
+            continue
         assert verified["agrees"] is True
         assert (verified["start"], verified["end"]) == (int(row[7]), int(row[8]))
         assert verified["bits"] == pytest.approx(float(row[14]), abs=0.11)
