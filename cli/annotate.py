@@ -25,9 +25,18 @@ examples:
   rnagpt annotate genome.fasta.gz genome.gff3 --format gff3 --jobs 8
   rnagpt annotate rnas.fasta hits.json --format json --resume
   rnagpt annotate rnas.fasta --reference rna-qa-data --evalue 1e-5
+  rnagpt annotate rnas.fasta --verify
+  rnagpt annotate rnas.fasta --verify --cm Rfam.cm
 
 Formats: table, to read; tsv, with the columns of Infernal's cmscan; json, one object per record;
 gff3. Positions count from 1 on the strand as given, "from" is never larger than "to".
+
+With --verify, Infernal (Debian: infernal) says of every hit whether its family's covariance model
+agrees: whether its bit score reaches Rfam's gathering cut-off. Of weaker candidates, with E-values
+up to 10, the best 5 of a record that lie where no confirmed hit lies are verified too; those that
+reach the cut-off are hits of the source "covariance model". Without --cm a family's model is built
+from its seed alignment when it is first needed (a second or less, minutes for ribosomal RNA), and
+kept in the cache ($RNAGPT_CACHE); such models have bit scores and no E-values.
 
 exit codes: 0 done, with or without hits; 2 rejected or failed, such as records that are no RNA
 (all of them are listed on standard error, the others are annotated); 130 stopped by Ctrl-C
@@ -63,6 +72,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=_count, default=1, metavar="N", help="processes that search (default: 1)"
     )
     parser.add_argument(
+        "--verify", action="store_true", help="let Infernal, which has to be installed, verify hits"
+    )
+    parser.add_argument(
+        "--cm",
+        type=Path,
+        metavar="FILE",
+        help="Rfam's covariance models, Rfam.cm, for --verify (default: built when needed)",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on after the last record that OUT holds"
     )
     add_quiet(parser)
@@ -86,14 +104,18 @@ def _count(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    return exit_code("rnagpt annotate", lambda: _annotate(arguments), (ValueError, OSError))
+    from rnagpt.reference.covariance import InfernalError
+
+    explained = (ValueError, OSError, InfernalError)
+    return exit_code("rnagpt annotate", lambda: _annotate(arguments), explained)
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from rnagpt.reference.annotate import annotate
-    from rnagpt.reference.formats import FORMATS
+    from rnagpt.reference.formats import format_of
+    from rnagpt.reference.infernal import Verifier
     from rnagpt.reference.library import Reference
     from rnagpt.sequences.fasta import read_fasta
 
@@ -101,14 +123,19 @@ def _annotate(arguments: argparse.Namespace) -> None:
         raise ValueError(
             "--resume needs the file to go on with: rnagpt annotate FASTA OUT --resume"
         )
-    layout = FORMATS[arguments.format]
+    if arguments.cm and not arguments.verify:
+        raise ValueError("--cm names the models that --verify uses; give --verify too")
+    verifier = Verifier(arguments.cm) if arguments.verify else None
+    layout = format_of(arguments.format, verified=arguments.verify)
     reference = Reference.open(arguments.reference)
     rejected: list[str] = []
     with quieted(arguments), _opened(arguments) as (out, done):
         records = itertools.islice(read_fasta(arguments.fasta), done, None)
         if not done:
             out.write(layout.header)
-        results = annotate(records, reference, evalue=arguments.evalue, jobs=arguments.jobs)
+        results = annotate(
+            records, reference, evalue=arguments.evalue, jobs=arguments.jobs, verify=verifier
+        )
         shown = arguments.out is None and out.isatty()
         for result in tqdm(
             results, desc="annotating", unit=" RNAs", disable=True if shown else None, initial=done
@@ -138,7 +165,7 @@ def _opened(arguments: argparse.Namespace) -> Iterator[tuple[IO[str], int]]:
         with out.open("w", encoding="utf-8", newline="\n") as file:
             yield file, 0
         return
-    done, size = _complete(out, arguments.format)
+    done, size = _complete(out, arguments)
     os.truncate(out, size)
     if done:
         print(f"rnagpt annotate: {done:,} records are done already", file=sys.stderr)
@@ -146,16 +173,21 @@ def _opened(arguments: argparse.Namespace) -> Iterator[tuple[IO[str], int]]:
         yield file, done
 
 
-def _complete(path: Path, name: str) -> tuple[int, int]:
+def _complete(path: Path, arguments: argparse.Namespace) -> tuple[int, int]:
     """How many records a file holds whole, and the bytes up to the end of the last one."""
-    from rnagpt.reference.formats import FORMATS
+    from rnagpt.reference.formats import format_of
 
-    layout = FORMATS[name]
+    name: str = arguments.format
+    layout = format_of(name, verified=arguments.verify)
     done = size = position = 0
     with path.open("rb") as file:
         if layout.header and file.read(len(layout.header)) != layout.header.encode():
             if path.stat().st_size > len(layout.header):
-                raise ValueError(f"{path} was not written with --format {name}; name another file")
+                columns = f" and with{'' if arguments.verify else 'out'} --verify"
+                raise ValueError(
+                    f"{path} was not written with --format {name}"
+                    f"{columns if name == 'tsv' else ''}; name another file"
+                )
             return 0, 0
         position = len(layout.header)
         for line in file:

@@ -1,4 +1,4 @@
-"""The commands ``rnagpt reference …``: look at a reference, merge references, add to one."""
+"""The commands ``rnagpt reference …``: look at a reference, merge, add, update."""
 
 from __future__ import annotations
 
@@ -30,17 +30,25 @@ EVALUATE_HELP = """\
 Measure the search: right families on RNAs as people paste them, claims on sequences of no family,
 families added without training, base pairs. Every RNA is asked in a reference of the training
 split alone, which is built into OUT once; OUT/search.md and OUT/search.json are the report."""
+UPDATE_HELP = """\
+Bring a reference that came from Rfam to Rfam's current release, in its place: it is downloaded from
+Rfam's own address (a download that was cut off is resumed by the next run), and profiles are built
+of families that are new or have another alignment. Own families and RNAs stay. Nothing changes when
+the reference holds the current release. RNAQA_RFAM_SEED_URL and RNAQA_RFAM_FAMILY_URL name other
+addresses of Rfam.seed.gz and of family.txt.gz."""
 EXAMPLES = """\
 examples:
   rnagpt reference info
   rnagpt reference add rna-qa-data/reference notes.csv my-reference
   rnagpt reference evaluate rna-qa-data search-figures
   rnagpt reference merge my-reference rna-qa-data/reference both
+  rnagpt reference update my-reference
 """
+LISTED = 20  # families that are named of those added, changed or removed
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add `info`, `merge`, `add` and `evaluate`."""
+    """Add `info`, `merge`, `add`, `update` and `evaluate`."""
     parser.epilog = EXAMPLES
     commands = parser.add_subparsers(dest="reference_command", metavar="COMMAND", required=True)
 
@@ -91,6 +99,10 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=1, metavar="N", help="processes that search (default: 1)"
     )
     add_seed(measure)
+
+    update = _command(commands, "update", "to Rfam's current release", UPDATE_HELP, _update)
+    update.add_argument("reference", type=Path, metavar="DIR", help="the reference")
+    add_quiet(update)
 
 
 def _command(
@@ -183,6 +195,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     (out / "search.md").write_text(text, encoding="utf-8")
     (out / "search.json").write_text(f"{json.dumps(figures, indent=2)}\n", encoding="utf-8")
     print(text)
+
+
+def _update(arguments: argparse.Namespace) -> None:
+    from rnagpt.reference.library import Reference
+    from rnagpt.rna_qa.rfam.reference import update
+
+    reference = Reference.open(arguments.reference)
+    with quieted(arguments):
+        done = update(reference, jobs=os.cpu_count() or 1)
+    after = f"Rfam {done.after or '(no release named)'}"
+    if not done.written:
+        print(f"{reference.folder} holds the current release ({after}); nothing changes")
+        return
+    print(f"{reference.folder}: Rfam {done.before or '(no release named)'} is now {after}")
+    for word in ("added", "changed", "removed"):
+        records = getattr(done, word)
+        named = [f"{record.id} {record.name}" for record in records[:LISTED]]
+        if len(records) > LISTED:
+            named.append(f"and {len(records) - LISTED:,} more")
+        print(f"{word}: {len(records):,}" + (f" ({', '.join(named)})" if named else ""))
+    print(f"own families and RNAs that stay: {done.own:,}")
 
 
 __all__ = ["EXAMPLES", "add_commands"]

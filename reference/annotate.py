@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError
 from rnagpt.reference.hits import Hit
@@ -16,6 +16,11 @@ from rnagpt.reference.library import EVALUE, MAX_LENGTH, Reference, TooShortErro
 from rnagpt.reference.profiles import Match, Window
 from rnagpt.sequences.fasta import FastaRecord, clean_rnas
 
+if TYPE_CHECKING:
+    from rnagpt.reference.infernal import Verifier
+
+_Task = TypeVar("_Task")
+_Done = TypeVar("_Done")
 BATCH = 8_000  # nt that a process is handed at once
 AHEAD = 4  # batches per process that wait for it
 
@@ -29,7 +34,8 @@ class SearchResult:
         length: in nt.
         changes: what was changed before the search, such as "T read as U", in words.
         hits: the best first.
-        note: why there was no search, such as "12 nt are too short"; empty else.
+        note: why there was no search, such as "12 nt are too short", or which candidates were not
+            verified; empty else.
         error: of a record that is no RNA; empty else.
     """
 
@@ -64,12 +70,39 @@ class _Part(NamedTuple):
     window: Window | None = None
 
 
+class _Settings(NamedTuple):
+    """What the processes that search need to know.
+
+    Attributes:
+        evalue: matches of a larger E-value are left out.
+        sensitive: as in `ProfileLibrary.scan`.
+    """
+
+    evalue: float
+    sensitive: bool = False
+
+
+class _Record(NamedTuple):
+    """A searched record.
+
+    Attributes:
+        result: without hits.
+        matches: of all of its windows.
+        letters: of the whole sequence; empty where it was not searched.
+    """
+
+    result: SearchResult
+    matches: list[Match]
+    letters: str
+
+
 def annotate(
     rnas: Iterable[Any],
     reference: Reference | str | Path | None = None,
     *,
     evalue: float = EVALUE,
     jobs: int = 1,
+    verify: Verifier | None = None,
 ) -> Iterator[SearchResult]:
     """What is known of RNAs: the families and RNAs of a reference that they match.
 
@@ -78,28 +111,83 @@ def annotate(
             `MAX_LENGTH` nt. They are read one by one.
         reference: an open one, or its folder; None: the one that comes with rna-gpt-mini.
         evalue: hits of a larger E-value are left out.
-        jobs: processes that search.
+        jobs: processes that search; with `verify` as many of Infernal's run at once too.
+        verify: asks Infernal about every hit. Weaker candidates (E-values up to `LOOSE_EVALUE`, the
+            best `MAX_CANDIDATES` of a record) that reach their family's gathering cut-off are hits
+            too, of the source `COVARIANCE_MODEL`.
 
     Yields:
         One result per RNA, in order; one with `error` for what is no RNA.
 
     Raises:
         InvalidReferenceError: the reference cannot be read.
+        InfernalError: a program of Infernal failed.
         ValueError: for an E-value or a number of processes that is not positive.
     """
     if not evalue > 0 or jobs < 1:
         raise ValueError(f"evalue and jobs are positive, not {evalue} and {jobs}")
     opened = reference if isinstance(reference, Reference) else Reference.open(reference)
-    parts = _parts(rnas, opened)
-    for number, found in groupby(_scanned(parts, opened, evalue, jobs), lambda one: one[0].number):
-        del number
+    if verify is not None:
+        yield from _verified(rnas, opened, evalue, jobs, verify)
+        return
+    for record in _searched(rnas, opened, _Settings(evalue), jobs):
+        yield replace(record.result, hits=tuple(opened.hits(record.matches, record.result.length)))
+
+
+def _searched(
+    rnas: Iterable[Any], reference: Reference, settings: _Settings, jobs: int
+) -> Iterator[_Record]:
+    scanned = _scanned(_parts(rnas, reference), reference, settings, jobs)
+    for _, found in groupby(scanned, lambda one: one[0].number):
         pieces = list(found)
-        result = pieces[0][0].result
-        if pieces[0][0].window is None:
-            yield result
-            continue
         matches = [match for _, matches in pieces for match in matches]
-        yield replace(result, hits=tuple(opened.hits(matches, result.length)))
+        yield _Record(pieces[0][0].result, matches, _joined([part for part, _ in pieces]))
+
+
+def _joined(parts: list[_Part]) -> str:
+    """The sequence of which these are the windows, some of them several times."""
+    pieces: list[str] = []
+    size = 0
+    for part in parts:
+        if part.window is not None and part.window.end > size:
+            pieces.append(part.letters[size - part.window.start :])
+            size = part.window.end
+    return "".join(pieces)
+
+
+def _verified(
+    rnas: Iterable[Any], reference: Reference, evalue: float, jobs: int, verifier: Verifier
+) -> Iterator[SearchResult]:
+    """As `annotate`, with what Infernal says; its programs are waited for by threads."""
+    settings = _Settings(max(evalue, verifier.evalue), sensitive=True)
+    records = _searched(rnas, reference, settings, jobs)
+    if jobs == 1:
+        for record in records:
+            yield _review(record, reference, evalue, verifier, map)
+        return
+    # Two pools: a record's task waits for those of its hits.
+    with ThreadPoolExecutor(jobs) as reviews, ThreadPoolExecutor(jobs) as runs:
+
+        def work(record: _Record) -> SearchResult:
+            return _review(record, reference, evalue, verifier, runs.map)
+
+        for _, result in _in_order(reviews, work, records, AHEAD * jobs):
+            yield result
+
+
+def _review(
+    record: _Record, reference: Reference, evalue: float, verifier: Verifier, each: Any
+) -> SearchResult:
+    length = record.result.length
+    standing = reference.hits(record.matches, length, evalue=evalue)
+    known = {(hit.record.id, hit.start, hit.end, hit.strand) for hit in standing}
+    weaker = [
+        hit
+        for hit in reference.hits(record.matches, length, clans=False)
+        if (hit.record.id, hit.start, hit.end, hit.strand) not in known
+    ]
+    hits, note = verifier.review(standing, weaker, record.letters, reference, each)
+    return replace(record.result, hits=tuple(hits), note=record.result.note or note)
 
 
 def _parts(rnas: Iterable[Any], reference: Reference) -> Iterator[_Part]:
@@ -123,24 +211,32 @@ def _parts(rnas: Iterable[Any], reference: Reference) -> Iterator[_Part]:
 
 
 def _scanned(
-    parts: Iterable[_Part], reference: Reference, evalue: float, jobs: int
+    parts: Iterable[_Part], reference: Reference, settings: _Settings, jobs: int
 ) -> Iterator[tuple[_Part, list[Match]]]:
     """The matches of each part, in order."""
     if jobs == 1:
         for part in parts:
-            yield part, _scan_part(part, reference, evalue)
+            yield part, _scan_part(part, reference, settings)
         return
     # Made before the processes, which would each make it else.
     _ = reference.profiles
-    with ProcessPoolExecutor(jobs, initializer=_open, initargs=(reference.folder, evalue)) as pool:
+    with ProcessPoolExecutor(
+        jobs, initializer=_open, initargs=(reference.folder, settings)
+    ) as pool:
         for batch, matches in _in_order(pool, _scan_batch, _batches(parts), AHEAD * jobs):
             yield from zip(batch, matches, strict=True)
 
 
-def _scan_part(part: _Part, reference: Reference, evalue: float) -> list[Match]:
+def _scan_part(part: _Part, reference: Reference, settings: _Settings) -> list[Match]:
     if part.window is None:
         return []
-    return reference.scan(part.letters, part.window, part.result.length, evalue)
+    return reference.scan(
+        part.letters,
+        part.window,
+        part.result.length,
+        settings.evalue,
+        sensitive=settings.sensitive,
+    )
 
 
 def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
@@ -157,16 +253,16 @@ def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
 
 
 def _in_order(
-    pool: ProcessPoolExecutor,
-    work: Callable[[list[_Part]], list[list[Match]]],
-    batches: Iterable[list[_Part]],
+    pool: Executor,
+    work: Callable[[_Task], _Done],
+    tasks: Iterable[_Task],
     ahead: int,
-) -> Iterator[tuple[list[_Part], list[list[Match]]]]:
-    """Results in the order of the batches, of which no more than `ahead` are read in advance."""
-    waiting: deque[tuple[list[_Part], Future[list[list[Match]]]]] = deque()
+) -> Iterator[tuple[_Task, _Done]]:
+    """Tasks with their results, in order; no more than `ahead` tasks are read in advance."""
+    waiting: deque[tuple[_Task, Future[_Done]]] = deque()
     try:
-        for batch in batches:
-            waiting.append((batch, pool.submit(work, batch)))
+        for task in tasks:
+            waiting.append((task, pool.submit(work, task)))
             if len(waiting) >= ahead:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -178,12 +274,12 @@ def _in_order(
             future.cancel()
 
 
-_opened: tuple[Reference, float] | None = None  # of a process of the pool
+_opened: tuple[Reference, _Settings] | None = None  # of a process of the pool
 
 
-def _open(folder: Path, evalue: float) -> None:
+def _open(folder: Path, settings: _Settings) -> None:
     global _opened
-    _opened = Reference.open(folder), evalue
+    _opened = Reference.open(folder), settings
 
 
 def _scan_batch(batch: list[_Part]) -> list[list[Match]]:

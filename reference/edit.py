@@ -20,7 +20,7 @@ from rnagpt.reference import InvalidReferenceError
 from rnagpt.reference.library import MAX_LENGTH, MIN_LENGTH, Reference
 from rnagpt.reference.manifest import Manifest
 from rnagpt.reference.profiles import SeedAlignment
-from rnagpt.reference.records import FAMILY, RNA, Record, Term
+from rnagpt.reference.records import FAMILY, RNA, Record, Term, read_cutoff
 from rnagpt.reference.writer import Family, SingleRna, write_reference
 from rnagpt.sequences.stockholm import Problem, SeedFamily, read_seed
 
@@ -159,6 +159,7 @@ def _record(family: SeedFamily) -> Record:
         ),
         papers=tuple(dict.fromkeys(family.references.values())),
         clan=family.feature("CL"),
+        gathering=read_cutoff(family.feature("GA")),
     )
 
 

@@ -7,12 +7,13 @@ Each format marks where the results of one record end, so that a file that was c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from rnagpt.reference.annotate import SearchResult
-from rnagpt.reference.hits import Hit
+from rnagpt.reference.hits import COVARIANCE_MODEL, Hit
 
 TSV_COLUMNS = (
     "target_name",
@@ -29,6 +30,17 @@ TSV_COLUMNS = (
     "identity",
     "type",
     "description",
+)
+VERIFIED_COLUMNS = (
+    "source",
+    "verified_by",
+    "agrees",
+    "cm_score",
+    "gathering",
+    "cm_from",
+    "cm_to",
+    "cm_structure",
+    "cm_note",
 )
 # Terms of the Sequence Ontology (http://www.sequenceontology.org) for the third column of GFF3.
 SO_TERMS = {
@@ -73,7 +85,15 @@ def _json(result: SearchResult) -> str:
 
 
 def _tsv(result: SearchResult) -> str:
-    rows = ["\t".join(map(str, _tsv_row(result, hit))) + "\n" for hit in result.hits]
+    return _tsv_rows(result, [_tsv_row(result, hit) for hit in result.hits])
+
+
+def _verified_tsv(result: SearchResult) -> str:
+    return _tsv_rows(result, [(*_tsv_row(result, hit), *_verified_row(hit)) for hit in result.hits])
+
+
+def _tsv_rows(result: SearchResult, cells: list[tuple[object, ...]]) -> str:
+    rows = ["\t".join(map(str, row)) + "\n" for row in cells]
     reason = result.note or (f"rejected: {result.error}" if result.error else "")
     remark = f"; {' '.join(reason.split())}" if reason else ""
     return "".join(rows) + f"# {len(rows)} hits in {result.name} ({result.length} nt){remark}\n"
@@ -99,6 +119,21 @@ def _tsv_row(result: SearchResult, hit: Hit) -> tuple[object, ...]:
     )
 
 
+def _verified_row(hit: Hit) -> tuple[object, ...]:
+    told = _verified(hit)
+    names = ("program", "agrees", "bits", "gathering", "start", "end", "structure", "note")
+    return (hit.source, *(told.get(name) or "-" for name in names))
+
+
+def _verified(hit: Hit) -> Mapping[str, str]:
+    """What Infernal says of a hit as texts; without what it does not say."""
+    values: Mapping[str, Any] = hit.verified or {}
+    told = {name: str(value) for name, value in values.items() if value not in (None, "")}
+    if "agrees" in told:
+        told["agrees"] = "yes" if values["agrees"] else "no"
+    return told
+
+
 def _gff3(result: SearchResult) -> str:
     seqid = _escape(result.name, " >")
     lines = [f"##sequence-region {seqid} 1 {result.length}"] if result.length else []
@@ -113,6 +148,22 @@ def _gff3(result: SearchResult) -> str:
             "identity": f"{hit.identity:.3f}",
             "target": "" if record.id.startswith("RF") else record.id,
         }
+        if hit.verified:
+            told_by_infernal = _verified(hit)
+            attributes["source"] = hit.source
+            attributes |= {
+                name: told_by_infernal.get(key, "")
+                for name, key in (
+                    ("verified", "program"),
+                    ("agrees", "agrees"),
+                    ("cm_bits", "bits"),
+                    ("gathering", "gathering"),
+                    ("cm_start", "start"),
+                    ("cm_end", "end"),
+                    ("cm_structure", "structure"),
+                    ("cm_note", "note"),
+                )
+            }
         told = ";".join(f"{key}={_escape(text)}" for key, text in attributes.items() if text)
         columns = (
             seqid,
@@ -139,7 +190,9 @@ def _table(result: SearchResult) -> str:
         return f"{result.name}  rejected: {result.error}\n\n"
     if not result.hits:
         return f"{head}  {result.note or 'no known family or RNA'}\n\n"
-    rows = [("", "name", "type", "from", "to", "strand", "E-value", "bits", "identity")]
+    rows: list[tuple[str, ...]] = [
+        ("", "name", "type", "from", "to", "strand", "E-value", "bits", "identity")
+    ]
     rows += [
         (
             hit.record.id,
@@ -154,13 +207,32 @@ def _table(result: SearchResult) -> str:
         )
         for hit in result.hits
     ]
+    if any(hit.verified for hit in result.hits):
+        told = ("Infernal", *map(_verdict, result.hits))
+        rows = [(*row, text) for row, text in zip(rows, told, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  "
         + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([head, *(f"  ({change})" for change in result.changes), *lines, "", ""])
+    remarks = [*result.changes, *([result.note] if result.note else [])]
+    return "\n".join([head, *(f"  ({remark})" for remark in remarks), *lines, "", ""])
+
+
+def _verdict(hit: Hit) -> str:
+    """What Infernal says of a hit, such as "agrees: 66.9 bits (cut-off 29.0)"."""
+    verified = hit.verified
+    if not verified:
+        return "-"
+    if verified["bits"] is None:
+        return "disagrees: no hit"
+    score = f"{verified['bits']:.1f} bits"
+    if verified["agrees"] is None:
+        return f"{score} (no cut-off)"
+    word = "agrees" if verified["agrees"] else "disagrees"
+    only = "the model alone: " if hit.source == COVARIANCE_MODEL else ""
+    return f"{only}{word}: {score} (cut-off {verified['gathering']:.1f})"
 
 
 FORMATS = {
@@ -169,5 +241,16 @@ FORMATS = {
     "json": Format("", _json, lambda line: line.startswith("{") and line.endswith("}")),
     "gff3": Format("##gff-version 3\n", _gff3, lambda line: line == "###"),
 }
+_VERIFIED_TSV = Format(
+    "#" + "\t".join((*TSV_COLUMNS, *VERIFIED_COLUMNS)) + "\n",
+    _verified_tsv,
+    FORMATS["tsv"].ends_record,
+)
 
-__all__ = ["FORMATS", "SO_TERMS", "TSV_COLUMNS", "Format"]
+
+def format_of(name: str, *, verified: bool = False) -> Format:
+    """The format of a name in `FORMATS`; `verified`: of results that Infernal verified."""
+    return _VERIFIED_TSV if verified and name == "tsv" else FORMATS[name]
+
+
+__all__ = ["FORMATS", "SO_TERMS", "TSV_COLUMNS", "VERIFIED_COLUMNS", "Format", "format_of"]

@@ -122,10 +122,19 @@ def lay_structure(match: Match) -> str:
     """
     if not match.structure:
         return ""
-    letters = match.query_row.replace("-", "").upper().replace("T", "U")
-    place_of = dict(_places(match))
+    return lay_pairs(match.structure, dict(_places(match)), match.query_row.replace("-", ""))
+
+
+def lay_pairs(structure: str, place_of: Mapping[int, int], sequence: str) -> str:
+    """The pairs of a structure that a sequence can form, in dot-bracket.
+
+    Args:
+        structure: of the columns of an alignment, in WUSS notation.
+        place_of: the place in `sequence` of each column that holds a letter of it, 0-based.
+    """
+    letters = sequence.upper().replace("T", "U")
     dots = ["."] * len(letters)
-    for left, right in read_pairs(match.structure):
+    for left, right in read_pairs(structure):
         if left in place_of and right in place_of:
             first, second = place_of[left], place_of[right]
             if letters[first] + letters[second] in CAN_PAIR:
@@ -194,17 +203,19 @@ def print_alignment(match: Match, name: str) -> str:
     return "\n\n".join(blocks)
 
 
-def resolve_overlaps(hits: Iterable[Hit]) -> list[Hit]:
+def resolve_overlaps(hits: Iterable[Hit], *, clans: bool = True) -> list[Hit]:
     """One hit per place, family and clan, best E-value first.
 
     Of overlapping hits of one family, as windows give them twice, the best stays. Of overlapping
-    hits of one clan on one strand the best stays too, as in Rfam, with the others listed under it.
+    hits of one clan on one strand the best stays too, as in Rfam, with the others listed under it;
+    not so without `clans`.
     """
     standing: list[Hit] = []
     others: dict[int, dict[str, Hit]] = {}
     related: dict[str, list[int]] = {}  # standing hits, by what they compete for
     for hit in sorted(hits, key=lambda hit: (hit.evalue, -hit.bits, hit.start, hit.record.id)):
-        rivals = related.setdefault(hit.record.clan or hit.record.id, [])
+        group = (hit.record.clan if clans else "") or hit.record.id
+        rivals = related.setdefault(group, [])
         rival = next((n for n in rivals if _overlap(standing[n], hit)), None)
         if rival is None:
             rivals.append(len(standing))
@@ -226,6 +237,7 @@ __all__ = [
     "PROFILE",
     "SEQUENCE",
     "Hit",
+    "lay_pairs",
     "lay_structure",
     "make_hit",
     "print_alignment",

@@ -109,7 +109,15 @@ class Reference:
         """The windows in which a sequence of `length` nt is searched."""
         return self.profiles.windows(length)
 
-    def scan(self, letters: str, window: Window, length: int, evalue: float) -> list[Match]:
+    def scan(
+        self,
+        letters: str,
+        window: Window,
+        length: int,
+        evalue: float,
+        *,
+        sensitive: bool = False,
+    ) -> list[Match]:
         """What matches in one window of a sequence.
 
         Args:
@@ -117,15 +125,28 @@ class Reference:
             window: one of `windows`.
             length: of the whole sequence.
             evalue: matches of a larger E-value are left out.
+            sensitive: as in `ProfileLibrary.scan`.
         """
-        return self.profiles.scan(letters, window, self._comparisons(length), evalue)
-
-    def hits(self, matches: list[Match], length: int) -> list[Hit]:
-        """The hits of the matches of all windows of a sequence of `length` nt."""
         comparisons = self._comparisons(length)
-        return resolve_overlaps(
-            make_hit(match, self.families[match.id], comparisons) for match in matches
-        )
+        return self.profiles.scan(letters, window, comparisons, evalue, sensitive=sensitive)
+
+    def hits(
+        self,
+        matches: list[Match],
+        length: int,
+        *,
+        evalue: float = float("inf"),
+        clans: bool = True,
+    ) -> list[Hit]:
+        """The hits of the matches of all windows of a sequence of `length` nt.
+
+        Args:
+            evalue: hits of a larger E-value are left out.
+            clans: as in `resolve_overlaps`.
+        """
+        comparisons = self._comparisons(length)
+        hits = (make_hit(match, self.families[match.id], comparisons) for match in matches)
+        return resolve_overlaps((hit for hit in hits if hit.evalue <= evalue), clans=clans)
 
     def _comparisons(self, length: int) -> int:
         if length not in self._counted:

@@ -101,6 +101,14 @@ class Record:
         return cls(**read)
 
 
+def read_cutoff(text: str) -> float | None:
+    """Bits of a cut-off line such as "38.00" or "38.00;"; None where there is none."""
+    try:
+        return float(text.split()[0].rstrip(";"))
+    except (IndexError, ValueError):
+        return None
+
+
 def unique_records(records: Iterable[Record]) -> Iterator[Record]:
     """The same records, after checking that no two of them share an id.
 
@@ -118,4 +126,4 @@ def unique_records(records: Iterable[Record]) -> Iterator[Record]:
         yield record
 
 
-__all__ = ["FAMILY", "RNA", "Claim", "Record", "Term", "unique_records"]
+__all__ = ["FAMILY", "RNA", "Claim", "Record", "Term", "read_cutoff", "unique_records"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -22,6 +23,31 @@ def default_seed_url() -> str:
 def default_family_url() -> str:
     """The `family` table of Rfam's dump; ``RNAQA_RFAM_FAMILY_URL`` names another address."""
     return os.environ.get("RNAQA_RFAM_FAMILY_URL", f"{RFAM}/database_files/family.txt.gz")
+
+
+def current_release() -> str:
+    """Rfam's current release, such as "15.0", from the README next to its seed alignments.
+
+    Empty where there is no such file, as at an address of one's own.
+
+    Raises:
+        OSError: the address cannot be read.
+    """
+    seeds = default_seed_url()
+    if not Source(seeds).is_address:
+        return ""
+    address = f"{seeds.rpartition('/')[0]}/README"
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
+            text = response.read(CHUNK).decode("utf-8", errors="replace")
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return ""
+        raise OSError(f"{address}: {error}; try again later") from error
+    except OSError as error:
+        raise OSError(f"{address}: {error}; try again later") from error
+    found = re.search(r"^\s*Release\s+(\d+(?:\.\d+)?)\b", text, flags=re.MULTILINE)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,243 @@
+"""Agreement of the search with Infernal, on test RNAs that the reference does not hold.
+
+    python benchmarks/infernal_agreement.py --dataset rna-qa --reference train-reference
+
+`--reference` is one of the training split alone (`rnagpt.reference.edit.subset`). For each RNA the
+search's candidates, E-values up to 10, are scored by their families' covariance models, which are
+built from the same training sequences; Rfam's gathering cut-offs decide. So both name a family or
+none, and the report counts where they differ. What the search has no candidate for Infernal never
+sees here: `cmscan` over all families takes minutes an RNA.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from measured import beginning, machine, make_parser, parse, table, write_down
+from tqdm import tqdm
+
+from rnagpt.reference.hits import Hit
+from rnagpt.reference.infernal import LOOSE_EVALUE, Verifier
+from rnagpt.reference.library import EVALUE, Reference
+
+REPORT = Path(__file__).with_suffix(".md")
+RNAS = 1000
+LONGEST = 400  # nt; models of long families take minutes to build
+OUTCOMES = {
+    "same family": "both name the same family",
+    "neither": "neither names one",
+    "search only": "the search names one (E < 1e-3), no candidate reaches its cut-off",
+    "Infernal only": "a candidate reaches its cut-off, none has E < 1e-3",
+    "different": "they name different families",
+}
+
+
+class AskedRna(NamedTuple):
+    """A test RNA and the family that Rfam has it in."""
+
+    id: str
+    sequence: str
+    family: str
+
+
+class Comparison(NamedTuple):
+    """What search and Infernal say of an RNA.
+
+    Attributes:
+        searched: family of the best hit with E < 1e-3; "" without one.
+        modelled: family of the candidate with most bits of those that reach their cut-off; or "".
+        candidates: id, E-value, bits of the model, and cut-off of each.
+        search_seconds, model_seconds: that they took; not those in which models were built.
+    """
+
+    rna: AskedRna
+    searched: str
+    modelled: str
+    candidates: tuple[tuple[str, float, float | None, float | None], ...]
+    search_seconds: float
+    model_seconds: float
+
+    @property
+    def outcome(self) -> str:
+        if self.searched == self.modelled:
+            return "same family" if self.searched else "neither"
+        if not self.modelled:
+            return "search only"
+        return "different" if self.searched else "Infernal only"
+
+
+def find_candidates(rna: AskedRna, reference: Reference, most: int) -> list[Hit]:
+    """The best candidates of the search, one per family and place."""
+    length = len(rna.sequence)
+    matches = [
+        match
+        for window in reference.windows(length)
+        for match in reference.scan(
+            rna.sequence[window.start : window.end], window, length, LOOSE_EVALUE, sensitive=True
+        )
+    ]
+    return reference.hits(matches, length, clans=False)[:most]
+
+
+def compare(rna: AskedRna, reference: Reference, verifier: Verifier, most: int) -> Comparison:
+    """Search and Infernal on one RNA."""
+    begin = time.perf_counter()
+    hits = find_candidates(rna, reference, most)
+    found = time.perf_counter()
+    for hit in hits:  # so that building is no part of the time
+        verifier.model(hit.record, reference)
+    built = time.perf_counter()
+    verified = [verifier.verify(hit, rna.sequence, reference) for hit in hits]
+    end = time.perf_counter()
+    candidates = []
+    best, most_bits = "", float("-inf")
+    for hit in verified:
+        assert hit.verified is not None
+        bits, gathering = hit.verified["bits"], hit.verified["gathering"]
+        candidates.append((hit.record.id, hit.evalue, bits, gathering))
+        if hit.verified["agrees"] and bits > most_bits:
+            best, most_bits = hit.record.id, bits
+    return Comparison(
+        rna=rna,
+        searched=hits[0].record.id if hits and hits[0].evalue <= EVALUE else "",
+        modelled=best,
+        candidates=tuple(candidates),
+        search_seconds=found - begin,
+        model_seconds=end - built,
+    )
+
+
+def read_rnas(dataset: str, reference: Reference, longest: int) -> list[AskedRna]:
+    """The test RNAs of up to `longest` nt whose families the reference has, in their order.
+
+    Raises:
+        ValueError: the reference holds one of them.
+    """
+    from datasets import load_dataset
+
+    held = {row.upper().replace("-", "").replace(".", "") for row in _rows(reference)}
+    rnas = [
+        AskedRna(row["id"], row["sequence"], row["family_accession"])
+        for row in load_dataset(dataset, "annotations", split="test")
+    ]
+    if seen := sum(rna.sequence in held for rna in rnas):
+        raise ValueError(
+            f"{reference.folder} holds {seen:,} of the test RNAs; give one of the training split"
+        )
+    return [
+        rna for rna in rnas if rna.family in reference.families and len(rna.sequence) <= longest
+    ]
+
+
+def _rows(reference: Reference) -> Iterator[str]:
+    for seed in reference.seeds():
+        for _, row in seed.rows:
+            yield row
+
+
+def report(found: Sequence[Comparison], about: str, reference: Reference) -> str:
+    """The report in Markdown."""
+    counts = Counter(one.outcome for one in found)
+    right = {
+        "search": sum(one.searched == one.rna.family for one in found),
+        "Infernal": sum(one.modelled == one.rna.family for one in found),
+    }
+    wrong = {
+        "search": sum(one.searched not in ("", one.rna.family) for one in found),
+        "Infernal": sum(one.modelled not in ("", one.rna.family) for one in found),
+    }
+    total = len(found)
+    outcomes = [
+        (text, f"{counts[name]:,}", f"{counts[name] / total:.3f}")
+        for name, text in OUTCOMES.items()
+    ]
+    quality = [(who, f"{right[who] / total:.3f}", f"{wrong[who] / total:.3f}") for who in right]
+    seconds = [
+        ("the search", sorted(one.search_seconds for one in found)),
+        ("Infernal on its candidates", sorted(one.model_seconds for one in found)),
+    ]
+    times = [
+        (who, f"{1000 * taken[total // 2]:.0f}", f"{1000 * sum(taken) / total:.0f}")
+        for who, taken in seconds
+    ]
+    sections = [
+        beginning("Agreement with Infernal", about),
+        table(("what they say", "RNAs", "share"), outcomes),
+        "Against the family that Rfam has the RNA in:",
+        table(("who", "right", "wrong"), quality),
+        "Milliseconds an RNA, without building models, which happens once a family:",
+        table(("who", "median", "mean"), times),
+        "## Where they differ",
+        "E is the search's E-value; bits are Infernal's, with the family's cut-off.",
+        table(
+            ("RNA", "nt", "Rfam's family", "what", "candidates"),
+            [
+                (
+                    one.rna.id,
+                    str(len(one.rna.sequence)),
+                    reference.families[one.rna.family].name,
+                    one.outcome,
+                    "; ".join(_describe(candidate, reference) for candidate in one.candidates),
+                )
+                for one in found
+                if one.outcome not in ("same family", "neither")
+            ],
+        ),
+    ]
+    return "\n\n".join(section.rstrip() for section in sections) + "\n"
+
+
+def _describe(
+    candidate: tuple[str, float, float | None, float | None], reference: Reference
+) -> str:
+    identifier, evalue, bits, gathering = candidate
+    score = "no hit" if bits is None else f"{bits:.1f} bits"
+    needed = "no cut-off" if gathering is None else f"of {gathering:.0f}"
+    return f"{reference.families[identifier].name} (E {evalue:.1g}, {score} {needed})"
+
+
+def main() -> None:
+    parser = make_parser(__doc__, dataset=True)
+    parser.add_argument(
+        "--reference", type=Path, required=True, help="reference of the training split alone"
+    )
+    parser.add_argument("--rnas", type=int, default=RNAS, help="test RNAs")
+    parser.add_argument("--longest", type=int, default=LONGEST, help="nt of an RNA that is asked")
+    parser.add_argument("--candidates", type=int, default=3, help="per RNA that Infernal scores")
+    parser.add_argument("--minutes", type=float, help="begin no further RNA after so long")
+    parser.add_argument("--jobs", type=int, default=1, help="RNAs at once")
+    args = parse(parser)
+    reference = Reference.open(args.reference)
+    verifier = Verifier()
+    rnas = read_rnas(args.dataset, reference, args.longest)[: args.rnas]
+    end = time.monotonic() + 60 * args.minutes if args.minutes else float("inf")
+
+    def work(rna: AskedRna) -> Comparison | None:
+        if time.monotonic() > end:
+            return None
+        return compare(rna, reference, verifier, args.candidates)
+
+    _ = reference.profiles
+    with ThreadPoolExecutor(args.jobs) as pool:
+        done = tqdm(pool.map(work, rnas), total=len(rnas), unit=" RNAs", file=sys.stderr)
+        found = [one for one in done if one is not None]
+    about = (
+        f"{machine('pyhmmer')[:-1]}, {verifier.program}. {len(found):,} test RNAs of up to "
+        f"{args.longest:,} nt, of families that {reference.manifest.title} has; the "
+        f"{args.candidates} best candidates of each, E < {LOOSE_EVALUE:g}, scored by covariance "
+        "models that were built from the reference's alignments; `cmscan` over all families was "
+        "not run."
+    )
+    text = report(found, about, reference)
+    print(text)
+    write_down(args, text, (), report=REPORT, is_whole=len(found) >= RNAS)
+
+
+if __name__ == "__main__":
+    main()
