@@ -240,8 +240,8 @@ def subset(
 ) -> Manifest:
     """Write a reference of a part of the sequences, such as those of the training split.
 
-    Profiles are built again from what is left of their alignments; families of which nothing is left
-    are left out.
+    Profiles are built again from what is left of their alignments; families without any row are
+    left out.
 
     Args:
         keep: whether a sequence (without gaps, A, C, G, U) of a family or RNA, by its id, stays.
