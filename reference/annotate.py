@@ -131,7 +131,7 @@ def _scanned(
             yield part, _scan_part(part, reference, evalue)
         return
     # Made before the processes, which would each make it else.
-    _ = reference.profiles
+    reference.prepare()
     with ProcessPoolExecutor(jobs, initializer=_open, initargs=(reference.folder, evalue)) as pool:
         for batch, matches in _in_order(pool, _scan_batch, _batches(parts), AHEAD * jobs):
             yield from zip(batch, matches, strict=True)

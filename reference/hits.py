@@ -90,8 +90,8 @@ def _brief(hit: Hit) -> dict[str, Any]:
     }
 
 
-def make_hit(match: Match, record: Record, comparisons: int, source: str = PROFILE) -> Hit:
-    """The hit of a match, for a query that was compared so many times."""
+def make_hit(match: Match, record: Record, comparisons: float, source: str = PROFILE) -> Hit:
+    """The hit of a match; `comparisons` turns its P-value into an E-value."""
     aligned = [
         (profile.upper(), query.upper())
         for profile, query in zip(match.profile_row, match.query_row, strict=True)

@@ -31,6 +31,7 @@ from rnagpt.reference.manifest import (
 )
 from rnagpt.reference.profiles import SeedAlignment, build_profiles
 from rnagpt.reference.records import FAMILY, RNA, Record
+from rnagpt.reference.single_rnas import check_engine
 
 Family = tuple[Record, SeedAlignment]
 SingleRna = tuple[Record, str]
@@ -46,6 +47,7 @@ def write_reference(
     licence: str = "",
     sources: Mapping[str, str] | None = None,
     engine: str = "kmers",
+    date: str | None = None,
     profiles: Mapping[str, HMM] | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -56,15 +58,17 @@ def write_reference(
         families: records of kind `FAMILY` with their seed alignments.
         rnas: records of kind `RNA` with their sequences (A, C, G, U and IUPAC's other letters).
         name, release, licence, sources, engine: as in `Manifest`.
+        date: as in `Manifest`; None: today.
         profiles: that are built already, by the id of their family.
         jobs: processes that build profiles.
         overwrite: replace a reference that is there.
 
     Raises:
         FileExistsError: `out` is there, and is not to be replaced or is no reference.
-        InvalidReferenceError: for two records of one id, an alignment without a profile, or nothing
-            at all.
+        InvalidReferenceError: for two records of one id, an alignment without a profile, an engine
+            that there is not, or nothing at all.
     """
+    check_engine(engine)
     _check_replaceable(out, overwrite)
     with _placed(out) as partial:
         seen: set[str] = set()
@@ -96,7 +100,7 @@ def write_reference(
             name=name,
             release=release,
             licence=licence,
-            date=datetime.now(UTC).date().isoformat(),
+            date=datetime.now(UTC).date().isoformat() if date is None else date,
             sources=dict(sources or {}),
             programs={"pyhmmer": pyhmmer.__version__},
             families=len(seeds),

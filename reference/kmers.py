@@ -1,0 +1,312 @@
+"""The engine "kmers": single RNAs found by spaced words, then aligned; needs numpy and no program.
+
+As in BLAST: words that query and RNA share propose diagonals, those with two words are extended
+without gaps, the best of these with gaps. The words and where they occur are files mapped into
+memory, so that a query reads the pages that it needs and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnagpt.reference import InvalidReferenceError
+from rnagpt.reference.alignment import Alignment, Scores, align
+from rnagpt.reference.single_rnas import (
+    GAP_EXTEND,
+    GAP_OPEN,
+    MATCH,
+    MISMATCH,
+    RnaMatch,
+    make_match,
+    raw_score,
+)
+
+Array = NDArray[Any]
+
+# Places of a word that have to agree. Spaced words miss fewer relatives than words of neighbours
+# (Ma, Tromp and Li 2002, Bioinformatics 18:440): of pieces of 64 nt with 15 % changed, 96 % share
+# two words of this shape, and 90 % two of ten neighbours. It is the best of 120 random shapes.
+WORD = (0, 1, 2, 5, 6, 8, 10, 12, 13, 14)
+SPAN = WORD[-1] + 1
+NUM_WORDS = 4 ** len(WORD)
+_TAIL = 16  # bits by which words are sorted at once, when the index is built
+_CHUNK = 1 << 22
+MAX_LETTERS = 2**32  # nt of an index: places are of four bytes
+
+MAX_SEEDS = 2_000_000  # of a window's strand; the commonest words give way
+MAX_DISTANCE = 200  # nt between two words of one diagonal that count together
+MAX_DIAGONALS = 5_000  # that are extended without gaps, those with the most words
+REACH = 128  # nt to each side, of the extension without gaps
+GAP_TRIGGER = raw_score(27.0)  # of the extension without gaps, as in blastn
+REGION, PER_REGION = 200, 30  # so many diagonals are aligned with gaps per 200 nt of the query
+HALF_BAND = 32  # nt by which an alignment may leave its diagonal
+BATCH = 48  # pairs that are aligned at once
+
+# DUST's score and threshold (Morgulis et al. 2006, J Comput Biol 13:1028), for intervals of these
+# lengths. Words in repeats propose nothing; alignments pass through repeats, as in blastn.
+DUST_LENGTHS, DUST_THRESHOLD = (15, 24, 64), 2.0
+
+_LETTERS = "ACGU"  # by their codes
+_OTHER, _NOTHING, _NO_MATCH = 4, 5, 6  # of the RNA: another letter, none; of the query: neither
+_TEXT = "ACGUN"
+_CODES = np.full(256, _OTHER, dtype=np.uint8)
+_CODES[np.frombuffer(_LETTERS.encode(), dtype=np.uint8)] = np.arange(4, dtype=np.uint8)
+_SCORES = Scores(MATCH, MISMATCH, GAP_OPEN, GAP_EXTEND)
+
+
+class _Diagonals(NamedTuple):
+    """Diagonals of the query and the RNAs, each by a place on it.
+
+    Attributes:
+        query: 0-based place in the query's strand.
+        target: 0-based place in the letters of all RNAs.
+        rna: number of the RNA.
+        score: of the extension without gaps.
+    """
+
+    query: Array
+    target: Array
+    rna: Array
+    score: Array
+
+    def take(self, chosen: Array | slice) -> _Diagonals:
+        return _Diagonals(*(values[chosen] for values in self))
+
+
+class Engine:
+    """The engine "kmers"; see `SequenceEngine`."""
+
+    @staticmethod
+    def build(sequences: Iterator[str], folder: Path) -> None:
+        starts = [0]
+        with (folder / "letters.u8").open("wb") as file:
+            for sequence in sequences:
+                # No word crosses the end of an RNA.
+                codes = np.append(_encode(sequence), np.uint8(_NOTHING))
+                starts.append(starts[-1] + len(codes))
+                codes.tofile(file)
+        if starts[-1] >= MAX_LETTERS:
+            raise InvalidReferenceError(
+                f"{starts[-1]:,} nt of single RNAs are more than the engine kmers takes "
+                f"({MAX_LETTERS:,}). Write the reference with --engine blast."
+            )
+        np.save(folder / "starts.npy", np.array(starts, dtype=np.int64))
+        _write_words(np.memmap(folder / "letters.u8", dtype=np.uint8, mode="r"), folder)
+
+    def __init__(self, folder: Path) -> None:
+        self._letters: Array = np.memmap(folder / "letters.u8", dtype=np.uint8, mode="r")
+        self._starts: Array = np.load(folder / "starts.npy", mmap_mode="r")
+        self._first: Array = np.load(folder / "first.npy", mmap_mode="r")
+        self._places: Array = np.load(folder / "places.npy", mmap_mode="r")
+
+    def scan(self, letters: str, space: float, evalue: float) -> Iterable[RnaMatch]:
+        plus = _encode(letters)
+        minus = np.where(plus < _OTHER, 3 - plus, plus)[::-1]
+        repeats = find_repeats(plus)
+        least = raw_score(math.log2(space / evalue))
+        for strand, codes, masked in (("+", plus, repeats), ("-", minus, repeats[::-1])):
+            found = _spread(self._extend(codes, *self._seeds(codes, masked)))
+            codes = np.where(codes < _OTHER, codes, _NO_MATCH)
+            for first in range(0, len(found.query), BATCH):
+                yield from self._align(
+                    codes, found.take(slice(first, first + BATCH)), strand, least
+                )
+
+    def _seeds(self, codes: Array, masked: Array) -> tuple[Array, Array]:
+        """A place in the query and in the RNAs, for each diagonal on which they share two words."""
+        words = _words(codes)
+        usable = np.flatnonzero((words < NUM_WORDS) & ~_any_in_span(masked))
+        begin = self._first[words[usable]].astype(np.int64)
+        counts = self._first[words[usable] + 1] - begin
+        rarest = np.argsort(counts, kind="stable")
+        rarest = rarest[np.cumsum(counts[rarest]) <= MAX_SEEDS]
+        begin, counts, query = begin[rarest], counts[rarest], usable[rarest]
+        ends = np.cumsum(counts)
+        total = int(ends[-1]) if len(ends) else 0
+        target = self._places[np.arange(total) + np.repeat(begin - ends + counts, counts)]
+        diagonal = target.astype(np.int64) - np.repeat(query, counts) + len(codes)
+        # Sorted by diagonal, then by place.
+        keys = np.sort((diagonal << 32) | target)
+        diagonal, target = keys >> 32, keys & 0xFFFFFFFF
+        new = (np.diff(diagonal) != 0) | (np.diff(target) > MAX_DISTANCE)
+        first = np.flatnonzero(np.append(np.full(min(total, 1), True), new))
+        count = np.diff(np.append(first, total))
+        several = np.flatnonzero(count >= 2)
+        several = several[np.argsort(-count[several], kind="stable")[:MAX_DIAGONALS]]
+        middle = first[several] + count[several] // 2
+        return target[middle] - diagonal[middle] + len(codes), target[middle]
+
+    def _extend(self, codes: Array, query: Array, target: Array) -> _Diagonals:
+        """The diagonals whose extension without gaps is good enough, best first."""
+        around = np.arange(-REACH, REACH + SPAN)
+        theirs = _at(self._letters, target[:, None] + around, _NOTHING)
+        ours = _at(codes, query[:, None] + around, _NOTHING)
+        agree = (theirs == ours) & (theirs < _OTHER)
+        gains = np.where(agree, np.int32(MATCH), np.int32(MISMATCH))
+        gains[(theirs == _NOTHING) | (ours == _NOTHING)] = -REACH * MATCH * 4
+        sums = np.cumsum(gains, axis=1, dtype=np.int32)
+        lowest = np.minimum.accumulate(sums - gains, axis=1)
+        score = (sums - lowest).max(axis=1, initial=0)
+        rna = np.searchsorted(self._starts, target, side="right") - 1
+        order = np.argsort(-score, kind="stable")
+        return _Diagonals(query, target, rna, score).take(order[score[order] >= GAP_TRIGGER])
+
+    def _align(
+        self, codes: Array, found: _Diagonals, strand: str, least: float
+    ) -> Iterator[RnaMatch]:
+        """The matches of the RNAs of some diagonals, with gaps."""
+        begin = self._starts[found.rna]
+        length = self._starts[found.rna + 1] - begin - 1
+        shift = found.target - begin - found.query  # place in the RNA, less that in the query
+        top = np.maximum(0, -shift - HALF_BAND)  # first letter of the query that is aligned
+        rows = int((np.minimum(len(codes), length - shift + HALF_BAND) - top).max())
+        left = top + shift - HALF_BAND
+        place = left[:, None] + np.arange(rows + 2 * HALF_BAND)
+        inside = (place >= 0) & (place < length[:, None])
+        target = _at(self._letters, np.where(inside, begin[:, None] + place, -1), _NOTHING)
+        query = _at(codes, top[:, None] + np.arange(rows), _NO_MATCH)
+        for one in align(query, target, _SCORES, least):
+            yield _match(
+                one,
+                query[one.number],
+                target[one.number],
+                rna=int(found.rna[one.number]),
+                first_query=int(top[one.number]),
+                first_target=int(left[one.number]),
+                length=len(codes),
+                strand=strand,
+            )
+
+
+def _match(
+    alignment: Alignment,
+    query: Array,
+    target: Array,
+    *,
+    rna: int,
+    first_query: int,
+    first_target: int,
+    length: int,
+    strand: str,
+) -> RnaMatch:
+    """The match of an alignment of parts that begin at `first_query` and `first_target`."""
+    # The last place of each is a pair: an alignment neither begins nor ends with a gap.
+    return make_match(
+        rna,
+        alignment.score,
+        start=first_query + alignment.query[0],
+        end=first_query + alignment.query[-1] + 1,
+        length=length,
+        strand=strand,
+        rna_start=first_target + alignment.target[0] + 1,
+        rna_row=_text(target, alignment.target),
+        query_row=_text(query, alignment.query),
+    )
+
+
+def _text(codes: Array, places: list[int]) -> str:
+    return "".join("-" if n < 0 else _TEXT[min(int(codes[n]), _OTHER)] for n in places)
+
+
+def _encode(sequence: str) -> Array:
+    """Codes of a sequence's letters, a byte each."""
+    return _CODES[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
+
+
+def _at(codes: Array, places: Array, outside: int) -> Array:
+    """The codes at some places, and `outside` where there is no such place."""
+    inside = (places >= 0) & (places < len(codes))
+    return np.where(inside, codes[np.where(inside, places, 0)], np.uint8(outside))
+
+
+def _words(codes: Array) -> Array:
+    """The number of the word that begins at each place; `NUM_WORDS` for one with other letters."""
+    places = max(len(codes) - SPAN + 1, 0)
+    words = np.zeros(places, dtype=np.int32)
+    other = np.zeros(places, dtype=bool)
+    for offset in WORD:
+        letters = codes[offset : offset + places]
+        words = (words << 2) | (letters & 3)
+        other |= letters >= _OTHER
+    words[other] = NUM_WORDS
+    return words
+
+
+def _any_in_span(masked: Array) -> Array:
+    """Whether any letter under the word that begins at each place is masked."""
+    before = np.append(0, np.cumsum(masked))
+    return before[SPAN:] > before[:-SPAN] if len(masked) >= SPAN else np.zeros(0, dtype=bool)
+
+
+def _write_words(letters: Array, folder: Path) -> None:
+    """Where each word occurs: `places`, in which those of word n begin at `first[n]`."""
+    words = np.full(len(letters), NUM_WORDS, dtype=np.int32)
+    counts = np.zeros(NUM_WORDS + 1, dtype=np.int64)
+    for begin in range(0, len(letters), _CHUNK):
+        chunk = _words(letters[begin : begin + _CHUNK + SPAN - 1])
+        words[begin : begin + len(chunk)] = chunk
+        counts += np.bincount(chunk, minlength=NUM_WORDS + 1)
+    first = np.append(0, np.cumsum(counts[:NUM_WORDS]))
+    np.save(folder / "first.npy", first.astype(np.uint32))
+    # A file of nothing could not be mapped.
+    shape = (max(int(first[-1]), 1),)
+    places = np.lib.format.open_memmap(folder / "places.npy", "w+", np.uint32, shape)
+    for head in range(NUM_WORDS >> _TAIL):
+        found = np.flatnonzero(words >> _TAIL == head)
+        tails = (words[found] & ((1 << _TAIL) - 1)).astype(np.uint16)
+        begin = int(first[head << _TAIL])
+        places[begin : begin + len(found)] = found[np.argsort(tails, kind="stable")]
+    places.flush()
+
+
+def find_repeats(codes: Array) -> Array:
+    """Whether each letter lies in a repeat or in another sequence of low complexity."""
+    masked = np.zeros(len(codes), dtype=bool)
+    if len(codes) < DUST_LENGTHS[0]:
+        return masked
+    triplets = codes[:-2] * 36 + codes[1:-1] * 6 + codes[2:]
+    for length in DUST_LENGTHS:
+        length = min(length, len(codes))
+        # What shorter intervals found would have longer ones around it found too.
+        known = masked[:-2] | masked[1:-1] | masked[2:]
+        num_starts, num_triplets = len(codes) - length + 1, length - 2
+        pairs = np.zeros(num_starts, dtype=np.int64)
+        for distance in range(1, num_triplets):
+            equal = (triplets[distance:] == triplets[:-distance]) & ~known[distance:]
+            before = np.append(0, np.cumsum(equal & ~known[:-distance]))
+            size = num_triplets - distance
+            pairs += before[size : size + num_starts] - before[:num_starts]
+        low = pairs > DUST_THRESHOLD * (num_triplets - 1)
+        borders = np.zeros(len(codes) + 1, dtype=np.int64)
+        np.add.at(borders, np.flatnonzero(low), 1)
+        np.add.at(borders, np.flatnonzero(low) + length, -1)
+        masked |= np.cumsum(borders)[:-1] > 0
+    return masked
+
+
+def _spread(found: _Diagonals) -> _Diagonals:
+    """The best diagonals of each region of the query, one per RNA and band."""
+    taken: Counter[int] = Counter()
+    bands: dict[int, list[int]] = {}
+    chosen = []
+    shifts = (found.target - found.query).tolist()
+    regions = (found.query // REGION).tolist()
+    for number, rna in enumerate(found.rna.tolist()):
+        others = bands.setdefault(rna, [])
+        if taken[regions[number]] >= PER_REGION:
+            continue
+        if all(abs(shifts[number] - other) > HALF_BAND for other in others):
+            others.append(shifts[number])
+            taken[regions[number]] += 1
+            chosen.append(number)
+    return found.take(np.array(chosen, dtype=np.int64))
+
+
+__all__ = ["Engine", "find_repeats"]
