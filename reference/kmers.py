@@ -23,7 +23,9 @@ from rnagpt.reference.single_rnas import (
     GAP_OPEN,
     MATCH,
     MISMATCH,
+    SIZE,
     RnaMatch,
+    best_per_place,
     make_match,
     raw_score,
 )
@@ -43,9 +45,12 @@ MAX_LETTERS = 2**32  # nt of an index: places are of four bytes
 MAX_SEEDS = 2_000_000  # of a window's strand; the commonest words give way
 MAX_DISTANCE = 200  # nt between two words of one diagonal that count together
 MAX_DIAGONALS = 5_000  # that are extended without gaps, those with the most words
-REACH = 128  # nt to each side, of the extension without gaps
-GAP_TRIGGER = raw_score(27.0)  # of the extension without gaps, as in blastn
+REACH = 64  # nt to each side, of the extension without gaps
+# Bits of the extension without gaps from which on a diagonal is aligned with gaps: blastn's, and in
+# a large search as many as chance reaches some hundred times.
+GAP_TRIGGER, BY_CHANCE = 27.0, 100
 REGION, PER_REGION = 200, 30  # so many diagonals are aligned with gaps per 200 nt of the query
+NEAR = 200  # nt to each side that are aligned first; what is good there is aligned whole
 HALF_BAND = 32  # nt by which an alignment may leave its diagonal
 BATCH = 48  # pairs that are aligned at once
 
@@ -54,7 +59,8 @@ BATCH = 48  # pairs that are aligned at once
 DUST_LENGTHS, DUST_THRESHOLD = (15, 24, 64), 2.0
 
 _LETTERS = "ACGU"  # by their codes
-_OTHER, _NOTHING, _NO_MATCH = 4, 5, 6  # of the RNA: another letter, none; of the query: neither
+_OTHER, _NOTHING = 4, 5  # another letter, no letter
+_NO_MATCH = 6  # both of the query, so that they equal nothing
 _TEXT = "ACGUN"
 _CODES = np.full(256, _OTHER, dtype=np.uint8)
 _CODES[np.frombuffer(_LETTERS.encode(), dtype=np.uint8)] = np.arange(4, dtype=np.uint8)
@@ -68,15 +74,13 @@ class _Diagonals(NamedTuple):
         query: 0-based place in the query's strand.
         target: 0-based place in the letters of all RNAs.
         rna: number of the RNA.
-        score: of the extension without gaps.
     """
 
     query: Array
     target: Array
     rna: Array
-    score: Array
 
-    def take(self, chosen: Array | slice) -> _Diagonals:
+    def take(self, chosen: Array) -> _Diagonals:
         return _Diagonals(*(values[chosen] for values in self))
 
 
@@ -85,8 +89,9 @@ class Engine:
 
     @staticmethod
     def build(sequences: Iterator[str], folder: Path) -> None:
-        starts = [0]
+        starts = [1]
         with (folder / "letters.u8").open("wb") as file:
+            file.write(bytes([_NOTHING]))
             for sequence in sequences:
                 # No word crosses the end of an RNA.
                 codes = np.append(_encode(sequence), np.uint8(_NOTHING))
@@ -110,14 +115,11 @@ class Engine:
         plus = _encode(letters)
         minus = np.where(plus < _OTHER, 3 - plus, plus)[::-1]
         repeats = find_repeats(plus)
+        trigger = raw_score(max(GAP_TRIGGER, math.log2(space / BY_CHANCE)))
         least = raw_score(math.log2(space / evalue))
         for strand, codes, masked in (("+", plus, repeats), ("-", minus, repeats[::-1])):
-            found = _spread(self._extend(codes, *self._seeds(codes, masked)))
-            codes = np.where(codes < _OTHER, codes, _NO_MATCH)
-            for first in range(0, len(found.query), BATCH):
-                yield from self._align(
-                    codes, found.take(slice(first, first + BATCH)), strand, least
-                )
+            found = self._extend(codes, *self._seeds(codes, masked), trigger)
+            yield from self._align(codes, found, strand, least)
 
     def _seeds(self, codes: Array, masked: Array) -> tuple[Array, Array]:
         """A place in the query and in the RNAs, for each diagonal on which they share two words."""
@@ -143,46 +145,67 @@ class Engine:
         middle = first[several] + count[several] // 2
         return target[middle] - diagonal[middle] + len(codes), target[middle]
 
-    def _extend(self, codes: Array, query: Array, target: Array) -> _Diagonals:
-        """The diagonals whose extension without gaps is good enough, best first."""
+    def _extend(self, codes: Array, query: Array, target: Array, trigger: float) -> _Diagonals:
+        """The best diagonals of each region, of those whose extension without gaps is enough."""
         around = np.arange(-REACH, REACH + SPAN)
-        theirs = _at(self._letters, target[:, None] + around, _NOTHING)
-        ours = _at(codes, query[:, None] + around, _NOTHING)
+        theirs = self._letters.take(target[:, None] + around, mode="clip")
+        ours = _between(codes, _NOTHING).take(query[:, None] + around + 1, mode="clip")
         agree = (theirs == ours) & (theirs < _OTHER)
-        gains = np.where(agree, np.int32(MATCH), np.int32(MISMATCH))
-        gains[(theirs == _NOTHING) | (ours == _NOTHING)] = -REACH * MATCH * 4
+        gains = np.where(agree, np.int16(MATCH), np.int16(MISMATCH))
+        gains[(theirs == _NOTHING) | (ours == _NOTHING)] = -4 * REACH * MATCH
         sums = np.cumsum(gains, axis=1, dtype=np.int32)
         lowest = np.minimum.accumulate(sums - gains, axis=1)
         score = (sums - lowest).max(axis=1, initial=0)
-        rna = np.searchsorted(self._starts, target, side="right") - 1
         order = np.argsort(-score, kind="stable")
-        return _Diagonals(query, target, rna, score).take(order[score[order] >= GAP_TRIGGER])
+        order = order[score[order] >= trigger]
+        rna = np.searchsorted(self._starts, target[order], side="right") - 1
+        return _spread(_Diagonals(query[order], target[order], rna))
 
     def _align(
         self, codes: Array, found: _Diagonals, strand: str, least: float
     ) -> Iterator[RnaMatch]:
         """The matches of the RNAs of some diagonals, with gaps."""
+        near = dict(self._aligned(codes, found, strand, least, NEAR))
+        best = best_per_place(near)
+        whole = found.take(np.array([near[match] for match in best], dtype=np.int64))
+        for match, _ in self._aligned(codes, whole, strand, least, max(SIZE, len(codes))):
+            yield match
+
+    def _aligned(
+        self, codes: Array, found: _Diagonals, strand: str, least: float, reach: int
+    ) -> Iterator[tuple[RnaMatch, int]]:
+        """Matches within `reach` nt of the places on the diagonals, each with its diagonal."""
         begin = self._starts[found.rna]
         length = self._starts[found.rna + 1] - begin - 1
         shift = found.target - begin - found.query  # place in the RNA, less that in the query
-        top = np.maximum(0, -shift - HALF_BAND)  # first letter of the query that is aligned
-        rows = int((np.minimum(len(codes), length - shift + HALF_BAND) - top).max())
-        left = top + shift - HALF_BAND
-        place = left[:, None] + np.arange(rows + 2 * HALF_BAND)
-        inside = (place >= 0) & (place < length[:, None])
-        target = _at(self._letters, np.where(inside, begin[:, None] + place, -1), _NOTHING)
-        query = _at(codes, top[:, None] + np.arange(rows), _NO_MATCH)
-        for one in align(query, target, _SCORES, least):
-            yield _match(
-                one,
-                query[one.number],
-                target[one.number],
-                rna=int(found.rna[one.number]),
-                first_query=int(top[one.number]),
-                first_target=int(left[one.number]),
-                length=len(codes),
-                strand=strand,
-            )
+        # The part of the query that is aligned; the whole RNA may lie in a small part of it.
+        top = np.maximum(np.maximum(0, -shift - HALF_BAND), found.query - reach)
+        bottom = np.minimum(len(codes), length - shift + HALF_BAND)
+        rows = np.minimum(bottom, found.query + reach) - top
+        # Pairs of like size are aligned together.
+        order = np.argsort(rows, kind="stable")
+        padded = _between(np.where(codes < _OTHER, codes, _NO_MATCH), _NO_MATCH)
+        for first in range(0, len(order), BATCH):
+            batch = order[first : first + BATCH]
+            height = int(rows[batch].max())
+            left = top[batch] + shift[batch] - HALF_BAND
+            place = left[:, None] + np.arange(height + 2 * HALF_BAND)
+            inside = (place >= 0) & (place < length[batch, None])
+            target = self._letters.take(np.where(inside, begin[batch, None] + place, 0))
+            query = padded.take(top[batch, None] + np.arange(height) + 1, mode="clip")
+            for one in align(query, target, _SCORES, least):
+                diagonal = int(batch[one.number])
+                match = _match(
+                    one,
+                    query[one.number],
+                    target[one.number],
+                    rna=int(found.rna[diagonal]),
+                    first_query=int(top[diagonal]),
+                    first_target=int(left[one.number]),
+                    length=len(codes),
+                    strand=strand,
+                )
+                yield match, diagonal
 
 
 def _match(
@@ -220,10 +243,9 @@ def _encode(sequence: str) -> Array:
     return _CODES[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
 
 
-def _at(codes: Array, places: Array, outside: int) -> Array:
-    """The codes at some places, and `outside` where there is no such place."""
-    inside = (places >= 0) & (places < len(codes))
-    return np.where(inside, codes[np.where(inside, places, 0)], np.uint8(outside))
+def _between(codes: Array, end: int) -> Array:
+    """The codes with one more at each end, where places outside of them are read."""
+    return np.concatenate(([end], codes, [end])).astype(np.uint8)
 
 
 def _words(codes: Array) -> Array:
@@ -292,7 +314,7 @@ def find_repeats(codes: Array) -> Array:
 
 
 def _spread(found: _Diagonals) -> _Diagonals:
-    """The best diagonals of each region of the query, one per RNA and band."""
+    """The first diagonals of each region of the query, one per RNA and band."""
     taken: Counter[int] = Counter()
     bands: dict[int, list[int]] = {}
     chosen = []
