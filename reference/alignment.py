@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-_IMPOSSIBLE = -(10**6)
-_STOP, _PAIR, _INSERTION, _DELETION = range(4)
-_KIND, _INSERTION_GOES_ON, _DELETION_GOES_ON = 3, 4, 8  # bits of a step
+_IMPOSSIBLE = -(10**4)
 
 
 class Scores(NamedTuple):
@@ -58,77 +56,105 @@ def align(query: Array, target: Array, scores: Scores, least: float) -> Iterator
             i to i + width - 1 of the target, and above no other.
         scores: letters of equal code match.
         least: pairs of a lower score are left out.
+
+    Raises:
+        ValueError: there are so many rows that a score may not fit into 16 bits.
     """
     pairs, rows = query.shape
     width = target.shape[1] - rows + 1
-    steps = np.empty((rows, pairs, width), dtype=np.uint8)
-    best = np.zeros(pairs, dtype=np.int32)
-    row_of, column_of = np.zeros(pairs, dtype=np.int64), np.zeros(pairs, dtype=np.int64)
-    height = np.zeros((pairs, width), dtype=np.int32)
-    inserted = np.full((pairs, width), _IMPOSSIBLE, dtype=np.int32)
+    if rows * scores.match >= 2**15:
+        raise ValueError(f"{rows:,} rows of scores up to {scores.match} do not fit into 16 bits")
+    # The pairs are the last axis: all of them take a step at once.
+    query, target = np.ascontiguousarray(query.T), np.ascontiguousarray(target.T)
+    heights = np.zeros((rows + 1, width, pairs), dtype=np.int16)
+    inserted = np.full((rows + 1, width, pairs), _IMPOSSIBLE, dtype=np.int16)
+    gain, loss = np.int16(scores.match), np.int16(scores.mismatch)
+    opened, extend = scores.gap_open + scores.gap_extend, scores.gap_extend
+    cost = (np.arange(width, dtype=np.int16) * extend)[:, None]
     for row in range(rows):
-        agree = target[:, row : row + width] == query[:, row, None]
-        height, inserted = _next_row(height, inserted, agree, scores, steps[row])
-        top = height.max(axis=1)
-        if (rises := top > best).any():
-            best[rises], row_of[rises] = top[rises], row
-            column_of[rises] = height[rises].argmax(axis=1)
+        above, here, insertion = heights[row], heights[row + 1], inserted[row + 1]
+        # What lies above a place of the band is one column further on.
+        np.maximum(above[1:] - opened, inserted[row, 1:] - extend, out=insertion[:-1])
+        np.add(above, np.where(target[row : row + width] == query[row], gain, loss), out=here)
+        np.maximum(here, insertion, out=here)
+        np.maximum(here, 0, out=here)
+        # A deletion that begins at any place before: its cost is a difference of two terms, one of
+        # each place, so that the best beginning is a running maximum.
+        begun = np.maximum.accumulate(here + cost, axis=0)
+        np.maximum(here[1:], begun[:-1] - (cost[1:] + scores.gap_open), out=here[1:])
+    flat = heights.reshape(-1, pairs)
+    end, best = flat.argmax(axis=0), flat.max(axis=0, initial=0)
     for number in np.flatnonzero(best >= max(least, 1)):
-        path = _trace(steps[:, number], int(row_of[number]), int(column_of[number]))
-        yield Alignment(int(number), int(best[number]), *path)
+        matrix = _Matrix(
+            heights[:, :, number],
+            inserted[:, :, number],
+            query[:, number],
+            target[:, number],
+            scores,
+        )
+        row, column = divmod(int(end[number]), width)
+        yield Alignment(int(number), int(best[number]), *matrix.trace(row, column))
 
 
-def _next_row(
-    height: Array, inserted: Array, agree: Array, scores: Scores, steps: Array
-) -> tuple[Array, Array]:
-    """The best scores that end at each place of a row, and those that end with an insertion.
+class _Matrix(NamedTuple):
+    """The scores of one pair.
 
-    An insertion is a letter of the query above a gap; a deletion one of the target below a gap. A
-    row's places are those of the band: what lies above a place is one column further on.
+    Attributes:
+        heights: (rows + 1, width), best scores of alignments that end at a place; row n + 1 is that
+            of letter n of the query.
+        inserted: (rows + 1, width), of those that end with a letter of the query above a gap.
+        query, target, scores: as in `align`.
     """
-    extend, opened = scores.gap_extend, scores.gap_open + scores.gap_extend
-    paired = height + np.where(agree, np.int32(scores.match), np.int32(scores.mismatch))
-    begun, gone_on = height[:, 1:] - opened, inserted[:, 1:] - extend
-    inserted = np.full_like(height, _IMPOSSIBLE)
-    np.maximum(begun, gone_on, out=inserted[:, :-1])
-    without = np.maximum(np.maximum(paired, inserted), 0)
-    # A deletion that begins at any place before: its cost is a difference of two terms, one of each
-    # place, so that the best beginning is a running maximum.
-    cost = np.arange(height.shape[1], dtype=np.int32) * extend
-    beginnings = without + cost
-    best_beginning = np.maximum.accumulate(beginnings, axis=1)
-    deleted = best_beginning[:, :-1] - scores.gap_open - cost[1:]
-    height = without.copy()
-    np.maximum(height[:, 1:], deleted, out=height[:, 1:])
 
-    steps[:] = np.where(
-        height == paired, _PAIR, np.where(height == inserted, _INSERTION, _DELETION)
-    )
-    steps[height <= 0] = _STOP
-    steps[:, :-1] |= (gone_on > begun) * np.uint8(_INSERTION_GOES_ON)
-    steps[:, 1:] |= (best_beginning[:, :-1] > beginnings[:, :-1]) * np.uint8(_DELETION_GOES_ON)
-    return height, inserted
+    heights: Array
+    inserted: Array
+    query: Array
+    target: Array
+    scores: Scores
 
+    def trace(self, row: int, column: int) -> tuple[list[int], list[int]]:
+        """The places of the columns of the alignment that ends at a place of the band."""
+        query: list[int] = []
+        target: list[int] = []
+        while (height := int(self.heights[row, column])) > 0:
+            place = row - 1 + column
+            agree = self.query[row - 1] == self.target[place]
+            gain = self.scores.match if agree else self.scores.mismatch
+            if height == self.heights[row - 1, column] + gain:
+                query.append(row - 1)
+                target.append(place)
+                row -= 1
+            elif height == self.inserted[row, column]:
+                length = self._insertion(row, column)
+                query += range(row - 1, row - 1 - length, -1)
+                target += [-1] * length
+                row, column = row - length, column + length
+            else:
+                length = self._deletion(row, column)
+                query += [-1] * length
+                target += range(place, place - length, -1)
+                column -= length
+        return query[::-1], target[::-1]
 
-def _trace(steps: Array, row: int, column: int) -> tuple[list[int], list[int]]:
-    """The places of the columns of an alignment that ends at a place of the band."""
-    query: list[int] = []
-    target: list[int] = []
-    kind = _STOP  # of the gap that goes on; none
-    while row >= 0 and (kind or steps[row, column] & _KIND):
-        step = int(steps[row, column])
-        kind = kind or step & _KIND
-        query.append(-1 if kind == _DELETION else row)
-        target.append(-1 if kind == _INSERTION else row + column)
-        if kind == _DELETION:
-            column -= 1
-            kind = _DELETION if step & _DELETION_GOES_ON else _STOP
-        elif kind == _INSERTION:
-            row, column = row - 1, column + 1
-            kind = _INSERTION if step & _INSERTION_GOES_ON else _STOP
-        else:
-            row, kind = row - 1, _STOP
-    return query[::-1], target[::-1]
+    def _insertion(self, row: int, column: int) -> int:
+        """The length of the gap in the target that ends at a place."""
+        return next(
+            length
+            for length in range(1, row + 1)
+            if self.heights[row - length, column + length] - self._cost(length)
+            == self.inserted[row, column]
+        )
+
+    def _deletion(self, row: int, column: int) -> int:
+        """The length of the gap in the query that ends at a place."""
+        return next(
+            length
+            for length in range(1, column + 1)
+            if self.heights[row, column - length] - self._cost(length) == self.heights[row, column]
+        )
+
+    def _cost(self, length: int) -> int:
+        return self.scores.gap_open + length * self.scores.gap_extend
 
 
 __all__ = ["Alignment", "Scores", "align"]

@@ -52,7 +52,7 @@ GAP_TRIGGER, BY_CHANCE = 27.0, 100
 REGION, PER_REGION = 200, 30  # so many diagonals are aligned with gaps per 200 nt of the query
 NEAR = 200  # nt to each side that are aligned first; what is good there is aligned whole
 HALF_BAND = 32  # nt by which an alignment may leave its diagonal
-BATCH = 48  # pairs that are aligned at once
+BATCH, BATCH_ROWS = 48, 100_000  # pairs, and letters of their queries, that are aligned at once
 
 # DUST's score and threshold (Morgulis et al. 2006, J Comput Biol 13:1028), for intervals of these
 # lengths. Words in repeats propose nothing; alignments pass through repeats, as in blastn.
@@ -185,8 +185,7 @@ class Engine:
         # Pairs of like size are aligned together.
         order = np.argsort(rows, kind="stable")
         padded = _between(np.where(codes < _OTHER, codes, _NO_MATCH), _NO_MATCH)
-        for first in range(0, len(order), BATCH):
-            batch = order[first : first + BATCH]
+        for batch in _batches(order, rows):
             height = int(rows[batch].max())
             left = top[batch] + shift[batch] - HALF_BAND
             place = left[:, None] + np.arange(height + 2 * HALF_BAND)
@@ -241,6 +240,17 @@ def _text(codes: Array, places: list[int]) -> str:
 def _encode(sequence: str) -> Array:
     """Codes of a sequence's letters, a byte each."""
     return _CODES[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
+
+
+def _batches(order: Array, rows: Array) -> Iterator[Array]:
+    """Pairs of like size; `order` is by size."""
+    first = 0
+    while first < len(order):
+        batch = order[first : first + BATCH]
+        while len(batch) > 1 and len(batch) * rows[batch[-1]] > BATCH_ROWS:
+            batch = batch[: len(batch) // 2]
+        yield batch
+        first += len(batch)
 
 
 def _between(codes: Array, end: int) -> Array:
