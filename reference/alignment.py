@@ -7,7 +7,6 @@ traceback: whole matrices of two RNAs of 10,000 nt take hundreds of MB each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,22 +31,7 @@ class Scores(NamedTuple):
     gap_extend: int
 
 
-class Alignment(NamedTuple):
-    """The best local alignment of a pair.
-
-    Attributes:
-        number: of the pair in the batch.
-        score: raw.
-        query, target: places in the two, 0-based, of each column; -1 for a gap.
-    """
-
-    number: int
-    score: int
-    query: list[int]
-    target: list[int]
-
-
-def align(query: Array, target: Array, scores: Scores, least: float) -> Iterator[Alignment]:
+def align(query: Array, target: Array, scores: Scores) -> Alignments:
     """The best local alignment of each pair, in a band.
 
     Args:
@@ -55,7 +39,6 @@ def align(query: Array, target: Array, scores: Scores, least: float) -> Iterator
         target: (pairs, rows + width - 1), codes. Letter i of the query may stand above the letters
             i to i + width - 1 of the target, and above no other.
         scores: letters of equal code match.
-        least: pairs of a lower score are left out.
 
     Raises:
         ValueError: there are so many rows that a score may not fit into 16 bits.
@@ -82,29 +65,43 @@ def align(query: Array, target: Array, scores: Scores, least: float) -> Iterator
         # each place, so that the best beginning is a running maximum.
         begun = np.maximum.accumulate(here + cost, axis=0)
         np.maximum(here[1:], begun[:-1] - (cost[1:] + scores.gap_open), out=here[1:])
-    flat = heights.reshape(-1, pairs)
-    end, best = flat.argmax(axis=0), flat.max(axis=0, initial=0)
-    for number in np.flatnonzero(best >= max(least, 1)):
-        matrix = _Matrix(
-            heights[:, :, number],
-            inserted[:, :, number],
-            query[:, number],
-            target[:, number],
-            scores,
-        )
-        row, column = divmod(int(end[number]), width)
-        yield Alignment(int(number), int(best[number]), *matrix.trace(row, column))
+    return Alignments(heights, inserted, query, target, scores)
+
+
+class Alignments:
+    """The best local alignments of many pairs.
+
+    Attributes:
+        score: (pairs,), raw.
+    """
+
+    def __init__(
+        self, heights: Array, inserted: Array, query: Array, target: Array, scores: Scores
+    ) -> None:
+        """Take the scores of all places of the band.
+
+        Args:
+            heights: (rows + 1, width, pairs), of the best alignments that end at a place; row n + 1
+                is that of letter n of the query.
+            inserted: the same of those that end with a letter of the query above a gap.
+            query, target: (letters, pairs), codes.
+            scores: as in `align`.
+        """
+        flat = heights.reshape(-1, heights.shape[2])
+        self._end = flat.argmax(axis=0)
+        self.score: Array = np.take_along_axis(flat, self._end[None], axis=0)[0]
+        self._pairs = heights, inserted, query, target
+        self._scores = scores
+
+    def trace(self, pair: int) -> tuple[list[int], list[int]]:
+        """The places in query and target of each column of a pair's alignment; -1 for a gap."""
+        heights, inserted, query, target = (values[..., pair] for values in self._pairs)
+        row, column = divmod(int(self._end[pair]), heights.shape[1])
+        return _Matrix(heights, inserted, query, target, self._scores).trace(row, column)
 
 
 class _Matrix(NamedTuple):
-    """The scores of one pair.
-
-    Attributes:
-        heights: (rows + 1, width), best scores of alignments that end at a place; row n + 1 is that
-            of letter n of the query.
-        inserted: (rows + 1, width), of those that end with a letter of the query above a gap.
-        query, target, scores: as in `align`.
-    """
+    """What `Alignments` holds, of one pair."""
 
     heights: Array
     inserted: Array
@@ -157,4 +154,4 @@ class _Matrix(NamedTuple):
         return self.scores.gap_open + length * self.scores.gap_extend
 
 
-__all__ = ["Alignment", "Scores", "align"]
+__all__ = ["Alignments", "Scores", "align"]

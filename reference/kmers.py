@@ -17,15 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnagpt.reference import InvalidReferenceError
-from rnagpt.reference.alignment import Alignment, Scores, align
+from rnagpt.reference.alignment import Scores, align
 from rnagpt.reference.single_rnas import (
     GAP_EXTEND,
     GAP_OPEN,
     MATCH,
+    MAX_AT_ONE_PLACE,
     MISMATCH,
-    SIZE,
     RnaMatch,
-    best_per_place,
     make_match,
     raw_score,
 )
@@ -50,9 +49,10 @@ REACH = 64  # nt to each side, of the extension without gaps
 # a large search as many as chance reaches some hundred times.
 GAP_TRIGGER, BY_CHANCE = 27.0, 100
 REGION, PER_REGION = 200, 30  # so many diagonals are aligned with gaps per 200 nt of the query
-NEAR = 200  # nt to each side that are aligned first; what is good there is aligned whole
+NEAR = 128  # nt to each side that are aligned first; the best there are aligned whole
 HALF_BAND = 32  # nt by which an alignment may leave its diagonal
 BATCH, BATCH_ROWS = 48, 100_000  # pairs, and letters of their queries, that are aligned at once
+WHOLE = 16  # diagonals that are aligned whole before it is looked which places need no more
 
 # DUST's score and threshold (Morgulis et al. 2006, J Comput Biol 13:1028), for intervals of these
 # lengths. Words in repeats propose nothing; alignments pass through repeats, as in blastn.
@@ -60,8 +60,8 @@ DUST_LENGTHS, DUST_THRESHOLD = (15, 24, 64), 2.0
 
 _LETTERS = "ACGU"  # by their codes
 _OTHER, _NOTHING = 4, 5  # another letter, no letter
-_NO_MATCH = 6  # both of the query, so that they equal nothing
-_TEXT = "ACGUN"
+_NO_MATCH, _GAP = 6, 7  # either of the two, of the query, which equals nothing; a gap
+_TEXT = np.frombuffer(b"ACGUNNN-", dtype=np.uint8)
 _CODES = np.full(256, _OTHER, dtype=np.uint8)
 _CODES[np.frombuffer(_LETTERS.encode(), dtype=np.uint8)] = np.arange(4, dtype=np.uint8)
 _SCORES = Scores(MATCH, MISMATCH, GAP_OPEN, GAP_EXTEND)
@@ -82,6 +82,22 @@ class _Diagonals(NamedTuple):
 
     def take(self, chosen: Array) -> _Diagonals:
         return _Diagonals(*(values[chosen] for values in self))
+
+
+class _Pairs(NamedTuple):
+    """Parts of the query and of RNAs, as `align` takes them.
+
+    Attributes:
+        number: of each pair's diagonal.
+        query, target: codes of letters.
+        top, left: where these begin in the query and in the RNA, 0-based.
+    """
+
+    number: Array
+    query: Array
+    target: Array
+    top: Array
+    left: Array
 
 
 class Engine:
@@ -164,77 +180,62 @@ class Engine:
     def _align(
         self, codes: Array, found: _Diagonals, strand: str, least: float
     ) -> Iterator[RnaMatch]:
-        """The matches of the RNAs of some diagonals, with gaps."""
-        near = dict(self._aligned(codes, found, strand, least, NEAR))
-        best = best_per_place(near)
-        whole = found.take(np.array([near[match] for match in best], dtype=np.int64))
-        for match, _ in self._aligned(codes, whole, strand, least, max(SIZE, len(codes))):
-            yield match
+        """The matches of the RNAs of some diagonals, with gaps, until a place has enough."""
+        score = np.zeros(len(found.query))
+        for pairs in self._pairs(codes, found, NEAR):
+            score[pairs.number] = align(pairs.query, pairs.target, _SCORES).score
+        waiting = np.argsort(-score, kind="stable")
+        waiting = waiting[score[waiting] >= least]
+        place = found.query + 1 if strand == "+" else len(codes) - found.query
+        covered = np.zeros(len(place), dtype=np.int64)
+        while len(waiting):
+            best = found.take(waiting[:WHOLE])
+            for match in self._whole(codes, best, strand):
+                covered[(place >= match.start) & (place <= match.end)] += 1
+                yield match
+            waiting = waiting[WHOLE:]
+            waiting = waiting[covered[waiting] < MAX_AT_ONE_PLACE]
 
-    def _aligned(
-        self, codes: Array, found: _Diagonals, strand: str, least: float, reach: int
-    ) -> Iterator[tuple[RnaMatch, int]]:
-        """Matches within `reach` nt of the places on the diagonals, each with its diagonal."""
+    def _whole(self, codes: Array, found: _Diagonals, strand: str) -> Iterator[RnaMatch]:
+        for pairs in self._pairs(codes, found, len(codes)):
+            alignments = align(pairs.query, pairs.target, _SCORES)
+            for pair, number in enumerate(pairs.number):
+                query, target = alignments.trace(pair)
+                # An alignment neither begins nor ends with a gap.
+                yield make_match(
+                    int(found.rna[number]),
+                    float(alignments.score[pair]),
+                    start=int(pairs.top[pair]) + query[0],
+                    end=int(pairs.top[pair]) + query[-1] + 1,
+                    length=len(codes),
+                    strand=strand,
+                    rna_start=int(pairs.left[pair]) + target[0] + 1,
+                    rna_row=_text(pairs.target[pair], target),
+                    query_row=_text(pairs.query[pair], query),
+                )
+
+    def _pairs(self, codes: Array, found: _Diagonals, reach: int) -> Iterator[_Pairs]:
+        """What is aligned: up to `reach` nt to each side of the places on the diagonals."""
         begin = self._starts[found.rna]
         length = self._starts[found.rna + 1] - begin - 1
         shift = found.target - begin - found.query  # place in the RNA, less that in the query
-        # The part of the query that is aligned; the whole RNA may lie in a small part of it.
         top = np.maximum(np.maximum(0, -shift - HALF_BAND), found.query - reach)
         bottom = np.minimum(len(codes), length - shift + HALF_BAND)
         rows = np.minimum(bottom, found.query + reach) - top
-        # Pairs of like size are aligned together.
-        order = np.argsort(rows, kind="stable")
+        left = top + shift - HALF_BAND
         padded = _between(np.where(codes < _OTHER, codes, _NO_MATCH), _NO_MATCH)
-        for batch in _batches(order, rows):
+        for batch in _batches(rows):
             height = int(rows[batch].max())
-            left = top[batch] + shift[batch] - HALF_BAND
-            place = left[:, None] + np.arange(height + 2 * HALF_BAND)
+            place = left[batch, None] + np.arange(height + 2 * HALF_BAND)
             inside = (place >= 0) & (place < length[batch, None])
             target = self._letters.take(np.where(inside, begin[batch, None] + place, 0))
             query = padded.take(top[batch, None] + np.arange(height) + 1, mode="clip")
-            for one in align(query, target, _SCORES, least):
-                diagonal = int(batch[one.number])
-                match = _match(
-                    one,
-                    query[one.number],
-                    target[one.number],
-                    rna=int(found.rna[diagonal]),
-                    first_query=int(top[diagonal]),
-                    first_target=int(left[one.number]),
-                    length=len(codes),
-                    strand=strand,
-                )
-                yield match, diagonal
-
-
-def _match(
-    alignment: Alignment,
-    query: Array,
-    target: Array,
-    *,
-    rna: int,
-    first_query: int,
-    first_target: int,
-    length: int,
-    strand: str,
-) -> RnaMatch:
-    """The match of an alignment of parts that begin at `first_query` and `first_target`."""
-    # The last place of each is a pair: an alignment neither begins nor ends with a gap.
-    return make_match(
-        rna,
-        alignment.score,
-        start=first_query + alignment.query[0],
-        end=first_query + alignment.query[-1] + 1,
-        length=length,
-        strand=strand,
-        rna_start=first_target + alignment.target[0] + 1,
-        rna_row=_text(target, alignment.target),
-        query_row=_text(query, alignment.query),
-    )
+            yield _Pairs(batch, query, target, top[batch], left[batch])
 
 
 def _text(codes: Array, places: list[int]) -> str:
-    return "".join("-" if n < 0 else _TEXT[min(int(codes[n]), _OTHER)] for n in places)
+    """The letters at some places, and "-" for -1."""
+    return str(_TEXT[np.append(codes, _GAP)[places]].tobytes(), "ascii")
 
 
 def _encode(sequence: str) -> Array:
@@ -242,8 +243,9 @@ def _encode(sequence: str) -> Array:
     return _CODES[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
 
 
-def _batches(order: Array, rows: Array) -> Iterator[Array]:
-    """Pairs of like size; `order` is by size."""
+def _batches(rows: Array) -> Iterator[Array]:
+    """The numbers of pairs of like size, so many that they fit into memory."""
+    order = np.argsort(rows, kind="stable")
     first = 0
     while first < len(order):
         batch = order[first : first + BATCH]
