@@ -131,8 +131,8 @@ class Engine:
         plus = _encode(letters)
         minus = np.where(plus < _OTHER, 3 - plus, plus)[::-1]
         repeats = find_repeats(plus)
-        trigger = raw_score(max(GAP_TRIGGER, math.log2(space / BY_CHANCE)))
         least = raw_score(math.log2(space / evalue))
+        trigger = min(raw_score(max(GAP_TRIGGER, math.log2(space / BY_CHANCE))), least)
         for strand, codes, masked in (("+", plus, repeats), ("-", minus, repeats[::-1])):
             found = self._extend(codes, *self._seeds(codes, masked), trigger)
             yield from self._align(codes, found, strand, least)
@@ -312,16 +312,22 @@ def find_repeats(codes: Array) -> Array:
         known = masked[:-2] | masked[1:-1] | masked[2:]
         num_starts, num_triplets = len(codes) - length + 1, length - 2
         pairs = np.zeros(num_starts, dtype=np.int64)
+        recurs = np.zeros(len(triplets), dtype=bool)
         for distance in range(1, num_triplets):
             equal = (triplets[distance:] == triplets[:-distance]) & ~known[distance:]
-            before = np.append(0, np.cumsum(equal & ~known[:-distance]))
+            equal &= ~known[:-distance]
+            recurs[distance:] |= equal
+            recurs[:-distance] |= equal
+            before = np.append(0, np.cumsum(equal))
             size = num_triplets - distance
             pairs += before[size : size + num_starts] - before[:num_starts]
         low = pairs > DUST_THRESHOLD * (num_triplets - 1)
         borders = np.zeros(len(codes) + 1, dtype=np.int64)
         np.add.at(borders, np.flatnonzero(low), 1)
         np.add.at(borders, np.flatnonzero(low) + length, -1)
-        masked |= np.cumsum(borders)[:-1] > 0
+        # Letters at the ends of an interval that do not recur belong to what is next to a repeat.
+        letters = np.convolve(recurs, np.ones(3, dtype=bool))
+        masked |= (np.cumsum(borders)[:-1] > 0) & letters
     return masked
 
 
