@@ -22,14 +22,25 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measured import Figure, beginning, compare, machine, make_parser, make_rna, parse, table
-from measured import write_down as write_down_figures
+from measured import (
+    Figure,
+    beginning,
+    compare,
+    machine,
+    make_parser,
+    make_rna,
+    parse,
+    table,
+    write_down,
+)
 
 from rnagpt.reference.cache import cache_folder
 from rnagpt.reference.library import Reference
+from rnagpt.reference.manifest import read_manifest
 from rnagpt.reference.records import RNA, Record
 from rnagpt.reference.writer import write_reference
 from rnagpt.sequences.fasta import read_fasta
@@ -37,7 +48,7 @@ from rnagpt.sequences.fasta import read_fasta
 REPORT = Path(__file__).with_suffix(".md")
 SIZES = (1_000, 10_000, 100_000, 400_000)
 ENGINES = ("kmers", "blast")
-PIECES, MICRO_RNAS, LONG, RANDOM = 100, 50, 20, 100
+PIECES, MICRO_RNAS, LONG, RANDOM = 50, 25, 10, 25
 PIECE, MICRO_RNA, LONG_PIECE = 100, 22, (1_500, 3_000)
 KINDS = {
     "piece": "pieces of 100 nt, 5 % changed",
@@ -88,16 +99,18 @@ def main() -> None:
         for size in args.sizes:
             rnas = sample(known, size)
             queries = make_queries(rnas)
+            folder = Path(scratch) / f"{size}"
+            written = write(folder, rnas)
             runs = {}
             for engine in engines:
-                written = write(Path(scratch) / f"{engine}-{size}", rnas, engine)
-                runs[engine] = run(Path(scratch) / f"{engine}-{size}", queries)
+                set_engine(folder, engine)
+                runs[engine] = run(folder, queries)
                 rows.append(row_of_build(rnas, engine, written, runs[engine]))
                 times += rows_of_queries(size, engine, queries, runs[engine])
                 print(rows[-1], *times[-len(KINDS) :], sep="\n", file=sys.stderr)
             figures += figures_of(size, queries, runs)
-            shutil.rmtree(cache_folder())
-    write_down_figures(
+            shutil.rmtree(folder)
+    write_down(
         args,
         report(args.fasta, known, rows, times),
         figures,
@@ -153,12 +166,17 @@ def make_queries(rnas: Sequence[str]) -> list[Query]:
     ]
 
 
-def write(folder: Path, rnas: Sequence[str], engine: str) -> float:
+def write(folder: Path, rnas: Sequence[str]) -> float:
     """Write a reference; how many seconds that took."""
     begin = time.perf_counter()
     entries = ((Record(f"rna{n}", RNA, f"RNA {n}"), rna) for n, rna in enumerate(rnas))
-    write_reference(folder, rnas=entries, name="scale", engine=engine)
+    write_reference(folder, rnas=entries, name="scale")
     return time.perf_counter() - begin
+
+
+def set_engine(folder: Path, engine: str) -> None:
+    """Have another engine search a reference."""
+    replace(read_manifest(folder), engine=engine).write(folder)
 
 
 def run(folder: Path, queries: Sequence[Query]) -> Run:

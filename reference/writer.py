@@ -33,6 +33,8 @@ from rnagpt.reference.profiles import SeedAlignment, build_profiles
 from rnagpt.reference.records import FAMILY, RNA, Record
 from rnagpt.reference.single_rnas import check_engine
 
+_FAST = 1  # preset of xz for hundreds of thousands of RNAs: a tenth of the time, a third larger
+
 Family = tuple[Record, SeedAlignment]
 SingleRna = tuple[Record, str]
 
@@ -80,7 +82,10 @@ def write_reference(
                 alignments.write(seed.to_stockholm())
                 seeds.append(seed)
         num_rnas = 0
-        with _text(partial / RNAS) as records, _text(partial / SEQUENCES) as fasta:
+        with (
+            _text(partial / RNAS, _FAST) as records,
+            _text(partial / SEQUENCES, _FAST) as fasta,
+        ):
             for record, sequence in rnas:
                 num_rnas += 1
                 _check_new(record, RNA, seen)
@@ -147,8 +152,8 @@ def _placed(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _text(path: Path) -> Iterator[lzma.LZMAFile]:
-    with lzma.open(path, "wt", encoding="utf-8", newline="\n") as file:
+def _text(path: Path, preset: int | None = None) -> Iterator[lzma.LZMAFile]:
+    with lzma.open(path, "wt", preset=preset, encoding="utf-8", newline="\n") as file:
         yield file  # type: ignore[misc]
 
 
