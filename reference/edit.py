@@ -53,7 +53,7 @@ def merge(
     """
     families: dict[str, Family] = {}
     rnas: dict[str, SingleRna] = {}
-    profiles: dict[str, HMM] = {}
+    profiles: dict[str, HMM[Any]] = {}
     for reference in references:
         for family in families_of(reference):
             _put(families, family, reference)

@@ -154,7 +154,8 @@ class Reference:
         if PROFILES not in self.manifest.files:
             return ProfileLibrary([])
         with HMMPressedFile(str(self._index() / "profiles")) as file:
-            return ProfileLibrary(list(file))
+            profiles = list(file)
+        return ProfileLibrary(profiles)
 
     @cached_property
     def single_rnas(self) -> SingleRnas | None:
@@ -167,12 +168,13 @@ class Reference:
             return None
         return open_single_rnas(self.manifest.key, self.manifest.engine, self.rnas)
 
-    def hmms(self) -> dict[str, HMM]:
+    def hmms(self) -> dict[str, HMM[Any]]:
         """The families' profile HMMs, by their ids, as files hold them."""
-        if PROFILES not in self.manifest.files:
-            return {}
-        with HMMFile(str(self._index() / "profiles.h3m")) as file:
-            return {hmm.name: hmm for hmm in file}
+        hmms: dict[str, HMM[Any]] = {}
+        if PROFILES in self.manifest.files:
+            with HMMFile(str(self._index() / "profiles.h3m")) as file:
+                hmms.update((hmm.name, hmm) for hmm in file)
+        return hmms
 
     def seeds(self) -> Iterator[SeedAlignment]:
         """The families' seed alignments, in order."""

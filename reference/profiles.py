@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyhmmer.easel import Alphabet, MSAFile, TextSequence
 from pyhmmer.errors import EaselError, UnexpectedError
@@ -109,7 +109,7 @@ class _Scale(NamedTuple):
 _SCALES = (_Scale(500, 4_000, 1_000), _Scale(float("inf"), 24_000, 8_000))
 
 
-def build_profile(alignment: SeedAlignment) -> HMM:
+def build_profile(alignment: SeedAlignment) -> HMM[Any]:
     """The profile HMM of a seed alignment, as HMMER's `hmmbuild` makes it; named by its id.
 
     Raises:
@@ -122,8 +122,10 @@ def build_profile(alignment: SeedAlignment) -> HMM:
             io.BytesIO(text.encode("ascii")), format="stockholm", digital=True, alphabet=_RNA
         ) as file:
             msa = file.read()
+        if msa is None:
+            raise ValueError("it is empty")
         msa.name = alignment.id
-        hmm: HMM = Builder(_RNA).build_msa(msa, Background(_RNA))[0]
+        hmm: HMM[Any] = Builder(_RNA).build_msa(msa, Background(_RNA))[0]
     except (EaselError, UnexpectedError, UnicodeEncodeError, ValueError) as error:
         raise InvalidReferenceError(
             f"{alignment.id}: no profile can be built from its seed alignment ({error}). Expected "
@@ -132,7 +134,7 @@ def build_profile(alignment: SeedAlignment) -> HMM:
     return hmm
 
 
-def build_profiles(alignments: Iterable[SeedAlignment], jobs: int = 1) -> Iterator[HMM]:
+def build_profiles(alignments: Iterable[SeedAlignment], jobs: int = 1) -> Iterator[HMM[Any]]:
     """The profiles of many alignments, in order, built by `jobs` processes."""
     if jobs <= 1:
         yield from map(build_profile, alignments)
@@ -148,13 +150,13 @@ class ProfileLibrary:
         profiles: as `index.py` holds them.
     """
 
-    def __init__(self, profiles: Sequence[OptimizedProfile]) -> None:
-        groups: list[list[OptimizedProfile]] = [[] for _ in _SCALES]
+    def __init__(self, profiles: Sequence[OptimizedProfile[Any]]) -> None:
+        groups: list[list[OptimizedProfile[Any]]] = [[] for _ in _SCALES]
         for profile in profiles:
             fits = next(n for n, scale in enumerate(_SCALES) if scale.columns >= profile.M)
             groups[fits].append(profile)
         self._structures = {profile.name: profile.consensus_structure or "" for profile in profiles}
-        self._consensus = {profile.name: profile.consensus for profile in profiles}
+        self._consensus = {profile.name: profile.consensus or "" for profile in profiles}
         self._sizes = [len(group) for group in groups]
         self._groups = [OptimizedProfileBlock(_RNA, group) for group in groups]
 

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
 
-import pyhmmer
 from pyhmmer.plan7 import HMM
 from tqdm import tqdm
 
@@ -50,7 +51,7 @@ def write_reference(
     sources: Mapping[str, str] | None = None,
     engine: str = "kmers",
     date: str | None = None,
-    profiles: Mapping[str, HMM] | None = None,
+    profiles: Mapping[str, HMM[Any]] | None = None,
     jobs: int = 1,
     overwrite: bool = False,
 ) -> Manifest:
@@ -107,7 +108,7 @@ def write_reference(
             licence=licence,
             date=datetime.now(UTC).date().isoformat() if date is None else date,
             sources=dict(sources or {}),
-            programs={"pyhmmer": pyhmmer.__version__},
+            programs={"pyhmmer": version("pyhmmer")},
             families=len(seeds),
             rnas=num_rnas,
             sequences=sum(len(seed.rows) for seed in seeds),
@@ -152,9 +153,9 @@ def _placed(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _text(path: Path, preset: int | None = None) -> Iterator[lzma.LZMAFile]:
+def _text(path: Path, preset: int | None = None) -> Iterator[TextIO]:
     with lzma.open(path, "wt", preset=preset, encoding="utf-8", newline="\n") as file:
-        yield file  # type: ignore[misc]
+        yield file
 
 
 def _check_new(record: Record, kind: str, seen: set[str]) -> None:
@@ -171,7 +172,7 @@ def _check_new(record: Record, kind: str, seen: set[str]) -> None:
 
 
 def _write_profiles(
-    path: Path, seeds: list[SeedAlignment], profiles: Mapping[str, HMM], jobs: int
+    path: Path, seeds: list[SeedAlignment], profiles: Mapping[str, HMM[Any]], jobs: int
 ) -> None:
     missing = [seed for seed in seeds if seed.id not in profiles]
     built = iter(
@@ -190,7 +191,7 @@ def _write_profiles(
             # When and how it was built would make each build's bytes its own.
             hmm.creation_time = None
             hmm.command_line = None
-            hmm.write(file, binary=True)
+            hmm.write(cast(BinaryIO, file), binary=True)
 
 
 __all__ = ["Family", "SingleRna", "write_reference"]
