@@ -301,8 +301,8 @@ def report(fasta: Path, known: Sequence[str], rows: list[list[str]], times: list
             build,
             "",
             "Memory is the largest of a process and the programs that it starts, with the pages of "
-            "the index that it read. The index is made once, on first use. The engines ran one after "
-            "the other; where a machine has other work to do, the worst times say so.",
+            "the index that it read. The index is made once, on first use. The engines ran one "
+            "after the other; where a machine has other work to do, the worst times say so.",
             "",
             queries,
             "",
