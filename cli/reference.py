@@ -59,6 +59,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     merge = _command(commands, "merge", "several into one", MERGE_HELP, _merge)
     merge.add_argument("references", nargs="+", type=Path, metavar="DIR", help="references")
     merge.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
+    _add_engine(merge, "that of the first DIR")
     merge.add_argument("--overwrite", action="store_true", help="replace the reference in OUT")
     add_quiet(merge)
 
@@ -68,6 +69,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add.add_argument(
         "out", nargs="?", type=Path, metavar="OUT", help="folder to write (default: DIR itself)"
     )
+    _add_engine(add, "that of DIR")
     add_quiet(add)
 
     measure = _command(
@@ -103,6 +105,15 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     update = _command(commands, "update", "to Rfam's current release", UPDATE_HELP, _update)
     update.add_argument("reference", type=Path, metavar="DIR", help="the reference")
     add_quiet(update)
+
+
+def _add_engine(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=["kmers", "blast"],
+        help="what finds single RNAs: kmers needs no program, blast needs NCBI's BLAST+ (default: "
+        f"{default})",
+    )
 
 
 def _command(
@@ -155,6 +166,7 @@ def _merge(arguments: argparse.Namespace) -> None:
         merge(
             [Reference.open(folder) for folder in arguments.references],
             arguments.out,
+            engine=arguments.engine,
             overwrite=arguments.overwrite,
         )
     print(arguments.out)
@@ -166,7 +178,13 @@ def _add(arguments: argparse.Namespace) -> None:
 
     reference = Reference.open(arguments.reference)
     with quieted(arguments):
-        add(reference, arguments.notes, arguments.out, jobs=os.cpu_count() or 1)
+        add(
+            reference,
+            arguments.notes,
+            arguments.out,
+            engine=arguments.engine,
+            jobs=os.cpu_count() or 1,
+        )
     print(arguments.out or reference.folder)
 
 

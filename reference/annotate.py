@@ -219,7 +219,7 @@ def _scanned(
             yield part, _scan_part(part, reference, settings)
         return
     # Made before the processes, which would each make it else.
-    _ = reference.profiles
+    reference.prepare()
     with ProcessPoolExecutor(
         jobs, initializer=_open, initargs=(reference.folder, settings)
     ) as pool:

@@ -34,10 +34,19 @@ def families_of(reference: Reference) -> Iterator[Family]:
         yield reference.families[seed.id], seed
 
 
-def merge(references: Sequence[Reference], out: Path, *, overwrite: bool = False) -> Manifest:
+def merge(
+    references: Sequence[Reference],
+    out: Path,
+    *,
+    engine: str | None = None,
+    overwrite: bool = False,
+) -> Manifest:
     """Write a reference that holds what others hold.
 
     A family or RNA that several of them hold in the same words is taken once.
+
+    Args:
+        engine: that finds single RNAs; None: that of the first reference.
 
     Raises:
         InvalidReferenceError: two of them hold different records of one id.
@@ -60,7 +69,7 @@ def merge(references: Sequence[Reference], out: Path, *, overwrite: bool = False
         release=_joined(manifest.release for manifest in manifests),
         licence=_joined((manifest.licence for manifest in manifests), " AND "),
         sources={name: hash_ for manifest in manifests for name, hash_ in manifest.sources.items()},
-        engine=manifests[0].engine,
+        engine=engine or manifests[0].engine,
         profiles=profiles,
         overwrite=overwrite,
     )
@@ -79,7 +88,14 @@ def _joined(texts: Iterator[str] | Sequence[str], link: str = ", ") -> str:
     return link.join(dict.fromkeys(text for text in texts if text))
 
 
-def add(reference: Reference, notes: Path, out: Path | None = None, *, jobs: int = 1) -> Manifest:
+def add(
+    reference: Reference,
+    notes: Path,
+    out: Path | None = None,
+    *,
+    engine: str | None = None,
+    jobs: int = 1,
+) -> Manifest:
     """Add own RNAs or families to a reference.
 
     Args:
@@ -87,6 +103,7 @@ def add(reference: Reference, notes: Path, out: Path | None = None, *, jobs: int
         notes: a CSV or TSV file of RNAs with the columns of `NOTE_COLUMNS`, of which
             `NEEDED_COLUMNS` are needed; or a Stockholm file of families, several in one file.
         out: folder of the new reference; None: it takes the place of `reference`.
+        engine: that finds single RNAs; None: that of `reference`.
         jobs: processes that build profiles.
 
     Raises:
@@ -108,7 +125,7 @@ def add(reference: Reference, notes: Path, out: Path | None = None, *, jobs: int
         release=old.release,
         licence=old.licence,
         sources=old.sources,
-        engine=old.engine,
+        engine=engine or old.engine,
         profiles=reference.hmms(),
         jobs=jobs,
         overwrite=out is None,

@@ -90,7 +90,7 @@ def _brief(hit: Hit) -> dict[str, Any]:
     }
 
 
-def make_hit(match: Match, record: Record, comparisons: int, source: str = PROFILE) -> Hit:
+def make_hit(match: Match, record: Record, comparisons: float, source: str = PROFILE) -> Hit:
     """The hit of a match; `comparisons` turns its P-value into an E-value."""
     aligned = [
         (profile.upper(), query.upper())

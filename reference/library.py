@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import lzma
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +13,8 @@ import pyhmmer
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
 
 from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
-from rnagpt.reference import InvalidReferenceError
-from rnagpt.reference.cache import cache_folder
-from rnagpt.reference.hits import Hit, make_hit, resolve_overlaps
+from rnagpt.reference.cache import cached
+from rnagpt.reference.hits import SEQUENCE, Hit, make_hit, resolve_overlaps
 from rnagpt.reference.manifest import (
     FAMILIES,
     PROFILES,
@@ -30,6 +27,7 @@ from rnagpt.reference.manifest import (
 )
 from rnagpt.reference.profiles import Match, ProfileLibrary, SeedAlignment, Window
 from rnagpt.reference.records import Record
+from rnagpt.reference.single_rnas import GROUP, RnaMatch, SingleRnas, open_single_rnas
 from rnagpt.sequences.fasta import read_fasta
 
 MIN_LENGTH = 16  # nt; of shorter ones any reference holds many by chance
@@ -107,7 +105,9 @@ class Reference:
 
     def windows(self, length: int) -> Iterator[Window]:
         """The windows in which a sequence of `length` nt is searched."""
-        return self.profiles.windows(length)
+        yield from self.profiles.windows(length)
+        if self.single_rnas:
+            yield from self.single_rnas.windows(length)
 
     def scan(
         self,
@@ -118,7 +118,7 @@ class Reference:
         *,
         sensitive: bool = False,
     ) -> list[Match]:
-        """What matches in one window of a sequence.
+        """What matches in one window of a sequence; of single RNAs the ten best at each place.
 
         Args:
             letters: of the window alone.
@@ -127,6 +127,9 @@ class Reference:
             evalue: matches of a larger E-value are left out.
             sensitive: as in `ProfileLibrary.scan`.
         """
+        if window.group == GROUP:
+            assert self.single_rnas is not None
+            return list(self.single_rnas.scan(letters, window, length, evalue))
         comparisons = self._comparisons(length)
         return self.profiles.scan(letters, window, comparisons, evalue, sensitive=sensitive)
 
@@ -144,9 +147,19 @@ class Reference:
             evalue: hits of a larger E-value are left out.
             clans: as in `resolve_overlaps`.
         """
-        comparisons = self._comparisons(length)
-        hits = (make_hit(match, self.families[match.id], comparisons) for match in matches)
+        hits = (self._hit(match, length) for match in matches)
         return resolve_overlaps((hit for hit in hits if hit.evalue <= evalue), clans=clans)
+
+    def _hit(self, match: Match, length: int) -> Hit:
+        if isinstance(match, RnaMatch):
+            assert self.single_rnas is not None
+            space = self.single_rnas.search_space(length)
+            return make_hit(match, self.single_rnas.record(match), space, SEQUENCE)
+        return make_hit(match, self.families[match.id], self._comparisons(length))
+
+    def prepare(self) -> None:
+        """Make ready in the user's cache what the search reads, where that is not done yet."""
+        _ = self.profiles, self.single_rnas
 
     def _comparisons(self, length: int) -> int:
         if length not in self._counted:
@@ -167,13 +180,24 @@ class Reference:
             profiles = list(file)
         return ProfileLibrary(profiles)
 
+    @cached_property
+    def single_rnas(self) -> SingleRnas | None:
+        """The single RNAs as the search reads them; None where there are none.
+
+        Raises:
+            InvalidReferenceError: the program that finds them is missing.
+        """
+        if RNAS not in self.manifest.files:
+            return None
+        return open_single_rnas(self.manifest.key, self.manifest.engine, self.rnas)
+
     def hmms(self) -> dict[str, HMM[Any]]:
         """The families' profile HMMs, by their ids, as files hold them."""
-        if PROFILES not in self.manifest.files:
-            return {}
-        with HMMFile(str(self._index() / "profiles.h3m")) as file:
-            hmms = list(file)
-        return {hmm.name: hmm for hmm in hmms}
+        hmms: dict[str, HMM[Any]] = {}
+        if PROFILES in self.manifest.files:
+            with HMMFile(str(self._index() / "profiles.h3m")) as file:
+                hmms.update((hmm.name, hmm) for hmm in file)
+        return hmms
 
     def seeds(self) -> Iterator[SeedAlignment]:
         """The families' seed alignments, in order."""
@@ -185,6 +209,7 @@ class Reference:
     def rnas(self) -> Iterator[tuple[Record, str]]:
         """The single RNAs' records with their sequences, in order."""
         if RNAS in self.manifest.files:
+            check_hash(self.folder, SEQUENCES, self.manifest)
             with lzma.open(self.folder / SEQUENCES, "rb") as file:
                 for record, entry in zip(self._records(RNAS), read_fasta(file), strict=True):
                     yield record, entry.sequence
@@ -206,27 +231,12 @@ class Reference:
 
     def _index(self) -> Path:
         """The folder in the cache with the profiles as the search reads them, made when needed."""
-        index = cache_folder() / f"reference-{self.manifest.key}"
-        if not index.is_dir():
+
+        def press(folder: Path) -> None:
             check_hash(self.folder, PROFILES, self.manifest)
-            try:
-                index.parent.mkdir(parents=True, exist_ok=True)
-                partial = Path(tempfile.mkdtemp(prefix=f"{index.name}-", dir=index.parent))
-            except OSError as error:
-                raise InvalidReferenceError(
-                    f"The cache {index.parent} cannot be written ({error.strerror}); set "
-                    "RNAGPT_CACHE to a folder that can."
-                ) from error
-            try:
-                self._press(partial)
-                # Another process may have made the same one meanwhile; either is as good.
-                os.rename(partial, index)
-            except OSError:
-                if not index.is_dir():
-                    raise
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        return index
+            self._press(folder)
+
+        return cached(f"reference-{self.manifest.key}", press)
 
     def _press(self, folder: Path) -> None:
         plain = folder / "plain.h3m"

@@ -88,10 +88,10 @@ class Match(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A part of a sequence, and the group of profiles that it is compared with.
+    """A part of a sequence, and what it is compared with.
 
     Attributes:
-        group: of `ProfileLibrary`.
+        group: of profiles, in `ProfileLibrary`; `single_rnas.GROUP` for the single RNAs.
         start, end: 0-based, half open.
     """
 
@@ -181,7 +181,7 @@ class ProfileLibrary:
         """The windows in which a sequence of `length` nt is searched."""
         for number, scale in enumerate(_SCALES):
             if self._sizes[number]:
-                for start, end in _cut(length, scale.size, scale.overlap):
+                for start, end in cut(length, scale.size, scale.overlap):
                     yield Window(number, start, end)
 
     def comparisons(self, length: int) -> int:
@@ -269,8 +269,8 @@ def _extension(columns: int, letters: int) -> int:
     return min(columns, letters) if columns <= MAX_EXTENSION else 0
 
 
-def _cut(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Windows of at most `size` letters that overlap by `overlap`."""
+def cut(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Windows of at most `size` letters that overlap by `overlap`, 0-based, half open."""
     start = 0
     while True:
         end = min(start + size, length)
@@ -280,4 +280,12 @@ def _cut(length: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
         start = end - overlap
 
 
-__all__ = ["Match", "ProfileLibrary", "SeedAlignment", "Window", "build_profile", "build_profiles"]
+__all__ = [
+    "Match",
+    "ProfileLibrary",
+    "SeedAlignment",
+    "Window",
+    "build_profile",
+    "build_profiles",
+    "cut",
+]

@@ -9,6 +9,7 @@ from typing import Any
 from rnagpt.rna_qa.literature.build.shards import atomic_write
 
 RECORD = "build.json"
+REFERENCE = "reference"  # the folder in which the data set's RNAs can be searched
 
 
 def check_output_dir(out: Path, work: str, configurations: Collection[str]) -> None:
@@ -23,7 +24,9 @@ def check_output_dir(out: Path, work: str, configurations: Collection[str]) -> N
         FileExistsError: if `out` holds something else.
     """
     names = {path.name for path in out.iterdir()} if out.exists() else set()
-    if others := names - ({work, "README.md", RECORD, *configurations} if work in names else set()):
+    if others := names - (
+        {work, "README.md", RECORD, REFERENCE, *configurations} if work in names else set()
+    ):
         raise FileExistsError(
             f"{out} holds files of something else ({min(others)}); choose an empty folder"
         )
@@ -43,7 +46,7 @@ def move_into_place(
     What is there without a record is no finished data set.
     """
     (out / RECORD).unlink(missing_ok=True)
-    for name in configurations:
+    for name in (*configurations, REFERENCE):
         shutil.rmtree(out / name, ignore_errors=True)
         if (made / name).exists():
             (made / name).rename(out / name)
@@ -53,4 +56,4 @@ def move_into_place(
     shutil.rmtree(made)
 
 
-__all__ = ["check_output_dir", "move_into_place", "read_record"]
+__all__ = ["REFERENCE", "check_output_dir", "move_into_place", "read_record"]

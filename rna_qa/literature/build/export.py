@@ -1,4 +1,4 @@
-"""The finished data set: Parquet shards, the card and the record, moved into place whole."""
+"""The finished data set: Parquet shards, reference, card and record, moved into place whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from rnagpt.rna_qa.export import (
     size_category,
     write_split,
 )
-from rnagpt.rna_qa.output import move_into_place
+from rnagpt.rna_qa.literature.build.reference import write_rnas
+from rnagpt.rna_qa.output import REFERENCE, move_into_place
 from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
 from rnagpt.rna_qa.literature.build.settings import CONFIGURATIONS
@@ -102,6 +103,7 @@ def export(build: Build, shards: int, record: dict[str, Any], out: Path) -> dict
             suffix = "" if mode == build.options.modes[0] else f"_{mode}"
             counts |= _write_configurations(build, mode, shards, folder, suffix)
         counts["papers"] = _write_papers(build, folder)
+        write_rnas(build, shards, record, folder / REFERENCE)
         record = {**record, "counts": record["counts"] | counts, "files": hash_shards(folder)}
         (folder / "README.md").write_text(fill_card(record), encoding="utf-8")
         move_into_place(folder, out, CONFIGURATIONS, record)

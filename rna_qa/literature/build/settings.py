@@ -18,7 +18,7 @@ STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "expo
 # Of the code of a stage: a higher number has all its shards made again.
 # select 2: papers are read with their exponents (10^6), duplicates among them are found.
 # annotate 2: rejected claims are counted under "rejected", not "refused".
-STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "annotate": 2, "export": 2}
+STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "annotate": 2, "export": 3}
 CONFIGURATIONS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")

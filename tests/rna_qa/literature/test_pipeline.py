@@ -21,11 +21,14 @@ from helpers.finished_dataset import ONE, read_bytes, read_rows
 from helpers.tiny_literature import make_papers, make_rnas, write_lines, write_literature
 
 from rnagpt.cli.rna_qa import main
+from rnagpt.reference.library import Reference
 from rnagpt.rna_qa.literature.build import pipeline
 from rnagpt.rna_qa.literature.build.export import ANNOTATIONS, PAPERS, QA
 from rnagpt.rna_qa.literature.build.pipeline import BusyError, build
+from rnagpt.rna_qa.literature.build.reference import rna_record
 from rnagpt.rna_qa.literature.build.settings import STAGES, LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.claims import extractive
+from rnagpt.rna_qa.literature.records import Annotation, Claim, Rna
 
 SPLITS = ("train", "validation", "test")
 
@@ -126,6 +129,64 @@ def test_no_title_or_abstract_is_in_the_data_set(built: Path, files: tuple[Path,
     )
     assert not any(paper["title"] in everything for paper in papers)
     assert not any(paper["abstract"] in everything for paper in papers)
+
+
+def test_its_rnas_are_found_with_their_claims_and_papers(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path))
+    reference = Reference.open(built)
+    reference.check()
+    assert (reference.manifest.rnas, reference.manifest.families) == (24, 0)
+    rows = {row["id"]: row for row in read_rows(built, "annotations")}
+    for record, sequence in reference.rnas():
+        row = rows.pop(record.id)
+        assert (sequence, record.name, record.type) == (
+            row["sequence"],
+            row["names"][0],
+            row["rna_type"],
+        )
+        assert [(claim.text, claim.quote) for claim in record.claims] == [
+            (claim["text"], claim["quote"]) for claim in row["claims"]
+        ]
+        assert {f"PMID:{paper}" for paper in record.papers} == set(row["evidence"])
+        hits = {hit.record.id: hit for hit in reference.search(sequence)}
+        assert hits[record.id].record == record
+        assert hits[record.id].identity == 1
+    assert not rows
+
+
+def test_rnas_of_one_sequence_stay_apart_in_the_reference(tmp_path: Path) -> None:
+    rnas = make_rnas(4)
+    rnas[3]["sequence"] = rnas[0]["sequence"]
+    options = LiteratureOptions(
+        rnas=str(write_lines(tmp_path / "rnas.jsonl", rnas)),
+        papers=str(write_lines(tmp_path / "papers.jsonl", list(make_papers(rnas, 4)))),
+        clusters="kmers",
+    )
+    build(tmp_path / "out", options, ONE)
+    held = [(record.id, sequence) for record, sequence in Reference.open(tmp_path / "out").rnas()]
+    assert held == [(rna["id"], rna["sequence"]) for rna in rnas]
+
+
+def test_a_build_of_a_release_without_a_reference_gets_one(
+    copied: Path, options: LiteratureOptions
+) -> None:
+    before = read_bytes(copied)
+    shutil.rmtree(copied / "reference")
+    record = json.loads((copied / "build.json").read_text(encoding="utf-8"))
+    (copied / "build.json").write_text(json.dumps(record | {"fingerprint": "of before"}))
+    assert build(copied, options, ONE)["done"] == ["export"]
+    assert read_bytes(copied) == before
+
+
+def test_a_record_cites_papers_as_answers_do() -> None:
+    rna = Rna("x", "ACGU", (), "miRNA")
+    claim = Claim("It binds.", ("PMID:1", "DOI:10.1/a", "PMCID:PMC7"), "binds")
+    annotations = [Annotation("x", mode, "", (claim,)) for mode in ("dnc", "ais")]
+    record = rna_record(rna, annotations)
+    assert (record.name, record.papers) == ("x", ("1", "10.1/a", "PMC7"))
+    assert [one.quote for one in record.claims] == ["binds"]
 
 
 def test_datasets_and_the_training_script_load_it(built: Path) -> None:
