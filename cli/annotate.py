@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from rnagpt.cli.engine_options import add_engine_options, read_engine_config
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.reference.executor import EXECUTORS, ExecutorOptions, TaskError
 
 HELP = """\
 Search sequences, on both strands, in a reference of families and RNAs: what they are, where, how
@@ -25,6 +27,8 @@ examples:
   rnagpt annotate genome.fasta.gz genome.gff3 --format gff3 --jobs 8
   rnagpt annotate rnas.fasta hits.json --format json --resume
   rnagpt annotate rnas.fasta --reference rna-qa-data --evalue 1e-5
+  rnagpt annotate rnas.fasta hits.json --format json --tasks 64 --engine slurm \\
+      --engine-config slurm.json
   rnagpt annotate rnas.fasta --verify
   rnagpt annotate rnas.fasta --verify --cm Rfam.cm
 
@@ -37,6 +41,9 @@ up to 10, the best 5 of a record that lie where no confirmed hit lies are verifi
 reach the cut-off are hits of the source "covariance model". Without --cm a family's model is built
 from its seed alignment when it is first needed (a second or less, minutes for ribosomal RNA), and
 kept in the cache ($RNAGPT_CACHE); such models have bit scores and no E-values.
+
+With --tasks the records are dealt to tasks of datatrove, which write their parts into OUT.parts;
+OUT is made of them when all are complete. The same command again resumes.
 
 exit codes: 0 done, with or without hits; 2 rejected or failed, such as records that are no RNA
 (all of them are listed on standard error, the others are annotated); 130 stopped by Ctrl-C
@@ -83,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on after the last record that OUT holds"
     )
+    tasks = parser.add_argument_group("tasks")
+    tasks.add_argument("--tasks", type=_count, metavar="N", help="deal the records to N tasks")
+    add_engine_options(
+        tasks,
+        "where tasks run (default: local)",
+        workers="all cores, on slurm and ray all tasks",
+    )
     add_quiet(parser)
 
 
@@ -106,8 +120,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     from rnagpt.reference.covariance import InfernalError
 
-    explained = (ValueError, OSError, InfernalError)
-    return exit_code("rnagpt annotate", lambda: _annotate(arguments), explained)
+    explained = (ValueError, OSError, InfernalError, TaskError)
+    stopped = "stopped"
+    if arguments.engine == "slurm":
+        stopped += "; jobs that were submitted go on (scancel ends them), the same command resumes"
+    return exit_code("rnagpt annotate", lambda: _annotate(arguments), explained, stopped)
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
@@ -125,10 +142,17 @@ def _annotate(arguments: argparse.Namespace) -> None:
         )
     if arguments.cm and not arguments.verify:
         raise ValueError("--cm names the models that --verify uses; give --verify too")
+    if arguments.tasks or _asks_for_tasks(arguments):
+        if arguments.verify:
+            raise ValueError("--verify does not go with --tasks; leave one of them out")
+        with quieted(arguments):
+            rejected = _annotate_by_tasks(arguments)
+        _raise_rejected(rejected)
+        return
     verifier = Verifier(arguments.cm) if arguments.verify else None
     layout = format_of(arguments.format, verified=arguments.verify)
     reference = Reference.open(arguments.reference)
-    rejected: list[str] = []
+    rejected = []
     with quieted(arguments), _opened(arguments) as (out, done):
         records = itertools.islice(read_fasta(arguments.fasta), done, None)
         if not done:
@@ -145,6 +169,55 @@ def _annotate(arguments: argparse.Namespace) -> None:
                 out.flush()
             if result.error:
                 rejected.append(str(result.error))
+    _raise_rejected(rejected)
+
+
+def _asks_for_tasks(arguments: argparse.Namespace) -> bool:
+    """Whether there are options that need --tasks."""
+    given = arguments.workers, arguments.engine_config
+    return arguments.engine != EXECUTORS[0] or given != (None, None)
+
+
+def _annotate_by_tasks(arguments: argparse.Namespace) -> list[str]:
+    """Let tasks annotate; the messages of rejected records."""
+    from rnagpt.reference.library import Reference
+
+    try:
+        from rnagpt.reference.parts import AnnotationJob, annotate_in_parts
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--tasks needs {error.name}: pip install 'rna-gpt[cluster]'.") from error
+    cluster = arguments.engine != EXECUTORS[0]
+    if not arguments.tasks:
+        raise ValueError(
+            "--engine, --engine-config and --workers are for --tasks N, which deals the records out"
+        )
+    if arguments.out is None or arguments.fasta == "-":
+        raise ValueError(
+            "--tasks needs files to read and to write: rnagpt annotate FASTA OUT --tasks N"
+        )
+    if not cluster and arguments.jobs > 1:
+        raise ValueError(
+            "--jobs with --tasks is for slurm and ray; on this machine --workers says how many "
+            "processes search"
+        )
+    workers = arguments.workers
+    if workers is None:
+        workers = arguments.tasks if cluster else os.cpu_count() or 1
+    config = read_engine_config(arguments.engine_config)
+    if cluster:
+        config = {"cpus_per_task": arguments.jobs} | config
+    job = AnnotationJob(
+        Path(arguments.fasta).absolute(),
+        arguments.out.absolute(),
+        Reference.open(arguments.reference).folder.absolute(),
+        arguments.format,
+        arguments.tasks,
+        {"evalue": arguments.evalue, "jobs": arguments.jobs},
+    )
+    return annotate_in_parts(job, ExecutorOptions(arguments.engine, workers, config))
+
+
+def _raise_rejected(rejected: list[str]) -> None:
     if rejected:
         listed = "\n".join(f"- {message}" for message in rejected)
         raise ValueError(f"{len(rejected):,} records are rejected:\n{listed}")

@@ -10,11 +10,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from rnagpt.cli.engine_options import add_engine_options, read_engine_config
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.split_options import add_split_options
 from rnagpt.cli.values import add_seed
 from rnagpt.rna_qa.literature.build.settings import (
-    ENGINES,
     MENTIONS,
     MODES,
     STAGES,
@@ -218,21 +218,10 @@ def _add_running(group: Any) -> None:
         default=STAGES,
         help=f"do only these of {','.join(STAGES)}",
     )
-    group.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default=RunOptions.engine,
-        help="where shards of RNAs are worked on (default: local); a language model is asked from "
+    add_engine_options(
+        group,
+        "where shards of RNAs are worked on (default: local); a language model is asked from "
         "here in any case, so that one process keeps to the budget",
-    )
-    group.add_argument(
-        "--engine-config",
-        metavar="FILE",
-        type=Path,
-        help="JSON: arguments of datatrove's executor, for slurm at least partition and time",
-    )
-    group.add_argument(
-        "--workers", type=int, metavar="N", help="processes or jobs at a time (default: all cores)"
     )
     _number(group, "--shard-size", "RNAs per shard (default: %(default)s)")
     add_quiet(group)
@@ -334,12 +323,7 @@ def _content_options(arguments: argparse.Namespace, services: Services) -> Liter
 def _run_options(arguments: argparse.Namespace) -> RunOptions:
     options = _fields_of(RunOptions, arguments)
     options["workers"] = arguments.workers or os.cpu_count() or 1
-    options["engine_config"] = {}
-    if path := arguments.engine_config:
-        try:
-            options["engine_config"] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path}: not JSON ({error})") from error
+    options["engine_config"] = read_engine_config(arguments.engine_config)
     return RunOptions(**options)
 
 

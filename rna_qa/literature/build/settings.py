@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rnagpt.reference.executor import EXECUTORS, ExecutorOptions, check_config
 from rnagpt.rna_qa.literature.sources.source import SOURCES, check_source_options
 from rnagpt.rna_qa.splits import check_shares
 
@@ -23,7 +24,6 @@ CONFIGURATIONS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
 CLUSTERS = ("auto", "cd-hit", "kmers")
-ENGINES = ("local", "slurm", "ray")
 # Of a request to a language model, what the build itself has to set.
 RESERVED_OPTIONS = {"messages", "model", "n", "stream"}
 ANSWER_BOUNDS = ("max_tokens", "max_completion_tokens")
@@ -183,7 +183,7 @@ class RunOptions:
 
     workers: int = _at_least(1, 2)
     concurrency: int = _at_least(1, 8)
-    engine: str = field(default="local", metadata={"choices": ENGINES})
+    engine: str = field(default="local", metadata={"choices": EXECUTORS})
     engine_config: Mapping[str, Any] = field(default_factory=dict)
     base_url: str | None = None
     budget: float | None = None
@@ -198,13 +198,12 @@ class RunOptions:
         _check_bounds(self)
         if self.budget is not None and self.budget < 0:
             raise _unexpected("budget", self.budget, "dollars, 0 at least")
-        if self.engine == "slurm":
-            missing = {"partition", "time"} - self.engine_config.keys()
-            if missing:
-                raise ValueError(
-                    f"--engine slurm needs {' and '.join(sorted(missing))} in --engine-config, "
-                    'for example {"partition": "cpu", "time": "04:00:00"}'
-                )
+        check_config(self.engine, self.engine_config)
+
+    @property
+    def executor(self) -> ExecutorOptions:
+        """Where shards are worked on."""
+        return ExecutorOptions(self.engine, self.workers, self.engine_config)
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,6 @@ def changed_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict
 
 
 __all__ = [
-    "ENGINES",
     "MODES",
     "STAGES",
     "STAGE_VERSIONS",

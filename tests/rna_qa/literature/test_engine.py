@@ -1,7 +1,6 @@
 """Shards as tasks: on processes that die, and on Slurm, whose commands are played here."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,49 +11,21 @@ from typing import Any
 import pytest
 from helpers.finished_dataset import read_bytes
 from helpers.paths import HELPERS
+from helpers.played_slurm import play_slurm
 from helpers.shard_tasks import die_at_one, make_all_but_one, make_numbered
 from helpers.tiny_literature import write_literature
 
-from rnagpt.rna_qa.literature.build import engine
-from rnagpt.rna_qa.literature.build.engine import ShardError, run_shards
+from rnagpt.reference import tasks
+from rnagpt.reference.executor import TaskError
+from rnagpt.rna_qa.literature.build.engine import run_shards
 from rnagpt.rna_qa.literature.build.pipeline import build
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.build.shards import read_lines, shard_path
 
-# A queue that works: each script is run at once, for each of its tasks.
-SBATCH = """#!/bin/bash
-script="${@: -1}"
-echo "$@" >> "$SLURM_PLAYED/sbatch.log"
-cp "$script" "$SLURM_PLAYED/$(basename "$script").sh"
-export RUN_OFFSET=0
-last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$script")
-for task in $(seq 0 "${last:-0}"); do
-    SLURM_ARRAY_TASK_ID=$task SLURM_NODELIST=node1 bash "$script" > "$SLURM_PLAYED/$task.out" 2>&1
-done
-echo "Submitted batch job 17"
-"""
-SRUN = """#!/bin/bash
-while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
-exec "$@"
-"""
-SCONTROL = "#!/bin/bash\necho node1\n"
-SQUEUE = "#!/bin/bash\nexit 1\n"
-
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    programs = {"sbatch": SBATCH, "srun": SRUN, "scontrol": SCONTROL, "squeue": SQUEUE}
-    for name, text in programs.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("SLURM_PLAYED", str(folder))
-    paths = [str(folder), str(Path(sys.executable).parent), os.environ["PATH"]]
-    monkeypatch.setenv("PATH", os.pathsep.join(paths))
-    monkeypatch.setattr(engine, "QUEUE_POLL_SECONDS", 0.1)
-    monkeypatch.setattr(engine, "SECONDS_AFTER_THE_QUEUE", 0.3)
-    return folder
+    return play_slurm(tmp_path / "slurm", monkeypatch)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -75,7 +46,7 @@ def test_an_error_is_raised_in_its_own_words(tmp_path: Path, workers: int) -> No
 
 def test_a_lost_process_is_noticed(tmp_path: Path) -> None:
     """One that the system killed out of memory, say: the build must not wait for it."""
-    with pytest.raises(ShardError, match="a process was lost"):
+    with pytest.raises(TaskError, match="a process was lost"):
         run_shards(partial(die_at_one, str(tmp_path)), tmp_path, "s", list(range(4)), RunOptions(2))
 
 
@@ -127,7 +98,7 @@ def test_what_fails_on_slurm_is_told_here(slurm: Path, tmp_path: Path) -> None:
     # The job finds this module as the tests do.
     config["env_command"] = f"export PYTHONPATH={HELPERS.parent}"
     task = partial(make_all_but_one, str(tmp_path / "work"))
-    with pytest.raises(ShardError, match="s, shard 00001: one is not wanted"):
+    with pytest.raises(TaskError, match="s, shard 00001: one is not wanted"):
         run_shards(task, tmp_path / "work", "s", [0, 1], run)
 
 
@@ -135,7 +106,7 @@ def test_a_job_that_left_nothing_is_told(slurm: Path, tmp_path: Path) -> None:
     config = {"partition": "cpu", "time": "01:00:00", "env_command": "exit 0"}
     run = RunOptions(engine="slurm", engine_config=config)
     task = partial(make_numbered, str(tmp_path / "work"))
-    with pytest.raises(ShardError, match="2 of 2 shards were not made"):
+    with pytest.raises(TaskError, match="2 of 2 shards were not made"):
         run_shards(task, tmp_path / "work", "s", [0, 1], run)
 
 
@@ -156,7 +127,7 @@ def test_ray_gets_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             for rank in range(given["tasks"]):
                 list(given["pipeline"][0].run(None, rank, given["tasks"]))
 
-    monkeypatch.setattr(engine, "RayPipelineExecutor", Played)
+    monkeypatch.setattr(tasks, "RayPipelineExecutor", Played)
     run = RunOptions(engine="ray", engine_config={"cpus_per_task": 2}, workers=3)
     run_shards(partial(make_numbered, str(tmp_path)), tmp_path, "s", [2, 3], run)
     assert (given["workers"], given["cpus_per_task"], given["skip_completed"]) == (3, 2, False)
