@@ -129,9 +129,10 @@ def _command(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    label = f"rnagpt reference {name}"
     parser.set_defaults(
-        run=lambda arguments: exit_code(label, lambda: work(arguments), (ValueError, OSError))
+        run=lambda arguments: exit_code(
+            "rnagpt reference", lambda: work(arguments), (ValueError, OSError)
+        )
     )
     return parser
 

@@ -31,6 +31,8 @@ _CHUNK = 8  # alignments that a process is handed at once
 # P-values that HMMER's three filters pass. With its own nothing of E > 0.06 is found among the
 # families of Rfam.
 _FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-5), (0.1, 0.02, 2e-3)
+MIN_LETTERS = 9  # of a match; fewer cannot have an E-value of 1e-3 among Rfam's families
+MAX_SELF_SIMILARITY = 0.85  # of a match's letters with those some letters before
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
 
 
@@ -228,9 +230,10 @@ class ProfileLibrary:
                 for domain in hit.domains.reported
             ]
             letters = _RNA.decode(sequence.sequence) if found else ""
-            matches += [
+            found_here = (
                 self._match(name, domain, letters, strand, window) for name, domain in found
-            ]
+            )
+            matches += [match for match in found_here if _is_evidence(match.query_row)]
         return matches
 
     def _match(self, name: str, domain: Domain, letters: str, strand: str, window: Window) -> Match:
@@ -262,6 +265,29 @@ class ProfileLibrary:
             + letters[last - after : last],
             structure=self._structures[name][start:end],
         )
+
+
+def _is_evidence(row: str) -> bool:
+    """Whether there are letters enough in an alignment's row, and they are no repeat.
+
+    In long repeats HMMER reports domains of a few letters: their scores are of other alignments.
+    """
+    return len(row) - row.count("-") >= MIN_LETTERS and not is_repeat(row)
+
+
+def is_repeat(row: str) -> bool:
+    """Whether the letters of an alignment's row are copies of one to six letters, such as CAGCAG.
+
+    The scores of such a match are no evidence: HMMER's corrections for composition see single
+    letters only.
+    """
+    letters = row.replace("-", "").upper()
+    return any(
+        sum(map(str.__eq__, letters, letters[period:]))
+        >= MAX_SELF_SIMILARITY * (len(letters) - period)
+        for period in range(1, 7)
+        if len(letters) > 2 * period
+    )
 
 
 def _extension(columns: int, letters: int) -> int:

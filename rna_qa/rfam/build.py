@@ -24,7 +24,7 @@ from rnagpt.rna_qa.export import (
     write_card,
     write_split,
 )
-from rnagpt.rna_qa.output import check_output_dir, move_into_place, read_record
+from rnagpt.rna_qa.output import REFERENCE, check_output_dir, move_into_place, read_record
 from rnagpt.rna_qa.rfam.downloads import Source, hash_file
 from rnagpt.rna_qa.rfam.families import Family, describe_family, read_family_table
 from rnagpt.rna_qa.rfam.questions import annotate, ask
@@ -33,7 +33,7 @@ from rnagpt.rna_qa.splits import SPLITS, Member, check_shares, find_leaks, fract
 from rnagpt.sequences.clustering import cluster_sequences
 from rnagpt.sequences.stockholm import Problem, read_seed
 
-WORK, REFERENCE = ".partial", "reference"
+WORK = ".partial"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def build(
     write_card(partial / "README.md", record)
     for problem in record["problems"]:
         print(f"left out: {problem}", file=sys.stderr)
-    move_into_place(partial, out, (*CONFIGURATIONS, REFERENCE), record)
+    move_into_place(partial, out, CONFIGURATIONS, record)
     return record
 
 
@@ -153,7 +153,7 @@ def _find_finished(out: Path, request: dict[str, Any], overwrite: bool) -> dict[
     """
     record = read_record(out)
     if record is None:
-        check_output_dir(out, WORK, (*CONFIGURATIONS, REFERENCE))
+        check_output_dir(out, WORK, CONFIGURATIONS)
         return None
     if overwrite:
         return None

@@ -18,11 +18,15 @@ from rnagpt.cli.spelling import RENAMED, check_spelling
 MAIN = {"rnagpt": rnagpt_cli.main, "rna-qa": rna_qa_cli.main}
 # Of every command that writes one folder, the positional arguments.
 WRITERS = {
+    "rnagpt annotate": ["fasta", "out"],
     "rnagpt compose": ["out"],
     "rnagpt convert-rnafm": ["checkpoint", "out"],
     "rnagpt evaluate": ["out"],
     "rnagpt mini": ["out"],
     "rnagpt pretrain-encoder": ["out"],
+    "rnagpt reference add": ["reference", "notes", "out"],
+    "rnagpt reference evaluate": ["dataset", "out"],
+    "rnagpt reference merge": ["references", "out"],
     "rna-qa literature": ["out"],
     "rna-qa rfam": ["out"],
 }
@@ -90,6 +94,7 @@ def test_seed_is_a_number_everywhere(parsers, capsys):
         "rnagpt compose",
         "rnagpt evaluate",
         "rnagpt pretrain-encoder",
+        "rnagpt reference evaluate",
         "rna-qa literature",
         "rna-qa rfam",
     }
@@ -97,10 +102,10 @@ def test_seed_is_a_number_everywhere(parsers, capsys):
         seed = parsers[name]._option_string_actions["--seed"]
         assert seed.type("7") == 7
     for name in seeded - {"rnagpt pretrain-encoder"}:
-        program, command = name.split()
+        program, *command = name.split()
         for wrong in ("Rfam.seed.gz", "-1", "1.5", str(2**32)):
             with pytest.raises(SystemExit, match="2"):
-                MAIN[program]([command, f"--seed={wrong}", "out"])
+                MAIN[program]([*command, f"--seed={wrong}", "out"])
             assert f"from 0 to 4294967295, got '{wrong}'" in capsys.readouterr().err
 
 
@@ -186,6 +191,7 @@ def test_no_document_or_message_has_the_scripts_of_version_0_1():
 
 # What every command does first, once its words are read.
 WORK = {
+    "rnagpt annotate f": "rnagpt.reference.library.Reference.open",
     "rnagpt chat --rna ACGU --ask What? --model m": "rnagpt.inference.loading.load_processor",
     "rnagpt compose --rna-encoder e --language-model m o": "rnagpt.conversion.compose.compose",
     "rnagpt convert-rnafm a o": "rnagpt.conversion.rnafm.convert_rnafm",
@@ -196,6 +202,11 @@ WORK = {
     ),
     "rnagpt publish model f a/b": "rnagpt.hub.model.publish_model",
     "rnagpt publish space a/b --model a/c": "rnagpt.hub.space.publish_space",
+    "rnagpt reference add r n": "rnagpt.reference.library.Reference.open",
+    "rnagpt reference evaluate d o": "rnagpt.evaluation.search_quality.evaluate_search",
+    "rnagpt reference info": "rnagpt.reference.library.Reference.open",
+    "rnagpt reference merge a b o": "rnagpt.reference.library.Reference.open",
+    "rnagpt reference update r": "rnagpt.reference.library.Reference.open",
     "rnagpt serve --port 0": "rnagpt.cli.serve.make_service",
     "rna-qa literature o --rnas r --papers p": "rnagpt.rna_qa.literature.build.pipeline.build",
     "rna-qa publish o a/b": "rnagpt.hub.dataset.publish_dataset",

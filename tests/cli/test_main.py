@@ -13,7 +13,7 @@ from helpers import tiny_parts
 from helpers.paths import ROOT
 
 import rnagpt
-from rnagpt.cli import chat, evaluate, pretrain_encoder, publish, serve
+from rnagpt.cli import annotate, chat, evaluate, pretrain_encoder, publish, reference, serve
 from rnagpt.cli import main as cli
 from rnagpt.cli.spelling import check_spelling
 from rnagpt.conversion import mini
@@ -48,6 +48,7 @@ def test_help_is_fast_and_loads_no_torch():
 def test_help_names_every_command_with_an_example(capsys):
     help_text = cli.build_parser().format_help()
     assert set(commands()) == {
+        "annotate",
         "chat",
         "compose",
         "convert-rnafm",
@@ -55,6 +56,7 @@ def test_help_names_every_command_with_an_example(capsys):
         "mini",
         "pretrain-encoder",
         "publish",
+        "reference",
         "serve",
     }
     for command in commands():
@@ -68,6 +70,8 @@ def examples() -> list[str]:
     """Every example line of the help texts, continued lines joined."""
     texts = (
         cli.EXAMPLES,
+        annotate.EXAMPLES,
+        reference.EXAMPLES,
         cli.COMPOSE_EXAMPLES,
         chat.EXAMPLES,
         evaluate.EXAMPLES,

@@ -12,6 +12,7 @@ import pytest
 from rnagpt.reference.edit import families_of, ungapped
 from rnagpt.reference.hits import Hit, read_pairs, resolve_overlaps
 from rnagpt.reference.library import Reference, TooShortError
+from rnagpt.reference.profiles import is_repeat
 from rnagpt.reference.records import FAMILY, Record
 
 COMPLEMENT = str.maketrans("ACGU", "UGCA")
@@ -112,6 +113,40 @@ def test_repeats_are_no_hits(reference: Reference, unit: str) -> None:
     assert reference.search((unit * 300)[:300]) == []
 
 
+@pytest.mark.parametrize(
+    ("row", "repeated"),
+    [
+        ("CAGCAGCAGCAGCAGCAG", True),
+        ("CAG-CAGcagCAGCUGCAGCAGCAGCAG", True),
+        ("A" * 20, True),
+        ("UUAGGGUUAGGGUUAGGGUUAGGG", True),
+        ("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUG", False),
+        ("ACG", False),
+    ],
+)
+def test_copies_of_a_few_letters_are_repeats(row: str, repeated: bool) -> None:
+    assert is_repeat(row) is repeated
+
+
+def test_the_bundled_families_match_no_repeat(own_cache: Path) -> None:
+    bundled = Reference.open()
+    for unit in ("CAG", "CUG", "CA", "UUAGGG", "GGGGCC", "A"):
+        assert bundled.search((unit * 70)[:200]) == []
+
+
+def test_the_bundled_families_find_a_trna(own_cache: Path) -> None:
+    """Of yeast, tRNA-Phe (Protein Data Bank 1EHZ), whose cloverleaf is in every textbook."""
+    trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+    (hit,) = Reference.open().search(trna)
+    assert (hit.record.id, hit.record.type, hit.start, hit.strand) == ("RF00005", "tRNA", 1, "+")
+    helices = read_pairs(
+        "(((((((..((((........)))).(((((.......))))).....(((((.......))))))))))))...."
+    )
+    laid = set(read_pairs(hit.structure))
+    assert len(laid & set(helices)) >= 0.9 * len(helices)
+    assert hit.record.papers
+
+
 def test_adapters_are_no_hits(reference: Reference) -> None:
     assert reference.search("AGATCGGAAGAGCACACGTCTGAACTCCAGTCA") == []
 
@@ -152,7 +187,7 @@ def test_the_structure_is_that_of_the_rna_in_its_seed_alignment(reference: Refer
             }
             shared += len(laid & expected)
             of_both += len(laid) + len(expected)
-    assert of_both > 1_000
+    assert of_both > 700
     assert 2 * shared / of_both > 0.9
 
 

@@ -265,7 +265,9 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
     return {
         "licence": "cc-by-4.0" if options["licences"] else "other",
         "size": size_category(rows),
-        "configurations": "\n".join(describe_configurations(record["files"], CONFIGURATIONS, SPLITS)),
+        "configurations": "\n".join(
+            describe_configurations(record["files"], CONFIGURATIONS, SPLITS)
+        ),
         "how": _describe_annotation(record),
         "figures": "\n".join(_figures(counts, suffixes)),
         "papers": "\n".join(_licences(counts["papers"])),

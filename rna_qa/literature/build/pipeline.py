@@ -29,7 +29,12 @@ from rnagpt.rna_qa.literature.build.settings import (
     flag,
     stage_values,
 )
-from rnagpt.rna_qa.literature.build.shards import discard, read_sidecar, clean_partials, atomic_write
+from rnagpt.rna_qa.literature.build.shards import (
+    discard,
+    read_sidecar,
+    clean_partials,
+    atomic_write,
+)
 from rnagpt.rna_qa.literature.build.stages import (
     Build,
     is_current,
@@ -229,7 +234,9 @@ def _require_done(build: Build, stages: Sequence[str]) -> None:
         if stage in ("select", "papers"):
             done = corpus_stage_done(build, stage)
         else:
-            done = not any(pending_shards(build, name) for name in task_stages(build.options)[stage])
+            done = not any(
+                pending_shards(build, name) for name in task_stages(build.options)[stage]
+            )
         if not done:
             raise ValueError(
                 f"the stage {stage} is not done; leave --stages out, or begin with {stage}"
@@ -273,7 +280,11 @@ def _ask(build: Build, pending: Mapping[str, Sequence[int]]) -> None:
 
 
 def _make_here(
-    build: Build, pending: Mapping[str, Sequence[int]], task: Task, *, may_be_postponed: bool = False
+    build: Build,
+    pending: Mapping[str, Sequence[int]],
+    task: Task,
+    *,
+    may_be_postponed: bool = False,
 ) -> None:
     from rnagpt.rna_qa.literature.build.engine import run_shards
     from rnagpt.rna_qa.literature.llm.language_model import NothingUsable

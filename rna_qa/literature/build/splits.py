@@ -105,7 +105,10 @@ def _fingerprint(build: Build, shards: int) -> str:
     used = ("test", "validation", "clusters", "hub_papers", "seed")
     options = {option: getattr(build.options, option) for option in used}
     return fingerprint(
-        "splits", STAGE_VERSIONS["splits"], options, [sidecar and sidecar.sha256 for sidecar in made_of]
+        "splits",
+        STAGE_VERSIONS["splits"],
+        options,
+        [sidecar and sidecar.sha256 for sidecar in made_of],
     )
 
 

@@ -302,7 +302,11 @@ def _question_lines(
     seed = build.options.seed
     annotated = read_annotations(build.work, mode, number)
     threads = 1 if model is None else build.run.concurrency
-    asked = _in_order(lambda annotated_rna: (annotated_rna[0], ask(*annotated_rna, model, seed)), annotated, threads)
+    asked = _in_order(
+        lambda annotated_rna: (annotated_rna[0], ask(*annotated_rna, model, seed)),
+        annotated,
+        threads,
+    )
     for rna, pairs in asked:
         counts = Counter({"questions": len(pairs), "rnas with questions": int(bool(pairs))})
         yield _line(rna_id=rna.id, questions=list(map(asdict, pairs))), counts
