@@ -21,12 +21,12 @@ from rnagpt.rna_qa.export import (
     write_split,
 )
 from rnagpt.rna_qa.literature.build.reference import write_rnas
-from rnagpt.rna_qa.output import REFERENCE, move_into_place
-from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
-from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
 from rnagpt.rna_qa.literature.build.settings import CONFIGURATIONS
 from rnagpt.rna_qa.literature.build.shards import full_disk_explained
+from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations, read_questions
+from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
+from rnagpt.rna_qa.output import REFERENCE, move_into_place
 
 CARD = Path(__file__).with_name("card.md")
 CLAIM = pa.struct({"text": pa.string(), "papers": pa.list_(pa.string()), "quote": pa.string()})

@@ -30,10 +30,10 @@ from rnagpt.rna_qa.literature.build.settings import (
     stage_values,
 )
 from rnagpt.rna_qa.literature.build.shards import (
+    atomic_write,
+    clean_partials,
     discard,
     read_sidecar,
-    clean_partials,
-    atomic_write,
 )
 from rnagpt.rna_qa.literature.build.stages import (
     Build,
@@ -53,7 +53,7 @@ REQUESTS = "requests.sqlite"  # the language model's answers, and the ledger
 POLL_SECONDS = 60.0  # between looks at batches
 OTHER_RELEASE = (
     "this build was begun by a release that read papers in another way: RNAs and papers are read "
-    "again; the language model's answers are cached, and used wherever its request is still the same"
+    "again; the language model's answers are cached, and used wherever its request is the same"
 )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnagpt.sequences.clustering import cluster_sequences
 from rnagpt.rna_qa.literature.build.settings import STAGE_VERSIONS, fingerprint
 from rnagpt.rna_qa.literature.build.shards import (
     Sidecar,
@@ -18,6 +17,7 @@ from rnagpt.rna_qa.literature.build.shards import (
 )
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations
 from rnagpt.rna_qa.splits import Groups, fraction, in_two_places
+from rnagpt.sequences.clustering import cluster_sequences
 
 SPLITS = ("train", "validation", "test")
 # Papers tie RNAs together as long as no more than this share of all RNAs is connected.

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rnagpt.rna_qa.literature.llm.language_model import LanguageModel, Pending
-from rnagpt.rna_qa.literature.records import Annotation, Mention, Paper, QaPair, Rna, Topics
 from rnagpt.rna_qa.literature.build.settings import (
     STAGE_VERSIONS,
     LiteratureOptions,
@@ -29,6 +27,8 @@ from rnagpt.rna_qa.literature.build.shards import (
     write_shard,
     write_sidecar,
 )
+from rnagpt.rna_qa.literature.llm.language_model import LanguageModel, Pending
+from rnagpt.rna_qa.literature.records import Annotation, Mention, Paper, QaPair, Rna, Topics
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.paper_filters import is_required
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnagpt.rna_qa.literature.build.splits import SPLITS, splits_path
 from rnagpt.rna_qa.literature.build.pipeline import (
     REQUESTS,
     WORK,
@@ -19,10 +18,11 @@ from rnagpt.rna_qa.literature.build.pipeline import (
     read_state,
     stage_counts,
 )
-from rnagpt.rna_qa.literature.llm.request_cache import RequestCache, Totals
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.build.shards import read_sidecar
+from rnagpt.rna_qa.literature.build.splits import SPLITS, splits_path
 from rnagpt.rna_qa.literature.build.stages import Build, task_stages
+from rnagpt.rna_qa.literature.llm.request_cache import RequestCache, Totals
 from rnagpt.rna_qa.output import read_record
 
 
