@@ -112,7 +112,7 @@ class _Scale(NamedTuple):
 
 # Most families are short; the few long ones, ribosomal RNAs above all, would need an overlap that
 # makes the search of all others slower.
-_SCALES = (_Scale(500, 4_000, 1_000), _Scale(float("inf"), 24_000, 8_000))
+_SCALES = (_Scale(500, 12_000, 1_000), _Scale(float("inf"), 48_000, 8_000))
 
 
 def build_profile(alignment: SeedAlignment) -> HMM[Any]:

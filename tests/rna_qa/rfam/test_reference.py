@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from helpers.paths import DATA
 
 from rnagpt.cli.main import main
 from rnagpt.reference import InvalidReferenceError
@@ -20,7 +21,6 @@ from rnagpt.reference.writer import write_reference
 from rnagpt.rna_qa.rfam.families import describe_family, read_family_table
 from rnagpt.rna_qa.rfam.reference import family_record, seed_alignment, update
 from rnagpt.sequences.stockholm import read_seed
-from tests.helpers.paths import DATA
 
 SEEDS, TABLE = DATA / "rfam_five_families.seed", DATA / "rfam_family.txt"
 BLOCKS = [f"{block}//\n" for block in SEEDS.read_text("latin-1").split("//\n")[:-1]]
@@ -99,13 +99,12 @@ def content(reference: Reference) -> dict[str, bytes]:
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The families whose profiles are built from now on."""
-    from rnagpt.reference import writer
+    from rnagpt.reference import profiles, writer
 
     names: list[str] = []
-    build_profiles = writer.build_profiles
+    build_profiles = profiles.build_profiles
 
-    def noted(alignments, jobs=1):  # type: ignore[no-untyped-def]
-        alignments = list(alignments)
+    def noted(alignments: Sequence[profiles.SeedAlignment], jobs: int = 1) -> Iterator[object]:
         names.extend(alignment.id for alignment in alignments)
         return build_profiles(alignments, jobs)
 
