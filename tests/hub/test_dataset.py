@@ -97,7 +97,11 @@ def test_the_manifest_is_the_builds_and_the_card_names_the_id(built: Path) -> No
         for config in ("qa", "annotations")
         for split in SPLITS
     }
-    assert set(manifest.paths) == expected | {"README.md", "build.json"}
+    reference = {
+        f"reference/{name}"
+        for name in ("families.jsonl.xz", "manifest.json", "profiles.h3m.xz", "seeds.sto.xz")
+    }
+    assert set(manifest.paths) == expected | reference | {"README.md", "build.json"}
     card = DatasetCard(manifest.get("README.md").text())
     assert f'load_dataset("{REPO}", "qa", split="train")' in card.text
     assert "OUT" not in card.text.split("```")[1]
