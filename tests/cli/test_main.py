@@ -15,6 +15,7 @@ from helpers.paths import ROOT
 import rnagpt
 from rnagpt.cli import annotate, chat, evaluate, pretrain_encoder, publish, reference, serve
 from rnagpt.cli import main as cli
+from rnagpt.cli.rna_qa import main as rna_qa_main
 from rnagpt.cli.spelling import check_spelling
 from rnagpt.conversion import mini
 
@@ -164,3 +165,17 @@ def test_ctrl_c_says_so(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(mini, "load_bundled", interrupt)
     assert cli.main(["mini"]) == 130
     assert capsys.readouterr().err == "rnagpt mini: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--prices", "cheap"], "expected two numbers such as 0.15,0.60"),
+        (["--prices", "0.15"], "expected two numbers such as 0.15,0.60"),
+        (["--request-options", "[1]"], "expected JSON such as"),
+    ],
+)
+def test_values_of_the_literature_say_what_they_look_like(options, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        rna_qa_main(["literature", *options, "out"])
+    assert told in capsys.readouterr().err
