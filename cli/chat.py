@@ -8,7 +8,6 @@ import functools
 import io
 import itertools
 import json
-import os
 import signal
 import sys
 import textwrap
@@ -111,12 +110,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"rnagpt chat: {error}", file=sys.stderr)
         return 2
-    try:
-        start()
-    except BrokenPipeError:
-        # The reader of the output went away, `head` for example. That is no fault, and Python must
-        # not complain of it either when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    start()
     return 0
 
 

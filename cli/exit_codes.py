@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -27,6 +28,11 @@ def exit_code(
     """
     try:
         return work() or DONE
+    except BrokenPipeError:
+        # The reader of the output went away, `head` for example. That is no fault, and Python must
+        # not complain of it either when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except explained as error:
         print(f"{command}: {error}", file=sys.stderr)
         return REJECTED

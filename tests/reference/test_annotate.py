@@ -184,6 +184,24 @@ def test_what_cannot_be_done_says_why(
     assert message in capsys.readouterr().err
 
 
+def test_a_reader_that_goes_away_is_no_fault(
+    five_families: Path, fasta: Path, own_cache: Path
+) -> None:
+    fasta.write_text(fasta.read_text() * 400)
+    command = [sys.executable, "-m", "rnagpt.cli.main", "annotate", str(fasta)]
+    with subprocess.Popen(
+        [*command, "--reference", str(five_families), "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"{")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(120) == 0
+
+
 def test_torch_and_transformers_stay_out(five_families: Path, fasta: Path, own_cache: Path) -> None:
     code = (
         "import sys; from rnagpt.cli.main import main; "
