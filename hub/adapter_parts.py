@@ -8,8 +8,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 
-from rnagpt.conversion.mini import CONFIDENCE_FILE, cache_folder
+from rnagpt.conversion.mini import CONFIDENCE_FILE
 from rnagpt.hub import PublishError
+from rnagpt.reference.cache import cache_folder
 
 # Tells parts which language model they belong to, by its Hub id.
 PARTS_FILE = "rna_gpt_parts.json"
@@ -39,7 +40,7 @@ def compose_from_adapter(
         source: Hub id or folder of the parts.
         language_model: folder, GGUF file or Hub id; None: the id that the parts name.
         revision: of the Hub: branch, tag or commit.
-        out: folder to write; None: one in the user's cache (`rnagpt.conversion.mini.cache_folder`),
+        out: folder to write; None: one in the user's cache (`rnagpt.reference.cache.cache_folder`),
             reused.
         dtype: of all weights; None: the language model's.
         api: the Hub; None: that of `HF_ENDPOINT`.

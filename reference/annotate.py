@@ -88,12 +88,12 @@ class _Record(NamedTuple):
     Attributes:
         result: without hits.
         matches: of all of its windows.
-        letters: of the whole sequence; empty where it was not searched.
+        parts: the windows; one without letters where it was not searched.
     """
 
     result: SearchResult
     matches: list[Match]
-    letters: str
+    parts: list[_Part]
 
 
 def annotate(
@@ -141,7 +141,7 @@ def _searched(
     for _, found in groupby(scanned, lambda one: one[0].number):
         pieces = list(found)
         matches = [match for _, matches in pieces for match in matches]
-        yield _Record(pieces[0][0].result, matches, _joined([part for part, _ in pieces]))
+        yield _Record(pieces[0][0].result, matches, [part for part, _ in pieces])
 
 
 def _joined(parts: list[_Part]) -> str:
@@ -186,7 +186,7 @@ def _review(
         for hit in reference.hits(record.matches, length, clans=False)
         if (hit.record.id, hit.start, hit.end, hit.strand) not in known
     ]
-    hits, note = verifier.review(standing, weaker, record.letters, reference, each)
+    hits, note = verifier.review(standing, weaker, _joined(record.parts), reference, each)
     return replace(record.result, hits=tuple(hits), note=record.result.note or note)
 
 

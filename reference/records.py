@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -109,21 +109,4 @@ def read_cutoff(text: str) -> float | None:
         return None
 
 
-def unique_records(records: Iterable[Record]) -> Iterator[Record]:
-    """The same records, after checking that no two of them share an id.
-
-    Raises:
-        InvalidReferenceError: for the second record of an id.
-    """
-    seen: set[str] = set()
-    for record in records:
-        if record.id in seen:
-            raise InvalidReferenceError(
-                f"Two records have the id {record.id!r}; an answer could not tell which of them it "
-                "cites. Give one of them another id, or leave it out."
-            )
-        seen.add(record.id)
-        yield record
-
-
-__all__ = ["FAMILY", "RNA", "Claim", "Record", "Term", "read_cutoff", "unique_records"]
+__all__ = ["FAMILY", "RNA", "Claim", "Record", "Term", "read_cutoff"]

@@ -23,8 +23,8 @@ from filelock import FileLock, Timeout
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import rnagpt
-from rnagpt.conversion.mini import cache_folder
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.reference.cache import cache_folder
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from helpers import tiny_parts
 from safetensors.torch import load_file
 
 from rnagpt.conversion import REMOTE_CODE, WeightsError, compose, mini, model_sources
-from rnagpt.conversion.mini import cache_folder, load_bundled
+from rnagpt.conversion.mini import load_bundled
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.reference.cache import cache_folder
 
 
 def write_sums(checkpoint: Path) -> None:

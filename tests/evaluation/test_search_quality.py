@@ -11,20 +11,22 @@ from helpers.made_seed import make_seed
 
 from rnagpt.cli.main import main
 from rnagpt.evaluation.search_quality import (
-    CONDITIONS,
     AskedRna,
     PairScores,
     Scores,
-    antisense,
     check_unseen,
-    flanked,
-    made_negatives,
-    middle,
-    mutated,
     seed_pairs,
     split_clusters,
     training_reference,
     with_added,
+)
+from rnagpt.evaluation.search_queries import (
+    CONDITIONS,
+    antisense,
+    flanked,
+    made_negatives,
+    middle,
+    mutated,
 )
 from rnagpt.reference.edit import families_of, ungapped
 from rnagpt.reference.hits import Hit

@@ -1,0 +1,138 @@
+"""What the search is asked: RNAs as people paste them, and sequences that are of no family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnagpt.sequences.shuffle import shuffle_dinucleotides
+
+_COMPLEMENT = str.maketrans("ACGURYKMSWBDHVN", "UGCAYRMKSWVHDBN")
+# Sequences of the trade that are in many files and are no RNA of a family.
+PRIMERS = (
+    "AGATCGGAAGAGCACACGTCTGAACTCCAGTCA",  # Illumina TruSeq, read 1
+    "AGATCGGAAGAGCGTCGTGTAGGGAAAGAGTGT",  # Illumina TruSeq, read 2
+    "TGGAATTCTCGGGTGCCAAGG",  # small RNA, 3' adapter
+    "GTTCAGAGTTCTACAGTCCGACGATC",  # small RNA, 5' adapter
+    "CTGTCTCTTATACACATCT",  # Nextera
+    "TAATACGACTCACTATAGGG",  # T7 promoter
+    "ATTTAGGTGACACTATAG",  # SP6 promoter
+    "AGAGTTTGATCMTGGCTCAG",  # 27F
+    "TACGGYTACCTTGTTACGACTT",  # 1492R
+    "GTAAAACGACGGCCAGT",  # M13 forward
+    "CAGGAAACAGCTATGAC",  # M13 reverse
+    "TTTTTTTTTTTTTTTTTTTTVN",  # oligo-dT
+)
+REPEATS = ("A", "U", "G", "C", "AU", "GC", "CA", "GA", "UUAGGG", "CUG", "CAG", "GGGGCC")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A way in which RNAs are pasted.
+
+    Attributes:
+        name: of the row in the report.
+        change: from the sequence to what is searched.
+        strand: that the hit has to lie on.
+    """
+
+    name: str
+    change: Callable[[str, np.random.Generator], str]
+    strand: str = "+"
+
+
+def antisense(sequence: str) -> str:
+    """The reverse complement."""
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def random_sequence(length: int, random: np.random.Generator) -> str:
+    """Letters drawn independently, A, C, G and U alike."""
+    return "".join(np.array(list("ACGU"))[random.integers(0, 4, length)])
+
+
+def flanked(length: int) -> Callable[[str, np.random.Generator], str]:
+    """With `length` random letters on each side."""
+
+    def change(sequence: str, random: np.random.Generator) -> str:
+        return random_sequence(length, random) + sequence + random_sequence(length, random)
+
+    return change
+
+
+def mutated(share: float) -> Callable[[str, np.random.Generator], str]:
+    """With a share of the letters changed into another one."""
+
+    def change(sequence: str, random: np.random.Generator) -> str:
+        letters = list(sequence)
+        for place in np.flatnonzero(random.random(len(letters)) < share):
+            others = [letter for letter in "ACGU" if letter != letters[place]]
+            letters[place] = others[random.integers(3)]
+        return "".join(letters)
+
+    return change
+
+
+def middle(share: float) -> Callable[[str, np.random.Generator], str]:
+    """The middle part."""
+
+    def change(sequence: str, random: np.random.Generator) -> str:
+        del random
+        cut = round(len(sequence) * (1 - share) / 2)
+        return sequence[cut : len(sequence) - cut]
+
+    return change
+
+
+CONDITIONS = (
+    Condition("whole", lambda sequence, _: sequence),
+    Condition("100 nt on each side", flanked(100)),
+    Condition("500 nt on each side", flanked(500)),
+    Condition("antisense, with the strand", lambda sequence, _: antisense(sequence), "-"),
+    Condition("5 % of the letters changed", mutated(0.05)),
+    Condition("the middle 70 %", middle(0.7)),
+)
+
+
+def made_negatives(
+    sequences: Sequence[str], count: int, random: np.random.Generator
+) -> dict[str, list[str]]:
+    """Sequences of no family: made ones, and some of the trade."""
+    lengths = [len(sequences[n]) for n in random.integers(0, len(sequences), count)]
+    shuffled = [sequences[n] for n in random.integers(0, len(sequences), count)]
+    return {
+        "random": [random_sequence(length, random) for length in lengths],
+        "shuffled, dinucleotides kept": [
+            shuffle_dinucleotides(sequence, random) for sequence in shuffled
+        ],
+        "coding sequence, made": [_coding(length, random) for length in lengths],
+        "primers and adapters": [primer.replace("T", "U") for primer in PRIMERS],
+        "repeats": [(unit * 200)[:length] for unit in REPEATS for length in (30, 80, 200)],
+    }
+
+
+# Codons per thousand in human genes are uneven; what matters here is that a reading frame stays
+# open and that its third letters are free.
+_STOPS = ("UAA", "UAG", "UGA")
+
+
+def _coding(length: int, random: np.random.Generator) -> str:
+    codons = ["AUG"]
+    while 3 * len(codons) < length - 3:
+        codon = random_sequence(3, random)
+        if codon not in _STOPS:
+            codons.append(codon)
+    return "".join([*codons, "UAA"])
+
+
+__all__ = [
+    "CONDITIONS",
+    "Condition",
+    "antisense",
+    "flanked",
+    "made_negatives",
+    "middle",
+    "mutated",
+]
