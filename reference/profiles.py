@@ -34,6 +34,8 @@ _CHUNK = 8  # alignments that a process is handed at once
 # families of Rfam.
 _FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-4), (0.1, 0.02, 2e-3)
 MAX_CANDIDATE = 10.0  # E-value of the score, from which on no support is asked for
+SURROUNDINGS = 50  # nt on each side of a match that is scored once more in a long window
+MIN_PLACES = 2.0  # as many times as long as a match with its surroundings is a long window
 MIN_LETTERS = 9  # of a match; fewer cannot have an E-value of 1e-3 among Rfam's families
 MAX_SELF_SIMILARITY = 0.85  # of a match's letters with those some letters before
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
@@ -110,6 +112,26 @@ class Window(NamedTuple):
     end: int
 
 
+class _Searched(NamedTuple):
+    """What a profile is compared with: a window, and its letters on one strand."""
+
+    window: Window
+    strand: str
+    letters: str
+
+    def around(self, first: int, last: int) -> _Searched:
+        """The part with `SURROUNDINGS` letters on each side of a place, which counts from 1."""
+        start = max(first - 1 - SURROUNDINGS, 0)
+        end = min(last + SURROUNDINGS, len(self.letters))
+        group, before, after = self.window
+        window = (
+            Window(group, before + start, before + end)
+            if self.strand == "+"
+            else Window(group, after - end, after - start)
+        )
+        return _Searched(window, self.strand, self.letters[start:end])
+
+
 class _Scale(NamedTuple):
     """Windows for profiles of up to `columns` columns; those of one group overlap by `overlap`."""
 
@@ -179,6 +201,7 @@ class ProfileLibrary:
         self, profiles: Sequence[OptimizedProfile[Any]], pairs: PairTables | None = None
     ) -> None:
         self._pairs = pairs
+        self._profiles = {profile.name: profile for profile in profiles}
         self._counted: dict[int, int] = {}  # comparisons of the last length
         groups: list[list[OptimizedProfile[Any]]] = [[] for _ in _SCALES]
         for profile in profiles:
@@ -246,22 +269,36 @@ class ProfileLibrary:
                 E=loose,
                 domE=loose,
             )
-            found = [
-                (hit.name, domain)
-                for hit in pipeline.scan_seq(sequence, self._groups[window.group])
-                for domain in hit.domains.reported
-            ]
-            letters = _RNA.decode(sequence.sequence) if found else ""
-            found_here = (
-                self._supported(self._match(name, domain, letters, strand, window), domain, length)
-                for name, domain in found
-            )
+            found = _domains(pipeline, sequence, self._groups[window.group])
+            searched = _Searched(window, strand, _RNA.decode(sequence.sequence) if found else "")
+            found_here = (self._scored(name, domain, searched, length) for name, domain in found)
             matches += [
                 match
                 for match in found_here
                 if match.pvalue * comparisons <= evalue and _is_evidence(match.query_row)
             ]
         return matches
+
+    def _scored(self, name: str, domain: Domain, searched: _Searched, length: int) -> Match:
+        """The match of a domain in a sequence of `length` nt, with its support.
+
+        In a long window HMMER's model of what lies around a match costs a match more than there are
+        more places for one. There the domain is scored once more, among `SURROUNDINGS` letters on
+        each side, and its P-value counts how many such stretches the window has.
+        """
+        around = searched.around(domain.alignment.target_from, domain.alignment.target_to)
+        places = len(searched.letters) / len(around.letters)
+        if places >= MIN_PLACES:
+            sequence = TextSequence(name="query", sequence=around.letters).digitize(_RNA)
+            pipeline = Pipeline(_RNA, F1=1.0, F2=1.0, F3=1.0, Z=1, domZ=1, E=1.0, domE=1.0)
+            block = OptimizedProfileBlock(_RNA, [self._profiles[name]])
+            again = _domains(pipeline, sequence, block)
+            if again:
+                domain = max((one for _, one in again), key=lambda one: one.score)
+                match = self._match(name, domain, around)
+                match = match._replace(pvalue=match.pvalue * places)
+                return self._supported(match, domain, length)
+        return self._supported(self._match(name, domain, searched), domain, length)
 
     def _supported(self, match: Match, domain: Domain, length: int) -> Match:
         """The match with what its pairs and its extent in a sequence of `length` nt say."""
@@ -280,8 +317,9 @@ class ProfileLibrary:
             pvalue=min(match.pvalue / 2**support, 1.0), pair_bits=pair_bits, support_bits=support
         )
 
-    def _match(self, name: str, domain: Domain, letters: str, strand: str, window: Window) -> Match:
-        """The match of a domain, whose alignment is in `letters` of its strand's window."""
+    def _match(self, name: str, domain: Domain, searched: _Searched) -> Match:
+        """The match of a domain."""
+        window, strand, letters = searched
         alignment = domain.alignment
         consensus = self._consensus[name]
         first, last = alignment.target_from, alignment.target_to
@@ -309,6 +347,17 @@ class ProfileLibrary:
             + letters[last - after : last],
             structure=self._structures[name][start:end],
         )
+
+
+def _domains(
+    pipeline: Pipeline, sequence: Any, profiles: OptimizedProfileBlock[Any]
+) -> list[tuple[str, Domain]]:
+    """The domains that HMMER reports, with the names of their profiles."""
+    return [
+        (hit.name, domain)
+        for hit in pipeline.scan_seq(sequence, profiles)
+        for domain in hit.domains.reported
+    ]
 
 
 def letters_by_column(match: Match) -> dict[int, str]:
