@@ -52,10 +52,14 @@ def _codes() -> Array:
 _PRIOR, _CODES = _prior(), _codes()
 
 
-def match_columns(hmm: HMM[Any]) -> list[int]:
-    """The column of the alignment, 0-based, of each match column of a profile.
+def match_columns(hmm: HMM[Any]) -> tuple[list[int], Array]:
+    """The match columns of a profile, as HMMER's text format has them.
 
-    It is the field MAP of HMMER's text format (User's Guide 3.4, "HMMER profile HMM files").
+    See "HMMER profile HMM files" in its User's Guide, 3.4.
+
+    Returns:
+        The column of the alignment, 0-based, of each (the field MAP), and the probabilities of A,
+        C, G and U there `(columns, 4)`.
     """
     text = io.BytesIO()
     hmm.write(text, binary=False)
@@ -63,13 +67,15 @@ def match_columns(hmm: HMM[Any]) -> list[int]:
     for line in lines:
         if line.startswith("HMM "):
             break
-    columns = []
+    columns: list[int] = []
+    emissions: list[list[float]] = []
     for line in lines:
-        words = line.split()
-        if words[0] == str(len(columns) + 1):
-            # The number of the column, emissions of four letters, MAP.
-            columns.append(int(words[5]) - 1)
-    return columns
+        number, *words = line.split()
+        if number == str(len(columns) + 1):
+            # Negative natural logarithms, "*" for a probability of 0; then MAP.
+            emissions.append([float(word.replace("*", "inf")) for word in words[:4]])
+            columns.append(int(words[4]) - 1)
+    return columns, np.exp(-np.array(emissions))
 
 
 def pair_scores(seed: SeedAlignment, hmm: HMM[Any]) -> tuple[list[tuple[int, int]], Array]:
@@ -83,13 +89,14 @@ def pair_scores(seed: SeedAlignment, hmm: HMM[Any]) -> tuple[list[tuple[int, int
         Columns of the profile, counted from 1, and scores in bits `(pairs, 4, 4)`, by the letter in
         the left and in the right column.
     """
-    in_alignment = read_pairs(seed.structure)
-    column_of = (
-        {column: number for number, column in enumerate(match_columns(hmm))} if in_alignment else {}
-    )
+    nothing: list[tuple[int, int]] = []
+    if not (in_alignment := read_pairs(seed.structure)):
+        return nothing, np.zeros((0, 4, 4))
+    places, emissions = match_columns(hmm)
+    column_of = {place: column for column, place in enumerate(places)}
     kept = [pair for pair in in_alignment if pair[0] in column_of and pair[1] in column_of]
     if not kept:
-        return [], np.zeros((0, 4, 4))
+        return nothing, np.zeros((0, 4, 4))
     rows = np.stack([_CODES[np.frombuffer(row.encode("ascii"), np.uint8)] for _, row in seed.rows])
     left, right = np.array(kept).T
     paired = np.unique(np.concatenate([rows[:, left], rows[:, right]], axis=1), axis=0)
@@ -98,7 +105,6 @@ def pair_scores(seed: SeedAlignment, hmm: HMM[Any]) -> tuple[list[tuple[int, int
     counted = together.sum(axis=(1, 2), keepdims=True)
     shares = (together + PSEUDOCOUNT * _PRIOR) / (counted + PSEUDOCOUNT)
     columns = [(column_of[one], column_of[other]) for one, other in kept]
-    emissions = np.asarray(hmm.match_emissions)[1:]
     first, second = (emissions[list(side)] for side in zip(*columns, strict=True))
     alone = np.maximum(first[:, :, None] * second[:, None, :], 1e-12)
     scores = np.clip(np.log2(shares / alone), -MAX_BITS, MAX_BITS)

@@ -307,7 +307,8 @@ class ProfileLibrary:
         # The letters that `_match` has added at the ends are no part of what the score is of.
         added = alignment.hmm_from - match.profile_start + match.profile_end - alignment.hmm_to
         letters = match.end - match.start + 1 - added
-        pair_bits = self._pairs and self._pairs.bits(match.id, letters_by_column(match))
+        letters_at = letters_by_column(match)
+        pair_bits = None if self._pairs is None else self._pairs.bits(match.id, letters_at)
         support = support_bits(
             of_profile=whole_ratio(alignment.hmm_to - alignment.hmm_from + 1, columns),
             of_query=whole_ratio(letters, length),
@@ -350,7 +351,7 @@ class ProfileLibrary:
 
 
 def _domains(
-    pipeline: Pipeline, sequence: Any, profiles: OptimizedProfileBlock[Any]
+    pipeline: Pipeline[Any], sequence: Any, profiles: OptimizedProfileBlock[Any]
 ) -> list[tuple[str, Domain]]:
     """The domains that HMMER reports, with the names of their profiles."""
     return [
