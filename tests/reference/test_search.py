@@ -104,6 +104,25 @@ def test_bits_and_evalues_are_those_of_hmmscan(reference: Reference, tmp_path: P
     assert hit.evalue * 2**hit.support_bits == pytest.approx(2 * float(row[12]), rel=0.02)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_match_in_a_long_sequence_is_scored_among_its_surroundings(
+    reference: Reference, turned: bool
+) -> None:
+    """The score is that of a search in them alone; the E-value counts how many there are."""
+    for family, sequence in (members(reference)[0], members(reference)[-1]):
+        long = random_rna(3_000, 1) + sequence + random_rna(2_000, 2)
+        if turned:
+            long = long.translate(COMPLEMENT)[::-1]
+        (hit,) = reference.search(long)
+        short = long[hit.start - 51 : hit.end + 50]
+        (alone,) = reference.search(short)
+        assert (hit.record.id, alone.record.id) == (family, family)
+        assert hit.bits == pytest.approx(alone.bits, abs=0.5)
+        score_alone = alone.evalue * 2**alone.support_bits
+        places = hit.evalue * 2**hit.support_bits / score_alone
+        assert places == pytest.approx(len(long) / len(short), rel=0.5)
+
+
 def test_chance_hits_are_as_many_as_evalues_say(reference: Reference) -> None:
     """Of 400 random sequences at most about 400 x 0.1 may have a hit of E < 0.1."""
     chance = sum(bool(reference.search(random_rna(120, seed), evalue=0.1)) for seed in range(400))
