@@ -126,6 +126,11 @@ def look_up(text: str, evidences: Sequence[Evidence]) -> LookUp:
     return LookUp(question, about, chosen, _answer(question, about, chosen, len(evidences)))
 
 
+def answer_about(text: str, evidence: Evidence) -> CitedAnswer:
+    """The records' answer to a question that is about one RNA, whatever it is called in it."""
+    return _answer(understand(text), About((0,), named=True), (evidence,), 1)
+
+
 def _answer(
     question: Question, about: About, evidences: tuple[Evidence, ...], given: int
 ) -> CitedAnswer:
@@ -224,6 +229,7 @@ __all__ = [
     "UNSUPPORTED",
     "CitedAnswer",
     "LookUp",
+    "answer_about",
     "check_words",
     "confidence_of",
     "look_up",
