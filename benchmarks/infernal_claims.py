@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +32,7 @@ from rnagpt.sequences.shuffle import shuffle_dinucleotides
 
 REPORT = Path(__file__).with_suffix(".md")
 RECORDS = 500
+LISTED = 3  # unconfirmed hits of a family
 VERDICTS = {
     "confirmed": "reaches the cut-off",
     "below": "scores above 0 bits, below the cut-off",
@@ -141,7 +142,8 @@ def report(found: Sequence[Claims], about: str) -> str:
         "By family:",
         table(("family", "name", "hits", "confirmed", "below the cut-off", "no hit"), rows),
         "## Hits that Infernal does not confirm",
-        "E is the search's E-value; bits are Infernal's, with the family's cut-off.",
+        f"The {LISTED} best of each family. E is the search's E-value; bits are Infernal's, with "
+        "the family's cut-off.",
         table(
             ("sequences", "family", "hit", "E", "bits", "cut-off"),
             [
@@ -154,12 +156,20 @@ def report(found: Sequence[Claims], about: str) -> str:
                     f"{hit.verified['gathering'] or 0:.0f}" if hit.verified else "",
                 )
                 for one in found
-                for hit in sorted(one.all_hits, key=lambda hit: hit.evalue)
-                if verdict(hit) != "confirmed"
+                for hit in unconfirmed(one)
             ],
         ),
     ]
     return "\n\n".join(section.rstrip() for section in sections) + "\n"
+
+
+def unconfirmed(found: Claims) -> Iterator[Hit]:
+    """The best `LISTED` hits of each family that Infernal does not confirm, best first."""
+    listed: Counter[str] = Counter()
+    for hit in sorted(found.all_hits, key=lambda hit: hit.evalue):
+        if verdict(hit) != "confirmed" and listed[hit.record.id] < LISTED:
+            listed[hit.record.id] += 1
+            yield hit
 
 
 def _bits(hit: Hit) -> str:
