@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .reference.annotate import SearchResult, annotate
     from .reference.hits import Hit
     from .reference.library import Reference
-    from .sequences.drawing import NucleotideScores, base_pairs, draw_scores, fold_rna
+    from .sequences.drawing import NucleotideScores, draw_scores, fold_rna
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
 
 _MODULE_OF = {
@@ -45,7 +45,7 @@ _MODULE_OF = {
     "SearchResult": "reference.annotate",
     "annotate": "reference.annotate",
     "answer_questions": "inference.batch",
-    "base_pairs": "sequences.drawing",
+    "base_pairs": "sequences.structure",
     "clean_rna": "cleaning_rnagpt",
     "clean_rnas": "sequences.fasta",
     "draw_scores": "sequences.drawing",

@@ -8,11 +8,10 @@ from typing import Any
 
 from rnagpt.reference.profiles import Match
 from rnagpt.reference.records import Record
+from rnagpt.sequences.structure import base_pairs as read_pairs
 
 PROFILE, SEQUENCE, COVARIANCE_MODEL = "profile", "sequence", "covariance model"
 LINE = 80  # columns of an alignment per block of its text
-_OPENING = {"(": ")", "<": ">", "[": "]", "{": "}"}
-_CLOSING = {closing: opening for opening, closing in _OPENING.items()}
 CAN_PAIR = frozenset({"AU", "UA", "GC", "CG", "GU", "UG"})
 
 
@@ -150,21 +149,6 @@ def _places(match: Match) -> Iterator[tuple[int, int]]:
             yield column, place
         column += profile != "."
         place += query != "-"
-
-
-def read_pairs(structure: str) -> list[tuple[int, int]]:
-    """The base pairs of a structure in WUSS or dot-bracket notation, 0-based, pseudoknots left out.
-
-    A bracket whose partner is missing, as at the end of a partial match, is no pair.
-    """
-    open_brackets: dict[str, list[int]] = {opening: [] for opening in _OPENING}
-    pairs = []
-    for place, letter in enumerate(structure):
-        if letter in _OPENING:
-            open_brackets[letter].append(place)
-        elif letter in _CLOSING and (waiting := open_brackets[_CLOSING[letter]]):
-            pairs.append((waiting.pop(), place))
-    return sorted(pairs)
 
 
 def print_alignment(match: Match, name: str) -> str:

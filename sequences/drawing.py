@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from rnagpt.sequences.structure import base_pairs
+
 MAX_FOLDED = 600
 
 # White in the middle; orange and blue are distinguished by all kinds of colour vision, and black
@@ -102,18 +104,6 @@ def lay_out(structure: str) -> np.ndarray:
     vienna_rna.cvar.rna_plot_type = vienna_rna.PLOT_TYPE_PUZZLER
     places = vienna_rna.get_xy_coordinates(structure)
     return np.array([[places.get(i).X, places.get(i).Y] for i in range(len(structure))])
-
-
-def base_pairs(structure: str) -> list[tuple[int, int]]:
-    """Positions (0-based) that pair in a structure of dots and brackets."""
-    waiting: list[int] = []
-    pairs = []
-    for place, letter in enumerate(structure):
-        if letter == "(":
-            waiting.append(place)
-        elif letter == ")":
-            pairs.append((waiting.pop(), place))
-    return pairs
 
 
 class _Drawing:
@@ -325,4 +315,4 @@ def _vienna_rna() -> Any:
     return RNA
 
 
-__all__ = ["MAX_FOLDED", "base_pairs", "draw_scores", "fold_rna", "lay_out"]
+__all__ = ["MAX_FOLDED", "draw_scores", "fold_rna", "lay_out"]

@@ -191,12 +191,6 @@ def test_the_structure_is_that_of_the_rna_in_its_seed_alignment(reference: Refer
     assert 2 * shared / of_both > 0.9
 
 
-def test_pairs_of_wuss_and_of_dot_brackets() -> None:
-    assert read_pairs("<<__>>..((,,)),[]") == [(0, 5), (1, 4), (8, 13), (9, 12), (15, 16)]
-    # The partner of a bracket at the end of a partial match is missing.
-    assert read_pairs("))((..)") == [(3, 6)]
-
-
 def hit_of(
     name: str, start: int, end: int, evalue: float, clan: str = "", strand: str = "+"
 ) -> Hit:

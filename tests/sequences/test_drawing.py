@@ -8,7 +8,7 @@ import pytest
 from helpers.tiny_models import make_rna
 
 from rnagpt.inference.attribution import NucleotideScores
-from rnagpt.sequences.drawing import MAX_FOLDED, base_pairs, draw_scores, fold_rna, lay_out
+from rnagpt.sequences.drawing import MAX_FOLDED, draw_scores, fold_rna, lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
 HAIRPIN = "GGGGGAAAACCCCC"
@@ -30,10 +30,6 @@ def letters(root, shape):
         )
         for g in groups
     ]
-
-
-def test_base_pairs():
-    assert base_pairs("((..).)") == [(1, 4), (0, 6)]
 
 
 def test_fold_and_layout_of_a_hairpin():
