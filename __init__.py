@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from .reference.annotate import SearchResult, annotate
     from .reference.hits import Hit
     from .reference.library import Reference
-    from .sequences.drawing import NucleotideScores, base_pairs, draw_scores, fold_rna
+    from .reference.structures import structure_of
+    from .sequences.drawing import NucleotideScores, draw_scores
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
+    from .sequences.folding import SecondaryStructure, base_pairs, fold_rna
 
 _MODULE_OF = {
     "Answer": "inference.batch",
@@ -43,19 +45,21 @@ _MODULE_OF = {
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "cleaning_rnagpt",
     "SearchResult": "reference.annotate",
+    "SecondaryStructure": "sequences.folding",
     "annotate": "reference.annotate",
     "answer_questions": "inference.batch",
-    "base_pairs": "sequences.drawing",
+    "base_pairs": "sequences.folding",
     "clean_rna": "cleaning_rnagpt",
     "clean_rnas": "sequences.fasta",
     "draw_scores": "sequences.drawing",
     "encode": "inference.embeddings",
     "explain_answer": "inference.attribution",
-    "fold_rna": "sequences.drawing",
+    "fold_rna": "sequences.folding",
     "load_bundled": "conversion.mini",
     "load_model": "inference.loading",
     "load_processor": "inference.loading",
     "read_fasta": "sequences.fasta",
+    "structure_of": "reference.structures",
     "tokenize_rna": "processing_rnagpt",
 }
 
@@ -75,6 +79,7 @@ __all__ = [
     "RnaGptProcessor",
     "RnaSequenceError",
     "SearchResult",
+    "SecondaryStructure",
     "__version__",
     "annotate",
     "answer_questions",
@@ -89,6 +94,7 @@ __all__ = [
     "load_model",
     "load_processor",
     "read_fasta",
+    "structure_of",
     "tokenize_rna",
 ]
 
