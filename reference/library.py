@@ -164,7 +164,8 @@ class Reference:
 
         In bits: 2 less the entropy of the letters that the profile expects in the column (Schneider
         and Stephens 1990, NAR 18:6097). 0 says that all four are as frequent, 2 that it is always
-        the same one.
+        the same one. A profile of few or of closely related sequences expects letters too that none
+        of them has, and so tells fewer bits.
 
         Returns:
             For the letters from `start` to `end` of the strand, None where one is inserted; empty
@@ -172,7 +173,8 @@ class Reference:
         """
         if hit.source != PROFILE:
             return ()
-        chances = np.array(self._hmm(hit.record.id).match_emissions)
+        profile: Any = self._hmm(hit.record.id)  # pyhmmer's types leave the attribute out
+        chances = np.array(profile.match_emissions)
         bits = 2 + (chances * np.log2(np.maximum(chances, 1e-30))).sum(axis=1)
         return tuple(float(bits[column]) if column else None for column in hit.columns)
 
@@ -221,8 +223,9 @@ class Reference:
     def _hmm(self, identifier: str) -> HMM[Any]:
         """One family's profile HMM, read alone."""
         index = self._index()
-        with SSIReader(str(index / "profiles.h3i")) as places:
-            offset = places.find_name(identifier).record_offset
+        names: Any = SSIReader(str(index / "profiles.h3i"))  # whose types call a name a number
+        with names:
+            offset = names.find_name(identifier).record_offset
         with (index / "profiles.h3m").open("rb") as profiles:
             profiles.seek(offset)
             with HMMFile(profiles) as file:

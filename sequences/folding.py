@@ -20,9 +20,9 @@ class SecondaryStructure:
         pairs: dots and brackets, one a nucleotide.
         source: where the structure comes from, in words: "consensus of tRNA (RF00005), laid on this
             RNA".
-        conservation: of the family's column at each nucleotide, from 0 bits (all four letters as
-            often) to 2 (always the same one); None where a nucleotide has no column. Empty where
-            there is no family.
+        conservation: of the family's column at each nucleotide, from 0 bits (any letter) to 2
+            (always the same one), as `Reference.conservation` tells it; None where a nucleotide
+            has no column. Empty where there is no family.
     """
 
     pairs: str
