@@ -1,15 +1,15 @@
-"""Scores of nucleotides where none should matter, and against leaving single nucleotides out.
+"""How high a nucleotide's score must be to say something: the floor of the drawings.
 
     python benchmarks/explain_floor.py            # writes explain_floor.md
     python benchmarks/explain_floor.py --rnas 2   # quick, only printed
 
-A drawing paints a score as noise below `NOISE_FLOOR` (`sequences/drawing.py`). The floor comes from
-answers that have nothing to do with the RNA, such as the capital of France: what `explain_answer`
-gives its nucleotides then is no finding. Beside them stand the model's own answers about the RNAs,
-and about RNAs of the same neighbours in random order.
+A score is a first-order estimate of what leaving the nucleotide out does. So nucleotides' vectors
+are made the mean of their RNA's, one at a time, and the fall of the answer's log-likelihood that
+this really causes is set beside the score: where the signs agree about as often as by chance, the
+score is noise. `NOISE_FLOOR` (`sequences/drawing.py`) is taken from that table.
 
-A score is a first-order estimate. So every nucleotide's vector is made the mean of its RNA's in
-turn, and the fall of the answer's log-likelihood that this causes is set beside its score.
+A second table says how high scores are: of the model's own answers about RNAs, about RNAs of the
+same dinucleotides in random order, and of answers that no RNA could change, put into its mouth.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rnagpt.sequences.drawing import NOISE_FLOOR
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 
 REPORT = Path(__file__).with_suffix(".md")
-RNAS, OCCLUDED = 24, 8
+RNAS, OCCLUDED = 16, 24
 SHORTEST, LONGEST = 40, 120
 FAMILY, TYPE = "Which RNA family does this sequence belong to?", "What type of RNA is this?"
 # Question and answer, none of which the RNA could change.
@@ -44,7 +44,7 @@ UNRELATED = (
     ("What is RNA made of?", "RNA is a chain of nucleotides."),
     ("How many days has a week?", "A week has seven days, from Monday to Sunday."),
 )
-BINS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, float("inf"))
+BINS = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.05, 0.1, 0.3, float("inf"))
 
 
 def draw_rnas(number: int, seed: int) -> list[str]:
@@ -74,13 +74,13 @@ class Subject:
         return explain_answer(self.model, self.processor, messages(rna, question, answer))[0].scores
 
     @torch.no_grad()
-    def falls(self, rna: str, question: str, answer: str) -> np.ndarray:
-        """(nt,): of the answer's log-likelihood, each nucleotide's vector being made the mean."""
+    def falls(self, rna: str, question: str, answer: str, places: np.ndarray) -> np.ndarray:
+        """(places,): of the answer's log-likelihood, each one's vector being made the mean."""
         told = encode_prompts(self.processor, [messages(rna, question, answer)], answered=True)
         mask = told["rna_attention_mask"]
         vectors = self.model.encode_rna(told["rna_input_ids"], mask)
-        occluded = vectors.repeat(len(rna), 1, 1)
-        occluded[range(len(rna)), range(len(rna))] = vectors[0].mean(0)
+        occluded = vectors.repeat(len(places), 1, 1)
+        occluded[range(len(places)), places.tolist()] = vectors[0].mean(0)
         whole = self._log_likelihood(told, vectors)
         parts = [self._log_likelihood(told, batch) for batch in occluded.split(16)]
         return (whole - torch.cat(parts)).numpy()
@@ -94,7 +94,8 @@ class Subject:
             rna_attention_mask=told["rna_attention_mask"].expand(len(vectors), -1),
             logits_to_keep=places - 1,
         ).logits
-        return logits.double().log_softmax(-1)[:, range(len(places)), ids[0, places]].sum(1)
+        steps: torch.Tensor = logits.double().log_softmax(-1)
+        return steps[:, range(len(places)), ids[0, places]].sum(1)
 
 
 def messages(rna: str, question: str, answer: str) -> list[dict[str, Any]]:
@@ -112,6 +113,16 @@ def row_of(name: str, scores: Sequence[np.ndarray]) -> list[str]:
         f"{np.quantile(every, 0.99):.4f}",
         f"{(highest >= NOISE_FLOOR).mean():.2f}",
     ]
+
+
+def chosen(scores: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    """The nucleotides to leave out: half of them those of the highest scores, the rest by chance.
+
+    What is compared is of nucleotides of about one score, so that the choice does not matter.
+    """
+    order = np.argsort(-np.abs(scores))
+    others = chance.choice(order[OCCLUDED // 2 :], OCCLUDED - OCCLUDED // 2, replace=False)
+    return np.concatenate([order[: OCCLUDED // 2], others])
 
 
 def rows_of_bins(scores: np.ndarray, falls: np.ndarray) -> list[list[str]]:
@@ -138,25 +149,22 @@ def main() -> None:
     chance = np.random.default_rng(args.seed)
     shuffled = [shuffle_dinucleotides(rna, chance) for rna in rnas]
 
-    rows, occluded = [], []
-    for question, answer in UNRELATED:
-        scores = [subject.scores(rna, question, answer) for rna in rnas]
-        rows.append(row_of(f"“{answer}”", scores))
-        print(rows[-1], file=sys.stderr, flush=True)
+    rows: list[list[str]] = []
+    compared: list[np.ndarray] = []
     for kind, group in (("the RNAs", rnas), ("shuffled RNAs", shuffled)):
         for what, question in (("family", FAMILY), ("type", TYPE)):
-            answers = subject.own_answers(group, question)
-            scores = [
-                subject.scores(rna, question, answer)
-                for rna, answer in zip(group, answers, strict=True)
-            ]
+            told = list(zip(group, subject.own_answers(group, question), strict=True))
+            scores = [subject.scores(rna, question, answer) for rna, answer in told]
             rows.append(row_of(f"the model's own, {what} of {kind}", scores))
             print(rows[-1], file=sys.stderr, flush=True)
-            if group is rnas and question == FAMILY:
-                occluded = list(zip(rnas, answers, scores, strict=True))[:OCCLUDED]
-    falls = np.concatenate([subject.falls(rna, FAMILY, answer) for rna, answer, _ in occluded])
-    bins = rows_of_bins(np.concatenate([scores for _, _, scores in occluded]), falls)
-    text = report(rows, bins, args.rnas, len(occluded))
+            for (rna, answer), of_one in zip(told, scores, strict=True):
+                places = chosen(of_one, chance)
+                falls = subject.falls(rna, question, answer, places)
+                compared.append(np.array([of_one[places], falls]))
+    for question, answer in UNRELATED:
+        rows.append(row_of(f"“{answer}”", [subject.scores(rna, question, answer) for rna in rnas]))
+        print(rows[-1], file=sys.stderr, flush=True)
+    text = report(rows, rows_of_bins(*np.concatenate(compared, axis=1)), args.rnas, len(compared))
     print(text)
     write_down(args, text, [], report=REPORT, is_whole=args.rnas == RNAS and args.model is None)
 
@@ -183,11 +191,15 @@ def report(rows: list[list[str]], bins: list[list[str]], rnas: int, occluded: in
         ["score without its sign", "nucleotides", "same sign as the fall", "median fall"], bins
     )
     return (
-        f"{beginning('Scores of nucleotides where none should matter', about)}\n"
-        f"## How high scores are\n\nIn nats, without their signs.\n\n{heights}\n\n"
-        "## Single nucleotides left out\n\nThe nucleotide's vector is made the mean of its RNA's; "
-        f"the model's own answers about the family of {occluded} of the RNAs. A fall is without "
-        f"its sign too.\n\n{signs}\n"
+        f"{beginning('Scores of nucleotides: what is noise', about)}\n"
+        f"## Single nucleotides left out\n\nOf each of {occluded} answers of the model's own, "
+        f"{OCCLUDED} nucleotides: half of them those with the highest scores. Scores and falls "
+        "(of the answer's log-likelihood, the nucleotide's vector being made the mean of its "
+        f"RNA's) in nats, sorted by the score without its sign.\n\n{signs}\n\n"
+        "## How high scores are\n\nIn nats, without their signs. An answer that was put into the "
+        "model's mouth is one that it would not write: its likelihood is low, and whatever the "
+        "nucleotides do moves it more. So a score above the floor says that the nucleotide moves "
+        f"the answer's likelihood, not that it is a reason for it.\n\n{heights}\n"
     )
 
 
