@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from .reference.annotate import SearchResult, annotate
     from .reference.hits import Hit
     from .reference.library import Reference
-    from .sequences.drawing import NucleotideScores, draw_scores, fold_rna
+    from .reference.structures import structure_of
+    from .sequences.drawing import NucleotideScores, draw_scores
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
+    from .sequences.folding import SecondaryStructure, fold_rna
+    from .sequences.structure import base_pairs
 
 _MODULE_OF = {
     "Answer": "inference.batch",
@@ -43,6 +46,7 @@ _MODULE_OF = {
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "cleaning_rnagpt",
     "SearchResult": "reference.annotate",
+    "SecondaryStructure": "sequences.folding",
     "annotate": "reference.annotate",
     "answer_questions": "inference.batch",
     "base_pairs": "sequences.structure",
@@ -51,11 +55,12 @@ _MODULE_OF = {
     "draw_scores": "sequences.drawing",
     "encode": "inference.embeddings",
     "explain_answer": "inference.attribution",
-    "fold_rna": "sequences.drawing",
+    "fold_rna": "sequences.folding",
     "load_bundled": "conversion.mini",
     "load_model": "inference.loading",
     "load_processor": "inference.loading",
     "read_fasta": "sequences.fasta",
+    "structure_of": "reference.structures",
     "tokenize_rna": "processing_rnagpt",
 }
 
@@ -75,6 +80,7 @@ __all__ = [
     "RnaGptProcessor",
     "RnaSequenceError",
     "SearchResult",
+    "SecondaryStructure",
     "__version__",
     "annotate",
     "answer_questions",
@@ -89,6 +95,7 @@ __all__ = [
     "load_model",
     "load_processor",
     "read_fasta",
+    "structure_of",
     "tokenize_rna",
 ]
 

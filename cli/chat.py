@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from rnagpt.inference.chat import RnaChat
     from rnagpt.modeling_rnagpt import RnaGptForCausalLM
     from rnagpt.processing_rnagpt import RnaGptProcessor
+    from rnagpt.reference.library import Reference
     from rnagpt.sequences.fasta import FastaRecord
+    from rnagpt.sequences.folding import SecondaryStructure
 
 DESCRIPTION = """\
 Ask a model about RNAs.
@@ -42,7 +44,8 @@ examples:
   # one JSON object per line: record, name, length, changes, question, answer, complete,
   # log_probability, confidence (null where the model was not calibrated), abstains
   zcat rnas.fa.gz | rnagpt chat - --ask "Which RNA family does this sequence belong to?" --json
-  # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1
+  # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1;
+  # with --json also as "explanation": summary, mattered, structure, structure_source
   rnagpt chat rnas.fa --ask "Which RNA family does this sequence belong to?" --explain drawings
   # a conversation whose answers are written faster, with int8 weights
   rnagpt chat rnas.fa --int8
@@ -147,9 +150,10 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
         batch_size=args.batch_size,
         max_new_tokens=args.max_new_tokens,
     )
+    explain = None
     if args.explain:
-        answers = _explained(answers, model, processor, rnas, args.ask, Path(args.explain))
-    return functools.partial(_print_answers, answers, args.json)
+        explain = _Explainer(model, processor, rnas, len(args.ask), Path(args.explain))
+    return functools.partial(_print_answers, answers, args.json, explain)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -177,7 +181,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 def _check_drawing() -> None:
     """Find out before any work whether structures can be drawn."""
-    from rnagpt.sequences.drawing import fold_rna
+    from rnagpt.sequences.folding import fold_rna
 
     try:
         fold_rna("A")
@@ -208,34 +212,67 @@ def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
         raise ValueError(f"{args.fasta}: {error.strerror or error}.{hint}") from error
 
 
-def _explained(
-    answers: Iterator[Answer],
-    model: RnaGptForCausalLM,
-    processor: RnaGptProcessor,
-    rnas: list[CleanedRna],
-    questions: list[str],
-    folder: Path,
-) -> Iterator[Answer]:
-    """The answers as they come, each drawn before it is passed on."""
-    from rnagpt.inference.attribution import explain_answer
-    from rnagpt.inference.generation import user_message
+class _Explainer:
+    """Draws what answers rest on, in the order of `answer_questions`: all of the first RNA first.
 
-    # In the order of `answer_questions`: all questions of the first RNA first.
-    numbers = itertools.cycle(range(1, len(questions) + 1))
-    for answer, number in zip(answers, numbers, strict=False):
-        rna = rnas[answer.record - 1]
-        asked = user_message(answer.question, [rna.sequence])
+    Args:
+        questions: how many are asked of each RNA.
+        folder: for the drawings.
+    """
+
+    def __init__(
+        self,
+        model: RnaGptForCausalLM,
+        processor: RnaGptProcessor,
+        rnas: list[CleanedRna],
+        questions: int,
+        folder: Path,
+    ) -> None:
+        self.model, self.processor, self.rnas, self.folder = model, processor, rnas, folder
+        self.numbers = itertools.cycle(range(1, questions + 1))
+
+    def __call__(self, answer: Answer) -> dict[str, Any]:
+        """Draw the next answer; what `--json` says of it."""
+        from rnagpt.inference.attribution import explain_answer
+        from rnagpt.inference.generation import user_message
+
+        asked = user_message(answer.question, [self.rnas[answer.record - 1].sequence])
         answered = {"role": "assistant", "content": answer.written}
-        scored = explain_answer(model, processor, [asked, answered])
+        scored = explain_answer(self.model, self.processor, [asked, answered])
         caption = f"{answer.question}\n{answer.answer}{_confidence_note(answer.confidence)}"
-        _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
-        yield answer
+        file = self.folder / f"{answer.record}-{next(self.numbers)}.svg"
+        (structure,) = _draw(file, scored, [answer.name], caption, _reference())
+        return {
+            "drawing": str(file),
+            **scored[0].to_dict(),
+            "structure": structure.pairs,
+            "structure_source": structure.source,
+        }
 
 
-def _draw(file: Path, scored: list[NucleotideScores], names: list[str], caption: str) -> None:
+@functools.cache
+def _reference() -> Reference:
+    """Where the families of drawings come from."""
+    from rnagpt.reference.library import Reference
+
+    return Reference.open()
+
+
+def _draw(
+    file: Path,
+    scored: list[NucleotideScores],
+    names: list[str],
+    caption: str,
+    reference: Reference | None,
+) -> list[SecondaryStructure]:
+    """Draw scores on the structures that are known of their RNAs; returns these."""
+    from rnagpt.reference.structures import structure_of
     from rnagpt.sequences.drawing import draw_scores
 
-    file.write_text(draw_scores(scored, names, caption), encoding="utf-8")
+    structures = [structure_of(rna.sequence, reference) for rna in scored]
+    drawing = draw_scores(scored, names, caption, structures=structures)
+    file.write_text(drawing, encoding="utf-8")
+    return structures
 
 
 def _confidence_note(confidence: float | None) -> str:
@@ -243,17 +280,22 @@ def _confidence_note(confidence: float | None) -> str:
     return "" if confidence is None else f" (confidence {confidence:.2f})"
 
 
-def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
+def _print_answers(
+    answers: Iterator[Answer], as_json: bool, explain: _Explainer | None = None
+) -> None:
     record = 0
     for answer in answers:
+        explanation = explain(answer) if explain else None
         if as_json:
-            print(json.dumps(answer.as_row(), ensure_ascii=False), flush=True)
+            row = answer.as_row() | ({"explanation": explanation} if explanation else {})
+            print(json.dumps(row, ensure_ascii=False), flush=True)
             continue
         if answer.record != record:
             print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))
             record = answer.record
         cut = "" if answer.complete else " [cut at --max-new-tokens]"
         text = f"{answer.answer}{_confidence_note(answer.confidence)}{cut}"
+        text += f"\n[{explanation['summary']}]" if explanation else ""
         print(f"  {answer.question}\n{textwrap.indent(text, '    ')}", flush=True)
 
 
@@ -405,7 +447,11 @@ class _Session:
             raise ValueError("/explain needs the name of the drawing: a file that ends in .svg.")
         _check_drawing()
         caption = str(self.chat.messages[-1]["content"]) if self.chat.messages else ""
-        _draw(Path(text), self.chat.explain(), self.names, caption)
+        scored = self.chat.explain()
+        _draw(Path(text), scored, self.names, caption, _reference())
+        for number, rna in enumerate(scored, start=1):
+            name = self.names[number - 1] if number <= len(self.names) else ""
+            print(f"{name or f'RNA {number}'}: {rna.summary()}.")
         print(f"{text} is drawn.")
 
     def show(self, rna: CleanedRna) -> None:

@@ -35,6 +35,9 @@ class Hit:
         alignment: the alignment as text.
         others: overlapping hits of the same clan with a lower score.
         verified: what Infernal says of it, where it was asked.
+        columns: of the profile, or places in the other RNA, at which the query's letters from
+            `start` to `end` of the strand that matches stand, counted from 1; 0 for a letter that
+            is inserted.
     """
 
     record: Record
@@ -51,6 +54,7 @@ class Hit:
     alignment: str
     others: tuple[Hit, ...] = ()
     verified: Mapping[str, Any] | None = field(default=None, hash=False)
+    columns: tuple[int, ...] = field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as `rnagpt annotate --format json` writes it."""
@@ -110,6 +114,7 @@ def make_hit(match: Match, record: Record, comparisons: float, source: str = PRO
         identity=same / len(aligned) if aligned else 0.0,
         structure=lay_structure(match),
         alignment=print_alignment(match, record.id),
+        columns=_columns(match),
     )
 
 
@@ -149,6 +154,13 @@ def _places(match: Match) -> Iterator[tuple[int, int]]:
             yield column, place
         column += profile != "."
         place += query != "-"
+
+
+def _columns(match: Match) -> tuple[int, ...]:
+    """The column of the whole profile at each letter of the query; 0 where it is inserted."""
+    column_of = {place: match.profile_start + column for column, place in _places(match)}
+    letters = len(match.query_row) - match.query_row.count("-")
+    return tuple(column_of.get(place, 0) for place in range(letters))
 
 
 def print_alignment(match: Match, name: str) -> str:

@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyhmmer
+from pyhmmer.easel import SSIReader
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
 
 from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
 from rnagpt.reference.cache import cached
-from rnagpt.reference.hits import SEQUENCE, Hit, make_hit, resolve_overlaps
+from rnagpt.reference.hits import PROFILE, SEQUENCE, Hit, make_hit, resolve_overlaps
 from rnagpt.reference.manifest import (
     FAMILIES,
     PROFILES,
@@ -157,6 +159,25 @@ class Reference:
             return make_hit(match, self.single_rnas.record(match), space, SEQUENCE)
         return make_hit(match, self.families[match.id], self._comparisons(length))
 
+    def conservation(self, hit: Hit) -> tuple[float | None, ...]:
+        """How conserved the family is at each letter of a hit, along the strand that matches.
+
+        In bits: 2 less the entropy of the letters that the profile expects in the column (Schneider
+        and Stephens 1990, NAR 18:6097). 0 says that all four are as frequent, 2 that it is always
+        the same one. A profile of few or of closely related sequences expects letters too that none
+        of them has, and so tells fewer bits.
+
+        Returns:
+            For the letters from `start` to `end` of the strand, None where one is inserted; empty
+            for a hit of another kind than a profile's.
+        """
+        if hit.source != PROFILE:
+            return ()
+        profile: Any = self._hmm(hit.record.id)  # pyhmmer's types leave the attribute out
+        chances = np.array(profile.match_emissions)
+        bits = 2 + (chances * np.log2(np.maximum(chances, 1e-30))).sum(axis=1)
+        return tuple(float(bits[column]) if column else None for column in hit.columns)
+
     def prepare(self) -> None:
         """Make ready in the user's cache what the search reads, where that is not done yet."""
         _ = self.profiles, self.single_rnas
@@ -198,6 +219,19 @@ class Reference:
             with HMMFile(str(self._index() / "profiles.h3m")) as file:
                 hmms.update((hmm.name, hmm) for hmm in file)
         return hmms
+
+    def _hmm(self, identifier: str) -> HMM[Any]:
+        """One family's profile HMM, read alone."""
+        index = self._index()
+        names: Any = SSIReader(str(index / "profiles.h3i"))  # whose types call a name a number
+        with names:
+            offset = names.find_name(identifier).record_offset
+        with (index / "profiles.h3m").open("rb") as profiles:
+            profiles.seek(offset)
+            with HMMFile(profiles) as file:
+                hmm: HMM[Any] | None = file.read()
+        assert hmm is not None
+        return hmm
 
     def seeds(self) -> Iterator[SeedAlignment]:
         """The families' seed alignments, in order."""

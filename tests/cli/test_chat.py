@@ -420,7 +420,7 @@ def spaced(calibrated, tmp_path_factory):
 
 def drawn_scores(drawing, length):
     """What the strip, which comes first, tells of each nucleotide: its letter and its score."""
-    titles = re.findall(r"<title>([ACGU])(\d+): (\S+)</title>", drawing)[:length]
+    titles = re.findall(r"<title>([ACGU])(\d+): ([^<;]+)", drawing)[:length]
     assert [int(position) for _, position, _ in titles] == list(range(1, length + 1))
     sequence = "".join(letter for letter, _, _ in titles)
     return sequence, np.array([float(score.replace("−", "-")) for _, _, score in titles])
@@ -452,8 +452,30 @@ def test_drawings_of_one_shot_answers(spaced, fasta, tmp_path, capsys):
         sequence, drawn = drawn_scores(drawing, row["length"])
         assert sequence == scored.sequence
         assert near(drawn, scored.scores)
+        told = row["explanation"]
+        assert told["drawing"] == str(drawings / name)
+        assert told["summary"] == scored.summary()
+        assert [one["position"] - 1 for one in told["mattered"]] == scored.mattered
+        assert len(told["structure"]) == row["length"]
         for other in ("so", "tRNA"):
             assert not near(drawn, chat.explain(other)[0].scores)
+
+
+def test_an_explained_trna_is_a_cloverleaf(spaced, tmp_path, capsys):
+    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+    arguments = ["chat", "--rna", trna, "--model", spaced, "--ask", WHAT]
+    assert main([*arguments, "--json", "--explain", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)["explanation"]
+    assert told["structure"] == (
+        "(((((((..((((........)))).(((((.......))))).....(((((.......))))))))))))...."
+    )
+    assert told["structure_source"].startswith("consensus of tRNA (RF00005), laid on nt 1 to 73")
+    drawing = (tmp_path / "1-1.svg").read_text(encoding="utf-8")
+    assert f"structure: {told['structure_source']}</text>" in drawing
+    assert drawing.count('stroke="#404040"') == 21  # pairs: 7 + 4 + 5 + 5
+    assert main([*arguments, "--explain", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(f")\n    [{told['summary']}]\n")
 
 
 def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
@@ -468,7 +490,11 @@ def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
     arguments = ["--rna", f">first\n{make_rna(20)}", "--model", calibrated]
     out = converse(monkeypatch, capsys, arguments, lines)
     assert "Nothing was answered yet" in out
-    assert f"{file} is drawn." in out
+    assert re.search(
+        rf"^first: \S.* mattered.*\.\nRNA 2: \S.* mattered.*\.\n{file} is drawn\.$",
+        out,
+        re.MULTILINE,
+    )
     drawing = file.read_text(encoding="utf-8")
     assert "first (20 nt)" in drawing
     assert "RNA 2 (12 nt)" in drawing
