@@ -37,7 +37,7 @@ from rnagpt.sequences.rna_types import (
 MAX_PARTS = 3  # of one RNA that an answer speaks of
 MAX_PAPERS = 5
 MAX_DRAWN = 300  # nt of a dot-bracket structure in an answer
-_LISTED_AS = {
+LISTED_AS = {
     "Gene": "an RNA gene",
     "Cis-reg": "a cis-regulatory element",
     "Intron": "an intron",
@@ -298,7 +298,7 @@ def _interaction(subject: _Subject) -> Iterator[Sentence]:
 def _gene(subject: _Subject) -> Iterator[Sentence]:
     if path := PATH_OF_TYPE.get(subject.record.type):
         where = "Rfam lists it" if subject.record.id.startswith("RF") else "It is listed"
-        yield subject.quote(f"{where} as {_LISTED_AS[path[0]]}.")
+        yield subject.quote(f"{where} as {LISTED_AS[path[0]]}.")
 
 
 def _papers(subject: _Subject) -> Iterator[Sentence]:
@@ -350,7 +350,7 @@ def _certainty(subject: _Subject) -> Iterator[Sentence]:
     hit = subject.item.hit
     yield subject.quote(
         f"The match to {subject.record.name} has {hit.bits:.1f} bits and an E-value of "
-        f"{hit.evalue:.1g}: so many such matches would be expected by chance."
+        f"{hit.evalue:.1g}, which is the number of matches this good expected by chance."
     )
 
 
@@ -452,4 +452,4 @@ def _common(evidences: Sequence[Evidence]) -> Iterator[Sentence]:
         yield Sentence("They are of different families.", cites)
 
 
-__all__ = ["Sentence", "answer_from_records", "compare", "decline"]
+__all__ = ["LISTED_AS", "Sentence", "answer_from_records", "compare", "decline"]
