@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from rnagpt.reference.records import Record
+from rnagpt.sequences.rna_types import PATH_OF_TYPE, SYNONYMS, is_type
 
 # Words that carry no fact, or that any sentence about an RNA may hold.
 _EMPTY = """
@@ -63,12 +65,26 @@ def spell_plain(name: str) -> str:
 
 
 def names_record(words: str, record: Record) -> bool:
-    """Whether words name a record: by its id, its short name or its description."""
+    """Whether words name a record: by its id, its short name or its description.
+
+    "U6 snRNA" is the record U6 of spliceosomal snRNAs, and "SAM riboswitch (S box leader)" is
+    named by "SAM riboswitch".
+    """
     asked = spell_plain(words)
-    names = {spell_plain(name) for name in (record.id, record.name, record.description)}
-    names |= {name.removesuffix(" family") for name in names}
-    names |= {name.removesuffix(" rna") for name in names}
-    return bool(asked) and (asked in names or asked.removesuffix(" rna") in names)
+    labels = (record.id, record.name, record.description, record.description.partition(" (")[0])
+    names = {spell_plain(name) for name in labels} - {""}
+    endings = [" family", " rna", *(f" {spell_plain(name)}" for name in type_names(record.type))]
+    names |= {name.removesuffix(ending) for name in names for ending in (" family", " rna")}
+    return bool(asked) and any(asked.removesuffix(ending) in names for ending in ("", *endings))
+
+
+@lru_cache(maxsize=64)
+def type_names(rna_type: str) -> tuple[str, ...]:
+    """What an RNA of a type may be called: the type's names, and those of wider ones."""
+    if not rna_type:
+        return ()
+    wider = {name for name in PATH_OF_TYPE if is_type(name, rna_type)} | {rna_type}
+    return (*sorted(wider), *(words for words, name in SYNONYMS.items() if name in wider))
 
 
 def find_sentences(
@@ -90,4 +106,13 @@ def find_sentences(
     return [sentence for share, _, sentence in sorted(scored, reverse=True)[:most] if share >= 0.5]
 
 
-__all__ = ["EMPTY", "content", "find_sentences", "names_record", "spell_plain", "stem", "words_of"]
+__all__ = [
+    "EMPTY",
+    "content",
+    "find_sentences",
+    "names_record",
+    "spell_plain",
+    "stem",
+    "type_names",
+    "words_of",
+]

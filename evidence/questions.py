@@ -84,6 +84,7 @@ _STATEMENT = re.compile(
     rf"|cannot be) "
     rf"{_ADVERB}(?P<article>{_ARTICLE})(?P<asked>.+)$"
 )
+_CONTAINS = re.compile(rf"\b(?:contain|include|have|harbou?r|carry|there|any)\b| in(?: {MARK})?$")
 _CHOICE = re.compile(
     rf"^(?:(?:is|are) {MARK} )?(?:either )?{_ARTICLE}(?P<one>[^,]+?),? or "
     rf"{_ARTICLE}(?P<other>.+)$"
@@ -113,12 +114,14 @@ class Question:
         asked: of `Kind.CHECK`, what the RNA may be, such as "tRNA" or "5S rRNA"; empty else.
         denied: of `Kind.CHECK`, whether it asks if the RNA is not that, so that neither "yes" nor
             "no" would be plain: "Is it true that this is not a tRNA?"
+        contains: of `Kind.CHECK`, whether it asks for a part: "Does this contain a riboswitch?"
     """
 
     text: str
     kind: Kind
     asked: str = ""
     denied: bool = False
+    contains: bool = False
 
 
 def understand(text: str, names: Sequence[str] = ()) -> Question:
@@ -188,9 +191,9 @@ def _read_check(bare: str) -> Question | None:
         return Question("", Kind.CHECK, "coding")
     if re.match(_SAID, bare):
         return None
-    return next(
-        (_check(match["asked"]) for pattern in _CHECKS if (match := pattern.match(bare))), None
-    )
+    match = next((match for pattern in _CHECKS if (match := pattern.match(bare))), None)
+    question = match and _check(match["asked"])
+    return question and replace(question, contains=bool(_CONTAINS.search(bare)))
 
 
 def _read_statement(bare: str) -> Question | None:

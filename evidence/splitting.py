@@ -9,9 +9,9 @@ from dataclasses import dataclass
 _NUMBERS = r"\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*"
 _MARK = re.compile(rf"\s*\[({_NUMBERS})\]")
 # A mark behind a full stop belongs to the sentence before it.
-_END = re.compile(rf"[.!?][\"'”’)]*(?:\s*\[{_NUMBERS}\])*(?=\s+[A-Z0-9\"'“(a-z*\[])")
+_END = re.compile(rf"[.!?][\"'”’)]*(?:\s*\[{_NUMBERS}\])*(?=\s+[\w\"'“(*])")
 _ABBREVIATED = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|cf|vs|sp|spp|subsp|var|str|ssp|al|approx|ca|Fig|Figs|Tab|No|St|Dr|Prof)\.$"
+    r"(?:^|[\s(])(?:e\.g|i\.e|cf|vs|sp|spp|subsp|var|str|ssp|al|approx|ca|Fig|Figs|Tab|No|St|Dr|Prof|[A-Z]\.[A-Z])\.$"
 )
 # "E. coli", "Staph. aureus", and not "vitamin B. It"
 _GENUS = re.compile(r"(?:^|[\s(])[A-Z][a-z]{0,5}\.$")

@@ -18,11 +18,11 @@ from functools import cached_property, lru_cache
 
 from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
-from rnagpt.evidence.matching import EMPTY, names_record, stem, words_of
+from rnagpt.evidence.matching import EMPTY, names_record, stem, type_names, words_of
 from rnagpt.evidence.sentences import LISTED_AS, Sentence
 from rnagpt.evidence.splitting import WrittenSentence, read_sentences
 from rnagpt.reference.records import Record
-from rnagpt.sequences.rna_types import PATH_OF_TYPE, SYNONYMS, is_type, named_type
+from rnagpt.sequences.rna_types import PATH_OF_TYPE, is_type, named_type
 
 # Little words that change what a sentence says, though they name nothing.
 _FACTUAL_WORDS = """
@@ -346,7 +346,7 @@ class _Told:
     @cached_property
     def heads(self) -> frozenset[str]:
         """Those of them that say it by themselves: "riboswitch" of "SAM riboswitch (S box)"."""
-        parts = (part for name in _names(self.record) for part in re.split(r"[(),]", name))
+        parts = (part for name in _names(self.record) for part in _without_brackets(name))
         phrases = (_PHRASE_END.split(part)[0] for part in parts)
         last = (facts[-1] for phrase in phrases if (facts := _facts(f"of {phrase}")))
         return frozenset(fact.stem for fact in last)
@@ -357,20 +357,20 @@ def _told(record: Record) -> _Told:
     return _Told(record)
 
 
-@lru_cache(maxsize=64)
-def _types(rna_type: str) -> tuple[str, ...]:
-    """What an RNA of a type may be called: the type's names, and those of wider ones."""
-    wider = {name for name in PATH_OF_TYPE if is_type(name, rna_type)} | {rna_type}
-    return (*sorted(wider), *(words for words, name in SYNONYMS.items() if name in wider))
-
-
 def _names(record: Record) -> Iterator[str]:
     """What the RNA may be called."""
     yield from (record.id, record.name, record.description, record.organism)
     yield f"clan {record.clan}"
     yield from (term.name for term in record.terms if term.id.startswith("SO:"))
     if record.type:
-        yield from _types(record.type)
+        yield from type_names(record.type)
+
+
+def _without_brackets(name: str) -> Iterator[str]:
+    """ "SAM riboswitch (S box leader)" as "SAM riboswitch", and "S box leader" besides."""
+    yield re.sub(r"\([^()]*\)", " ", name)
+    if match := re.search(r"\(([^()]*)\)$", name):
+        yield match[1]
 
 
 def _sentences(record: Record) -> Iterator[str]:
@@ -393,7 +393,7 @@ def record_lines(record: Record) -> tuple[str, ...]:
 def _metadata(record: Record) -> Iterator[str]:
     """What a record lists: words by which it is told, and those of the record."""
     label = f"{record.description} {record.name}"
-    types = ", ".join(_types(record.type)) if record.type else ""
+    types = ", ".join(type_names(record.type)) if record.type else ""
     yield f"member matches {label} {types} {record.organism} {record.id}"
     yield f"Rfam accession ID identifier number {label} {record.id}"
     if papers := _papers(record):
@@ -465,12 +465,21 @@ def _says_what_it_is(text: str, record: Record) -> bool:
         return names_record(phrase, record)
     told = _told(record)
     facts = _facts(f"of {phrase}")
-    if not facts:
+    if not facts or _is_label(_NAMING.sub("", match["what"]), record):
         return True
     is_label = all(_is_known(fact, told.label | _SOFT) for fact in facts)
     if is_label and _is_known(facts[-1], told.heads):
         return True
     return any(_is_said_to_be(phrase, line.text) for line in told.lines)
+
+
+def _is_label(what: str, record: Record) -> bool:
+    """Whether words are the record's description or name as it stands, and what follows it."""
+    names = [name for name in (record.description, record.name) if name]
+    return any(
+        what.lower().startswith(name.lower()) and re.match(r"$|,| \(| family\b", what[len(name) :])
+        for name in names
+    )
 
 
 def _is_said_to_be(phrase: str, line: str) -> bool:
