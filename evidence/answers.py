@@ -8,6 +8,7 @@ from typing import Any
 
 from rnagpt.evidence.confidence import confidence_of_match
 from rnagpt.evidence.gathering import Evidence
+from rnagpt.evidence.matching import content
 from rnagpt.evidence.questions import SEQUENCE_KINDS, About, Kind, Question, find_about, understand
 from rnagpt.evidence.sentences import Sentence, answer_from_records, compare, decline
 from rnagpt.evidence.support import check_sentence, read_sentences
@@ -17,6 +18,22 @@ UNSUPPORTED = "[not in the records]"
 # What the model may read of an RNA that no record matches: of families it only knows those that
 # the search has just excluded.
 READABLE = frozenset({Kind.IDENTITY, Kind.TYPE, Kind.SUMMARY})
+# Questions with one answer: other words that a record supports do not answer them.
+CLOSED = frozenset(
+    {
+        Kind.IDENTITY,
+        Kind.FAMILY,
+        Kind.TYPE,
+        Kind.ACCESSION,
+        Kind.NAME,
+        Kind.CLAN,
+        Kind.TERMS,
+        Kind.PAPERS,
+        Kind.GENE,
+        Kind.PLACE,
+        Kind.CERTAINTY,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -189,6 +206,8 @@ def check_words(words: str, look: LookUp) -> CitedAnswer:
     Else sentences that no record supports are marked; where none is supported, the question is
     declined.
     """
+    if len(look.evidences) != 1:
+        return look.answer
     (evidence,) = look.evidences
     sentences = tuple(check_sentence(written, evidence) for written in read_sentences(words))
     is_clean = bool(sentences) and all(sentence.supported for sentence in sentences)
@@ -217,7 +236,11 @@ def _answers(sentences: tuple[Sentence, ...], look: LookUp) -> bool:
         return given.split(",")[0].split()[0] == known.split(",")[0].split()[0]
     if look.question.kind in SEQUENCE_KINDS:
         return not any(sentence.cites for sentence in sentences)
-    return True
+    if look.question.kind in CLOSED:
+        wanted = content(look.answer.sentences[0].text)
+        said = content(" ".join(sentence.text for sentence in sentences))
+        return len(wanted & said) >= len(wanted) / 2
+    return any(sentence.cites for sentence in sentences)
 
 
 __all__ = [

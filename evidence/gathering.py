@@ -43,7 +43,21 @@ class Item:
         return f"[{self.number}]"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"number": self.number, **self.hit.to_dict()}
+        """The record as a reader of its citation needs it, and where and how it matches."""
+        record = self.record
+        return {
+            "number": self.number,
+            **self.hit.to_dict(),
+            "kind": record.kind,
+            "organism": record.organism or None,
+            "functions": list(record.functions),
+            "terms": [{"id": term.id, "name": term.name} for term in record.terms],
+            "claims": [
+                {"text": claim.text, "quote": claim.quote or None, "papers": list(claim.papers)}
+                for claim in record.claims
+            ],
+            "reference": record.source or None,
+        }
 
 
 @dataclass(frozen=True)

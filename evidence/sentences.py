@@ -37,11 +37,15 @@ from rnagpt.sequences.rna_types import (
 MAX_PARTS = 3  # of one RNA that an answer speaks of
 MAX_PAPERS = 5
 MAX_DRAWN = 300  # nt of a dot-bracket structure in an answer
-_LISTED_AS = {
+LISTED_AS = {
     "Gene": "an RNA gene",
     "Cis-reg": "a cis-regulatory element",
     "Intron": "an intron",
 }
+# What an RNA is asked to be that is no type of Rfam's.
+_CODING = frozenset({"coding", "protein-coding", "protein coding", "mrna", "messenger rna"})
+_NON_CODING = frozenset({"non-coding", "noncoding", "non coding"})
+_ACCESSION = re.compile(r"rf\d{5}")
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,11 @@ def decline(question: Question, evidence: Evidence) -> Sentence:
     if question.kind is Kind.UNKNOWABLE:
         text = "That cannot be read from a sequence and the records about it."
         return Sentence(text)
-    if best := evidence.best:
-        name = best.record.name
-        return Sentence(f"The record of {name} does not tell that.", (best.number,))
+    if parts := evidence.parts[:MAX_PARTS]:
+        names = _join(dict.fromkeys(item.record.name for item in parts))
+        record, does = ("record", "does") if len(parts) == 1 else ("records", "do")
+        cites = tuple(item.number for item in parts)
+        return Sentence(f"The {record} of {names} {does} not tell that.", cites)
     if evidence.note:
         return Sentence(f"Nothing is known of this RNA here: {evidence.note}.")
     return Sentence(f"No record of {evidence.reference} matches this RNA.")
@@ -269,6 +275,11 @@ def _go(subject: _Subject, wanted: Callable[[str], object]) -> list[str]:
     ]
 
 
+def _is_component(term: str) -> bool:
+    # "Structural constituent of ribosome" is a function.
+    return bool(GO_COMPONENT.search(term)) and not GO_FUNCTION.search(term)
+
+
 def _function(subject: _Subject) -> Iterator[Sentence]:
     if found := pick(_told(subject.record), FUNCTION, ACTION):
         yield subject.quote(found)
@@ -284,7 +295,7 @@ def _process(subject: _Subject) -> Iterator[Sentence]:
 def _location(subject: _Subject) -> Iterator[Sentence]:
     if found := pick(_told(subject.record), LOCATION):
         yield subject.quote(found)
-    elif terms := _go(subject, GO_COMPONENT.search):
+    elif terms := _go(subject, _is_component):
         yield subject.say(f"is annotated to the {_join(terms)}")
     elif subject.record.organism:
         yield from _organism(subject)
@@ -298,7 +309,7 @@ def _interaction(subject: _Subject) -> Iterator[Sentence]:
 def _gene(subject: _Subject) -> Iterator[Sentence]:
     if path := PATH_OF_TYPE.get(subject.record.type):
         where = "Rfam lists it" if subject.record.id.startswith("RF") else "It is listed"
-        yield subject.quote(f"{where} as {_LISTED_AS[path[0]]}.")
+        yield subject.quote(f"{where} as {LISTED_AS[path[0]]}.")
 
 
 def _papers(subject: _Subject) -> Iterator[Sentence]:
@@ -350,7 +361,7 @@ def _certainty(subject: _Subject) -> Iterator[Sentence]:
     hit = subject.item.hit
     yield subject.quote(
         f"The match to {subject.record.name} has {hit.bits:.1f} bits and an E-value of "
-        f"{hit.evalue:.1g}: so many such matches would be expected by chance."
+        f"{hit.evalue:.1g}, which is the number of matches this good expected by chance."
     )
 
 
@@ -380,22 +391,55 @@ _FROM_RECORD: dict[Kind, Callable[[_Subject], Iterator[Sentence]]] = {
 
 
 def _check(question: Question, evidence: Evidence) -> list[Sentence] | None:
-    """Yes, no, or None where what was asked follows from no record."""
+    """Yes, no, or what the RNA is where neither follows; None where what was asked is no name."""
     subjects = [_Subject(item, evidence) for item in evidence.parts[:MAX_PARTS]]
-    asked = named_type(question.asked)
     for subject in subjects:
-        record = subject.record
-        if asked and record.type and is_type(asked, record.type):
-            return [_answered("Yes", next(_type(subject)))]
-        if names_record(question.asked, record):
-            return [_answered("Yes", next(_family(subject)))]
+        if said := _confirmed(question.asked, subject):
+            return [said if question.denied else _answered("Yes", said)]
     first = subjects[0]
-    if asked and first.record.type:
-        refuted = is_type(asked, first.record.type) is False and first.is_whole
-        said = next(_type(first))
-        # Of a part, or of a type that overlaps, it does not follow that the RNA is not the other.
-        return [_answered("No", said) if refuted else said]
-    return _quote(question, evidence) or None
+    if said := _refuted(question.asked, first):
+        # Of a part it does not follow that the RNA is not the other.
+        is_plain = first.is_whole and not question.denied and not question.contains
+        return [_answered("No", said) if is_plain else said]
+    if found := _quote(question, evidence):
+        return found
+    return [next(_identity(first))] if _is_name(question) else None
+
+
+def _confirmed(asked: str, subject: _Subject) -> Sentence | None:
+    """What the RNA is, where it is what was asked."""
+    record = subject.record
+    asked_type = "non-coding RNA" if asked in _NON_CODING else named_type(asked)
+    if asked_type and record.type and is_type(asked_type, record.type):
+        return next(_type(subject))
+    return next(_family(subject)) if names_record(asked, record) else None
+
+
+def _refuted(asked: str, subject: _Subject) -> Sentence | None:
+    """What the RNA is, where that excludes what was asked."""
+    record = subject.record
+    if _ACCESSION.fullmatch(asked):
+        others = {other.record.id.lower() for other in subject.item.hit.others}
+        is_other = _ACCESSION.fullmatch(record.id.lower()) and asked not in others
+        return next(_accession(subject)) if is_other else None
+    if not record.type:
+        return None
+    if asked in _CODING:
+        is_gene = PATH_OF_TYPE.get(record.type, ("",))[0] == "Gene"
+        return next(_type(subject)) if is_gene else None
+    # "Hammerhead ribozyme" is a ribozyme.
+    for words in (asked, asked.rpartition(" ")[2]):
+        if (other := named_type(words)) and is_type(other, record.type) is False:
+            return next(_type(subject))
+    return None
+
+
+def _is_name(question: Question) -> bool:
+    """Whether what was asked may be the name of an RNA, and no property such as "human"."""
+    asked = question.asked
+    written = re.search(re.escape(asked), question.text, re.IGNORECASE)
+    looks_so = written and re.search(r"\d|[A-Z]", written[0])
+    return bool(looks_so or named_type(asked.rpartition(" ")[2]) or asked in _CODING | _NON_CODING)
 
 
 def _answered(answer: str, sentence: Sentence) -> Sentence:
@@ -417,39 +461,45 @@ def _quote(question: Question, evidence: Evidence) -> list[Sentence]:
 
 def compare(evidences: Sequence[Evidence]) -> list[Sentence]:
     """What the records say of several RNAs, one sentence each, and whether they are of one kind."""
-    found = []
-    for evidence in evidences:
-        length = f"{evidence.facts.length:,} nt"
-        if best := evidence.best:
-            said = next(_identity(_Subject(best, evidence))).text.removesuffix(".")
-            verb = said[0].lower() + said[1:]
-            verb = verb.removeprefix("it ")
-            found.append(Sentence(f"{evidence.name} ({length}): {verb}.", (best.number,)))
-        else:
-            reason = evidence.note or "no record matches"
-            found.append(Sentence(f"{evidence.name} ({length}): {reason}."))
-    found += _common(evidences)
-    return found
+    return [*map(_introduce, evidences), *_common(evidences)]
+
+
+def _introduce(evidence: Evidence) -> Sentence:
+    facts = evidence.facts
+    gc = "" if facts.gc is None else f", GC {facts.gc:.0%}"
+    name = f"{evidence.name} ({facts.length:,} nt{gc})"
+    best = evidence.best
+    if best is None:
+        if evidence.note:
+            return Sentence(f"{name}: {evidence.note}.")
+        return Sentence(f"{name} matches no record of {evidence.reference}.")
+    said = next(_identity(_Subject(best, evidence))).text
+    if said.startswith("It "):
+        return Sentence(f"{name} {said.removeprefix('It ')}", (best.number,))
+    return Sentence(f"{name}: {said[0].lower()}{said[1:]}", (best.number,))
 
 
 def _common(evidences: Sequence[Evidence]) -> Iterator[Sentence]:
-    best = [evidence.best for evidence in evidences]
-    items = [item for item in best if item is not None]
+    items = [evidence.best for evidence in evidences if evidence.best is not None]
     if len(items) < len(evidences) or len(items) < 2:
         return
     cites = tuple(item.number for item in items)
-    words = "Both are" if len(items) == 2 else "All are"
-    ids = {item.record.id for item in items}
-    clans = {item.record.clan for item in items}
-    types = {item.record.type for item in items}
-    if len(ids) == 1:
-        yield Sentence(f"{words} of the same family.", cites)
+    who = "Both" if len(items) == 2 else "All"
+    pairs = zip(items, evidences, strict=True)
+    are = "are" if all(evidence.is_whole(item) for item, evidence in pairs) else "have a part"
+    records = [item.record for item in items]
+    clans, types = ({getattr(r, name) for r in records} for name in ("clan", "type"))
+    if any(record.kind != FAMILY for record in records):
+        if len({record.id for record in records}) == 1:
+            yield Sentence(f"{who} match the same RNA.", cites)
+    elif len({record.id for record in records}) == 1:
+        yield Sentence(f"{who} {are} of the same family.", cites)
     elif len(clans) == 1 and "" not in clans:
-        yield Sentence(f"{words} of the clan {clans.pop()}, of different families.", cites)
+        yield Sentence(f"{who} {are} of the clan {clans.pop()}, of different families.", cites)
     elif len(types) == 1 and "" not in types:
-        yield Sentence(f"{words} of the type {types.pop()}, of different families.", cites)
+        yield Sentence(f"{who} {are} of the type {types.pop()}, of different families.", cites)
     else:
-        yield Sentence("They are of different families.", cites)
+        yield Sentence("They match different families.", cites)
 
 
-__all__ = ["Sentence", "answer_from_records", "compare", "decline"]
+__all__ = ["LISTED_AS", "Sentence", "answer_from_records", "compare", "decline"]
