@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna
 from rnagpt.evidence.answers import MODEL, NONE, look_up
+from rnagpt.evidence.gathering import Item
 from rnagpt.evidence.questions import find_about
 from rnagpt.inference.abstention import is_abstention
 from rnagpt.inference.chat import as_language_model
@@ -58,6 +59,7 @@ class Answer:
         evidence: the records that the RNA matches, numbered, as `Evidence.to_dict` gives them.
         sentences: of the answer, each with the records that support it, as `CitedAnswer.to_dict`
             gives them; empty for a model's words without a reference.
+        items: of the evidence, with their records whole.
     """
 
     record: int
@@ -75,10 +77,22 @@ class Answer:
     about: tuple[str, ...] = ()
     evidence: tuple[dict[str, Any], ...] = ()
     sentences: tuple[dict[str, Any], ...] = ()
+    items: tuple[Item, ...] = field(default=(), repr=False)
+
+    @property
+    def cites(self) -> tuple[int, ...]:
+        """Numbers of the records that it cites, in their order."""
+        return tuple(dict.fromkeys(n for one in self.sentences for n in one["records"]))
+
+    @property
+    def sources(self) -> dict[int, str]:
+        """The line below an answer for each record, by its number; see `Item.line`."""
+        return {item.number: item.line for item in self.items}
 
     def as_row(self) -> dict[str, Any]:
-        """What is shown of an answer: all but `written`."""
-        return {name: value for name, value in asdict(self).items() if name != "written"}
+        """What programs read of an answer: all but `written` and `items`."""
+        hidden = ("written", "items")
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in hidden}
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,6 +311,7 @@ def _cited_answer(asked: _Asked, plan: Plan, words: Words | None) -> Answer:
         about=cited.about,
         evidence=tuple(plan.look.evidences[0].to_dict()),
         sentences=tuple(cited.to_dict()["sentences"]),
+        items=plan.look.evidences[0].items,
     )
 
 

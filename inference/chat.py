@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnagpt.cleaning_rnagpt import CleanedRna
+from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
 from rnagpt.evidence.answers import CitedAnswer, look_up
 from rnagpt.evidence.gathering import Evidence
 from rnagpt.evidence.questions import find_about
@@ -20,14 +20,13 @@ from rnagpt.inference.cited import (
     PromptRejectedError,
     Words,
     Writing,
-    clean_for_search,
     name_rnas,
     open_reference,
     plan_answer,
     search_rna,
 )
 from rnagpt.inference.local_model import LocalModel
-from rnagpt.reference.library import BUNDLED, Reference, SearchStoppedError
+from rnagpt.reference.library import BUNDLED, MAX_LENGTH, Reference, SearchStoppedError
 
 if TYPE_CHECKING:
     from rnagpt.inference.attribution import NucleotideScores
@@ -168,6 +167,14 @@ class RnaChat:
         """What was found about the RNAs so far, in order; `search` finds what is missing."""
         return [given.evidence for given in list(self._rnas) if given.evidence is not None]
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What `add_rna` accepts, as arguments of `clean_rna`."""
+        if self.reference is not None:
+            return {"max_length": MAX_LENGTH, "max_ambiguous": MAX_AMBIGUOUS}
+        processor = self.processor
+        return {"max_length": processor.max_rna_length, "max_ambiguous": processor.max_ambiguous}
+
     def add_rna(self, sequence: str | CleanedRna, name: str = "") -> CleanedRna:
         """Add an RNA, at the start or in the middle; the next question is about it.
 
@@ -182,12 +189,9 @@ class RnaChat:
         Raises:
             RnaSequenceError: when the sequence is rejected; the conversation is as before.
         """
-        if self.reference is not None:
-            rna = clean_for_search(sequence, name)
-        else:
-            from rnagpt.inference.generation import clean_once
-
-            rna = clean_once(sequence, name, self.processor)
+        rna = sequence
+        if not isinstance(rna, CleanedRna):
+            rna = clean_rna(rna, name=name, **self.limits)
         self._rnas.append(_GivenRna(rna))
         return rna
 

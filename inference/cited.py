@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
+from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.evidence.answers import MODEL, CitedAnswer, LookUp, check_words
 from rnagpt.evidence.gathering import Evidence, gather_evidence
 from rnagpt.evidence.questions import Kind
 from rnagpt.evidence.sentences import Sentence
-from rnagpt.reference.library import MAX_LENGTH, MIN_LENGTH, Reference
+from rnagpt.reference.library import MIN_LENGTH, Reference
 from rnagpt.sequences.rna_types import named_type, with_article
 
 MAX_NEW_TOKENS = 256
@@ -198,13 +198,6 @@ def open_reference(reference: Reference | str | Path | None) -> Reference | None
     return Reference.open(reference)
 
 
-def clean_for_search(sequence: Any, name: str = "") -> CleanedRna:
-    """The RNA as `clean_rna` gives it, up to the length that the search takes."""
-    if isinstance(sequence, CleanedRna):
-        return sequence
-    return clean_rna(sequence, name=name, max_length=MAX_LENGTH, max_ambiguous=MAX_AMBIGUOUS)
-
-
 def name_rnas(rnas: Sequence[CleanedRna]) -> list[str]:
     """What answers call the RNAs: by their names, and "RNA 2" without one or where it is taken."""
     names: list[str] = []
@@ -241,7 +234,6 @@ __all__ = [
     "Request",
     "Words",
     "Writing",
-    "clean_for_search",
     "name_rnas",
     "open_reference",
     "plan_answer",

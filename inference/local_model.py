@@ -54,11 +54,14 @@ class LocalModel:
         return cls(lambda: model, lambda: processor, reads_evidence)
 
     @classmethod
-    def open(cls, name_or_path: str | None = None, **options: Any) -> LocalModel:
+    def open(
+        cls, name_or_path: str | None = None, *, quiet: bool = False, **options: Any
+    ) -> LocalModel:
         """A model that is loaded when it is first needed.
 
         Args:
             name_or_path: as of `load_model`.
+            quiet: show no progress of loading.
             **options: as of `load_model`.
 
         Raises:
@@ -68,8 +71,12 @@ class LocalModel:
         config = _bundled_fields() if name is None else read_model_config(name, options)
 
         def load_model() -> RnaGptForCausalLM:
+            from transformers.utils import logging
+
             from rnagpt.inference import loading
 
+            if quiet:
+                logging.disable_progress_bar()
             return loading.load_model(resolve_model(name), **options)
 
         def load_processor() -> RnaGptProcessor:
