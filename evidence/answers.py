@@ -62,9 +62,13 @@ class CitedAnswer:
 
     @property
     def text(self) -> str:
-        """The answer with its citations; what no record supports is marked."""
+        """The answer with its citations; what no record supports is marked.
+
+        A model's own reading needs no mark: its sentence says so.
+        """
+        mark = "" if self.basis == MODEL else f" {UNSUPPORTED}"
         pieces = [
-            sentence.with_marks() if sentence.supported else f"{sentence.text} {UNSUPPORTED}"
+            sentence.with_marks() if sentence.supported else f"{sentence.text}{mark}"
             for sentence in self.sentences
         ]
         return " ".join(([f"({self.note})"] if self.note else []) + pieces)
@@ -73,6 +77,11 @@ class CitedAnswer:
     def plain(self) -> str:
         """The answer without citations."""
         return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def cites(self) -> tuple[int, ...]:
+        """Numbers of the records that it cites, in their order."""
+        return tuple(dict.fromkeys(n for sentence in self.sentences for n in sentence.cites))
 
     @property
     def abstains(self) -> bool:

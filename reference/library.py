@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lzma
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class TooShortError(ValueError):
     """A sequence is too short to be searched."""
 
 
+class SearchStoppedError(Exception):
+    """A search was stopped before its end."""
+
+
 class Reference:
     """Families and RNAs that sequences are searched in.
 
@@ -77,17 +81,25 @@ class Reference:
             path /= "reference"
         return cls(path, read_manifest(path))
 
-    def search(self, rna: str | CleanedRna | Any, *, evalue: float = EVALUE) -> list[Hit]:
+    def search(
+        self,
+        rna: str | CleanedRna | Any,
+        *,
+        evalue: float = EVALUE,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[Hit]:
         """The families and RNAs that an RNA, or a part of it, matches on either strand.
 
         Args:
             rna: what `clean_rna` takes, or what it made; up to `MAX_LENGTH` nt.
             evalue: hits of a larger E-value are left out.
+            stop: asked before each window: whether the search ends here.
 
         Returns:
             Hits, the best first; see `resolve_overlaps`.
 
         Raises:
+            SearchStoppedError: `stop` said so.
             TooShortError: it has fewer than `MIN_LENGTH` nt.
             RnaSequenceError: it is no RNA.
         """
@@ -98,11 +110,12 @@ class Reference:
         )
         check_length(cleaned)
         letters = cleaned.sequence
-        matches = [
-            match
-            for window in self.windows(len(letters))
-            for match in self.scan(letters[window.start : window.end], window, len(letters), evalue)
-        ]
+        matches: list[Match] = []
+        for window in self.windows(len(letters)):
+            if stop():
+                raise SearchStoppedError
+            part = letters[window.start : window.end]
+            matches += self.scan(part, window, len(letters), evalue)
         return self.hits(matches, len(letters))
 
     def windows(self, length: int) -> Iterator[Window]:
@@ -316,6 +329,7 @@ __all__ = [
     "MAX_LENGTH",
     "MIN_LENGTH",
     "Reference",
+    "SearchStoppedError",
     "TooShortError",
     "check_length",
 ]
