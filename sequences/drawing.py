@@ -257,7 +257,8 @@ class _Drawing:
         _text(self.root, _MARGIN, self.y, f"{shown} ({length:,} nt)", size=14, weight="bold")
         self.y += 24
         if not rna.mattered:
-            told = f"{_sentence(rna.summary())} All scores are below {NOISE_FLOOR:g} nats: noise."
+            why = f"No score reaches {NOISE_FLOOR:g} nat, and lower ones are noise."
+            told = f"{_sentence(rna.summary())} {why}"
             _text(self.root, _MARGIN, self.y - 4, told)
             self.y += 20
         told_of = _told_of(rna, structure)
