@@ -3,13 +3,13 @@
     python benchmarks/explain_floor.py            # writes explain_floor.md
     python benchmarks/explain_floor.py --rnas 2   # quick, only printed
 
+`NOISE_FLOOR` (`sequences/drawing.py`) is what answers that no RNA could change reach, when they are
+put into the model's mouth: 95 of 100 of them have no nucleotide with a higher score. Beside them
+stand the model's own answers, about RNAs and about the same dinucleotides in random order.
+
 A score is a first-order estimate of what leaving the nucleotide out does. So nucleotides' vectors
 are made the mean of their RNA's, one at a time, and the fall of the answer's log-likelihood that
-this really causes is set beside the score: where the signs agree about as often as by chance, the
-score is noise. `NOISE_FLOOR` (`sequences/drawing.py`) is taken from that table.
-
-A second table says how high scores are: of the model's own answers about RNAs, about RNAs of the
-same dinucleotides in random order, and of answers that no RNA could change, put into its mouth.
+this really causes is set beside the score.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ UNRELATED = (
     ("What is RNA made of?", "RNA is a chain of nucleotides."),
     ("How many days has a week?", "A week has seven days, from Monday to Sunday."),
 )
-BINS = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.05, 0.1, 0.3, float("inf"))
+BINS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, float("inf"))
 
 
 def draw_rnas(number: int, seed: int) -> list[str]:
@@ -161,9 +161,14 @@ def main() -> None:
                 places = chosen(of_one, chance)
                 falls = subject.falls(rna, question, answer, places)
                 compared.append(np.array([of_one[places], falls]))
+    more = draw_rnas(3 * args.rnas, args.seed)
+    together = []
     for question, answer in UNRELATED:
-        rows.append(row_of(f"“{answer}”", [subject.scores(rna, question, answer) for rna in rnas]))
+        scores = [subject.scores(rna, question, answer) for rna in more]
+        rows.append(row_of(f"“{answer}”", scores))
         print(rows[-1], file=sys.stderr, flush=True)
+        together += scores
+    rows.append(row_of("the last three together", together))
     text = report(rows, rows_of_bins(*np.concatenate(compared, axis=1)), args.rnas, len(compared))
     print(text)
     write_down(args, text, [], report=REPORT, is_whole=args.rnas == RNAS and args.model is None)
@@ -192,14 +197,16 @@ def report(rows: list[list[str]], bins: list[list[str]], rnas: int, occluded: in
     )
     return (
         f"{beginning('Scores of nucleotides: what is noise', about)}\n"
+        "## How high scores are\n\nIn nats, without their signs. The last answers have nothing to "
+        f"do with the RNA; they are put into the model's mouth about {3 * rnas} RNAs each. What it "
+        "would not write has a low likelihood, which whatever the nucleotides do moves more: such "
+        "scores may be true to the likelihood, and are no reason for an answer.\n\n"
+        f"{heights}\n\n"
         f"## Single nucleotides left out\n\nOf each of {occluded} answers of the model's own, "
         f"{OCCLUDED} nucleotides: half of them those with the highest scores. Scores and falls "
         "(of the answer's log-likelihood, the nucleotide's vector being made the mean of its "
-        f"RNA's) in nats, sorted by the score without its sign.\n\n{signs}\n\n"
-        "## How high scores are\n\nIn nats, without their signs. An answer that was put into the "
-        "model's mouth is one that it would not write: its likelihood is low, and whatever the "
-        "nucleotides do moves it more. So a score above the floor says that the nucleotide moves "
-        f"the answer's likelihood, not that it is a reason for it.\n\n{heights}\n"
+        "RNA's) in nats, sorted by the score without its sign. By chance half of the signs would "
+        f"agree.\n\n{signs}\n"
     )
 
 

@@ -28,7 +28,8 @@ def explain_answer(
     input; Simonyan et al. 2013, Shrikumar et al. 2016). It says what were to come if the vector
     told nothing of its own. The gradient runs through the vectors of nucleotides and the summary
     alike. A token that reads k nucleotides shares its score equally among them.
-    `benchmarks/explain_occlusion.md` compares the scores with those of leaving nucleotides out.
+    `benchmarks/explain_occlusion.md` compares the scores with those of leaving nucleotides out, and
+    `benchmarks/explain_floor.md` says which of them are noise.
 
     Args:
         messages: as the processor's chat template takes them; the last one is the assistant's.

@@ -21,10 +21,11 @@ from rnagpt.sequences.folding import (
 )
 from rnagpt.sequences.structure import base_pairs
 
-# In nats. Lower scores of rna-gpt-mini are too often of another sign than what leaving the
-# nucleotide out does to the answer's likelihood: `python benchmarks/explain_floor.py`.
-NOISE_FLOOR = 0.05
-FULL_COLOUR = 1.0  # nats; above it all colours are the same
+# In nats. Of answers that no RNA could change ("The capital of France is Paris."), put into
+# rna-gpt-mini's mouth, 95 of 100 have no nucleotide with a higher score:
+# `python benchmarks/explain_floor.py`.
+NOISE_FLOOR = 1.0
+FULL_COLOUR = 5.0  # nats; above it all colours are the same
 CONSERVED = 1.0  # bits of a family's column that is marked in the structure
 
 # White in the middle; orange and blue are distinguished by all kinds of colour vision, and black
@@ -256,7 +257,8 @@ class _Drawing:
         _text(self.root, _MARGIN, self.y, f"{shown} ({length:,} nt)", size=14, weight="bold")
         self.y += 24
         if not rna.mattered:
-            told = f"{_sentence(rna.summary())} All scores are below {NOISE_FLOOR:g} nats: noise."
+            why = f"No score reaches {NOISE_FLOOR:g} nat, and lower ones are noise."
+            told = f"{_sentence(rna.summary())} {why}"
             _text(self.root, _MARGIN, self.y - 4, told)
             self.y += 20
         told_of = _told_of(rna, structure)
