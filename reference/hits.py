@@ -26,8 +26,13 @@ class Hit:
         strand: "+", or "-" where the reverse complement matches.
         model_start, model_end: the part of the profile, or of the other RNA, that matches, counted
             from 1.
-        evalue: expected number of such hits in a random query of the same length.
-        bits: score.
+        evalue: expected number of such hits in a random query of the same length, by `bits` and
+            `support_bits` together.
+        bits: score of the profile, or of the alignment with the other RNA.
+        pair_bits: how well the query's letters go together where the family pairs them; None where
+            no pairs are known, and for another RNA.
+        support_bits: by which the pairs, and how much of the family or of the query matches, raise
+            or lower the score for `evalue`.
         identity: share of the aligned letters that are the consensus' (or the other RNA's).
         structure: consensus structure laid on the query, from `start` to `end` of the strand that
             matches, in dot-bracket; pairs that its letters cannot form are left out. Empty where no
@@ -55,6 +60,8 @@ class Hit:
     others: tuple[Hit, ...] = ()
     verified: Mapping[str, Any] | None = field(default=None, hash=False)
     columns: tuple[int, ...] = field(default=(), repr=False)
+    pair_bits: float | None = None
+    support_bits: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as `rnagpt annotate --format json` writes it."""
@@ -71,6 +78,8 @@ class Hit:
             "model_end": self.model_end,
             "evalue": self.evalue,
             "bits": round(self.bits, 1),
+            "pair_bits": None if self.pair_bits is None else round(self.pair_bits, 1),
+            "support_bits": round(self.support_bits, 1),
             "identity": round(self.identity, 3),
             "source": self.source,
             "structure": self.structure,
@@ -115,6 +124,8 @@ def make_hit(match: Match, record: Record, comparisons: float, source: str = PRO
         structure=lay_structure(match),
         alignment=print_alignment(match, record.id),
         columns=_columns(match),
+        pair_bits=match.pair_bits,
+        support_bits=match.support_bits,
     )
 
 

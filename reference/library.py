@@ -15,6 +15,7 @@ from pyhmmer.easel import SSIReader
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
 
 from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
+from rnagpt.reference import pairs
 from rnagpt.reference.cache import cached
 from rnagpt.reference.hits import PROFILE, SEQUENCE, Hit, make_hit, resolve_overlaps
 from rnagpt.reference.manifest import (
@@ -27,6 +28,7 @@ from rnagpt.reference.manifest import (
     check_hash,
     read_manifest,
 )
+from rnagpt.reference.pairs import PairTables
 from rnagpt.reference.profiles import Match, ProfileLibrary, SeedAlignment, Window
 from rnagpt.reference.records import Record
 from rnagpt.reference.single_rnas import GROUP, RnaMatch, SingleRnas, open_single_rnas
@@ -63,7 +65,6 @@ class Reference:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._counted: dict[int, int] = {}  # comparisons of the last length
 
     @classmethod
     def open(cls, folder: str | Path | None = None) -> Reference:
@@ -145,8 +146,7 @@ class Reference:
         if window.group == GROUP:
             assert self.single_rnas is not None
             return list(self.single_rnas.scan(letters, window, length, evalue))
-        comparisons = self._comparisons(length)
-        return self.profiles.scan(letters, window, comparisons, evalue, sensitive=sensitive)
+        return self.profiles.scan(letters, window, length, evalue, sensitive=sensitive)
 
     def hits(
         self,
@@ -170,7 +170,7 @@ class Reference:
             assert self.single_rnas is not None
             space = self.single_rnas.search_space(length)
             return make_hit(match, self.single_rnas.record(match), space, SEQUENCE)
-        return make_hit(match, self.families[match.id], self._comparisons(length))
+        return make_hit(match, self.families[match.id], self.profiles.comparisons(length))
 
     def conservation(self, hit: Hit) -> tuple[float | None, ...]:
         """How conserved the family is at each letter of a hit, along the strand that matches.
@@ -195,11 +195,6 @@ class Reference:
         """Make ready in the user's cache what the search reads, where that is not done yet."""
         _ = self.profiles, self.single_rnas
 
-    def _comparisons(self, length: int) -> int:
-        if length not in self._counted:
-            self._counted = {length: self.profiles.comparisons(length)}
-        return self._counted[length]
-
     @cached_property
     def families(self) -> dict[str, Record]:
         """The families' records, by their ids."""
@@ -210,9 +205,10 @@ class Reference:
         """The families' profiles."""
         if PROFILES not in self.manifest.files:
             return ProfileLibrary([])
-        with HMMPressedFile(str(self._index() / "profiles")) as file:
+        folder = self._index()
+        with HMMPressedFile(str(folder / "profiles")) as file:
             profiles = list(file)
-        return ProfileLibrary(profiles)
+        return ProfileLibrary(profiles, PairTables.read(folder))
 
     @cached_property
     def single_rnas(self) -> SingleRnas | None:
@@ -283,7 +279,7 @@ class Reference:
             check_hash(self.folder, PROFILES, self.manifest)
             self._press(folder)
 
-        return cached(f"reference-{self.manifest.key}", press)
+        return cached(f"reference-{self.manifest.key}-pairs", press)
 
     def _press(self, folder: Path) -> None:
         plain = folder / "plain.h3m"
@@ -291,6 +287,11 @@ class Reference:
             shutil.copyfileobj(packed, unpacked)
         with HMMFile(str(plain)) as file:
             pyhmmer.hmmer.hmmpress(file, str(folder / "profiles"))
+        # Only here, since it needs numpy, which takes a tenth of a second to load.
+        from rnagpt.reference.pair_tables import make_tables
+
+        with HMMFile(str(plain)) as file:
+            pairs.write(folder, *make_tables(self.seeds(), {hmm.name: hmm for hmm in file}))
         plain.unlink()
 
 
