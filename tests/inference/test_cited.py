@@ -14,6 +14,7 @@ from helpers.tiny_models import make_model, make_processor, make_rna
 
 from rnagpt import read_fasta
 from rnagpt.cleaning_rnagpt import RnaSequenceError, RnaTooLongError, clean_rna
+from rnagpt.conversion import WeightsError
 from rnagpt.inference import cited as cited_module
 from rnagpt.inference import token_writer
 from rnagpt.inference.batch import answer_questions
@@ -512,6 +513,22 @@ print([name for name in ("torch", "transformers") if name in sys.modules])
         "['It is 74 nucleotides long.']",
         "[]",
     ]
+
+
+def test_a_model_that_cannot_be_loaded_says_so(reference):
+    def fail():
+        raise WeightsError("its weights are not what was released")
+
+    model = LocalModel(fail, fail, reads_evidence=False)
+    chat = chat_about(model, reference, TRNA)
+    assert "tRNA" in ask(chat, FAMILY)
+    chat.add_rna(make_rna(80, 1))
+    with pytest.raises(WeightsError, match="not what was released"):
+        ask(chat, WHAT)
+    answers = answer_questions(model, None, [TRNA, make_rna(80, 1)], [WHAT], reference=reference)
+    assert "tRNA" in next(answers).answer
+    with pytest.raises(WeightsError, match="not what was released"):
+        next(answers)
 
 
 def test_a_model_is_loaded_when_its_reading_is_wanted(reference, tiny, tmp_path):
