@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .inference.chat import RnaChat
     from .inference.embeddings import encode
     from .inference.loading import load_model, load_processor
+    from .inference.local_model import LocalModel
+    from .inference.remote_model import RemoteModel
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, tokenize_rna
     from .reference.annotate import SearchResult, annotate
@@ -36,9 +38,11 @@ _MODULE_OF = {
     "FastaError": "sequences.fasta",
     "FastaRecord": "sequences.fasta",
     "Hit": "reference.hits",
+    "LocalModel": "inference.local_model",
     "MAX_RNA_LENGTH": "cleaning_rnagpt",
     "NucleotideScores": "sequences.drawing",
     "Reference": "reference.library",
+    "RemoteModel": "inference.remote_model",
     "RnaChat": "inference.chat",
     "RnaGptConfig": "configuration_rnagpt",
     "RnaGptForCausalLM": "modeling_rnagpt",
@@ -71,8 +75,10 @@ __all__ = [
     "FastaError",
     "FastaRecord",
     "Hit",
+    "LocalModel",
     "NucleotideScores",
     "Reference",
+    "RemoteModel",
     "RnaChat",
     "RnaGptConfig",
     "RnaGptForCausalLM",

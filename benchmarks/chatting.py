@@ -181,7 +181,7 @@ _NO_TORCH = "import sys, rnagpt; sys.exit('torch' in sys.modules)"
 _FIRST_WORD = """
 import sys
 from rnagpt import RnaChat
-chat = RnaChat.from_pretrained(sys.argv[1])
+chat = RnaChat.from_pretrained(sys.argv[1], reference=None)
 chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
 next(chat.ask("What is this RNA?"))
 """

@@ -12,7 +12,6 @@ from rnagpt.evidence.answers import MODEL, NONE, look_up
 from rnagpt.evidence.gathering import Item
 from rnagpt.evidence.questions import find_about
 from rnagpt.inference.abstention import is_abstention
-from rnagpt.inference.chat import as_language_model
 from rnagpt.inference.cited import (
     MAX_NEW_TOKENS,
     LanguageModel,
@@ -22,7 +21,7 @@ from rnagpt.inference.cited import (
     plan_answer,
     search_rna,
 )
-from rnagpt.inference.local_model import LocalModel
+from rnagpt.inference.local_model import LocalModel, as_language_model
 from rnagpt.reference.library import MAX_LENGTH, Reference
 from rnagpt.sequences.fasta import clean_rnas
 

@@ -25,7 +25,7 @@ from rnagpt.inference.cited import (
     plan_answer,
     search_rna,
 )
-from rnagpt.inference.local_model import LocalModel
+from rnagpt.inference.local_model import LocalModel, as_language_model
 from rnagpt.reference.library import BUNDLED, MAX_LENGTH, Reference, SearchStoppedError
 
 if TYPE_CHECKING:
@@ -459,21 +459,6 @@ class RnaChat:
                     return None
         with self._lock:
             return None if writing is None else writing.words()
-
-
-def as_language_model(
-    model: RnaGptForCausalLM | LanguageModel, processor: RnaGptProcessor | None = None
-) -> LanguageModel:
-    """A model with its processor, or what is a `LanguageModel` already.
-
-    Raises:
-        TypeError: the processor is missing.
-    """
-    if hasattr(model, "reads_rnas"):
-        return model  # type: ignore[return-value]  # a protocol with properties
-    if processor is None:
-        raise TypeError("An RNA-GPT needs its processor: give load_processor(name) too.")
-    return LocalModel.loaded(model, processor)  # type: ignore[arg-type]  # as above
 
 
 __all__ = ["RnaChat"]

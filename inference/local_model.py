@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rnagpt.inference.cited import PromptRejectedError, Request, Words
+from rnagpt.inference.cited import LanguageModel, PromptRejectedError, Request, Words
 from rnagpt.inference.default_model import MODEL_VARIABLE, resolve_model
 from rnagpt.inference.model_config import read_model_config
 
@@ -145,15 +145,18 @@ class LocalModel:
         """See `LanguageModel`."""
         from rnagpt.inference.prompt_batches import write_answers
 
-        prompts = self._prompts(requests)
+        # Loaded here: what is wrong with a model is no prompt that does not fit.
+        model, processor = self.model, self.processor
+        prompts = self._prompts(model, processor, requests)
         fitting = [prompt for prompt in prompts if prompt is not None]
-        words = write_answers(
-            self.model, self.processor, fitting, batch_size, max_new_tokens, generation
-        )
+        words = write_answers(model, processor, fitting, batch_size, max_new_tokens, generation)
         for prompt in prompts:
             yield None if prompt is None else next(words)
 
-    def _prompts(self, requests: Sequence[Request]) -> list[Prompt | None]:
+    @staticmethod
+    def _prompts(
+        model: RnaGptForCausalLM, processor: RnaGptProcessor, requests: Sequence[Request]
+    ) -> list[Prompt | None]:
         from rnagpt.inference.prompt_batches import Prompt
 
         keys: dict[int, int] = {}
@@ -161,9 +164,7 @@ class LocalModel:
         for request in requests:
             key = keys.setdefault(id(request.rna), len(keys))
             try:
-                prompts.append(
-                    Prompt(self.model, self.processor, key, request.rna.sequence, request.text)
-                )
+                prompts.append(Prompt(model, processor, key, request.rna.sequence, request.text))
             except ValueError:
                 prompts.append(None)
         return prompts
@@ -185,6 +186,21 @@ class TokenWriting:
         return self._writer.finish(self._answer) or Words("", complete=False)
 
 
+def as_language_model(
+    model: RnaGptForCausalLM | LanguageModel, processor: RnaGptProcessor | None = None
+) -> LanguageModel:
+    """A model with its processor, or what is a `LanguageModel` already.
+
+    Raises:
+        TypeError: the processor is missing.
+    """
+    if hasattr(model, "reads_rnas"):
+        return model  # type: ignore[return-value]  # a protocol with properties
+    if processor is None:
+        raise TypeError("An RNA-GPT needs its processor: give load_processor(name) too.")
+    return LocalModel.loaded(model, processor)  # type: ignore[arg-type]  # as above
+
+
 def _bundled_fields() -> dict[str, Any]:
     """What rna-gpt-mini's configuration will hold beside its shape, once it is put together."""
     from rnagpt.conversion.mini import CHECKPOINT, CONFIDENCE_FILE
@@ -194,4 +210,4 @@ def _bundled_fields() -> dict[str, Any]:
     return fields
 
 
-__all__ = ["LocalModel"]
+__all__ = ["LocalModel", "as_language_model"]

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -133,9 +134,13 @@ class RemoteModel:
             body = {"model": self.name, "messages": messages, **self._fields}
             body[self._bound] = max_new_tokens
             try:
-                return self._retrying(lambda body=body: _read(self._send("POST", body)))
+                words: Words = self._retrying(partial(self._complete, body))
+                return words
             except _FieldRejectedError as error:
                 self._leave_out(error)
+
+    def _complete(self, body: dict[str, Any]) -> Words:
+        return _read(self._send("POST", body))
 
     def _leave_out(self, error: _FieldRejectedError) -> None:
         """Do without a field that the service does not take.

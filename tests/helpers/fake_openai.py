@@ -132,9 +132,10 @@ class FakeOpenAi:
 
     `answer` makes an answer from the request's body, its text or what is sent as JSON;
     ``faults`` are those of the next requests, one each ("" for none): "429", "429 after 0.2",
-    "500", "html", "html 200", "cut", "slow", "truncated", "context", "quota", "402", "region", "451",
-    "error" (within a completion), "error 200" (in its place), "odd usage", "deep envelope", or one of BAD_ANSWERS or WRAPPINGS;
-    ``fault_of`` gives one by the body. Fields that the service rejects are in ``rejects``, the
+    "500", "html", "html 200", "cut", "slow", "truncated", "context", "quota", "402", "region",
+    "451", "error" (within a completion), "error 200" (in its place), "odd usage", "deep envelope",
+    or one of BAD_ANSWERS or WRAPPINGS; ``fault_of`` gives one by the body. Fields that the service
+    rejects are in ``rejects``, the
     words for it are those of ``refusal`` in REFUSALS. `completed` counts the answers that were sent
     by the request's name in the cache (header X-Client-Request-Id), `received` all requests.
 
