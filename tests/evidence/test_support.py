@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from helpers.made_evidence import made_evidence, made_hit, random_rna
 
+from rnagpt.evidence.facts import MAX_FOLDED
 from rnagpt.evidence.gathering import Evidence
 from rnagpt.evidence.questions import Kind, Question
 from rnagpt.evidence.sentences import answer_from_records
@@ -19,7 +20,8 @@ from rnagpt.reference.library import Reference
 from rnagpt.reference.records import Record
 from rnagpt.sequences.rna_types import is_type, named_type, with_article
 
-EVERY = 10  # of Rfam's records; with 1 all are tested, in minutes
+EVERY = 20  # of Rfam's records; with 1 all are tested, in minutes
+FOLDED = 150  # nt; longer ones take long to fold
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,8 @@ def test_every_answer_of_the_records_passes_its_own_check(records: list[Record])
     for seed, record in enumerate(records):
         evidence = evidence_of(record, seed)
         for kind in Kind:
+            if kind is Kind.ENERGY and FOLDED < evidence.facts.length <= MAX_FOLDED:
+                continue
             asked = Question("What is known?", kind, record.type if kind is Kind.CHECK else "")
             for sentence in answer_from_records(asked, evidence) or ():
                 for written in read_sentences(sentence.with_marks()):
@@ -50,7 +54,7 @@ def test_every_answer_of_the_records_passes_its_own_check(records: list[Record])
                     assert found.supported, sentence.text
                     assert found.cites == sentence.cites
                     checked += 1
-    assert checked > 5_000
+    assert checked > 2_500
 
 
 CHANGES = {
@@ -143,7 +147,7 @@ def test_what_no_record_says_is_rejected(records: list[Record]) -> None:
             if is_accepted(text, evidence):
                 accepted.setdefault(kind, []).append(text)
     wrong = sum(map(len, accepted.values()))
-    assert sum(total.values()) > 5_000
+    assert sum(total.values()) > 2_500
     assert wrong <= 0.005 * sum(total.values()), accepted
     for kind, texts in accepted.items():
         assert len(texts) <= max(2, 0.02 * total[kind]), texts
@@ -159,7 +163,7 @@ def test_halves_of_two_sentences_are_no_sentence_of_the_record(records: list[Rec
                 mixed = " ".join([*first[: len(first) // 2], *last[len(last) // 2 :]])
                 total += 1
                 accepted += is_accepted(f"{mixed}.", evidence_of(record, seed))
-    assert total > 100
+    assert total > 50
     assert accepted <= 0.06 * total
 
 
@@ -184,7 +188,7 @@ def test_small_paraphrases_are_mostly_accepted(records: list[Record]) -> None:
         if 5 <= len(sentence.split()) <= 40
         for text in paraphrased(sentence)
     ]
-    assert len(found) > 300
+    assert len(found) > 150
     assert sum(found) >= 0.93 * len(found)
 
 
