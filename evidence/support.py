@@ -448,6 +448,8 @@ def _is_known(fact: _Fact, known: Container[str] | Counter[str], times: int = 1)
     if count >= times:
         return True
     parts = _parts(fact.word)
+    if any(map(str.isdigit, parts)):  # "Spi-1" is another name than "Spi-8"
+        return False
     return bool(parts) and all(stem(part) in known or part in _NO_FACT for part in parts)
 
 
