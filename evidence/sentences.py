@@ -127,7 +127,8 @@ def _ambiguity(facts: SequenceFacts) -> str:
     return f"{facts.ambiguous:,} of its {facts.length:,} {letters} ambiguous."
 
 
-def _energy(facts: SequenceFacts) -> str:
+def tell_energy(facts: SequenceFacts) -> str:
+    """What is said of the free energy, or why it is not known."""
     if facts.energy is not None:
         return (
             f"Its structure of minimum free energy has {facts.energy:.1f} kcal/mol "
@@ -145,7 +146,7 @@ _FROM_SEQUENCE: dict[Kind, Callable[[SequenceFacts], str]] = {
     Kind.LENGTH: _length,
     Kind.COMPOSITION: _composition,
     Kind.AMBIGUITY: _ambiguity,
-    Kind.ENERGY: _energy,
+    Kind.ENERGY: tell_energy,
 }
 
 
@@ -401,6 +402,8 @@ def _check(question: Question, evidence: Evidence) -> list[Sentence] | None:
         # Of a part it does not follow that the RNA is not the other.
         is_plain = first.is_whole and not question.denied and not question.contains
         return [_answered("No", said) if is_plain else said]
+    if named_type(question.asked) and first.record.type:
+        return [next(_type(first))]
     if found := _quote(question, evidence):
         return found
     return [next(_identity(first))] if _is_name(question) else None
@@ -428,10 +431,9 @@ def _refuted(asked: str, subject: _Subject) -> Sentence | None:
         is_gene = PATH_OF_TYPE.get(record.type, ("",))[0] == "Gene"
         return next(_type(subject)) if is_gene else None
     # "Hammerhead ribozyme" is a ribozyme.
-    for words in (asked, asked.rpartition(" ")[2]):
-        if (other := named_type(words)) and is_type(other, record.type) is False:
-            return next(_type(subject))
-    return None
+    other = named_type(asked) or named_type(asked.rpartition(" ")[2])
+    is_excluded = other is not None and is_type(other, record.type) is False
+    return next(_type(subject)) if is_excluded else None
 
 
 def _is_name(question: Question) -> bool:
@@ -502,4 +504,4 @@ def _common(evidences: Sequence[Evidence]) -> Iterator[Sentence]:
         yield Sentence("They match different families.", cites)
 
 
-__all__ = ["LISTED_AS", "Sentence", "answer_from_records", "compare", "decline"]
+__all__ = ["LISTED_AS", "Sentence", "answer_from_records", "compare", "decline", "tell_energy"]

@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.evidence.matching import EMPTY, names_record, stem, type_names, words_of
-from rnagpt.evidence.sentences import LISTED_AS, Sentence
+from rnagpt.evidence.sentences import LISTED_AS, Sentence, tell_energy
 from rnagpt.evidence.splitting import WrittenSentence, read_sentences
 from rnagpt.reference.records import Record
 from rnagpt.sequences.rna_types import PATH_OF_TYPE, is_type, named_type
@@ -117,6 +117,8 @@ def is_supported(text: str, item: Item, evidence: Evidence) -> bool:
 
 def is_of_sequence(text: str, evidence: Evidence) -> bool:
     """Whether a sentence tells nothing but facts of the sequence, and tells them right."""
+    if "free energy" in text and text == tell_energy(evidence.facts):
+        return True
     rest = _remove(_ANSWERED.sub("", text), _sequence_measures(evidence.facts))
     if rest == text:
         return _tells_ambiguity(text, evidence.facts)
@@ -269,13 +271,14 @@ class _Fact:
     is_name: bool
 
 
-def _facts(text: str) -> list[_Fact]:
+@lru_cache(maxsize=1_024)
+def _facts(text: str) -> tuple[_Fact, ...]:
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    return [
+    return tuple(
         _Fact(word.lower(), stem(word), _is_name(word, place))
         for place, word in enumerate(words_of(text))
         if word.lower() not in _NO_FACT
-    ]
+    )
 
 
 def _is_name(word: str, place: int) -> bool:
@@ -445,6 +448,8 @@ def _is_known(fact: _Fact, known: Container[str] | Counter[str], times: int = 1)
     if count >= times:
         return True
     parts = _parts(fact.word)
+    if any(map(str.isdigit, parts)):  # "Spi-1" is another name than "Spi-8"
+        return False
     return bool(parts) and all(stem(part) in known or part in _NO_FACT for part in parts)
 
 
