@@ -54,6 +54,7 @@ from rnagpt.sequences.dataset_loading import load_splits
 
 # Ways in which RNAs are pasted, of `search_queries.CONDITIONS`.
 PASTED = ("100 nt on each side", "antisense, with the strand")
+MAX_HIDDEN = 4  # RNAs of a hidden family
 LENGTH, COMPOSITION = "How long is this RNA?", "What is the GC content of this RNA?"
 
 
@@ -223,7 +224,7 @@ def calibrate(
     work: Path,
     *,
     limit: int = 2000,
-    hidden_share: float = 0.04,
+    hidden_share: float = 0.1,
     seed: int = 0,
     jobs: int = 1,
 ) -> tuple[float, float]:
@@ -240,17 +241,39 @@ def calibrate(
     full = Reference.open(reference)
     train = training_reference(full, rnas["train"], work / "train", jobs)
     random = np.random.default_rng([seed, 8])
-    families = sorted(train.families)
-    hidden = set(random.permutation(families)[: round(hidden_share * len(families))].tolist())
+    hidden = hidden_families(train, hidden_share, random)
     shown = without_families(train, hidden, work / "hidden", jobs)
     asked = [rna for rna in rnas["validation"] if rna.family not in hidden][:limit]
-    unseen = [rna for rna in rnas["train"] if rna.family in hidden]
-    unseen = [unseen[n] for n in random.permutation(len(unseen))[: limit // 2]]
+    unseen = _few_of_each([rna for rna in rnas["train"] if rna.family in hidden], random)
+    unseen = unseen[: limit // 2]
     negatives = made_negatives([rna.sequence for rna in asked], limit // 10, random)
     found = find_candidates([rna.sequence for rna in asked], asked, shown)
     for group in ([rna.sequence for rna in unseen], *negatives.values()):
         found += find_candidates(group, [None] * len(group), shown)
     return fit_confidence(found)
+
+
+def hidden_families(base: Reference, share: float, random: np.random.Generator) -> set[str]:
+    """A share of the families, drawn with all others of their clans, which are their relatives."""
+    groups: dict[str, list[str]] = {}
+    for record in base.families.values():
+        groups.setdefault(record.clan or record.id, []).append(record.id)
+    hidden: set[str] = set()
+    for name in random.permutation(sorted(groups)).tolist():
+        if len(hidden) < share * len(base.families):
+            hidden |= set(groups[name])
+    return hidden
+
+
+def _few_of_each(rnas: Sequence[AskedRna], random: np.random.Generator) -> list[AskedRna]:
+    """At most `MAX_HIDDEN` RNAs of a family, in random order."""
+    met = Counter[str]()
+    chosen = []
+    for rna in (rnas[n] for n in random.permutation(len(rnas))):
+        met[rna.family] += 1
+        if met[rna.family] <= MAX_HIDDEN:
+            chosen.append(rna)
+    return chosen
 
 
 def without_families(base: Reference, hidden: set[str], out: Path, jobs: int) -> Reference:

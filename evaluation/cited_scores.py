@@ -18,6 +18,7 @@ from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.search_quality import AskedRna
 from rnagpt.evaluation.tasks import FAMILY, QUESTIONS, TYPE
 from rnagpt.evidence.answers import CitedAnswer
+from rnagpt.evidence.confidence import exponent_of
 from rnagpt.evidence.gathering import Evidence, gather_evidence
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import Record
@@ -236,7 +237,7 @@ def fit_confidence(candidates: Sequence[Candidate]) -> tuple[float, float]:
             "all right or all wrong: no confidence can be fitted. Take a larger --limit, or a data "
             "set with more families."
         )
-    features = np.array([[-np.log10(max(one.evalue or 0, 1e-300))] for one in known])
+    features = np.array([[exponent_of(one.evalue or 0.0)] for one in known])
     fitted = LogisticRegression(C=1e6).fit(features, [one.right_family for one in known])
     return float(fitted.intercept_[0]), float(fitted.coef_[0][0])
 

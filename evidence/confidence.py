@@ -2,7 +2,7 @@
 
 Platt's scaling (1999) of the logarithm of the best match's E-value. Fitted on validation RNAs, RNAs
 of families that the reference lacks and sequences of no family together, each searched in a
-reference without its cluster: `rnagpt reference evaluate` prints both numbers.
+reference without its cluster.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 
 from rnagpt.reference.hits import PROFILE, Hit
 
-# log-odds = BIAS - SCALE * log10(E)
+# log-odds = BIAS + SCALE * exponent, by `rnagpt evaluate-answers rna-qa out --calibrate`
 BIAS, SCALE = 0.0, 1.0
-_SMALLEST = 1e-300
+# Below 10**-20 a match is of the family or of a near relative: more of it tells no more.
+MAX_EXPONENT = 20.0
 
 
 def confidence_of_match(hit: Hit) -> float | None:
@@ -28,9 +29,14 @@ def confidence_of_match(hit: Hit) -> float | None:
 
 def confidence_of_evalue(evalue: float) -> float:
     """How likely a profile that matches with this E-value is the RNA's family."""
-    logit = BIAS - SCALE * math.log10(max(evalue, _SMALLEST))
+    logit = BIAS + SCALE * exponent_of(evalue)
     # The sigmoid, in the form that overflows nowhere.
     return 0.5 + 0.5 * math.tanh(logit / 2)
 
 
-__all__ = ["confidence_of_evalue", "confidence_of_match"]
+def exponent_of(evalue: float) -> float:
+    """-log10 of an E-value, no more than `MAX_EXPONENT`."""
+    return -math.log10(max(evalue, 10.0**-MAX_EXPONENT))
+
+
+__all__ = ["confidence_of_evalue", "confidence_of_match", "exponent_of"]
