@@ -194,7 +194,7 @@ def test_no_document_or_message_has_the_scripts_of_version_0_1():
 # What every command does first, once its words are read.
 WORK = {
     "rnagpt annotate f": "rnagpt.reference.library.Reference.open",
-    "rnagpt chat --rna ACGU --ask What? --model m": "rnagpt.inference.loading.load_processor",
+    "rnagpt chat --rna ACGU --ask What?": "rnagpt.reference.library.Reference.open",
     "rnagpt compose --rna-encoder e --language-model m o": "rnagpt.conversion.compose.compose",
     "rnagpt convert-rnafm a o": "rnagpt.conversion.rnafm.convert_rnafm",
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",

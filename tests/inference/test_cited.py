@@ -82,20 +82,20 @@ def test_records_answer_and_the_model_is_not_run(reference):
 
 def test_each_question_is_about_its_own_rna_and_numbers_are_the_conversations(reference):
     chat = chat_about(
-        unread(reads_evidence=False), reference, f">one\n{TRNA}", RRNA, f">three\n{RIBOSWITCH}"
+        unread(reads_evidence=False), reference, f">alpha\n{TRNA}", RRNA, f">gamma\n{RIBOSWITCH}"
     )
     assert chat.evidence == []
-    assert ask(chat, "Which family is one?") == "It belongs to the tRNA family (tRNA) [1]."
+    assert ask(chat, "Which family is alpha?") == "It belongs to the tRNA family (tRNA) [1]."
     assert [item.number for evidence in chat.evidence for item in evidence.items] == [1, 2, 3]
     assert ask(chat, "And which family is RNA 2?").endswith(
         "5S ribosomal RNA family (5S_rRNA) [2]."
     )
     assert chat.answer.about == ("RNA 2",)
     last = ask(chat, FAMILY)
-    assert last.startswith("(about three, the last RNA given) It belongs to the SAM")
+    assert last.startswith("(about gamma, the last RNA given) It belongs to the SAM")
     assert last.endswith("[3].")
-    both = ask(chat, "Do RNA 1 and three belong to the same family?")
-    assert chat.answer.about == ("one", "three")
+    both = ask(chat, "Do RNA 1 and gamma belong to the same family?")
+    assert chat.answer.about == ("alpha", "gamma")
     assert "different families" in both
     chat.add_rna(RRNA)
     assert ask(chat, FAMILY).endswith("(5S_rRNA) [4].")
@@ -114,21 +114,21 @@ def test_a_second_turn_is_as_good_as_a_first(reference, tiny, question):
 
 def test_the_model_is_shown_one_rna_with_its_evidence_and_no_earlier_rna(reference):
     model = ScriptedModel(lambda request: "It is a tRNA [1].")
-    chat = chat_about(model, reference, f">one\n{TRNA}", f">two\n{RRNA}")
+    chat = chat_about(model, reference, f">alpha\n{TRNA}", f">beta\n{RRNA}")
     ask(chat, WHAT)
-    ask(chat, "What is one?")
-    ask(chat, "And what type is one?")
+    ask(chat, "What is alpha?")
+    ask(chat, "And what type is alpha?")
     for request, rna in zip(model.asked, (RRNA, TRNA, TRNA), strict=True):
         assert request.rna.sequence == rna
         evidence, question = request.text.rsplit("\n\n", 1)
         assert evidence.startswith(f"Sequence: {len(rna)} nt")
-        assert question in (WHAT, "What is one?", "And what type is one?")
+        assert question in (WHAT, "What is alpha?", "And what type is alpha?")
         assert ("RF00005" in evidence, "RF00001" in evidence) == (rna == TRNA, rna == RRNA)
     # Turns about another RNA are not among those before.
     assert [request.earlier for request in model.asked] == [
         (),
         (),
-        (("What is one?", "It is a tRNA [1]."),),
+        (("What is alpha?", "It is a tRNA [1]."),),
     ]
 
 
@@ -368,17 +368,17 @@ def test_errors_of_the_model_reach_the_caller_and_change_nothing(reference):
 def test_explains_the_answers_words_for_its_rna(reference, tiny):
     model, processor = tiny
     chat = RnaChat(model, processor, reference)
-    for rna in (f">one\n{TRNA}", f">two\n{RRNA}"):
+    for rna in (f">alpha\n{TRNA}", f">beta\n{RRNA}"):
         chat.add_rna(rna)
-    ask(chat, "Which family is one?", max_new_tokens=2)
+    ask(chat, "Which family is alpha?", max_new_tokens=2)
     (scored,) = chat.explain()
     assert scored.sequence == TRNA
     alone = RnaChat(model, processor)
     alone.add_rna(TRNA)
-    ask(alone, "Which family is one?", max_new_tokens=2)
+    ask(alone, "Which family is alpha?", max_new_tokens=2)
     (expected,) = alone.explain("It belongs to the tRNA family (tRNA).")
     assert scored.scores == pytest.approx(expected.scores)
-    ask(chat, "Compare one and two.")
+    ask(chat, "Compare alpha and beta.")
     assert [scored.sequence for scored in chat.explain()] == [TRNA, RRNA]
 
 
@@ -475,7 +475,8 @@ def test_rows_are_json(reference):
         ],
     }
     (hit,) = reference.search(TRNA)
-    assert record == json.loads(json.dumps({"number": 1, "rna": "RNA 1", **hit.to_dict()}))
+    told = json.loads(json.dumps({"number": 1, "rna": "RNA 1", **hit.to_dict()}))
+    assert record.items() >= told.items()
 
 
 def test_without_a_reference_the_model_alone_answers(tiny):

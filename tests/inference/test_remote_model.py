@@ -62,11 +62,11 @@ def chat_with(service, reference, *rnas, **options):
 
 
 def test_it_is_sent_the_records_and_the_last_turns_about_the_rna(service, reference):
-    chat = chat_with(service, reference, f">one\n{TRNA}", f">two\n{RRNA}")
-    assert ask(chat, "Describe one.", max_new_tokens=77) == CITED
-    assert (chat.answer.basis, chat.answer.about) == ("records", ("one",))
-    ask(chat, "What type is one?")
-    ask(chat, "Describe two.")
+    chat = chat_with(service, reference, f">alpha\n{TRNA}", f">beta\n{RRNA}")
+    assert ask(chat, "Describe alpha.", max_new_tokens=77) == CITED
+    assert (chat.answer.basis, chat.answer.about) == ("records", ("alpha",))
+    ask(chat, "What type is alpha?")
+    ask(chat, "Describe beta.")
     first, second, third = service.bodies
     assert first["max_tokens"] == 77
     assert first["temperature"] == 0
@@ -74,10 +74,10 @@ def test_it_is_sent_the_records_and_the_last_turns_about_the_rna(service, refere
     assert "Cite the record" in first["messages"][0]["content"]
     evidence, question = first["messages"][1]["content"].rsplit("\n\n", 1)
     assert evidence == chat.evidence[0].to_prompt()
-    assert question == "Describe one."
+    assert question == "Describe alpha."
     assert TRNA not in json.dumps(first)
     assert second["messages"][1:3] == [
-        {"role": "user", "content": "Describe one."},
+        {"role": "user", "content": "Describe alpha."},
         {"role": "assistant", "content": CITED},
     ]
     assert len(third["messages"]) == 2
