@@ -115,8 +115,8 @@ class Service:
         self.prompts = Prompts(self.processor, self.context, self.limits, searching)
         self.cited: CitedAnswers | None = None
         if self.reference is not None:
-            searches = Searches(self.reference, self.limits.max_waiting, self.metrics)
-            self.cited = CitedAnswers(self.prompts, searches, self._answers, self.config)
+            self.searches = Searches(self.reference, self.limits.max_waiting, self.metrics)
+            self.cited = CitedAnswers(self.prompts, self.searches, self._answers, self.config)
 
     async def reply(self, cited: CitedAnswers, request: ChatRequest) -> CitedReply:
         """Answer a request from evidence.

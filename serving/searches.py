@@ -25,13 +25,16 @@ class Searches:
         reference: that is searched.
         max_waiting: searches that may wait.
         metrics: counts the searches.
+
+    Attributes:
+        waiting: searches that wait, and the one that runs.
     """
 
     def __init__(self, reference: Reference, max_waiting: int, metrics: Metrics) -> None:
         self._reference, self._max_waiting, self._metrics = reference, max_waiting, metrics
         # One: pyhmmer's profiles, and the files of single RNAs, serve one search at a time.
         self._thread = ThreadPoolExecutor(1, "search")
-        self._waiting = 0
+        self.waiting = 0
         self._found: OrderedDict[str, Evidence] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -43,16 +46,16 @@ class Searches:
         """
         if (known := self._remembered(rna.sequence)) is not None:
             return known
-        if self._waiting > self._max_waiting:
-            raise EngineOverloadedError(f"{self._waiting} searches wait already.")
+        if self.waiting > self._max_waiting:
+            raise EngineOverloadedError(f"{self.waiting} searches wait already.")
         gone = threading.Event()
-        self._waiting += 1
+        self.waiting += 1
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._search, rna, gone)
         finally:
             gone.set()
-            self._waiting -= 1
+            self.waiting -= 1
 
     def _search(self, rna: CleanedRna, gone: threading.Event) -> Evidence:
         # Another request may have brought the same RNA meanwhile.

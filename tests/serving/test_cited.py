@@ -1,7 +1,9 @@
 """Answers from evidence over HTTP: cited, carried beside the text, the same whole and streamed."""
 
+import asyncio
 import concurrent.futures
-import dataclasses
+import threading
+import time
 
 import httpx
 import openai
@@ -11,9 +13,13 @@ from helpers.tiny_models import make_rna
 from helpers.tiny_server import CONTEXT, NAME, ask_about, client_of, make_parts, serve_tiny
 
 from rnagpt import RnaChat
-from rnagpt.reference.library import Reference
+from rnagpt.cleaning_rnagpt import clean_rna
+from rnagpt.inference.cited import Request
+from rnagpt.inference.local_model import LocalModel
+from rnagpt.reference.library import Reference, SearchStoppedError
+from rnagpt.serving.answers import Answers
 from rnagpt.serving.app import Service, make_app
-from rnagpt.serving.engines.base import Tokens
+from rnagpt.serving.engines.base import Sampling, Tokens
 from rnagpt.serving.limits import Limits
 
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
@@ -67,7 +73,9 @@ def answer_here(parts, reference, rnas, *questions):
 
 def searches(service):
     lines = service.metrics.text().decode().splitlines()
-    return float(next(line.split()[1] for line in lines if "rnagpt_searches_total " in line))
+    return float(
+        next(line.split()[1] for line in lines if line.startswith("rnagpt_searches_total"))
+    )
 
 
 def test_an_answer_cites_the_record_and_the_client_sees_it(client, parts, reference):
@@ -175,10 +183,10 @@ def test_what_is_not_known_is_said(client):
 
 def test_a_long_transcript_with_a_trna_inside(client, parts):
     assert parts[1].max_rna_length == 300
-    transcript = make_rna(9_000, 1) + TRNA + make_rna(9_000, 2)
+    transcript = make_rna(4_000, 1) + TRNA + make_rna(4_000, 2)
     message = message_of(client, ask_about(transcript))
     (record,) = (one for one in message.model_extra["evidence"] if one["id"] == "RF00005")
-    assert abs(record["start"] - 9_001) < 5
+    assert abs(record["start"] - 4_001) < 5
     assert "tRNA" in message.content
     assert message.model_extra["basis"] == "records"
 
@@ -187,7 +195,7 @@ def test_a_long_transcript_with_a_trna_inside(client, parts):
     ("messages", "status", "told"),
     [
         (ask_about(PROTEIN), 422, "protein"),
-        (ask_about(TRNA, "ACGX"), 422, "RNA '2'.*position 4|position 4"),
+        (ask_about(TRNA, "ACGX"), 422, "RNA '2'.*position 4"),
         (ask_about("A" * 50_001), 413, "50,001 nt"),
         (ask_about("A\n" * 500_000), 413, "1,000,000 letters.*50,000 nt"),
         (ask_about(*["ACGU"] * 17), 413, "17 RNAs"),
@@ -281,7 +289,7 @@ class Stream(list):
         pass
 
 
-def ask_engine(parts, reference, words, rna, *, log_probability=-0.1, limits=None, **config):
+def ask_engine(parts, reference, words, rna, *, log_probability=-0.1, **config):
     """The reply of a server whose language model writes these words, and what it was asked."""
     model, processor = parts
     engine = WritesThis(processor, words, log_probability)
@@ -301,7 +309,8 @@ def test_the_models_own_reading_is_shown_where_its_confidence_was_measured(parts
     assert message.model_extra["basis"] == "model"
     assert message.model_extra["confidence"] == 0.9926  # 1 / (1 + exp(0.1 - 5))
     assert "What type of RNA is this?" in asked[0]
-    assert reply.usage.prompt_tokens > 20 < reply.usage.completion_tokens + 20
+    assert reply.usage.prompt_tokens > 20
+    assert reply.usage.completion_tokens > 1
     # An engine that does not say how likely its words were; a model that is not sure.
     for options in ({"log_probability": None}, {"log_probability": -4.0}):
         reply, _ = ask_engine(parts, reference, "It is a tRNA.", rna, **options)
@@ -311,7 +320,7 @@ def test_the_models_own_reading_is_shown_where_its_confidence_was_measured(parts
 
 def test_a_model_that_reads_evidence_is_given_it_and_checked(parts, reference):
     for words, said in (
-        ("This is a tRNA.", "This is a tRNA [1]."),
+        ("This RNA is a tRNA.", "This RNA is a tRNA [1]."),
         ("A riboswitch.", "It is tRNA [1]."),
     ):
         reply, asked = ask_engine(parts, reference, words, TRNA[:60], reads_evidence=True)
@@ -325,14 +334,7 @@ def test_a_model_that_reads_evidence_is_given_it_and_checked(parts, reference):
 
 def test_the_transformers_engine_says_how_likely_its_words_are(parts, reference):
     """The model's own words and their probability, as the conversation has them."""
-    import asyncio
-
-    from rnagpt.inference.cited import Request
-    from rnagpt.inference.local_model import LocalModel
-    from rnagpt.serving.answers import Answers
-    from rnagpt.serving.engines.base import Sampling
-
-    request = Request(dataclasses.replace(_cleaned(make_rna(60))), "What type of RNA is this?")
+    request = Request(clean_rna(make_rna(60)), "What type of RNA is this?")
     (words,) = LocalModel.loaded(*parts).write_all([request], 1, 20, {})
     with serve_tiny(parts, reference=reference) as (_, service):
         prompt = service.prompts.about_one(request)
@@ -349,15 +351,7 @@ def test_the_transformers_engine_says_how_likely_its_words_are(parts, reference)
     assert log_probability == pytest.approx(words.log_probability, rel=1e-3)
 
 
-def _cleaned(rna):
-    from rnagpt.cleaning_rnagpt import clean_rna
-
-    return clean_rna(rna)
-
-
 def test_too_many_searches_are_told_to_come_again(parts, reference, monkeypatch):
-    import threading
-
     go = threading.Event()
     search = Reference.search
     monkeypatch.setattr(Reference, "search", lambda *a, **k: (go.wait(20), search(*a, **k))[1])
@@ -368,10 +362,40 @@ def test_too_many_searches_are_told_to_come_again(parts, reference, monkeypatch)
     ):
         client = client_of(address)
         waiting = [pool.submit(complete, client, ask_about(TRNA + end)) for end in "AC"]
-        while service.cited._searches._waiting < 2:
-            pass
+        end = time.monotonic() + 20
+        while service.searches.waiting < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)
         with pytest.raises(openai.RateLimitError, match="searches wait already") as caught:
             complete(client, ask_about(TRNA + "G"))
         assert caught.value.response.headers["retry-after"] == "3"
         go.set()
         assert all("tRNA" in one.result().choices[0].message.content for one in waiting)
+
+
+def test_a_client_that_leaves_ends_its_search(parts, reference, monkeypatch):
+    stopped = threading.Event()
+
+    def search(*_, stop, **__):
+        end = time.monotonic() + 20
+        while not stop() and time.monotonic() < end:
+            time.sleep(0.01)
+        if stop():
+            stopped.set()
+        raise SearchStoppedError
+
+    monkeypatch.setattr(Reference, "search", search)
+    with serve_tiny(parts, reference=reference) as (address, service):
+        body = {"model": NAME, "messages": ask_about(TRNA)}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{address}/v1/chat/completions", json=body, timeout=0.5)
+        assert stopped.wait(10)
+        assert service.searches.waiting == 0
+
+
+def test_malformed_requests_are_no_server_error(server):
+    for content in ("", " ", "\0", "RNA 0", "RNA " * 99, TRNA + "\n" + TRNA, ">\n", ">x\nNNNN"):
+        for parts in (content, ask_about("N" * 20, text=content)[0]["content"]):
+            body = {"model": NAME, "messages": [{"role": "user", "content": parts}], "n": 2}
+            reply = httpx.post(f"{server[0]}/v1/chat/completions", json=body, timeout=60)
+            assert reply.status_code < 500, reply.text
