@@ -196,9 +196,10 @@ class Reference:
         _ = self.profiles, self.single_rnas
 
     def _comparisons(self, length: int) -> int:
-        if length not in self._counted:
-            self._counted = {length: self.profiles.comparisons(length)}
-        return self._counted[length]
+        counted = self._counted  # which another thread may replace
+        if length not in counted:
+            counted = self._counted = {length: self.profiles.comparisons(length)}
+        return counted[length]
 
     @cached_property
     def families(self) -> dict[str, Record]:
