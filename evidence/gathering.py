@@ -46,11 +46,7 @@ class Item:
     @property
     def address(self) -> str:
         """Where people read the record; empty where it has no page."""
-        if re.fullmatch(r"RF\d{5}", self.record.id):
-            return f"https://rfam.org/family/{self.record.id}"
-        if match := re.fullmatch(r"(URS[0-9A-F]{10})(?:[_/](\d+))?", self.record.id):
-            return "https://rnacentral.org/rna/" + "/".join(filter(None, match.groups()))
-        return ""
+        return address_of(self.record.id)
 
     @property
     def line(self) -> str:
@@ -78,6 +74,15 @@ class Item:
             ],
             "reference": record.source or None,
         }
+
+
+def address_of(record_id: str) -> str:
+    """The page of Rfam or RNAcentral about a record; empty where it has none."""
+    if re.fullmatch(r"RF[0-9]{5}", record_id):
+        return f"https://rfam.org/family/{record_id}"
+    if match := re.fullmatch(r"(URS[0-9A-F]{10})(?:[_/]([0-9]+))?", record_id):
+        return "https://rnacentral.org/rna/" + "/".join(filter(None, match.groups()))
+    return ""
 
 
 @dataclass(frozen=True)
@@ -209,4 +214,4 @@ def gather_evidence(
     return Evidence(name, facts, items, f"{manifest.name} {manifest.release}".strip(), note)
 
 
-__all__ = ["Evidence", "Item", "gather_evidence"]
+__all__ = ["Evidence", "Item", "address_of", "gather_evidence"]

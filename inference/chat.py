@@ -232,6 +232,19 @@ class RnaChat:
         finally:
             self._searching.release()
 
+    def plan(self, question: str, stop: Callable[[], bool] = lambda: False) -> Plan:
+        """How the next question would be answered, and whether the model's words are needed.
+
+        RNAs that were not searched yet are.
+
+        Raises:
+            SearchStoppedError: `stop` said so.
+            ValueError: there is no reference or no RNA, or the question is about another one.
+        """
+        if self.reference is None:
+            raise ValueError("Nothing is looked up: this conversation has no reference.")
+        return self._plan(question, self.reference, list(self._rnas), stop)
+
     def ask(
         self, question: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **generation: Any
     ) -> Iterator[str]:
@@ -423,20 +436,28 @@ class RnaChat:
         self, answer: _Answer, reference: Reference, rnas: list[_GivenRna]
     ) -> CitedAnswer | None:
         """The answer; None where it was stopped."""
-        evidences = self._search(reference, rnas, lambda: answer.stopped)
-        look = look_up(answer.question, evidences)
+        plan = self._plan(answer.question, reference, rnas, lambda: answer.stopped)
+        words = self._write(answer, plan)
+        return None if answer.stopped else plan.conclude(words)
+
+    def _plan(
+        self,
+        question: str,
+        reference: Reference,
+        rnas: list[_GivenRna],
+        stop: Callable[[], bool],
+    ) -> Plan:
+        look = look_up(question, self._search(reference, rnas, stop))
         earlier = [
             (one.question, one.text) for one in self._cited if one.about == look.answer.about
         ]
-        plan = plan_answer(
+        return plan_answer(
             look,
             [rnas[place].rna for place in look.about.places],
             reads_evidence=self.language.reads_evidence,
             reads_rnas=self.language.reads_rnas,
             earlier=earlier,
         )
-        words = self._write(answer, plan)
-        return None if answer.stopped else plan.conclude(words)
 
     def _write(self, answer: _Answer, plan: Plan) -> Words | None:
         """The model's words; None where it is not asked, or the prompt does not fit."""

@@ -227,10 +227,12 @@ class ProfileLibrary:
 
         It turns a P-value into an E-value.
         """
-        if length not in self._counted:
+        counted = self._counted  # which another thread may replace
+        if length not in counted:
             windows = self.windows(length)
-            self._counted = {length: 2 * sum(self._sizes[window.group] for window in windows)}
-        return self._counted[length]
+            counted = {length: 2 * sum(self._sizes[window.group] for window in windows)}
+            self._counted = counted
+        return counted[length]
 
     def scan(
         self,

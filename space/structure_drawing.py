@@ -8,8 +8,9 @@ from html import escape
 from xml.etree import ElementTree
 
 import numpy as np
+from searching import reference
 
-from rnagpt import Reference, SecondaryStructure, base_pairs, structure_of
+from rnagpt import SecondaryStructure, base_pairs, structure_of
 from rnagpt.sequences.folding import lay_out
 
 # ViennaRNA keeps settings for the whole process; whoever folds or draws holds this.
@@ -21,12 +22,6 @@ _OTHER = "#d0d0d0"
 _RADIUS, _MARGIN = 7.5, 26
 
 
-@functools.cache
-def _reference() -> Reference:
-    """Where families are searched; held in memory once it was needed."""
-    return Reference.open()
-
-
 @functools.lru_cache(maxsize=256)
 def find_structure(sequence: str) -> SecondaryStructure:
     """A family's structure on an RNA, else the folded one, of a cleaned sequence.
@@ -35,7 +30,7 @@ def find_structure(sequence: str) -> SecondaryStructure:
         ImportError: when no family matches and ViennaRNA is not installed.
     """
     with FOLDING:
-        return structure_of(sequence, _reference())
+        return structure_of(sequence, reference())
 
 
 def draw_structure(sequence: str) -> str:
