@@ -62,9 +62,13 @@ class CitedAnswer:
 
     @property
     def text(self) -> str:
-        """The answer with its citations; what no record supports is marked."""
+        """The answer with its citations; what no record supports is marked.
+
+        A model's own reading needs no mark: its sentence says so.
+        """
+        mark = "" if self.basis == MODEL else f" {UNSUPPORTED}"
         pieces = [
-            sentence.with_marks() if sentence.supported else f"{sentence.text} {UNSUPPORTED}"
+            sentence.with_marks() if sentence.supported else f"{sentence.text}{mark}"
             for sentence in self.sentences
         ]
         return " ".join(([f"({self.note})"] if self.note else []) + pieces)
@@ -73,6 +77,11 @@ class CitedAnswer:
     def plain(self) -> str:
         """The answer without citations."""
         return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def cites(self) -> tuple[int, ...]:
+        """Numbers of the records that it cites, in their order."""
+        return tuple(dict.fromkeys(n for sentence in self.sentences for n in sentence.cites))
 
     @property
     def abstains(self) -> bool:
@@ -141,6 +150,11 @@ def look_up(text: str, evidences: Sequence[Evidence]) -> LookUp:
         about = About(tuple(sorted(others[:2] if about.named else range(len(names)))), named=True)
     chosen = tuple(evidences[place] for place in about.places)
     return LookUp(question, about, chosen, _answer(question, about, chosen, len(evidences)))
+
+
+def answer_about(text: str, evidence: Evidence) -> CitedAnswer:
+    """The records' answer to a question that is about one RNA, whatever it is called in it."""
+    return _answer(understand(text), About((0,), named=True), (evidence,), 1)
 
 
 def _answer(
@@ -247,6 +261,7 @@ __all__ = [
     "UNSUPPORTED",
     "CitedAnswer",
     "LookUp",
+    "answer_about",
     "check_words",
     "confidence_of",
     "look_up",

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,25 @@ class Item:
     def mark(self) -> str:
         """The citation, such as "[1]"."""
         return f"[{self.number}]"
+
+    @property
+    def address(self) -> str:
+        """Where people read the record; empty where it has no page."""
+        if re.fullmatch(r"RF\d{5}", self.record.id):
+            return f"https://rfam.org/family/{self.record.id}"
+        if match := re.fullmatch(r"(URS[0-9A-F]{10})(?:[_/](\d+))?", self.record.id):
+            return "https://rnacentral.org/rna/" + "/".join(filter(None, match.groups()))
+        return ""
+
+    @property
+    def line(self) -> str:
+        """The record below an answer: number, accession, name, how well and where it matches."""
+        hit = self.hit
+        names = " ".join(dict.fromkeys((self.record.id, self.record.name)))
+        strand = "" if hit.strand == "+" else " of the other strand"
+        place = f"nucleotides {hit.start:,}–{hit.end:,}{strand}"
+        facts = (f"E {hit.evalue:.1g}", place, self.address)
+        return f"{self.mark} {names} — {', '.join(filter(None, facts))}"
 
     def to_dict(self) -> dict[str, Any]:
         """The record as a reader of its citation needs it, and where and how it matches."""
@@ -155,7 +175,12 @@ def _record_lines(item: Item, evidence: Evidence) -> Iterator[str]:
 
 
 def gather_evidence(
-    rna: CleanedRna, reference: Reference | None, *, evalue: float = EVALUE, name: str = ""
+    rna: CleanedRna,
+    reference: Reference | None,
+    *,
+    evalue: float = EVALUE,
+    name: str = "",
+    stop: Callable[[], bool] = lambda: False,
 ) -> Evidence:
     """Search an RNA and number what is found.
 
@@ -164,6 +189,10 @@ def gather_evidence(
         reference: None: nothing is searched.
         evalue: hits of a larger E-value are left out.
         name: what answers call the RNA; its own by default.
+        stop: as in `Reference.search`.
+
+    Raises:
+        SearchStoppedError: `stop` said so.
     """
     facts = SequenceFacts(rna.sequence)
     name = name or rna.name
@@ -172,7 +201,7 @@ def gather_evidence(
     hits: Iterable[Hit] = ()
     note = ""
     try:
-        hits = reference.search(rna, evalue=evalue)
+        hits = reference.search(rna, evalue=evalue, stop=stop)
     except TooShortError:
         note = f"{facts.length} nt are too short to search, at least {MIN_LENGTH} are needed"
     items = tuple(Item(number, hit) for number, hit in enumerate(hits, start=1))

@@ -8,11 +8,10 @@ from typing import Any
 
 from rnagpt.reference.profiles import Match
 from rnagpt.reference.records import Record
+from rnagpt.sequences.structure import base_pairs as read_pairs
 
 PROFILE, SEQUENCE, COVARIANCE_MODEL = "profile", "sequence", "covariance model"
 LINE = 80  # columns of an alignment per block of its text
-_OPENING = {"(": ")", "<": ">", "[": "]", "{": "}"}
-_CLOSING = {closing: opening for opening, closing in _OPENING.items()}
 CAN_PAIR = frozenset({"AU", "UA", "GC", "CG", "GU", "UG"})
 
 
@@ -27,8 +26,13 @@ class Hit:
         strand: "+", or "-" where the reverse complement matches.
         model_start, model_end: the part of the profile, or of the other RNA, that matches, counted
             from 1.
-        evalue: expected number of such hits in a random query of the same length.
-        bits: score.
+        evalue: expected number of such hits in a random query of the same length, by `bits` and
+            `support_bits` together.
+        bits: score of the profile, or of the alignment with the other RNA.
+        pair_bits: how well the query's letters go together where the family pairs them; None where
+            no pairs are known, and for another RNA.
+        support_bits: by which the pairs, and how much of the family or of the query matches, raise
+            or lower the score for `evalue`.
         identity: share of the aligned letters that are the consensus' (or the other RNA's).
         structure: consensus structure laid on the query, from `start` to `end` of the strand that
             matches, in dot-bracket; pairs that its letters cannot form are left out. Empty where no
@@ -36,6 +40,9 @@ class Hit:
         alignment: the alignment as text.
         others: overlapping hits of the same clan with a lower score.
         verified: what Infernal says of it, where it was asked.
+        columns: of the profile, or places in the other RNA, at which the query's letters from
+            `start` to `end` of the strand that matches stand, counted from 1; 0 for a letter that
+            is inserted.
     """
 
     record: Record
@@ -52,6 +59,9 @@ class Hit:
     alignment: str
     others: tuple[Hit, ...] = ()
     verified: Mapping[str, Any] | None = field(default=None, hash=False)
+    columns: tuple[int, ...] = field(default=(), repr=False)
+    pair_bits: float | None = None
+    support_bits: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as `rnagpt annotate --format json` writes it."""
@@ -68,6 +78,8 @@ class Hit:
             "model_end": self.model_end,
             "evalue": self.evalue,
             "bits": round(self.bits, 1),
+            "pair_bits": None if self.pair_bits is None else round(self.pair_bits, 1),
+            "support_bits": round(self.support_bits, 1),
             "identity": round(self.identity, 3),
             "source": self.source,
             "structure": self.structure,
@@ -111,6 +123,9 @@ def make_hit(match: Match, record: Record, comparisons: float, source: str = PRO
         identity=same / len(aligned) if aligned else 0.0,
         structure=lay_structure(match),
         alignment=print_alignment(match, record.id),
+        columns=_columns(match),
+        pair_bits=match.pair_bits,
+        support_bits=match.support_bits,
     )
 
 
@@ -152,19 +167,11 @@ def _places(match: Match) -> Iterator[tuple[int, int]]:
         place += query != "-"
 
 
-def read_pairs(structure: str) -> list[tuple[int, int]]:
-    """The base pairs of a structure in WUSS or dot-bracket notation, 0-based, pseudoknots left out.
-
-    A bracket whose partner is missing, as at the end of a partial match, is no pair.
-    """
-    open_brackets: dict[str, list[int]] = {opening: [] for opening in _OPENING}
-    pairs = []
-    for place, letter in enumerate(structure):
-        if letter in _OPENING:
-            open_brackets[letter].append(place)
-        elif letter in _CLOSING and (waiting := open_brackets[_CLOSING[letter]]):
-            pairs.append((waiting.pop(), place))
-    return sorted(pairs)
+def _columns(match: Match) -> tuple[int, ...]:
+    """The column of the whole profile at each letter of the query; 0 where it is inserted."""
+    column_of = {place: match.profile_start + column for column, place in _places(match)}
+    letters = len(match.query_row) - match.query_row.count("-")
+    return tuple(column_of.get(place, 0) for place in range(letters))
 
 
 def print_alignment(match: Match, name: str) -> str:

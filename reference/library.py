@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import lzma
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyhmmer
+from pyhmmer.easel import SSIReader
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
 
 from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
+from rnagpt.reference import pairs
 from rnagpt.reference.cache import cached
-from rnagpt.reference.hits import SEQUENCE, Hit, make_hit, resolve_overlaps
+from rnagpt.reference.hits import PROFILE, SEQUENCE, Hit, make_hit, resolve_overlaps
 from rnagpt.reference.manifest import (
     FAMILIES,
     PROFILES,
@@ -25,6 +28,7 @@ from rnagpt.reference.manifest import (
     check_hash,
     read_manifest,
 )
+from rnagpt.reference.pairs import PairTables
 from rnagpt.reference.profiles import Match, ProfileLibrary, SeedAlignment, Window
 from rnagpt.reference.records import Record
 from rnagpt.reference.single_rnas import GROUP, RnaMatch, SingleRnas, open_single_rnas
@@ -38,6 +42,10 @@ BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "rna-gpt-mini" /
 
 class TooShortError(ValueError):
     """A sequence is too short to be searched."""
+
+
+class SearchStoppedError(Exception):
+    """A search was stopped before its end."""
 
 
 class Reference:
@@ -57,7 +65,6 @@ class Reference:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._counted: dict[int, int] = {}  # comparisons of the last length
 
     @classmethod
     def open(cls, folder: str | Path | None = None) -> Reference:
@@ -75,17 +82,25 @@ class Reference:
             path /= "reference"
         return cls(path, read_manifest(path))
 
-    def search(self, rna: str | CleanedRna | Any, *, evalue: float = EVALUE) -> list[Hit]:
+    def search(
+        self,
+        rna: str | CleanedRna | Any,
+        *,
+        evalue: float = EVALUE,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[Hit]:
         """The families and RNAs that an RNA, or a part of it, matches on either strand.
 
         Args:
             rna: what `clean_rna` takes, or what it made; up to `MAX_LENGTH` nt.
             evalue: hits of a larger E-value are left out.
+            stop: asked before each window: whether the search ends here.
 
         Returns:
             Hits, the best first; see `resolve_overlaps`.
 
         Raises:
+            SearchStoppedError: `stop` said so.
             TooShortError: it has fewer than `MIN_LENGTH` nt.
             RnaSequenceError: it is no RNA.
         """
@@ -96,11 +111,12 @@ class Reference:
         )
         check_length(cleaned)
         letters = cleaned.sequence
-        matches = [
-            match
-            for window in self.windows(len(letters))
-            for match in self.scan(letters[window.start : window.end], window, len(letters), evalue)
-        ]
+        matches: list[Match] = []
+        for window in self.windows(len(letters)):
+            if stop():
+                raise SearchStoppedError
+            part = letters[window.start : window.end]
+            matches += self.scan(part, window, len(letters), evalue)
         return self.hits(matches, len(letters))
 
     def windows(self, length: int) -> Iterator[Window]:
@@ -130,8 +146,7 @@ class Reference:
         if window.group == GROUP:
             assert self.single_rnas is not None
             return list(self.single_rnas.scan(letters, window, length, evalue))
-        comparisons = self._comparisons(length)
-        return self.profiles.scan(letters, window, comparisons, evalue, sensitive=sensitive)
+        return self.profiles.scan(letters, window, length, evalue, sensitive=sensitive)
 
     def hits(
         self,
@@ -155,16 +170,30 @@ class Reference:
             assert self.single_rnas is not None
             space = self.single_rnas.search_space(length)
             return make_hit(match, self.single_rnas.record(match), space, SEQUENCE)
-        return make_hit(match, self.families[match.id], self._comparisons(length))
+        return make_hit(match, self.families[match.id], self.profiles.comparisons(length))
+
+    def conservation(self, hit: Hit) -> tuple[float | None, ...]:
+        """How conserved the family is at each letter of a hit, along the strand that matches.
+
+        In bits: 2 less the entropy of the letters that the profile expects in the column (Schneider
+        and Stephens 1990, NAR 18:6097). 0 says that all four are as frequent, 2 that it is always
+        the same one. A profile of few or of closely related sequences expects letters too that none
+        of them has, and so tells fewer bits.
+
+        Returns:
+            For the letters from `start` to `end` of the strand, None where one is inserted; empty
+            for a hit of another kind than a profile's.
+        """
+        if hit.source != PROFILE:
+            return ()
+        profile: Any = self._hmm(hit.record.id)  # pyhmmer's types leave the attribute out
+        chances = np.array(profile.match_emissions)
+        bits = 2 + (chances * np.log2(np.maximum(chances, 1e-30))).sum(axis=1)
+        return tuple(float(bits[column]) if column else None for column in hit.columns)
 
     def prepare(self) -> None:
         """Make ready in the user's cache what the search reads, where that is not done yet."""
         _ = self.profiles, self.single_rnas
-
-    def _comparisons(self, length: int) -> int:
-        if length not in self._counted:
-            self._counted = {length: self.profiles.comparisons(length)}
-        return self._counted[length]
 
     @cached_property
     def families(self) -> dict[str, Record]:
@@ -176,9 +205,10 @@ class Reference:
         """The families' profiles."""
         if PROFILES not in self.manifest.files:
             return ProfileLibrary([])
-        with HMMPressedFile(str(self._index() / "profiles")) as file:
+        folder = self._index()
+        with HMMPressedFile(str(folder / "profiles")) as file:
             profiles = list(file)
-        return ProfileLibrary(profiles)
+        return ProfileLibrary(profiles, PairTables.read(folder))
 
     @cached_property
     def single_rnas(self) -> SingleRnas | None:
@@ -198,6 +228,19 @@ class Reference:
             with HMMFile(str(self._index() / "profiles.h3m")) as file:
                 hmms.update((hmm.name, hmm) for hmm in file)
         return hmms
+
+    def _hmm(self, identifier: str) -> HMM[Any]:
+        """One family's profile HMM, read alone."""
+        index = self._index()
+        names: Any = SSIReader(str(index / "profiles.h3i"))  # whose types call a name a number
+        with names:
+            offset = names.find_name(identifier).record_offset
+        with (index / "profiles.h3m").open("rb") as profiles:
+            profiles.seek(offset)
+            with HMMFile(profiles) as file:
+                hmm: HMM[Any] | None = file.read()
+        assert hmm is not None
+        return hmm
 
     def seeds(self) -> Iterator[SeedAlignment]:
         """The families' seed alignments, in order."""
@@ -236,7 +279,7 @@ class Reference:
             check_hash(self.folder, PROFILES, self.manifest)
             self._press(folder)
 
-        return cached(f"reference-{self.manifest.key}", press)
+        return cached(f"reference-{self.manifest.key}-pairs", press)
 
     def _press(self, folder: Path) -> None:
         plain = folder / "plain.h3m"
@@ -244,6 +287,11 @@ class Reference:
             shutil.copyfileobj(packed, unpacked)
         with HMMFile(str(plain)) as file:
             pyhmmer.hmmer.hmmpress(file, str(folder / "profiles"))
+        # Only here, since it needs numpy, which takes a tenth of a second to load.
+        from rnagpt.reference.pair_tables import make_tables
+
+        with HMMFile(str(plain)) as file:
+            pairs.write(folder, *make_tables(self.seeds(), {hmm.name: hmm for hmm in file}))
         plain.unlink()
 
 
@@ -282,6 +330,7 @@ __all__ = [
     "MAX_LENGTH",
     "MIN_LENGTH",
     "Reference",
+    "SearchStoppedError",
     "TooShortError",
     "check_length",
 ]

@@ -25,12 +25,17 @@ from pyhmmer.plan7 import (
 )
 
 from rnagpt.reference import InvalidReferenceError
+from rnagpt.reference.pairs import PairTables
+from rnagpt.reference.significance import MAX_SUPPORT, support_bits, whole_ratio
 
 _RNA = Alphabet.rna()
 _CHUNK = 8  # alignments that a process is handed at once
 # P-values that HMMER's three filters pass. With its own nothing of E > 0.06 is found among the
 # families of Rfam.
-_FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-5), (0.1, 0.02, 2e-3)
+_FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-4), (0.1, 0.02, 2e-3)
+MAX_CANDIDATE = 10.0  # E-value of the score, from which on no support is asked for
+SURROUNDINGS = 50  # nt on each side of a match that is scored once more in a long window
+MIN_PLACES = 2.0  # as many times as long as a match with its surroundings is a long window
 MIN_LETTERS = 9  # of a match; fewer cannot have an E-value of 1e-3 among Rfam's families
 MAX_SELF_SIMILARITY = 0.85  # of a match's letters with those some letters before
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
@@ -67,12 +72,15 @@ class Match(NamedTuple):
         id: of the profile.
         start, end: in the sequence as given, counted from 1; `start` <= `end`.
         strand: "+" or "-" (the reverse complement matches).
-        bits: score.
-        pvalue: probability of such a score in one comparison with a random sequence.
+        bits: score of the profile.
+        pvalue: probability in one comparison with a random sequence of such a score with such a
+            support.
         profile_start, profile_end: in the profile's columns, counted from 1.
         profile_row, agreement, query_row: the alignment: consensus with "." at insertions, letters
             where both agree and "+" where the score is positive, the query with "-" at deletions.
         structure: of the profile's columns from `profile_start` on, in WUSS notation.
+        pair_bits: how well the letters of paired columns go together; None without such a pair.
+        support_bits: by which its pairs and its extent raise or lower the score for `pvalue`.
     """
 
     id: str
@@ -87,6 +95,8 @@ class Match(NamedTuple):
     agreement: str
     query_row: str
     structure: str
+    pair_bits: float | None = None
+    support_bits: float = 0.0
 
 
 class Window(NamedTuple):
@@ -100,6 +110,26 @@ class Window(NamedTuple):
     group: int
     start: int
     end: int
+
+
+class _Searched(NamedTuple):
+    """What a profile is compared with: a window, and its letters on one strand."""
+
+    window: Window
+    strand: str
+    letters: str
+
+    def around(self, first: int, last: int) -> _Searched:
+        """The part with `SURROUNDINGS` letters on each side of a place, which counts from 1."""
+        start = max(first - 1 - SURROUNDINGS, 0)
+        end = min(last + SURROUNDINGS, len(self.letters))
+        group, before, after = self.window
+        window = (
+            Window(group, before + start, before + end)
+            if self.strand == "+"
+            else Window(group, after - end, after - start)
+        )
+        return _Searched(window, self.strand, self.letters[start:end])
 
 
 class _Scale(NamedTuple):
@@ -163,10 +193,16 @@ class ProfileLibrary:
     """Profiles that sequences are searched in.
 
     Args:
-        profiles: as `index.py` holds them.
+        profiles: as `HMMPressedFile` gives them.
+        pairs: of the families; None: their pairs are no evidence.
     """
 
-    def __init__(self, profiles: Sequence[OptimizedProfile[Any]]) -> None:
+    def __init__(
+        self, profiles: Sequence[OptimizedProfile[Any]], pairs: PairTables | None = None
+    ) -> None:
+        self._pairs = pairs
+        self._profiles = {profile.name: profile for profile in profiles}
+        self._counted: dict[int, int] = {}  # comparisons of the last length
         groups: list[list[OptimizedProfile[Any]]] = [[] for _ in _SCALES]
         for profile in profiles:
             fits = next(n for n, scale in enumerate(_SCALES) if scale.columns >= profile.M)
@@ -187,14 +223,20 @@ class ProfileLibrary:
                     yield Window(number, start, end)
 
     def comparisons(self, length: int) -> int:
-        """How often a sequence is compared with a profile: what turns a P-value into an E-value."""
-        return 2 * sum(self._sizes[window.group] for window in self.windows(length))
+        """How often a sequence of `length` nt is compared with a profile, on both strands.
+
+        It turns a P-value into an E-value.
+        """
+        if length not in self._counted:
+            windows = self.windows(length)
+            self._counted = {length: 2 * sum(self._sizes[window.group] for window in windows)}
+        return self._counted[length]
 
     def scan(
         self,
         letters: str,
         window: Window,
-        comparisons: int,
+        length: int,
         evalue: float,
         *,
         sensitive: bool = False,
@@ -204,12 +246,15 @@ class ProfileLibrary:
         Args:
             letters: of the window alone.
             window: where it lies.
-            comparisons: of the whole sequence.
+            length: of the whole sequence.
             evalue: matches of a larger E-value are left out.
             sensitive: let HMMER's filters pass what its own settings would drop however large
                 `evalue` is.
         """
         msv, viterbi, forward = _SENSITIVE_FILTERS if sensitive else _FILTERS
+        comparisons = self.comparisons(length)
+        # Of the score alone: support may yet bring it below `evalue`.
+        loose = max(evalue, min(evalue * MAX_SUPPORT, MAX_CANDIDATE))
         plus = TextSequence(name="query", sequence=letters).digitize(_RNA)
         minus = plus.reverse_complement()
         matches = []
@@ -221,23 +266,61 @@ class ProfileLibrary:
                 F3=forward,
                 Z=comparisons,
                 domZ=comparisons,
-                E=evalue,
-                domE=evalue,
+                E=loose,
+                domE=loose,
             )
-            found = [
-                (hit.name, domain)
-                for hit in pipeline.scan_seq(sequence, self._groups[window.group])
-                for domain in hit.domains.reported
+            found = _domains(pipeline, sequence, self._groups[window.group])
+            searched = _Searched(window, strand, _RNA.decode(sequence.sequence) if found else "")
+            found_here = (self._scored(name, domain, searched, length) for name, domain in found)
+            matches += [
+                match
+                for match in found_here
+                if match.pvalue * comparisons <= evalue and _is_evidence(match.query_row)
             ]
-            letters = _RNA.decode(sequence.sequence) if found else ""
-            found_here = (
-                self._match(name, domain, letters, strand, window) for name, domain in found
-            )
-            matches += [match for match in found_here if _is_evidence(match.query_row)]
         return matches
 
-    def _match(self, name: str, domain: Domain, letters: str, strand: str, window: Window) -> Match:
-        """The match of a domain, whose alignment is in `letters` of its strand's window."""
+    def _scored(self, name: str, domain: Domain, searched: _Searched, length: int) -> Match:
+        """The match of a domain in a sequence of `length` nt, with its support.
+
+        In a long window HMMER's model of what lies around a match costs a match more than there are
+        more places for one. There the domain is scored once more, among `SURROUNDINGS` letters on
+        each side, and its P-value counts how many such stretches the window has.
+        """
+        around = searched.around(domain.alignment.target_from, domain.alignment.target_to)
+        places = len(searched.letters) / len(around.letters)
+        if places >= MIN_PLACES:
+            sequence = TextSequence(name="query", sequence=around.letters).digitize(_RNA)
+            pipeline = Pipeline(_RNA, F1=1.0, F2=1.0, F3=1.0, Z=1, domZ=1, E=1.0, domE=1.0)
+            block = OptimizedProfileBlock(_RNA, [self._profiles[name]])
+            again = _domains(pipeline, sequence, block)
+            if again:
+                domain = max((one for _, one in again), key=lambda one: one.score)
+                match = self._match(name, domain, around)
+                match = match._replace(pvalue=match.pvalue * places)
+                return self._supported(match, domain, length)
+        return self._supported(self._match(name, domain, searched), domain, length)
+
+    def _supported(self, match: Match, domain: Domain, length: int) -> Match:
+        """The match with what its pairs and its extent in a sequence of `length` nt say."""
+        alignment = domain.alignment
+        columns = len(self._consensus[match.id])
+        # The letters that `_match` has added at the ends are no part of what the score is of.
+        added = alignment.hmm_from - match.profile_start + match.profile_end - alignment.hmm_to
+        letters = match.end - match.start + 1 - added
+        letters_at = letters_by_column(match)
+        pair_bits = None if self._pairs is None else self._pairs.bits(match.id, letters_at)
+        support = support_bits(
+            of_profile=whole_ratio(alignment.hmm_to - alignment.hmm_from + 1, columns),
+            of_query=whole_ratio(letters, length),
+            pair_bits=pair_bits,
+        )
+        return match._replace(
+            pvalue=min(match.pvalue / 2**support, 1.0), pair_bits=pair_bits, support_bits=support
+        )
+
+    def _match(self, name: str, domain: Domain, searched: _Searched) -> Match:
+        """The match of a domain."""
+        window, strand, letters = searched
         alignment = domain.alignment
         consensus = self._consensus[name]
         first, last = alignment.target_from, alignment.target_to
@@ -265,6 +348,29 @@ class ProfileLibrary:
             + letters[last - after : last],
             structure=self._structures[name][start:end],
         )
+
+
+def _domains(
+    pipeline: Pipeline[Any], sequence: Any, profiles: OptimizedProfileBlock[Any]
+) -> list[tuple[str, Domain]]:
+    """The domains that HMMER reports, with the names of their profiles."""
+    return [
+        (hit.name, domain)
+        for hit in pipeline.scan_seq(sequence, profiles)
+        for domain in hit.domains.reported
+    ]
+
+
+def letters_by_column(match: Match) -> dict[int, str]:
+    """The query's letters by their columns of the profile, counted from 1, in capitals."""
+    found = {}
+    column = match.profile_start
+    for profile, query in zip(match.profile_row, match.query_row, strict=True):
+        if profile != ".":
+            if query != "-":
+                found[column] = query.upper()
+            column += 1
+    return found
 
 
 def _is_evidence(row: str) -> bool:
@@ -314,4 +420,5 @@ __all__ = [
     "build_profile",
     "build_profiles",
     "cut",
+    "letters_by_column",
 ]

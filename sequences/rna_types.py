@@ -113,7 +113,7 @@ def is_type(asked: str, actual: str) -> bool | None:
     """Whether an RNA of one type is of another one too; None where that does not follow.
 
     Examples:
-        >>> is_type("snoRNA", "C/D box snoRNA"), is_type("tRNA", "miRNA"), is_type("scaRNA", "snRNA")
+        >>> is_type("snoRNA", "C/D box snoRNA"), is_type("tRNA", "miRNA"), is_type("leader", "IRES")
         (True, False, None)
     """
     if asked not in PATH_OF_TYPE or actual not in PATH_OF_TYPE:

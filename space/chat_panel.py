@@ -17,7 +17,7 @@ from model_loading import MODEL
 from plain_text import check_text, visible
 from rna_panel import AS_IT_IS, MAX_ECHO, RnaPanel, Updates, command, draw, field_commands
 from space_limits import Limits
-from structure_drawing import FOLDING
+from structure_drawing import FOLDING, find_structure
 
 from rnagpt import Answer, CleanedRna, draw_scores
 
@@ -283,8 +283,9 @@ class ChatPanel:
             scored = answering.explain(conversation.messages())
             names = [visible(shown.rna.name) for shown in conversation.rnas]
             caption = visible(f"{last.question}\n{last.answer.strip()}")
+            structures = [find_structure(rna.sequence) for rna in scored]
             with FOLDING:
-                svg = draw_scores(scored, names, caption)
+                svg = draw_scores(scored, names, caption, structures=structures)
             yield {self.findings: f'<div class="scrolled">{svg}</div>'}
 
         yield from self._alone(conversation, drawn(), stoppable=False)

@@ -9,7 +9,7 @@ from conversation import Conversation, ShownRna
 from plain_text import visible
 
 from rnagpt import Answer, CleanedRna
-from rnagpt.sequences.drawing import MAX_FOLDED
+from rnagpt.sequences.folding import MAX_FOLDED
 
 _MIN_USUAL = 20
 _MAX_AMBIGUOUS_USUAL = 0.05
@@ -101,8 +101,8 @@ def _structure(shown: ShownRna, opened: bool) -> str:
         return f"<p>Secondary structure: drawn up to {MAX_FOLDED} nt.</p>"
     drawing = '<p role="status">Folding…</p>' if shown.drawing is None else shown.drawing
     return (
-        f"<details{' open' if opened else ''}><summary>Secondary structure (minimum free energy, "
-        f"ViennaRNA)</summary>{drawing}</details>"
+        f"<details{' open' if opened else ''}><summary>Secondary structure</summary>{drawing}"
+        "</details>"
     )
 
 

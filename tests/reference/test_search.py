@@ -83,7 +83,8 @@ def test_several_rnas_in_one_sequence_are_several_hits(reference: Reference) -> 
 
 @pytest.mark.skipif(shutil.which("hmmscan") is None, reason="Debian's hmmer is not installed")
 def test_bits_and_evalues_are_those_of_hmmscan(reference: Reference, tmp_path: Path) -> None:
-    """HMMER counts one comparison per profile of its database; here both strands are counted."""
+    """HMMER counts one comparison per profile of its database; here both strands are counted, and
+    support counts, which HMMER does not know."""
     hmms = reference.hmms()
     with (tmp_path / "profiles.hmm").open("wb") as file:
         for hmm in hmms.values():
@@ -99,7 +100,27 @@ def test_bits_and_evalues_are_those_of_hmmscan(reference: Reference, tmp_path: P
     (hit,) = reference.search(sequence)
     assert row[0] == family
     assert hit.bits == pytest.approx(float(row[13]), abs=0.06)
-    assert hit.evalue == pytest.approx(2 * float(row[12]), rel=0.02)
+    assert hit.support_bits > 3
+    assert hit.evalue * 2**hit.support_bits == pytest.approx(2 * float(row[12]), rel=0.02)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_match_in_a_long_sequence_is_scored_among_its_surroundings(
+    reference: Reference, turned: bool
+) -> None:
+    """The score is that of a search in them alone; the E-value counts how many there are."""
+    for family, sequence in (members(reference)[0], members(reference)[-1]):
+        long = random_rna(3_000, 1) + sequence + random_rna(2_000, 2)
+        if turned:
+            long = long.translate(COMPLEMENT)[::-1]
+        (hit,) = reference.search(long)
+        short = long[hit.start - 51 : hit.end + 50]
+        (alone,) = reference.search(short)
+        assert (hit.record.id, alone.record.id) == (family, family)
+        assert hit.bits == pytest.approx(alone.bits, abs=0.5)
+        score_alone = alone.evalue * 2**alone.support_bits
+        places = hit.evalue * 2**hit.support_bits / score_alone
+        assert places == pytest.approx(len(long) / len(short), rel=0.5)
 
 
 def test_chance_hits_are_as_many_as_evalues_say(reference: Reference) -> None:
@@ -189,12 +210,6 @@ def test_the_structure_is_that_of_the_rna_in_its_seed_alignment(reference: Refer
             of_both += len(laid) + len(expected)
     assert of_both > 700
     assert 2 * shared / of_both > 0.9
-
-
-def test_pairs_of_wuss_and_of_dot_brackets() -> None:
-    assert read_pairs("<<__>>..((,,)),[]") == [(0, 5), (1, 4), (8, 13), (9, 12), (15, 16)]
-    # The partner of a bracket at the end of a partial match is missing.
-    assert read_pairs("))((..)") == [(3, 6)]
 
 
 def hit_of(

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import gradio as gr
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -43,6 +44,8 @@ from rnagpt import (
     Answer,
     CleanedRna,
     FastaError,
+    NucleotideScores,
+    Reference,
     RnaChat,
     base_pairs,
     clean_rna,
@@ -58,9 +61,9 @@ LINK = "[here](https://example.org)"
 # What the Space takes from inside the package, since it is no part of the public API.
 FROM_INSIDE = {
     "rnagpt.inference.generation.user_message",
-    "rnagpt.sequences.drawing.MAX_FOLDED",
-    "rnagpt.sequences.drawing.lay_out",
     "rnagpt.sequences.fasta.unpacked",
+    "rnagpt.sequences.folding.MAX_FOLDED",
+    "rnagpt.sequences.folding.lay_out",
     "rnagpt.serving.middleware.BodySizeLimit",
 }
 
@@ -286,7 +289,7 @@ def test_names_and_answers_are_escaped_everywhere():
 
 
 def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
-    drawing = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
+    drawing, told = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
     tags = [element.tag.rpartition("}")[2] for element in drawing.iter()]
     assert tags.count("circle") == len(HAIRPIN)
     assert tags.count("line") == len(base_pairs(fold_rna(HAIRPIN))) == 4
@@ -294,6 +297,17 @@ def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
     for circle in drawing.iter("{http://www.w3.org/2000/svg}circle"):
         assert 0 < float(circle.attrib["cx"]) < width
         assert 0 < float(circle.attrib["cy"]) < height
+
+    assert told.text.startswith("Structure: minimum free energy (ViennaRNA), −")
+
+
+def test_a_trna_is_drawn_as_its_family_folds():
+    trna = next(read_fasta(SPACE / "examples.fasta"))
+    drawing, told = ElementTree.fromstring(structure_drawing.draw_structure(trna.sequence))
+    assert told.text == "Structure: consensus of tRNA (RF00005), laid on this RNA."
+    lines = drawing.findall("{http://www.w3.org/2000/svg}line")
+    (hit,) = Reference.open().search(trna.sequence)
+    assert len(lines) == hit.structure.count("(") > 18
 
 
 def test_an_rna_without_pairs_has_a_sentence_in_place_of_a_drawing():
@@ -592,6 +606,23 @@ def test_faults_of_ours_are_told_beside_the_question(built, ready, monkeypatch, 
     assert shown[built.chat_panel.stop_button]["interactive"] is False
     assert "no memory" in caplog.text
     assert "no memory" not in shown[built.chat_panel.question_notice]
+
+
+def test_what_an_answer_rests_on_is_drawn_upon_the_family(built, ready, monkeypatch):
+    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    trna = next(read_fasta(SPACE / "examples.fasta"))
+    talk = conversation_of(CleanedRna("t", trna.sequence))
+    talk.turns = [conversation.Turn("What?", "A.", num_rnas=1)]
+    for height, silent in ((1e-4, True), (1.0, False)):
+        scores = NucleotideScores(trna.sequence, np.full(len(trna.sequence), height))
+        monkeypatch.setattr(answering, "explain", lambda _, scores=scores: [scores])
+        (shown,) = [
+            updates[built.chat_panel.findings]
+            for updates in built.chat_panel.explain(talk)
+            if "<svg" in updates.get(built.chat_panel.findings, "")
+        ]
+        assert "structure: consensus of tRNA (RF00005), laid on this RNA" in shown
+        assert ("No single nucleotide mattered" in shown) is silent
 
 
 def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
