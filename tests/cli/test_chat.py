@@ -550,7 +550,7 @@ def test_an_explained_trna_is_a_cloverleaf(spaced, tmp_path, capsys):
     assert f"structure: {told['structure_source']}</text>" in drawing
     assert drawing.count('stroke="#404040"') == 21  # pairs: 7 + 4 + 5 + 5
     assert main([*arguments, "--explain", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.endswith(f")\n    [{told['summary']}]\n")
+    assert f")\n    [{told['summary']}]\n    [1] RF00005 tRNA" in capsys.readouterr().out
 
 
 def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import copy
 import threading
 import time
 
@@ -289,13 +290,14 @@ class Stream(list):
         pass
 
 
-def ask_engine(parts, reference, words, rna, *, log_probability=-0.1, **config):
+def ask_engine(parts, reference, words, rna, *, log_probability=-0.1, context=8_192, **config):
     """The reply of a server whose language model writes these words, and what it was asked."""
-    model, processor = parts
+    model, processor = parts[0], copy.deepcopy(parts[1])
+    processor.max_context = context
     engine = WritesThis(processor, words, log_probability)
     fields = {**model.config.to_dict(), "confidence_scale": 1.0, "confidence_bias": 5.0, **config}
     service = Service(
-        engine, processor, NAME, CONTEXT, reference=reference, config=type(model.config)(**fields)
+        engine, processor, NAME, context, reference=reference, config=type(model.config)(**fields)
     )
     with serve(make_app(service)) as address:
         return complete(client_of(address), ask_about(rna)), engine.asked
@@ -327,9 +329,13 @@ def test_a_model_that_reads_evidence_is_given_it_and_checked(parts, reference):
         assert reply.choices[0].message.content == said
         assert "[1] tRNA" in asked[0]
     # What does not fit its context is answered in the records' own words.
-    reply, asked = ask_engine(parts, reference, "x", TRNA * 5, reads_evidence=True)
+    reply, asked = ask_engine(parts, reference, "x", TRNA, context=CONTEXT, reads_evidence=True)
     assert (asked, reply.usage.total_tokens) == ([], 0)
-    assert "tRNA" in reply.choices[0].message.content
+    assert reply.choices[0].message.content == "It is tRNA [1]."
+    # Nor is an RNA that is longer than it reads.
+    reply, asked = ask_engine(parts, reference, "x", TRNA + make_rna(240), reads_evidence=True)
+    assert asked == []
+    assert "tRNA [1]" in reply.choices[0].message.content
 
 
 def test_the_transformers_engine_says_how_likely_its_words_are(parts, reference):
