@@ -83,7 +83,8 @@ class ModelLoading:
         """
 
         def loaded() -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
-            self.wait(seconds)
+            if self.state == "loading":
+                self.wait(seconds)
             return self.loaded
 
         there = self._loaded
