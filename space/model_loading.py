@@ -17,7 +17,7 @@ State = Literal["loading", "ready", "failed"]
 _TOLD: dict[State, str] = {
     "loading": "{name} is loading. You can give your RNA and ask already.",
     "ready": "{name} is ready.",
-    "failed": "{name} could not be loaded, so that only records can answer. The server's log says "
+    "failed": "{name} could not be loaded: what needs it is not answered. The server's log says "
     "why.",
 }
 
@@ -83,7 +83,8 @@ class ModelLoading:
         """
 
         def loaded() -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
-            self.wait(seconds)
+            if self.state == "loading":
+                self.wait(seconds)
             return self.loaded
 
         there = self._loaded

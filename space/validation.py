@@ -40,7 +40,8 @@ def check_question(question: str, limits: Limits) -> None:
 
 def await_model(limits: Limits) -> None:
     """Wait until the model is loaded, as long as an answer may take."""
-    MODEL.wait(limits.seconds_per_answer)
+    if MODEL.state == "loading":
+        MODEL.wait(limits.seconds_per_answer)
     check_model()
 
 

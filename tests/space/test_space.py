@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -54,6 +55,7 @@ from rnagpt import (
     fold_rna,
     read_fasta,
 )
+from rnagpt.inference.cited import Words
 from rnagpt.reference import InvalidReferenceError
 from rnagpt.serving.middleware import BodySizeLimit
 
@@ -879,7 +881,7 @@ def test_without_a_model_what_needs_it_is_told_and_records_answer(built, cited, 
     monkeypatch.setattr(model_loading.MODEL, "_loaded", None)
     talk = conversation_of(CleanedRna("random", make_rna(60, 3)), *examples(0))
     shown = asked_about(built.chat_panel, talk, "What is RNA 1?")
-    assert "only records can answer" in shown[built.chat_panel.question_notice]
+    assert "what needs it is not answered" in shown[built.chat_panel.question_notice]
     asked_about(built.chat_panel, talk, "What is RNA 2?")
     assert [turn.basis for turn in talk.turns] == ["records"]
 
@@ -1007,6 +1009,24 @@ def test_a_search_that_is_stopped_gives_the_question_back(built, cited, ready):
     told = commands(built.chat_panel.field, [*shown, *updates])
     assert told == [{"taken": "What is this RNA?"}, {"back": "What is this RNA?"}]
     assert talk.turns == []
+
+
+def test_words_that_are_checked_before_they_are_shown_are_stopped(cited, monkeypatch):
+    """A model that reads evidence writes for ever; nothing comes of it once it is stopped."""
+    steps = []
+    writing = SimpleNamespace(
+        step=lambda: steps.append(time.sleep(0.01)) or True, words=lambda: Words("It is")
+    )
+    model = SimpleNamespace(reads_evidence=True, reads_rnas=True, begin=lambda *_: writing)
+    model.for_conversation = lambda: model
+    monkeypatch.setattr(model_loading.MODEL, "language", lambda: model)
+    rnas = examples(0)
+    assert answering.needs_model(answering.look_up(rnas, "What is this RNA?"))
+    written = answering.write_answer(
+        [], rnas, 0, "What is this RNA?", 12, stop=lambda: len(steps) > 5
+    )
+    assert list(written) == []
+    assert len(steps) < 500
 
 
 def test_rnas_side_by_side_cite_each_their_own_records(built, cited, loading):
