@@ -6,10 +6,10 @@ import lzma
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from math import log2
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyhmmer
 from pyhmmer.easel import SSIReader
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
@@ -187,9 +187,13 @@ class Reference:
         if hit.source != PROFILE:
             return ()
         profile: Any = self._hmm(hit.record.id)  # pyhmmer's types leave the attribute out
-        chances = np.array(profile.match_emissions)
-        bits = 2 + (chances * np.log2(np.maximum(chances, 1e-30))).sum(axis=1)
-        return tuple(float(bits[column]) if column else None for column in hit.columns)
+        emissions = profile.match_emissions
+        return tuple(
+            2 + sum(chance * log2(max(chance, 1e-30)) for chance in emissions[column])
+            if column
+            else None
+            for column in hit.columns
+        )
 
     def prepare(self) -> None:
         """Make ready in the user's cache what the search reads, where that is not done yet."""
