@@ -92,7 +92,7 @@ def _with_evidence(
 ) -> dict[str, Any]:
     evidence = _pasted(row["sequence"], record, random)
     if random.random() < BESIDE:
-        evidence = _beside(evidence, others[random.integers(len(others))], random)
+        evidence = _beside(evidence, others[int(random.integers(len(others)))], random)
     questions = [*row["questions"], *_further_questions(record, others, random)]
     head = evidence.to_prompt()
     return {
@@ -153,9 +153,9 @@ def _further_questions(
     """Questions that RNA-QA does not ask: free ones, of yes or no, and such as have no answer."""
 
     def one_of(texts: Sequence[str]) -> str:
-        return texts[random.integers(len(texts))]
+        return texts[int(random.integers(len(texts)))]
 
-    other = others[random.integers(len(others))]
+    other = others[int(random.integers(len(others)))]
     found = [one_of(_DECLINED)]
     for told in (record, record, other):
         if topics := [m[0] for text in told.functions for m in _TOPIC.finditer(text)]:

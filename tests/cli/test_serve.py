@@ -105,7 +105,7 @@ def test_it_answers_from_the_reference_that_comes_with_the_mini(folder):
         reply = client.chat.completions.create(model="tiny", messages=ask_about(rna))
         message = reply.choices[0].message
         assert message.content == "It is tRNA [1]."
-        assert message.model_extra["evidence"][0]["id"] == "RF00005"
+        assert (message.model_extra or {})["evidence"][0]["id"] == "RF00005"
         with pytest.raises(openai.APIStatusError, match="152 nt"):
             client.chat.completions.create(model="tiny", messages=ask_about(rna * 2))
 

@@ -64,7 +64,8 @@ def message_of(client, messages, **options):
 
 def answer_here(parts, reference, rnas, *questions):
     """The last answer of a conversation in this process, and its evidence."""
-    chat = RnaChat(*parts, reference=reference)
+    model, processor = parts
+    chat = RnaChat(model, processor, reference=reference)
     for rna in rnas:
         chat.add_rna(rna)
     for question in questions:
@@ -353,6 +354,7 @@ def test_the_transformers_engine_says_how_likely_its_words_are(parts, reference)
             return texts[0], answers.log_probabilities[0]
 
         text, log_probability = asyncio.run(write())
+    assert words is not None
     assert text == words.text
     assert log_probability == pytest.approx(words.log_probability, rel=1e-3)
 
