@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import lzma
-import math
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyhmmer
 from pyhmmer.easel import SSIReader
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
@@ -174,12 +174,9 @@ class Reference:
         if hit.source != PROFILE:
             return ()
         profile: Any = self._hmm(hit.record.id)  # pyhmmer's types leave the attribute out
-        # Not by NumPy, which the search does without.
-        bits = [
-            2 + sum(chance * math.log2(chance) for chance in chances if chance > 0)
-            for chances in profile.match_emissions
-        ]
-        return tuple(bits[column] if column else None for column in hit.columns)
+        chances = np.array(profile.match_emissions)
+        bits = 2 + (chances * np.log2(np.maximum(chances, 1e-30))).sum(axis=1)
+        return tuple(float(bits[column]) if column else None for column in hit.columns)
 
     def prepare(self) -> None:
         """Make ready in the user's cache what the search reads, where that is not done yet."""
