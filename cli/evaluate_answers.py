@@ -23,7 +23,7 @@ examples:
   rnagpt evaluate-answers rna-qa out/answers
   # with the words of a model beside them
   rnagpt evaluate-answers rna-qa out/answers --model rna-gpt-mini
-  # the two numbers of the confidence, fitted without a look at the test splits
+  # the numbers of the confidence, fitted without a look at the test splits
   rnagpt evaluate-answers rna-qa out/answers --calibrate"""
 
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.calibrate:
             with quieted(arguments):
-                bias, scale = calibrate(
+                bias, scale, ceiling = calibrate(
                     arguments.dataset,
                     reference,
                     out,
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                     seed=arguments.seed,
                     jobs=arguments.jobs,
                 )
-            print(f"BIAS, SCALE = {bias:.3f}, {scale:.3f}")
+            print(f"BIAS, SCALE, CEILING = {bias:.3f}, {scale:.3f}, {ceiling:.3f}")
             return 0
         with quieted(arguments):
             figures = evaluate_answers(

@@ -227,8 +227,8 @@ def calibrate(
     hidden_share: float = 0.1,
     seed: int = 0,
     jobs: int = 1,
-) -> tuple[float, float]:
-    """Bias and scale of `evidence.confidence`, without a look at the test splits.
+) -> tuple[float, float, float]:
+    """Bias, scale and ceiling of `evidence.confidence`, without a look at the test splits.
 
     Fitted on the validation RNAs, on RNAs of training families that are hidden from the reference
     for it, and on sequences of no family.

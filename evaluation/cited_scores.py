@@ -18,7 +18,7 @@ from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.search_quality import AskedRna
 from rnagpt.evaluation.tasks import FAMILY, QUESTIONS, TYPE
 from rnagpt.evidence.answers import CitedAnswer
-from rnagpt.evidence.confidence import exponent_of
+from rnagpt.evidence.confidence import CLEAR_EXPONENT, exponent_of
 from rnagpt.evidence.gathering import Evidence, gather_evidence
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import Record
@@ -224,22 +224,28 @@ def find_candidates(
     return found
 
 
-def fit_confidence(candidates: Sequence[Candidate]) -> tuple[float, float]:
-    """Bias and scale of `evidence.confidence`, by maximum likelihood on the families.
+def fit_confidence(candidates: Sequence[Candidate]) -> tuple[float, float, float]:
+    """Bias, scale and ceiling of `evidence.confidence`, fitted on the families of matches.
+
+    The ceiling is the share of the clear matches that is right: near relatives of a family match it
+    as clearly as its own RNAs do. Bias and scale are the likeliest ones for the others.
 
     Raises:
         ValueError: the best matches are all right, or all wrong.
     """
     known = [one for one in candidates if one.evalue is not None]
-    if len({one.right_family for one in known}) < 2:
+    exponents = np.array([exponent_of(one.evalue or 0.0) for one in known])
+    right = np.array([one.right_family for one in known], dtype=bool)
+    clear = exponents >= CLEAR_EXPONENT
+    if len(set(right[~clear].tolist())) < 2:
         raise ValueError(
-            f"Of {len(candidates):,} sequences {len(known):,} match a family, and these are "
-            "all right or all wrong: no confidence can be fitted. Take a larger --limit, or a data "
-            "set with more families."
+            f"Of {len(candidates):,} sequences {int((~clear).sum()):,} match a family, but not "
+            "clearly, and these are all right or all wrong: no confidence can be fitted. Take a "
+            "larger --limit, or a data set with more families."
         )
-    features = np.array([[exponent_of(one.evalue or 0.0)] for one in known])
-    fitted = LogisticRegression(C=1e6).fit(features, [one.right_family for one in known])
-    return float(fitted.intercept_[0]), float(fitted.coef_[0][0])
+    ceiling = (right[clear].sum() + 1) / (clear.sum() + 2) if clear.any() else 1.0
+    fitted = LogisticRegression(C=1e6).fit(exponents[~clear, None], right[~clear])
+    return float(fitted.intercept_[0]), float(fitted.coef_[0][0]), float(ceiling)
 
 
 def score_confidence(
@@ -298,15 +304,27 @@ def count_contradictions(
         ((yes, same, no, opposite),) = ask([rna], questions)
         pairs += 2
         answered += sum(_verdict(one) is not None for one in (yes, no))
-        contradictions += _verdict(yes) is False or _verdict(yes) != _verdict(same)
-        contradictions += _verdict(no) != _verdict(opposite) or (
-            _verdict(no) is True and best.record.type not in no.answer.plain
-        )
+        contradictions += _contradict(yes, same, expected=True, named=best.record.type)
+        contradictions += _contradict(no, opposite, expected=None, named=best.record.type)
     return {
         "pairs": pairs,
         "contradictions": contradictions / max(1, pairs),
         "answered by yes or no": answered / max(1, pairs),
     }
+
+
+def _contradict(asked: Said, denied: Said, *, expected: bool | None, named: str) -> bool:
+    """Whether two answers, to a question and to the same one denied, do not go together.
+
+    Args:
+        expected: of the first, yes or no; None: either, or neither.
+        named: the RNA's type, which an answer of yes or no has to name.
+    """
+    verdicts = {_verdict(asked), _verdict(denied)} - {None}
+    if len(verdicts) > 1 or (expected is not None and verdicts == {not expected}):
+        return True
+    clear = [one for one in (asked, denied) if _verdict(one) is not None]
+    return any(named not in one.answer.plain for one in clear)
 
 
 def _verdict(said: Said) -> bool | None:

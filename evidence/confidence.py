@@ -1,8 +1,8 @@
-"""How likely a match is right: a logistic function of its E-value, fitted on RNAs of known family.
+"""How likely a match is right: a logistic function of its E-value, fitted on validation RNAs.
 
-Platt's scaling (1999) of the logarithm of the best match's E-value. Fitted on validation RNAs, RNAs
-of families that the reference lacks and sequences of no family together, each searched in a
-reference without its cluster.
+Platt's scaling (1999) of the logarithm of the best match's E-value, below a ceiling. It was fitted on
+validation RNAs, RNAs of families that the reference lacks and sequences of no family together, each
+searched in a reference without its cluster.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import math
 
 from rnagpt.reference.hits import PROFILE, Hit
 
-# log-odds = BIAS + SCALE * exponent, by `rnagpt evaluate-answers rna-qa out --calibrate`
-BIAS, SCALE = 0.0, 1.0
-# Below 10**-20 a match is of the family or of a near relative: more of it tells no more.
-MAX_EXPONENT = 20.0
+# CEILING * sigmoid(BIAS + SCALE * exponent), where the exponent is -log10(E), by
+# `rnagpt evaluate-answers rna-qa out --calibrate --limit 500`.
+BIAS, SCALE, CEILING = -6.729, 1.486, 0.985
+# Below 10**-10 a match is clear: a smaller E-value says no more about the family.
+CLEAR_EXPONENT = 10.0
 
 
 def confidence_of_match(hit: Hit) -> float | None:
@@ -31,12 +32,12 @@ def confidence_of_evalue(evalue: float) -> float:
     """How likely a profile that matches with this E-value is the RNA's family."""
     logit = BIAS + SCALE * exponent_of(evalue)
     # The sigmoid, in the form that overflows nowhere.
-    return 0.5 + 0.5 * math.tanh(logit / 2)
+    return CEILING * (0.5 + 0.5 * math.tanh(logit / 2))
 
 
 def exponent_of(evalue: float) -> float:
-    """-log10 of an E-value, no more than `MAX_EXPONENT`."""
-    return -math.log10(max(evalue, 10.0**-MAX_EXPONENT))
+    """-log10 of an E-value, no more than `CLEAR_EXPONENT`."""
+    return -math.log10(max(evalue, 10.0**-CLEAR_EXPONENT))
 
 
 __all__ = ["confidence_of_evalue", "confidence_of_match", "exponent_of"]
