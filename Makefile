@@ -21,7 +21,7 @@ JOBS ?= 2
 THREADS := $(if $(filter 0 1,$(JOBS)),,OMP_NUM_THREADS=1)
 # What `make lint` type-checks besides the packages.
 TYPED := space/*.py benchmarks/*.py tests/conftest.py \
-	$(addprefix tests/,helpers project cli hub reference rna_qa sequences serving)
+	$(addprefix tests/,helpers project cli evidence hub reference rna_qa sequences serving)
 
 help:
 	@echo "make demo       install, put rna-gpt-mini together, ask it about real RNAs"

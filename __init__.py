@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from .inference.chat import RnaChat
     from .inference.embeddings import encode
     from .inference.loading import load_model, load_processor
+    from .inference.local_model import LocalModel
+    from .inference.remote_model import RemoteModel
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, tokenize_rna
     from .reference.annotate import SearchResult, annotate
     from .reference.hits import Hit
     from .reference.library import Reference
-    from .sequences.drawing import NucleotideScores, base_pairs, draw_scores, fold_rna
+    from .reference.structures import structure_of
+    from .sequences.drawing import NucleotideScores, draw_scores
     from .sequences.fasta import FastaError, FastaRecord, clean_rnas, read_fasta
+    from .sequences.folding import SecondaryStructure, fold_rna
+    from .sequences.structure import base_pairs
 
 _MODULE_OF = {
     "Answer": "inference.batch",
@@ -33,9 +38,11 @@ _MODULE_OF = {
     "FastaError": "sequences.fasta",
     "FastaRecord": "sequences.fasta",
     "Hit": "reference.hits",
+    "LocalModel": "inference.local_model",
     "MAX_RNA_LENGTH": "cleaning_rnagpt",
     "NucleotideScores": "sequences.drawing",
     "Reference": "reference.library",
+    "RemoteModel": "inference.remote_model",
     "RnaChat": "inference.chat",
     "RnaGptConfig": "configuration_rnagpt",
     "RnaGptForCausalLM": "modeling_rnagpt",
@@ -43,19 +50,21 @@ _MODULE_OF = {
     "RnaGptProcessor": "processing_rnagpt",
     "RnaSequenceError": "cleaning_rnagpt",
     "SearchResult": "reference.annotate",
+    "SecondaryStructure": "sequences.folding",
     "annotate": "reference.annotate",
     "answer_questions": "inference.batch",
-    "base_pairs": "sequences.drawing",
+    "base_pairs": "sequences.structure",
     "clean_rna": "cleaning_rnagpt",
     "clean_rnas": "sequences.fasta",
     "draw_scores": "sequences.drawing",
     "encode": "inference.embeddings",
     "explain_answer": "inference.attribution",
-    "fold_rna": "sequences.drawing",
+    "fold_rna": "sequences.folding",
     "load_bundled": "conversion.mini",
     "load_model": "inference.loading",
     "load_processor": "inference.loading",
     "read_fasta": "sequences.fasta",
+    "structure_of": "reference.structures",
     "tokenize_rna": "processing_rnagpt",
 }
 
@@ -66,8 +75,10 @@ __all__ = [
     "FastaError",
     "FastaRecord",
     "Hit",
+    "LocalModel",
     "NucleotideScores",
     "Reference",
+    "RemoteModel",
     "RnaChat",
     "RnaGptConfig",
     "RnaGptForCausalLM",
@@ -75,6 +86,7 @@ __all__ = [
     "RnaGptProcessor",
     "RnaSequenceError",
     "SearchResult",
+    "SecondaryStructure",
     "__version__",
     "annotate",
     "answer_questions",
@@ -89,6 +101,7 @@ __all__ = [
     "load_model",
     "load_processor",
     "read_fasta",
+    "structure_of",
     "tokenize_rna",
 ]
 

@@ -278,6 +278,7 @@ class RnaGptConfig(PreTrainedConfig):
             tokens' log-probability + bias). Both are fitted to answers about validation RNAs; None
             where they were not fitted.
         confidence_bias: See `confidence_scale`.
+        reads_evidence: Whether it was trained on prompts that hold records found by a search.
 
     Raises:
         ValueError: for a value that does not fit, with the name of its field.
@@ -306,6 +307,7 @@ class RnaGptConfig(PreTrainedConfig):
     rna_eos_token_id: int | None = 2
     confidence_scale: float | None = None
     confidence_bias: float | None = None
+    reads_evidence: bool = False
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:

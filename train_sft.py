@@ -41,7 +41,13 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.training.arguments import StageArguments
 from rnagpt.training.record import portable, training_record
 from rnagpt.training.rows import hash_rows
-from rnagpt.training.stages import choose_trained, load_data, load_earlier_stage, make_collator
+from rnagpt.training.stages import (
+    choose_trained,
+    load_data,
+    load_earlier_stage,
+    make_collator,
+    warn_of_slow_bfloat16,
+)
 from rnagpt.training.trainer import RnaGptTrainer, SampleAnswers
 
 # Otherwise the tokenizer's loader asks whether the folder's own code may be run.
@@ -57,6 +63,7 @@ def main(stage: StageArguments, training_args: SFTConfig, model_args: ModelConfi
     training_args.max_length = None
     training_args.ddp_find_unused_parameters = False
 
+    warn_of_slow_bfloat16(training_args, model_args)
     name = model_args.model_name_or_path
     if not name:
         raise ValueError(

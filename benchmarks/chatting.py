@@ -25,21 +25,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import measured
 import torch
 from datasets import load_dataset
-from measured import (
-    Figure,
-    beginning,
-    compare,
-    machine,
-    make_parser,
-    make_rna,
-    parse,
-    ratio,
-    table,
-    take_turns,
-    write_down,
-)
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import CompileConfig
@@ -66,33 +54,33 @@ def main() -> None:
     args = parse_arguments()
     folder = args.model or str(load_bundled())
     model, processor = load_model(folder, dtype=torch.float32), load_processor(folder)
-    measure: dict[str, Callable[[], tuple[str, list[Figure]]]] = {
+    measure: dict[str, Callable[[], tuple[str, list[measured.Figure]]]] = {
         "turns": lambda: turns(model, processor, args),
         "start": lambda: start(folder, args),
         "faster": lambda: faster(folder, model, processor, args),
         "changed": lambda: changed(folder, model, processor, args),
     }
-    about = f"{machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn."
-    text, figures = beginning("Chatting", about), []
+    about = f"{measured.machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn."
+    text, figures = measured.beginning("Chatting", about), []
     for part in args.parts:
         found, of_part = measure[part]()
         print(found, flush=True)
         text += found
         figures += of_part
     is_whole = set(args.parts) == set(PARTS) and args.rounds >= MIN_ROUNDS
-    write_down(args, text, figures, report=REPORT, is_whole=is_whole)
+    measured.write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__, dataset=True, rounds=5)
+    parser = measured.make_parser(__doc__, dataset=True, rounds=5)
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--prompts", type=int, default=100, help="whose answers are compared")
-    return parse(parser)
+    return measured.parse(parser)
 
 
 def encode_question(processor: RnaGptProcessor) -> Any:
-    return encode_prompts(processor, [[user_message(QUESTION, [make_rna(300)])]])
+    return encode_prompts(processor, [[user_message(QUESTION, [measured.make_rna(300)])]])
 
 
 @torch.inference_mode()
@@ -112,7 +100,7 @@ def chat_once(
 ) -> str:
     """The answer to one question: to its end about a given sequence, else of N tokens."""
     chat = RnaChat(model, processor)
-    chat.add_rna(sequence or make_rna(300))
+    chat.add_rna(sequence or measured.make_rna(300))
     least = 0 if sequence else number
     return "".join(chat.ask(question, max_new_tokens=number, min_new_tokens=least))
 
@@ -123,7 +111,7 @@ def seconds_per_token(
     """Of each way that writes N tokens: the difference of a long and a short answer."""
     # A token's few milliseconds drown in a shared machine's noise unless they are taken often.
     ways = {f"{name} {n}": partial(way, n) for name, way in answers.items() for n in (FEW, MANY)}
-    seconds = take_turns(ways, 4 * rounds)
+    seconds = measured.take_turns(ways, 4 * rounds)
     pairs = {
         name: zip(seconds[f"{name} {FEW}"], seconds[f"{name} {MANY}"], strict=True)
         for name in answers
@@ -136,7 +124,7 @@ def seconds_per_token(
 
 def turns(
     model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
-) -> tuple[str, list[Figure]]:
+) -> tuple[str, list[measured.Figure]]:
     """Seconds to the first word of two questions in a row."""
     with tempfile.TemporaryDirectory() as folder:
         composed = str(compose_rna_fm_size(Path(folder), find_language_model().source))
@@ -151,13 +139,13 @@ def turns(
             waits = []
             for seed in range(args.rounds):
                 chat = RnaChat(one, its_processor)
-                chat.add_rna(make_rna(length, seed))
+                chat.add_rna(measured.make_rna(length, seed))
                 waits.append((first_word(chat, QUESTION), first_word(chat, SECOND)))
             first, second = zip(*waits, strict=True)
             medians = [f"{statistics.median(taken):.2f} s" for taken in (first, second)]
-            lines.append([name, f"{length:,}", *medians, f"{ratio(second, first):.2f}"])
+            lines.append([name, f"{length:,}", *medians, f"{measured.ratio(second, first):.2f}"])
             figures.append(
-                compare(
+                measured.compare(
                     f"chatting, second question about {length} nt, {name}",
                     second,
                     first,
@@ -166,7 +154,9 @@ def turns(
                     target="ratio 5",
                 )
             )
-    text = table(["model", "nt", "first question", "second question", "second over first"], lines)
+    text = measured.table(
+        ["model", "nt", "first question", "second question", "second over first"], lines
+    )
     held = (
         "The RNA is neither encoded nor read again. What is left is one pass over the second "
         "question's own tokens, which takes as long whatever the RNA is."
@@ -191,13 +181,13 @@ _NO_TORCH = "import sys, rnagpt; sys.exit('torch' in sys.modules)"
 _FIRST_WORD = """
 import sys
 from rnagpt import RnaChat
-chat = RnaChat.from_pretrained(sys.argv[1])
+chat = RnaChat.from_pretrained(sys.argv[1], reference=None)
 chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
 next(chat.ask("What is this RNA?"))
 """
 
 
-def start(folder: str, args: argparse.Namespace) -> tuple[str, list[Figure]]:
+def start(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Figure]]:
     """A fresh process each time; the files are in the system's cache after the first."""
     run(_NO_TORCH)
     imports = [float(run(_IMPORT)) for _ in range(args.rounds)]
@@ -212,10 +202,10 @@ def start(folder: str, args: argparse.Namespace) -> tuple[str, list[Figure]]:
         ["a process, from its start to the first word", f"{spoken:.1f} s"],
     ]
     figures = [
-        Figure("import rnagpt", imported, None, "", "s", "under 0.5 s, without torch"),
-        Figure("start to first word", spoken, None, "", "s", "under 12 s"),
+        measured.Figure("import rnagpt", imported, None, "", "s", "under 0.5 s, without torch"),
+        measured.Figure("start to first word", spoken, None, "", "s", "under 12 s"),
     ]
-    return f"\n## The start\n\n{table(['what', 'median'], lines)}\n", figures
+    return f"\n## The start\n\n{measured.table(['what', 'median'], lines)}\n", figures
 
 
 def run(program: str, *arguments: str) -> str:
@@ -225,7 +215,7 @@ def run(program: str, *arguments: str) -> str:
 
 def faster(
     folder: str, model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
-) -> tuple[str, list[Figure]]:
+) -> tuple[str, list[measured.Figure]]:
     """Ways to write a token on a CPU, against `generate` in float32."""
     chats = {
         FLOAT: model,
@@ -246,14 +236,14 @@ def faster(
         lambda: chat_once(int8, processor, n)
     )
     answers |= torchao_ways(folder, inputs)
-    first = take_turns({name: partial(answer, FEW) for name, answer in answers.items()}, 1)
+    first = measured.take_turns({name: partial(answer, FEW) for name, answer in answers.items()}, 1)
     each = seconds_per_token(answers, args.rounds)
     changed = shares_changed(chats, processor, draw_sequences(args))
     lines = [
         [
             name,
             f"{1 / statistics.median(taken):.1f}",
-            f"{ratio(each[GENERATE], taken):.2f} x",
+            f"{measured.ratio(each[GENERATE], taken):.2f} x",
             f"{changed[kind]:.2f}" if (kind := name.removeprefix("`RnaChat`, ")) in changed else "",
             f"{first[name][0]:.0f} s" if "compiled" in name else "",
         ]
@@ -267,7 +257,7 @@ def faster(
         "first answer, with compiling",
     ]
     figures = [
-        compare(
+        measured.compare(
             f"decoding, {name}",
             taken,
             each[GENERATE],
@@ -278,7 +268,7 @@ def faster(
         for name, taken in each.items()
         if name != GENERATE
     ]
-    return f"\n## Faster on CPUs\n\n{table(header, lines)}\n", figures
+    return f"\n## Faster on CPUs\n\n{measured.table(header, lines)}\n", figures
 
 
 def with_one_thread(way: Callable[[], object]) -> None:
@@ -326,7 +316,7 @@ def shares_changed(
 
 def changed(
     folder: str, model: RnaGptForCausalLM, processor: RnaGptProcessor, args: argparse.Namespace
-) -> tuple[str, list[Figure]]:
+) -> tuple[str, list[measured.Figure]]:
     """How often int8 weights change answers; a long one has more tokens that may turn."""
     int8, sequences = load_model(folder, int8=True), draw_sequences(args)
     lines = []
@@ -343,7 +333,7 @@ def changed(
         lines.append([question, f"{words:.0f}", *(f"{share:.2f}" for share in shares)])
     header = ["question", "words, up to 32 tokens", "share changed", "in the first six words"]
     head = f"Answers about {len(sequences)} RNAs, with int8 weights and without."
-    return f"\n## Answers that int8 changes\n\n{head}\n\n{table(header, lines)}\n", []
+    return f"\n## Answers that int8 changes\n\n{head}\n\n{measured.table(header, lines)}\n", []
 
 
 def draw_sequences(args: argparse.Namespace) -> list[str]:

@@ -26,22 +26,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import measured
 import torch
 from datasets import load_dataset
-from measured import (
-    Figure,
-    beginning,
-    compare,
-    limit_of,
-    machine,
-    make_parser,
-    make_rna,
-    parse,
-    ratio,
-    table,
-    take_turns,
-    write_down,
-)
 from rna_fm_size import convert_official, make_official
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
@@ -103,24 +90,28 @@ def main() -> None:
         LIMIT: lambda: products(nucleotides),
         ROUNDED_LIMIT: lambda: rounded_products(nucleotides),
     }
-    seconds = take_turns(ways, args.rounds)
+    seconds = measured.take_turns(ways, args.rounds)
     speed = speeds(seconds, nucleotides)
-    short, long = [make_rna(SHORT, seed) for seed in range(LONG // SHORT)], [make_rna(LONG)]
-    windows = take_turns(
+    short, long = (
+        [measured.make_rna(SHORT, seed) for seed in range(LONG // SHORT)],
+        [measured.make_rna(LONG)],
+    )
+    windows = measured.take_turns(
         {
             "short": lambda: rnagpt.encode(short, ours),
             "long": lambda: rnagpt.encode(long, ours),
         },
         args.rounds,
     )
-    costlier = ratio(windows["long"], windows["short"])
+    costlier = measured.ratio(windows["long"], windows["short"])
     forced = tokens_read(LONG, ours.config) / (tokens_read(SHORT, ours.config) * LONG / SHORT)
     about = (
-        f"{machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to {MAX_LENGTH} nt "
-        f"from the test split, {nucleotides:,} nt, mean {nucleotides / len(rnas):.0f}; RNA-FM's "
-        f"size, random weights; medians of {args.rounds} rounds in turn."
+        f"{measured.machine('torch', 'transformers', 'rna-fm')} {args.rnas} RNAs of 1 to "
+        f"{MAX_LENGTH} nt from the test split, {nucleotides:,} nt, mean "
+        f"{nucleotides / len(rnas):.0f}; RNA-FM's size, random weights; medians of {args.rounds} "
+        "rounds in turn."
     )
-    text = f"""{beginning("Encoding many RNAs", about)}
+    text = f"""{measured.beginning("Encoding many RNAs", about)}
 {table_of_speeds(speed)}
 
 Largest difference from the official vectors, over their norm: {", ".join(errors)}.
@@ -131,18 +122,18 @@ times as many tokens, which is no limit of time: a token may cost less in a larg
 
 Where the time of `rnagpt.encode`, float32, goes:
 
-{table(["part", "share"], where_time_goes(lambda: rnagpt.encode(rnas, ours)))}
+{measured.table(["part", "share"], where_time_goes(lambda: rnagpt.encode(rnas, ours)))}
 """
     print(text)
     is_whole = args.rnas >= WHOLE[0] and args.rounds >= WHOLE[1]
     found = figures(seconds, speed, costlier)
-    write_down(args, text, found, report=REPORT, is_whole=is_whole)
+    measured.write_down(args, text, found, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__, dataset=True, rounds=3)
+    parser = measured.make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--rnas", type=int, default=128)
-    return parse(parser)
+    return measured.parse(parser)
 
 
 def draw_rnas(dataset: str, number: int) -> list[str]:
@@ -266,20 +257,22 @@ def table_of_speeds(speed: dict[str, float]) -> str:
         rows.append(
             [way, f"{nt_per_second:.0f}", f"{nt_per_second / speed[OFFICIAL]:.2f} x", share]
         )
-    return table(["how", "nt a second", "over the official batches", "share of the limit"], rows)
+    return measured.table(
+        ["how", "nt a second", "over the official batches", "share of the limit"], rows
+    )
 
 
 def limit_of_way(way: str, speed: dict[str, float]) -> float | None:
     """The speed that the matrix products allow it."""
-    return limit_of(speed[LIMIT_OF[way]] if way in LIMIT_OF else None, ours=speed[way])
+    return measured.limit_of(speed[LIMIT_OF[way]] if way in LIMIT_OF else None, ours=speed[way])
 
 
 def figures(
     seconds: dict[str, list[float]], speed: dict[str, float], costlier: float
-) -> list[Figure]:
+) -> list[measured.Figure]:
     nucleotides = speed[OFFICIAL] * statistics.median(seconds[OFFICIAL])
     return [
-        compare(
+        measured.compare(
             f"encoding, {kind}",
             seconds[way],
             seconds[OFFICIAL],
@@ -296,7 +289,7 @@ def figures(
         )
     ] + [
         # The tokens that windows read twice are no limit: a token may cost less in a longer batch.
-        Figure(
+        measured.Figure(
             f"encoding, a nucleotide of {LONG} nt",
             ours=costlier,
             other=1.0,

@@ -19,18 +19,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from measured import (
-    beginning,
-    compare,
-    machine,
-    make_parser,
-    make_rna,
-    parse,
-    ratio,
-    table,
-    take_turns,
-    write_down,
-)
+import measured
 
 from rnagpt.reference.library import Reference
 
@@ -74,11 +63,11 @@ def press(reference: Reference, folder: Path) -> Path:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, rounds=6)
+    parser = measured.make_parser(__doc__, rounds=6)
     parser.add_argument("--reference", type=Path, help="a reference (default: rna-gpt-mini's)")
     parser.add_argument("--rnas", type=int, default=RNAS, help="short RNAs")
     parser.add_argument("--long", type=int, default=LONG, help="long sequences")
-    args = parse(parser)
+    args = measured.parse(parser)
     if shutil.which("hmmscan") is None:
         raise SystemExit("hmmscan is needed: install hmmer (Debian, Ubuntu, Bioconda)")
     reference = Reference.open(args.reference)
@@ -92,16 +81,16 @@ def main() -> None:
         ):
             if not count:
                 continue
-            sequences = [make_rna(length, seed) for seed in range(count)]
+            sequences = [measured.make_rna(length, seed) for seed in range(count)]
             given = write_fasta(folder / "given.fa", sequences)
             turned = [sequence.translate(COMPLEMENT)[::-1] for sequence in sequences]
             ways = {
                 "ours": annotate(reference.folder, given),
                 "hmmscan": hmmscan(profiles, [given, write_fasta(folder / "turned.fa", turned)]),
             }
-            seconds = take_turns(ways, args.rounds)
+            seconds = measured.take_turns(ways, args.rounds)
             figures.append(
-                compare(
+                measured.compare(
                     f"search: {what}",
                     seconds["ours"],
                     seconds["hmmscan"],
@@ -118,11 +107,11 @@ def main() -> None:
                     what,
                     f"{median['ours']:.1f} s" + (f" ({rate:,.0f} a second)" if rate >= 1 else ""),
                     f"{median['hmmscan']:.1f} s",
-                    f"{ratio(seconds['hmmscan'], seconds['ours']):.2f}",
+                    f"{measured.ratio(seconds['hmmscan'], seconds['ours']):.2f}",
                 )
             )
-        one = write_fasta(folder / "one.fa", [make_rna(LENGTH)])
-        start = take_turns(
+        one = write_fasta(folder / "one.fa", [measured.make_rna(LENGTH)])
+        start = measured.take_turns(
             {
                 "annotate": annotate_one(reference.folder, one),
                 "python": lambda: subprocess.run([sys.executable, "-c", ""], check=True),
@@ -132,7 +121,7 @@ def main() -> None:
     text = make_report(rows, start, len(reference.profiles))
     print(text)
     is_whole = args.rnas >= RNAS and args.long >= LONG and args.rounds >= 6
-    write_down(args, text, figures, report=REPORT, is_whole=is_whole)
+    measured.write_down(args, text, figures, report=REPORT, is_whole=is_whole)
 
 
 def annotate_one(reference: Path, fasta: Path) -> Callable[[], object]:
@@ -148,11 +137,13 @@ def make_report(
     median = {name: statistics.median(seconds) for name, seconds in start.items()}
     return "\n".join(
         [
-            beginning(
+            measured.beginning(
                 "Searching many RNAs",
-                f"{profiles:,} profiles. {machine('pyhmmer')}",
+                f"{profiles:,} profiles. {measured.machine('pyhmmer')}",
             ),
-            table(("searched", "annotate --jobs 2", "hmmscan --cpu 2", "times as fast"), rows),
+            measured.table(
+                ("searched", "annotate --jobs 2", "hmmscan --cpu 2", "times as fast"), rows
+            ),
             "",
             f"`rnagpt annotate` on one RNA of {LENGTH} nt takes {median['annotate']:.2f} s from "
             f"start to end, of which Python's own start is {median['python']:.2f} s.",

@@ -26,17 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measured import (
-    Figure,
-    beginning,
-    compare,
-    machine,
-    make_parser,
-    make_rna,
-    parse,
-    table,
-    write_down,
-)
+import measured
 
 from rnagpt.reference.cache import cache_folder
 from rnagpt.reference.library import Reference
@@ -85,14 +75,14 @@ class Run(NamedTuple):
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = measured.make_parser(__doc__)
     parser.add_argument("--fasta", type=Path, required=True, help="single RNAs")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="RNAs of a reference")
-    args = parse(parser)
+    args = measured.parse(parser)
     engines = [engine for engine in ENGINES if engine != "blast" or shutil.which("blastn")]
     rows: list[list[str]] = []
     times: list[list[str]] = []
-    figures: list[Figure] = []
+    figures: list[measured.Figure] = []
     known = read_rnas(args.fasta)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["RNAGPT_CACHE"] = scratch
@@ -110,7 +100,7 @@ def main() -> None:
                 print(rows[-1], *times[-len(KINDS) :], sep="\n", file=sys.stderr)
             figures += figures_of(size, queries, runs)
             shutil.rmtree(folder)
-    write_down(
+    measured.write_down(
         args,
         report(args.fasta, known, rows, times),
         figures,
@@ -162,7 +152,7 @@ def make_queries(rnas: Sequence[str]) -> list[Query]:
             Query("long", source, change(rna, 0.05, draw))
             for source, rna in drawn(LONG_PIECE, LONG)
         ),
-        *(Query("random", "", make_rna(PIECE, seed)) for seed in range(RANDOM)),
+        *(Query("random", "", measured.make_rna(PIECE, seed)) for seed in range(RANDOM)),
     ]
 
 
@@ -203,7 +193,7 @@ def search(
     folder: Path, queries: Sequence[Query]
 ) -> tuple[float, list[float], list[bool], list[bool]]:
     reference = Reference.open(folder)
-    reference.search(make_rna(PIECE, 10**6))  # opens the files
+    reference.search(measured.make_rna(PIECE, 10**6))  # opens the files
     seconds, right, found = [], [], []
     for query in queries:
         begin = time.perf_counter()
@@ -255,14 +245,14 @@ def rows_of_queries(
         ]
 
 
-def figures_of(size: int, queries: Sequence[Query], runs: dict[str, Run]) -> list[Figure]:
+def figures_of(size: int, queries: Sequence[Query], runs: dict[str, Run]) -> list[measured.Figure]:
     """Seconds of a query of 100 nt, of both engines where there are both."""
     pieces = [number for number, query in enumerate(queries) if query.kind == "piece"]
     if len(runs) < len(ENGINES):
         return []
     ours, other = ([runs[engine].seconds[number] for number in pieces] for engine in ENGINES)
     return [
-        compare(
+        measured.compare(
             f"search of a piece of 100 nt in {size:,} RNAs",
             ours,
             other,
@@ -275,11 +265,11 @@ def figures_of(size: int, queries: Sequence[Query], runs: dict[str, Run]) -> lis
 
 def report(fasta: Path, known: Sequence[str], rows: list[list[str]], times: list[list[str]]) -> str:
     about = (
-        f"{machine('numpy')} {len(known):,} RNAs of `{fasta.name}`, "
+        f"{measured.machine('numpy')} {len(known):,} RNAs of `{fasta.name}`, "
         f"{sum(map(len, known)) / 1e6:.1f} million nt; beyond these, copies of them with 10 % of "
         "their letters changed. E < 1e-3, the ten best RNAs at one place."
     )
-    build = table(
+    build = measured.table(
         [
             "RNAs",
             "million nt",
@@ -292,12 +282,12 @@ def report(fasta: Path, known: Sequence[str], rows: list[list[str]], times: list
         ],
         rows,
     )
-    queries = table(
+    queries = measured.table(
         ["RNAs", "engine", "queries", "n", "median", "worst", "source found", "any hit"], times
     )
     return "\n".join(
         [
-            beginning("Searching single RNAs", about),
+            measured.beginning("Searching single RNAs", about),
             build,
             "",
             "Memory is the largest of a process and the programs that it starts, with the pages of "

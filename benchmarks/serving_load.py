@@ -233,6 +233,7 @@ def command_of(engine: str, args: argparse.Namespace) -> list[str]:
     """The server's command line."""
     python = args.vllm_python if engine == "vllm" else sys.executable
     command = [str(python), "-m", "rnagpt.cli.main", "serve", "--port", "0", "--dtype", args.dtype]
+    command += ["--no-reference"]  # the language model alone is measured
     command += ["--served-name", "mini", "--max-batch", "1" if engine == "one_by_one" else "32"]
     command += ["--model", args.model]
     if engine == "vllm":

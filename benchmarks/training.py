@@ -33,19 +33,8 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
+import measured
 import torch
-from measured import (
-    beginning,
-    compare,
-    machine,
-    make_parser,
-    make_rna,
-    parse,
-    ratio,
-    table,
-    take_turns,
-    write_down,
-)
 from peft import LoraConfig, get_peft_model
 from rna_fm_size import compose_rna_fm_size
 from torch import nn
@@ -80,12 +69,12 @@ def main() -> None:
     ways = Ways(model, processor, rows, args)
     apart = abs(ways.loss_plain() - ways.loss_shared())
     memory = {name: memory_of(name) for name in (PLAIN, FIRST)}
-    seconds = take_turns(ways.all, args.rounds)
+    seconds = measured.take_turns(ways.all, args.rounds)
     text = report(args, rows, seconds, apart, memory)
     print(text)
     name = "the mini" if args.mini else "RNA-FM-size encoder"
     figures = [
-        compare(
+        measured.compare(
             f"training, {name}, {way.split(', ')[1]}",
             seconds[way],
             seconds[PLAIN],
@@ -101,11 +90,13 @@ def main() -> None:
         print(grown)
         text += grown
     is_whole = args.rnas >= WHOLE[0] and args.rounds >= WHOLE[1] and args.mini >= args.no_growth
-    write_down(args, text, figures, report=MINI_REPORT if args.mini else REPORT, is_whole=is_whole)
+    measured.write_down(
+        args, text, figures, report=MINI_REPORT if args.mini else REPORT, is_whole=is_whole
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = make_parser(__doc__, dataset=True, rounds=3)
+    parser = measured.make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--language-model", help="folder or Hub id; else rna-gpt-mini's")
     parser.add_argument("--mini", action="store_true", help="the mini's encoder and vectors")
     parser.add_argument("--rnas", type=int, default=16)
@@ -114,7 +105,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", default="float32", help="of the frozen parts")
     parser.add_argument("--no-growth", action="store_true", help="leave the last table out")
     parser.add_argument("--memory-of", choices=(PLAIN, FIRST), help=argparse.SUPPRESS)
-    return parse(parser)
+    return measured.parse(parser)
 
 
 def make_model(args: argparse.Namespace, folder: Path) -> tuple[Any, RnaGptProcessor]:
@@ -298,19 +289,19 @@ def report(
         [
             name,
             f"{questions / statistics.median(taken):.2f}",
-            f"{ratio(seconds[PLAIN], taken):.2f} x",
+            f"{measured.ratio(seconds[PLAIN], taken):.2f} x",
             f"{memory[name]:,} MiB" if name in memory else "",
         ]
         for name, taken in seconds.items()
     ]
     about = (
-        f"{machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
+        f"{measured.machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
         f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
         f"{args.questions} questions each; {args.batch} questions a step; medians of "
         f"{args.rounds} rounds in turn."
     )
-    return f"""{beginning("Training with many questions an RNA", about)}
-{table(["way", "questions a second", "over plain", "highest memory"], lines)}
+    return f"""{measured.beginning("Training with many questions an RNA", about)}
+{measured.table(["way", "questions a second", "over plain", "highest memory"], lines)}
 
 Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.
 """
@@ -323,14 +314,16 @@ def growth(
     lines = []
     for length in (60, 480):
         for number in (1, args.questions):
-            made = [{**with_questions(rows[0], range(number)), "sequence": make_rna(length)}]
+            made = [
+                {**with_questions(rows[0], range(number)), "sequence": measured.make_rna(length)}
+            ]
             options = argparse.Namespace(**{**vars(args), "questions": number, "batch": number})
             ways = Ways(model, processor, made, options)
             ways.later_epoch()  # the encoder's outputs are cached from here on
-            seconds = take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
+            seconds = measured.take_turns({PLAIN: ways.plain, LATER: ways.later_epoch}, args.rounds)
             predicted = products(ways.base, ways.collate_single(ways.singles))
             predicted /= products(ways.base, ways.collate_shared(made), encoded=False)
-            gains = (predicted, ratio(seconds[PLAIN], seconds[LATER]))
+            gains = (predicted, measured.ratio(seconds[PLAIN], seconds[LATER]))
             lines.append([str(length), str(number), *(f"{gain:.1f} x" for gain in gains)])
     return f"""
 How the gain of later epochs grows, for one RNA at a time, so that RNAs are not padded. Predicted \
@@ -338,7 +331,7 @@ is the ratio of the operations of all matrix products but attention's: the langu
 forward and backward for each token, the head for each position that has logits, the encoder's \
 forward for each nucleotide.
 
-{table(["nt", "questions an RNA", "predicted", "measured"], lines)}
+{measured.table(["nt", "questions an RNA", "predicted", "measured"], lines)}
 """
 
 

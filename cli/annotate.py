@@ -6,16 +6,20 @@ import argparse
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from rnagpt.cli.engine_options import add_engine_options, read_engine_config
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.values import evalue, positive
 from rnagpt.reference.executor import EXECUTORS, ExecutorOptions, TaskError
+
+if TYPE_CHECKING:
+    from rnagpt.reference.parts import Complaints
 
 HELP = """\
 Search sequences, on both strands, in a reference of families and RNAs: what they are, where, how
@@ -41,13 +45,16 @@ agrees: whether its bit score reaches Rfam's gathering cut-off. Of weaker candid
 up to 10, the best 5 of a record that lie where no confirmed hit lies are verified too; those that
 reach the cut-off are hits of the source "covariance model". Without --cm a family's model is built
 from its seed alignment when it is first needed (a second or less, minutes for ribosomal RNA), and
-kept in the cache ($RNAGPT_CACHE); such models have bit scores and no E-values.
+kept in the cache ($RNAGPT_CACHE); such models have bit scores and no E-values. A hit whose model
+cannot be built says why, the others are verified.
 
 With --tasks the records are dealt to tasks of datatrove, which write their parts into OUT.parts;
-OUT is made of them when all are complete. The same command again resumes.
+OUT is made of them when all are complete. The same command again resumes. With --verify each task
+verifies its own part.
 
-exit codes: 0 done, with or without hits; 2 rejected or failed, such as records that are no RNA
-(all of them are listed on standard error, the others are annotated); 130 stopped by Ctrl-C
+exit codes: 0 done, with or without hits; 2 rejected or failed, such as records that are no RNA or
+hits that Infernal could not verify (all of them are listed on standard error, the others are
+annotated); 130 stopped by Ctrl-C
 """
 
 
@@ -128,16 +135,15 @@ def _annotate(arguments: argparse.Namespace) -> None:
     if arguments.cm and not arguments.verify:
         raise ValueError("--cm names the models that --verify uses; give --verify too")
     if arguments.tasks or _asks_for_tasks(arguments):
-        if arguments.verify:
-            raise ValueError("--verify does not go with --tasks; leave one of them out")
         with quieted(arguments):
-            rejected = _annotate_by_tasks(arguments)
-        _raise_rejected(rejected)
+            complaints = _annotate_by_tasks(arguments)
+        _complain(complaints.rejected, complaints.unverified)
         return
     verifier = Verifier(arguments.cm) if arguments.verify else None
     layout = format_of(arguments.format, verified=arguments.verify)
     reference = Reference.open(arguments.reference)
-    rejected = []
+    rejected: list[str] = []
+    unverified: list[str] = []
     with quieted(arguments), _opened(arguments) as (out, done):
         records = itertools.islice(read_fasta(arguments.fasta), done, None)
         if not done:
@@ -154,7 +160,8 @@ def _annotate(arguments: argparse.Namespace) -> None:
                 out.flush()
             if result.error:
                 rejected.append(str(result.error))
-    _raise_rejected(rejected)
+            unverified.extend(result.unverified)
+    _complain(rejected, unverified)
 
 
 def _asks_for_tasks(arguments: argparse.Namespace) -> bool:
@@ -163,8 +170,7 @@ def _asks_for_tasks(arguments: argparse.Namespace) -> bool:
     return arguments.engine != EXECUTORS[0] or given != (None, None)
 
 
-def _annotate_by_tasks(arguments: argparse.Namespace) -> list[str]:
-    """Let tasks annotate; the messages of rejected records."""
+def _annotate_by_tasks(arguments: argparse.Namespace) -> Complaints:
     from rnagpt.reference.library import Reference
 
     try:
@@ -198,14 +204,27 @@ def _annotate_by_tasks(arguments: argparse.Namespace) -> list[str]:
         arguments.format,
         arguments.tasks,
         {"evalue": arguments.evalue, "jobs": arguments.jobs},
+        verify=arguments.verify,
+        cm=arguments.cm.expanduser().absolute() if arguments.cm else None,
     )
     return annotate_in_parts(job, ExecutorOptions(arguments.engine, workers, config))
 
 
-def _raise_rejected(rejected: list[str]) -> None:
+def _complain(rejected: Sequence[str], unverified: Sequence[str]) -> None:
+    """End with an error that lists rejected records, and what Infernal could not verify.
+
+    Raises:
+        ValueError: there are any.
+    """
+    told = []
     if rejected:
-        listed = "\n".join(f"- {message}" for message in rejected)
-        raise ValueError(f"{len(rejected):,} records are rejected:\n{listed}")
+        told += [f"{len(rejected):,} records are rejected:", *(f"- {text}" for text in rejected)]
+    if unverified:
+        told.append(f"Infernal could not verify {len(unverified):,} hits and weaker candidates:")
+        for text, count in Counter(unverified).items():
+            told.append(f"- {text}" + (f" ({count:,} times)" if count > 1 else ""))
+    if told:
+        raise ValueError("\n".join(told))
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import functools
 import io
 import itertools
 import json
+import os
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
     from rnagpt.inference.attribution import NucleotideScores
     from rnagpt.inference.batch import Answer
     from rnagpt.inference.chat import RnaChat
-    from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-    from rnagpt.processing_rnagpt import RnaGptProcessor
+    from rnagpt.inference.cited import LanguageModel
+    from rnagpt.inference.local_model import LocalModel
+    from rnagpt.reference.library import Reference
     from rnagpt.sequences.fasta import FastaRecord
+    from rnagpt.sequences.folding import SecondaryStructure
 
+# The first that is set counts.
+KEY_VARIABLES = ("RNAGPT_API_KEY", "OPENAI_API_KEY")
 DESCRIPTION = """\
-Ask a model about RNAs.
+Ask about RNAs.
+
+Every RNA is searched in a reference, and answers cite the records that it matches: in the records'
+own words, or in a language model's, checked against them. Where nothing matches, the model may read
+the RNA's type from its sequence, and the answer says so; else it says that nothing is known.
 
 With --ask every question is asked about every RNA separately, and the answers are printed.
 Without it a conversation starts in the terminal; a FASTA file with several records makes several
@@ -40,20 +49,31 @@ examples:
   # two questions of every record of a file, plain or gzipped
   rnagpt chat rnas.fa.gz --ask "What is this RNA?" --ask "What is the function of this RNA?"
   # one JSON object per line: record, name, length, changes, question, answer, complete,
-  # log_probability, confidence (null where the model was not calibrated), abstains
+  # log_probability, confidence (null where it was not calibrated), abstains, basis (records,
+  # sequence, model or none), about, evidence (the records), sentences (each with its records)
   zcat rnas.fa.gz | rnagpt chat - --ask "Which RNA family does this sequence belong to?" --json
-  # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1
+  # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1;
+  # with --json also as "explanation": summary, mattered, structure, structure_source
   rnagpt chat rnas.fa --ask "Which RNA family does this sequence belong to?" --explain drawings
   # a conversation whose answers are written faster, with int8 weights
   rnagpt chat rnas.fa --int8
-  # another model
+  # another model; what was found by `rnagpt reference` or `rna-qa`; the model alone
   rnagpt chat rnas.fa --model ./my-rna-gpt
+  rnagpt chat rnas.fa --reference ./my-reference
+  rnagpt chat rnas.fa --no-reference
+  # any language model, from the same records, checked in the same way: Ollama, for one
+  rnagpt chat rnas.fa --language-model-url http://localhost:11434/v1 --language-model llama3.2
+
+environment:
+  RNAGPT_MODEL                      the model, where --model names none
+  RNAGPT_API_KEY, OPENAI_API_KEY    the key for --language-model-url
 
 exit codes: 0 answered, 2 rejected (an RNA, a file, a question or a model; the reason is on standard
-error, and nothing was answered), 130 stopped by Ctrl-C"""
+error), 130 stopped by Ctrl-C"""
 
 HELP = """\
 /rna SEQUENCE|FILE   add an RNA to this conversation
+/evidence            list the records that the RNAs match, by their numbers
 /next                start a conversation about the file's next record
 /reset               start again, without RNAs
 /explain FILE.svg    draw which nucleotides the last answer rests on
@@ -74,6 +94,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rna", metavar="SEQ", help="an RNA's sequence; may repeat", **repeated)
     add("--ask", metavar="QUESTION", help="ask and leave; may repeat", **repeated)
     add("--model", metavar="PATH_OR_ID", help="model folder or Hub id (default: rna-gpt-mini)")
+    add(
+        "--reference",
+        metavar="DIR",
+        help="what RNAs are searched in (default: the families of Rfam that rna-gpt-mini has)",
+    )
+    add("--no-reference", action="store_true", help="search nothing: the model alone answers")
+    add(
+        "--language-model-url",
+        metavar="URL",
+        help="let an OpenAI-compatible service write the answers, from the records it is sent",
+    )
+    add(
+        "--language-model",
+        metavar="NAME",
+        help="its model (default: the only one it has)",
+    )
     add("--json", action="store_true", help="with --ask: print one JSON object per line")
     add(
         "--explain",
@@ -102,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
         0, or 2 when something was rejected; the reason is on standard error.
 
     Raises:
-        OSError, WeightsError: when there is no such model.
+        OSError, WeightsError: when there is no such model, or a service does not answer.
         KeyboardInterrupt: when Ctrl-C stops a one-shot call.
     """
     try:
@@ -115,44 +151,69 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> Callable[[], None]:
-    """Check and load everything; returns what is left to do, the talking."""
+    """Check everything and load what is needed; returns what is left to do, the talking."""
     _check_arguments(args)
     records = _read_records(args)
 
-    from transformers.utils import logging
-
     from rnagpt.inference.batch import answer_questions
     from rnagpt.inference.chat import RnaChat
-    from rnagpt.inference.default_model import resolve_model
-    from rnagpt.inference.loading import load_model, load_processor
+    from rnagpt.inference.local_model import LocalModel
+    from rnagpt.reference.library import Reference
     from rnagpt.sequences.fasta import clean_rnas
 
-    logging.disable_progress_bar()
-    name_or_path = resolve_model(args.model)
-    # The weights come last: a rejected record is reported without waiting for them.
-    processor = load_processor(name_or_path)
-    rnas = clean_rnas(
-        records,
-        max_length=processor.max_rna_length,
-        max_ambiguous=processor.max_ambiguous,
-    )
-    model = load_model(name_or_path, int8=args.int8, compiled=args.compiled)
+    reference = None if args.no_reference else Reference.open(args.reference)
+    language = _language_model(args)
+    rnas = clean_rnas(records, **_limits(args, reference, language))
+    if args.no_reference and isinstance(language, LocalModel):
+        _ = language.model  # it is needed, so what is wrong with it is told now
     if not args.ask:
-        return _Session(RnaChat(model, processor), rnas, args.max_new_tokens).run
+        chat = RnaChat(language, reference=reference)
+        return _Session(chat, rnas, args.max_new_tokens).run
     answers = answer_questions(
-        model,
-        processor,
+        language,
+        None,
         rnas,
         args.ask,
+        reference=reference,
         batch_size=args.batch_size,
         max_new_tokens=args.max_new_tokens,
     )
+    explain = None
     if args.explain:
-        answers = _explained(answers, model, processor, rnas, args.ask, Path(args.explain))
-    return functools.partial(_print_answers, answers, args.json)
+        assert isinstance(language, LocalModel)  # `_check_models` saw to it
+        explain = _Explainer(language, reference, rnas, len(args.ask), Path(args.explain))
+    return functools.partial(_print_answers, answers, args.json, explain)
+
+
+def _language_model(args: argparse.Namespace) -> LanguageModel:
+    """What writes; a model of this machine is loaded when it is first needed."""
+    if args.language_model_url:
+        from rnagpt.inference.remote_model import RemoteModel
+
+        key = next(filter(None, map(os.environ.get, KEY_VARIABLES)), None)
+        return RemoteModel(args.language_model_url, args.language_model, key)
+    from rnagpt.inference.local_model import LocalModel
+
+    return LocalModel.open(args.model, int8=args.int8, compiled=args.compiled, quiet=True)
+
+
+def _limits(
+    args: argparse.Namespace, reference: Reference | None, language: LanguageModel
+) -> dict[str, Any]:
+    """What is accepted of RNAs: what the search takes, or the model where it has to read all."""
+    from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS
+    from rnagpt.inference.local_model import LocalModel
+    from rnagpt.reference.library import MAX_LENGTH
+
+    is_read = reference is None or args.explain
+    if not is_read or not isinstance(language, LocalModel):
+        return {"max_length": MAX_LENGTH, "max_ambiguous": MAX_AMBIGUOUS}
+    processor = language.processor
+    return {"max_length": processor.max_rna_length, "max_ambiguous": processor.max_ambiguous}
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
+    _check_models(args)
     if not args.ask:
         for option in ("json", "explain"):
             if getattr(args, option):
@@ -175,9 +236,32 @@ def _check_arguments(args: argparse.Namespace) -> None:
         Path(args.explain).mkdir(parents=True, exist_ok=True)
 
 
+def _check_models(args: argparse.Namespace) -> None:
+    """Options that contradict each other."""
+    if args.reference is not None and args.no_reference:
+        raise ValueError("--reference and --no-reference contradict each other; give one of them.")
+    if args.language_model is not None and not args.language_model_url:
+        raise ValueError(
+            "--language-model names a model of a service: give --language-model-url too. A model "
+            "of this machine is given with --model."
+        )
+    if not args.language_model_url:
+        return
+    if args.no_reference:
+        raise ValueError(
+            "--language-model-url answers from records, and --no-reference searches for none."
+        )
+    for option in ("model", "int8", "compiled", "explain"):
+        if getattr(args, option):
+            raise ValueError(
+                f"--{option} is for a model of this machine, and --language-model-url names one "
+                "of a service; give one of them."
+            )
+
+
 def _check_drawing() -> None:
     """Find out before any work whether structures can be drawn."""
-    from rnagpt.sequences.drawing import fold_rna
+    from rnagpt.sequences.folding import fold_rna
 
     try:
         fold_rna("A")
@@ -208,34 +292,63 @@ def _read_records(args: argparse.Namespace) -> list[FastaRecord]:
         raise ValueError(f"{args.fasta}: {error.strerror or error}.{hint}") from error
 
 
-def _explained(
-    answers: Iterator[Answer],
-    model: RnaGptForCausalLM,
-    processor: RnaGptProcessor,
-    rnas: list[CleanedRna],
-    questions: list[str],
-    folder: Path,
-) -> Iterator[Answer]:
-    """The answers as they come, each drawn before it is passed on."""
-    from rnagpt.inference.attribution import explain_answer
-    from rnagpt.inference.generation import user_message
+class _Explainer:
+    """Draws what answers rest on, in the order of `answer_questions`: all of the first RNA first.
 
-    # In the order of `answer_questions`: all questions of the first RNA first.
-    numbers = itertools.cycle(range(1, len(questions) + 1))
-    for answer, number in zip(answers, numbers, strict=False):
-        rna = rnas[answer.record - 1]
-        asked = user_message(answer.question, [rna.sequence])
+    Args:
+        language: the model that wrote them, or would have.
+        reference: of the families' structures; None: minimum free energy alone.
+        rnas: that are asked about.
+        questions: how many are asked of each RNA.
+        folder: for the drawings.
+    """
+
+    def __init__(
+        self,
+        language: LocalModel,
+        reference: Reference | None,
+        rnas: list[CleanedRna],
+        questions: int,
+        folder: Path,
+    ) -> None:
+        self.language, self.reference = language, reference
+        self.rnas, self.folder = rnas, folder
+        self.numbers = itertools.cycle(range(1, questions + 1))
+
+    def __call__(self, answer: Answer) -> dict[str, Any]:
+        """Draw the next answer; what `--json` says of it."""
+        from rnagpt.inference.attribution import explain_answer
+        from rnagpt.inference.messages import user_message
+
+        asked = user_message(answer.question, [self.rnas[answer.record - 1].sequence])
         answered = {"role": "assistant", "content": answer.written}
-        scored = explain_answer(model, processor, [asked, answered])
+        scored = explain_answer(self.language.model, self.language.processor, [asked, answered])
         caption = f"{answer.question}\n{answer.answer}{_confidence_note(answer.confidence)}"
-        _draw(folder / f"{answer.record}-{number}.svg", scored, [answer.name], caption)
-        yield answer
+        file = self.folder / f"{answer.record}-{next(self.numbers)}.svg"
+        (structure,) = _draw(file, scored, [answer.name], caption, self.reference)
+        return {
+            "drawing": str(file),
+            **scored[0].to_dict(),
+            "structure": structure.pairs,
+            "structure_source": structure.source,
+        }
 
 
-def _draw(file: Path, scored: list[NucleotideScores], names: list[str], caption: str) -> None:
+def _draw(
+    file: Path,
+    scored: list[NucleotideScores],
+    names: Sequence[str],
+    caption: str,
+    reference: Reference | None,
+) -> list[SecondaryStructure]:
+    """Draw scores on the structures that are known of their RNAs; returns these."""
+    from rnagpt.reference.structures import structure_of
     from rnagpt.sequences.drawing import draw_scores
 
-    file.write_text(draw_scores(scored, names, caption), encoding="utf-8")
+    structures = [structure_of(rna.sequence, reference) for rna in scored]
+    drawing = draw_scores(scored, names, caption, structures=structures)
+    file.write_text(drawing, encoding="utf-8")
+    return structures
 
 
 def _confidence_note(confidence: float | None) -> str:
@@ -243,18 +356,33 @@ def _confidence_note(confidence: float | None) -> str:
     return "" if confidence is None else f" (confidence {confidence:.2f})"
 
 
-def _print_answers(answers: Iterator[Answer], as_json: bool) -> None:
+def _print_answers(
+    answers: Iterator[Answer], as_json: bool, explain: _Explainer | None = None
+) -> None:
     record = 0
+    told: set[int] = set()
     for answer in answers:
+        explanation = explain(answer) if explain else None
         if as_json:
-            print(json.dumps(answer.as_row(), ensure_ascii=False), flush=True)
+            row = answer.as_row() | ({"explanation": explanation} if explanation else {})
+            print(json.dumps(row, ensure_ascii=False), flush=True)
             continue
         if answer.record != record:
             print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))
-            record = answer.record
+            record, told = answer.record, set()
         cut = "" if answer.complete else " [cut at --max-new-tokens]"
         text = f"{answer.answer}{_confidence_note(answer.confidence)}{cut}"
+        text += f"\n[{explanation['summary']}]" if explanation else ""
+        lines = _new_records(answer.cites, answer.sources, told)
+        text = "\n".join([text, *lines])
         print(f"  {answer.question}\n{textwrap.indent(text, '    ')}", flush=True)
+
+
+def _new_records(cites: Iterable[int], sources: Mapping[int, str], told: set[int]) -> list[str]:
+    """The lines of the records that are cited for the first time, which are told from now on."""
+    new = [number for number in cites if number not in told]
+    told.update(new)
+    return [sources[number] for number in new]
 
 
 def _title(name: str, length: int, changes: tuple[str, ...]) -> str:
@@ -271,6 +399,8 @@ class _CtrlC:
     def __init__(self) -> None:
         self.pressed = False
         self.waiting = False
+        # Called when it is pressed in the midst of an answer; may do no more than set a flag.
+        self.stop: Callable[[], None] = lambda: None
 
     def __enter__(self) -> _CtrlC:
         self.earlier = signal.signal(signal.SIGINT, self._press)
@@ -298,6 +428,7 @@ class _CtrlC:
         if self.waiting:
             self.waiting = False
             raise KeyboardInterrupt
+        self.stop()
 
 
 class _Session:
@@ -306,11 +437,14 @@ class _Session:
     def __init__(self, chat: RnaChat, rnas: list[CleanedRna], max_new_tokens: int) -> None:
         self.chat = chat
         self.waiting = list(rnas)
-        self.names: list[str] = []
+        self.told: set[int] = set()  # numbers of the records whose lines were shown
         self.max_new_tokens = max_new_tokens
         self.ctrl_c = _CtrlC()
+        # A search, or words that are checked before they are shown, come in one piece.
+        self.ctrl_c.stop = chat.stop
         self.commands: dict[str, Callable[[str], None]] = {
             "/rna": self.add,
+            "/evidence": self.evidence,
             "/next": self.next,
             "/reset": self.reset,
             "/explain": self.explain,
@@ -362,6 +496,28 @@ class _Session:
             if self.ctrl_c.pressed:
                 self.chat.stop()
         print(_confidence_note(self.chat.confidence))
+        if self.chat.answer is not None:
+            sources = {item.number: item.line for e in self.chat.evidence for item in e.items}
+            for line in _new_records(self.chat.answer.cites, sources, self.told):
+                print(line, flush=True)
+
+    def evidence(self, _: str) -> None:
+        """List the numbered records of the conversation, RNA by RNA."""
+        from rnagpt.reference.library import SearchStoppedError
+
+        try:
+            found = self.chat.search(lambda: self.ctrl_c.pressed)
+        except SearchStoppedError:
+            return
+        if not found:
+            raise ValueError("There is no RNA. Add one with /rna.")
+        for evidence in found:
+            print(f"{evidence.name} ({evidence.facts.length:,} nt)")
+            for item in evidence.items:
+                print(f"  {item.line}")
+            if not evidence.items:
+                none = f"no record of {evidence.reference} matches"
+                print(f"  {evidence.note or none}", flush=True)
 
     def add(self, text: str) -> None:
         """Add a sequence, or the one record of a file."""
@@ -376,11 +532,7 @@ class _Session:
                     f"{text} holds {len(records)} records, and /rna takes one. Leave, and give the "
                     "file to `rnagpt chat` for a conversation about each."
                 )
-            (rna,) = clean_rnas(
-                records,
-                max_length=self.chat.processor.max_rna_length,
-                max_ambiguous=self.chat.processor.max_ambiguous,
-            )
+            (rna,) = clean_rnas(records, **self.chat.limits)
             self.show(self.chat.add_rna(rna))
             return
         self.show(self.chat.add_rna(text))
@@ -389,14 +541,14 @@ class _Session:
         if not self.waiting:
             raise ValueError("There is no further record.")
         self.chat.reset()
-        self.names.clear()
+        self.told.clear()
         self.show(self.chat.add_rna(self.waiting.pop(0)))
         if self.waiting:
             print(f"{len(self.waiting)} more to come: /next.")
 
     def reset(self, _: str) -> None:
         self.chat.reset()
-        self.names.clear()
+        self.told.clear()
         print("A new conversation, without RNAs.")
 
     def explain(self, text: str) -> None:
@@ -405,9 +557,13 @@ class _Session:
             raise ValueError("/explain needs the name of the drawing: a file that ends in .svg.")
         _check_drawing()
         caption = str(self.chat.messages[-1]["content"]) if self.chat.messages else ""
-        _draw(Path(text), self.chat.explain(), self.names, caption)
+        answer, scored = self.chat.answer, self.chat.explain()
+        names = self.chat.names if answer is None else answer.about
+        _draw(Path(text), scored, names, caption, self.chat.reference)
+        for number, rna in enumerate(scored, start=1):
+            name = names[number - 1] if number <= len(names) else ""
+            print(f"{name or f'RNA {number}'}: {rna.summary()}.")
         print(f"{text} is drawn.")
 
     def show(self, rna: CleanedRna) -> None:
-        self.names.append(rna.name)
         print(_title(rna.name or "RNA", len(rna.sequence), rna.changes), flush=True)

@@ -11,6 +11,7 @@ from rnagpt import __version__
 from rnagpt.cli import annotate as annotate_cli
 from rnagpt.cli import chat as chat_cli
 from rnagpt.cli import evaluate as evaluate_cli
+from rnagpt.cli import evaluate_answers as answers_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
 from rnagpt.cli import publish as publish_cli
 from rnagpt.cli import reference as reference_cli
@@ -33,6 +34,7 @@ examples:
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   rnagpt serve --port 8000
   rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
+  rnagpt evaluate-answers ./rna-qa ./answers
   rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa ./encoder
   rnagpt publish model ./rna-gpt ORG/NAME --dry-run
 
@@ -154,6 +156,11 @@ def build_parser() -> argparse.ArgumentParser:
     summary = "tables, controls and confidence of a model"
     about = (summary, evaluate_cli.HELP, evaluate_cli.EXAMPLES)
     evaluate_cli.add_arguments(_add_command(commands, "evaluate", *about, run=evaluate_cli.run))
+
+    summary = "cited answers: right, supported, honest about what is not known"
+    about = (summary, answers_cli.HELP, answers_cli.EXAMPLES)
+    parser_of = _add_command(commands, "evaluate-answers", *about, run=answers_cli.run)
+    answers_cli.add_arguments(parser_of)
 
     # `main` hands its words to a parser of its own.
     about = ("train an RNA encoder", pretrain_cli.HELP, pretrain_cli.EXAMPLES)

@@ -19,6 +19,7 @@ from rnagpt.serving.engines import ENGINES, EngineSettings
 from rnagpt.serving.limits import Limits
 
 if TYPE_CHECKING:
+    from rnagpt.reference.library import Reference
     from rnagpt.serving.app import Service
 
 HELP = """\
@@ -28,11 +29,21 @@ such a part, sequences of 15 or more nucleotides and FASTA records are taken out
 texts. The reply then begins with a line "RNA read from the text: ..." for each of them. Where no
 question was asked, another line says which one is answered. An empty line follows. A conversation
 without any RNA is rejected (400, code no_rna).
+
+Every RNA is searched in a reference, as `rnagpt chat` does, and answers cite the records that it
+matches. The message carries, beside its content, "evidence" (the numbered records), "basis"
+(records, sequence, model or none), "confidence" (null where it was not measured), "sentences" (each
+with its records) and "about" (the RNAs' names: of the FASTA record, else "RNA 2"); in a stream the
+last delta before the finish_reason has them. Answers from records are whole whatever max_tokens
+says, and are the same for every n. usage counts what the language model read and wrote: 0 where it
+was not asked. System messages change no answer from records.
 """
 EXAMPLES = """\
 examples:
   rnagpt serve                                         # rna-gpt-mini at http://127.0.0.1:8000/v1
   rnagpt serve --model ./my-rna-gpt --port 9000 --api-key SECRET
+  rnagpt serve --reference ./my-reference              # what `rnagpt reference` or `rna-qa` wrote
+  rnagpt serve --no-reference                          # the model alone answers
   rnagpt serve --engine vllm --engine-option tensor_parallel_size=2
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{
     "model": "rna-gpt-mini", "messages": [{"role": "user", "content": [
@@ -47,6 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options, without importing torch."""
     add = parser.add_argument
     add("--model", metavar="PATH", help="folder or Hub id of an RNA-GPT (default: rna-gpt-mini)")
+    add(
+        "--reference",
+        metavar="DIR",
+        help="what RNAs are searched in (default: the families of Rfam that rna-gpt-mini has)",
+    )
+    add(
+        "--no-reference",
+        action="store_true",
+        help="search nothing: the model alone answers, and RNAs are as long as it reads at most",
+    )
     add("--served-name", metavar="NAME", help="name that clients request (default: the folder's)")
     add(
         "--engine",
@@ -122,6 +143,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         from rnagpt.serving.uvicorn_server import GracefulServer, protocol_with_deadline
     except ImportError as error:
         raise ValueError(f"The server needs {error.name}: pip install 'rna-gpt[serve]'.") from error
+    if arguments.reference is not None and arguments.no_reference:
+        raise ValueError("--reference and --no-reference contradict each other; give one of them.")
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
     api_key = _api_key(arguments.api_key)
     # Until the server runs: an exit through Python ends the processes that vLLM started.
@@ -159,12 +182,16 @@ def make_service(
     """Load the model, and start its engine.
 
     Raises:
+        InvalidReferenceError: there is no such reference.
         OSError, ValueError: as of `load_model`; an option of the engine is not known.
     """
+    from rnagpt.configuration_rnagpt import RnaGptConfig
     from rnagpt.inference.default_model import resolve_model
     from rnagpt.inference.loading import load_processor
+    from rnagpt.reference.library import Reference
     from rnagpt.serving.app import Service
 
+    reference = None if arguments.no_reference else _ready(Reference.open(arguments.reference))
     folder = resolve_model(arguments.model)
     processor = load_processor(folder)
     settings = EngineSettings(
@@ -183,7 +210,15 @@ def make_service(
         limits,
         api_key,
         tuple(arguments.cors_origin),
+        reference=reference,
+        config=None if reference is None else RnaGptConfig.from_pretrained(folder),
     )
+
+
+def _ready(reference: Reference) -> Reference:
+    """A reference whose first search takes no longer than the next one."""
+    reference.prepare()
+    return reference
 
 
 def _option(text: str) -> tuple[str, Any]:

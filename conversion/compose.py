@@ -116,7 +116,12 @@ def compose(
             summary_size=shape["rna_summary_size"],
             max_context=language.config.max_position_embeddings,
         )
-        fields = {**shape, **(confidence or {}), "rna_token_id": processor.rna_token_id}
+        fields = {
+            **shape,
+            **(confidence or {}),
+            "rna_token_id": processor.rna_token_id,
+            "reads_evidence": lora is not None and _learned_from_evidence(lora.folder),
+        }
         config = _config(encoder_config, language.config, fields, _dtype(language, dtype))
         with torch.device("meta"):
             model = RnaGptForCausalLM(config)
@@ -130,6 +135,16 @@ def compose(
         _write_weights(folder, model, sources, max_shard_size)
         _write_settings(folder, model, processor, language)
     return out
+
+
+def _learned_from_evidence(stage: Path) -> bool:
+    """Whether a stage, or what is shipped of one, was trained on prompts with evidence."""
+    file = stage / "training_record.json"
+    if not file.is_file():
+        return False
+    record = json.loads(file.read_text(encoding="utf-8"))
+    settings = record.get("stages", record).get("settings", {})
+    return bool(settings.get("evidence_share"))
 
 
 def _projector_of(adapter: LoraAdapter | None) -> Path | None:

@@ -10,6 +10,7 @@ import torch
 from transformers import BatchFeature
 
 from rnagpt.inference.generation import encode_prompts
+from rnagpt.inference.messages import rnas_of
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.sequences.drawing import NucleotideScores
@@ -27,7 +28,8 @@ def explain_answer(
     input; Simonyan et al. 2013, Shrikumar et al. 2016). It says what were to come if the vector
     told nothing of its own. The gradient runs through the vectors of nucleotides and the summary
     alike. A token that reads k nucleotides shares its score equally among them.
-    `benchmarks/explain_occlusion.md` compares the scores with those of leaving nucleotides out.
+    `benchmarks/explain_occlusion.md` compares the scores with those of leaving nucleotides out, and
+    `benchmarks/explain_floor.md` says which of them are noise.
 
     Args:
         messages: as the processor's chat template takes them; the last one is the assistant's.
@@ -50,13 +52,6 @@ def explain_answer(
         NucleotideScores(sequence, _share(row[: len(sequence)], processor.kmer_size))
         for sequence, row in zip(sequences, scores, strict=True)
     ]
-
-
-def rnas_of(messages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The RNAs of a conversation, in order."""
-    contents = [message["content"] for message in messages]
-    parts = [part for content in contents if isinstance(content, list) for part in content]
-    return [part["rna"] for part in parts if part["type"] == "rna"]
 
 
 def _vector_scores(model: RnaGptForCausalLM, inputs: BatchFeature) -> torch.Tensor:

@@ -19,10 +19,11 @@ from transformers import (
 from rnagpt.cleaning_rnagpt import CleanedRna, clean_rna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.abstention import is_abstention
+from rnagpt.inference.cited import MAX_NEW_TOKENS
+from rnagpt.inference.messages import user_message
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
-MAX_NEW_TOKENS = 256
 # Options of `generate` that choose another way of decoding than token by token.
 _OTHER_DECODING = (
     "assistant_early_exit",
@@ -45,12 +46,6 @@ def clean_once(sequence: str | CleanedRna, name: str, processor: RnaGptProcessor
         max_length=processor.max_rna_length,
         max_ambiguous=processor.max_ambiguous,
     )
-
-
-def user_message(question: str, sequences: list[str]) -> dict[str, Any]:
-    """A question with the RNAs that it brings, as the processor's chat template takes it."""
-    parts: list[dict[str, str]] = [{"type": "rna", "rna": sequence} for sequence in sequences]
-    return {"role": "user", "content": [*parts, {"type": "text", "text": question}]}
 
 
 def encode_prompts(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.cpu_decoding import compile_steps, use_int8_weights
 from rnagpt.inference.default_model import resolve_model
+from rnagpt.inference.model_config import hub_options, read_model_config
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-
-_HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 
 # The tokenizer is found by way of the configuration. Unless that is known, transformers asks, on
 # standard input, whether to run the code that lies next to the weights; it is this very code.
@@ -26,8 +22,8 @@ AutoConfig.register(RnaGptConfig.model_type, RnaGptConfig, exist_ok=True)
 def load_processor(name_or_path: str | None = None, **kwargs: Any) -> RnaGptProcessor:
     """Load a model's processor; arguments as of `load_model`, of which others are left aside."""
     name_or_path = resolve_model(name_or_path)
-    options = _hub_options(kwargs)
-    _check_model_type(name_or_path, options)
+    options = hub_options(kwargs)
+    read_model_config(str(name_or_path), options)
     return RnaGptProcessor.from_pretrained(name_or_path, **options)
 
 
@@ -59,7 +55,7 @@ def load_model(
         WeightsError: when rna-gpt-mini is needed and cannot be put together.
     """
     name_or_path = resolve_model(name_or_path)
-    _check_model_type(name_or_path, _hub_options(kwargs))
+    read_model_config(str(name_or_path), kwargs)
     has_accelerator = torch.accelerator.is_available()
     device = torch.accelerator.current_accelerator() if has_accelerator else None
     # Few CPUs have bfloat16 units; without them it is slower than float32.
@@ -72,51 +68,6 @@ def load_model(
     if compiled:
         compile_steps(model)
     return model
-
-
-def _hub_options(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Those that say where on the Hub a model is found, and for whom."""
-    return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
-
-
-def _check_model_type(name_or_path: str, options: dict[str, Any]) -> None:
-    _check_there(str(name_or_path))
-    try:
-        model_type = RnaGptConfig.get_config_dict(name_or_path, **options)[0].get("model_type")
-    except OSError as error:
-        if Path(name_or_path).is_dir():
-            raise
-        raise OSError(
-            f"There is no folder {name_or_path} here, and it could not be had from the Hub: {error}"
-        ) from error
-    if model_type != RnaGptConfig.model_type:
-        raise ValueError(
-            f"{name_or_path} holds a model of type {model_type!r}, not "
-            f"{RnaGptConfig.model_type!r}. `rnagpt compose` makes an RNA-GPT of an RNA encoder and "
-            "a language model."
-        )
-
-
-def _check_there(name_or_path: str) -> None:
-    """Reject what is neither a model's folder nor an id that the Hub could know.
-
-    Raises:
-        OSError: says what is missing.
-    """
-    made = "a folder that `rnagpt compose` or `rnagpt mini` wrote, or a Hub id (ORG/NAME)"
-    if not name_or_path:
-        raise OSError(f"The model's name is empty. Give {made}.")
-    path = Path(name_or_path)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise OSError(f"The folder {name_or_path} holds no config.json. Give {made}.")
-        return
-    if path.exists():
-        raise OSError(f"{name_or_path} is a file. Give {made}.")
-    try:
-        validate_repo_id(name_or_path)
-    except HFValidationError as error:
-        raise OSError(f"The folder {name_or_path} is not there. Give {made}.") from error
 
 
 __all__ = ["load_model", "load_processor"]

@@ -37,6 +37,8 @@ class SearchResult:
         note: why there was no search, such as "12 nt are too short", or which candidates were not
             verified; empty else.
         error: of a record that is no RNA; empty else.
+        unverified: of each hit and candidate that Infernal was asked about in vain, its family and
+            why; `verified` of the hits says so too.
     """
 
     name: str
@@ -45,6 +47,7 @@ class SearchResult:
     hits: tuple[Hit, ...] = ()
     note: str = ""
     error: RnaSequenceError | None = None
+    unverified: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The result as `rnagpt annotate --format json` writes it."""
@@ -114,14 +117,13 @@ def annotate(
         jobs: processes that search; with `verify` as many of Infernal's run at once too.
         verify: asks Infernal about every hit. Weaker candidates (E-values up to `LOOSE_EVALUE`, the
             best `MAX_CANDIDATES` of a record) that reach their family's gathering cut-off are hits
-            too, of the source `COVARIANCE_MODEL`.
+            too, of the source `COVARIANCE_MODEL`. Where Infernal fails, the hit says why.
 
     Yields:
         One result per RNA, in order; one with `error` for what is no RNA.
 
     Raises:
         InvalidReferenceError: the reference cannot be read.
-        InfernalError: a program of Infernal failed.
         ValueError: for an E-value or a number of processes that is not positive.
     """
     if not evalue > 0 or jobs < 1:
@@ -186,8 +188,13 @@ def _review(
         for hit in reference.hits(record.matches, length, clans=False)
         if (hit.record.id, hit.start, hit.end, hit.strand) not in known
     ]
-    hits, note = verifier.review(standing, weaker, _joined(record.parts), reference, each)
-    return replace(record.result, hits=tuple(hits), note=record.result.note or note)
+    review = verifier.review(standing, weaker, _joined(record.parts), reference, each)
+    return replace(
+        record.result,
+        hits=tuple(review.hits),
+        note=record.result.note or review.note,
+        unverified=review.unverified,
+    )
 
 
 def _parts(rnas: Iterable[Any], reference: Reference) -> Iterator[_Part]:

@@ -80,7 +80,7 @@ class CovarianceModels:
     def __init__(self, reference: Reference, cm: Path | None) -> None:
         self._reference = reference
         self._cm = cm
-        self._made: dict[str, CovarianceModel] = {}
+        self._made: dict[str, CovarianceModel | InfernalError | OSError] = {}
         self._locks: dict[str, Lock] = {}
         self._seeds: dict[str, SeedAlignment] | None = None
         self._reading = Lock()
@@ -89,17 +89,26 @@ class CovarianceModels:
         """The model of a family.
 
         Raises:
-            InfernalError: it cannot be built.
+            InfernalError: it cannot be made, now or when it was first asked for.
         """
         with self._locks.setdefault(record.id, Lock()):
             if record.id not in self._made:
-                self._made[record.id] = self._make(record)
-            return self._made[record.id]
+                try:
+                    self._made[record.id] = self._make(record)
+                except (InfernalError, OSError) as error:
+                    # Tried once: the next hit of the family would wait for it as long again.
+                    self._made[record.id] = error
+            made = self._made[record.id]
+        if isinstance(made, InfernalError):
+            raise made
+        if isinstance(made, OSError):
+            raise InfernalError(f"no covariance model for {record.id}: {made}") from made
+        return made
 
     def _make(self, record: Record) -> CovarianceModel:
         built = "model built from the seed alignment"
         if self._cm is not None:
-            path = _kept(f"models-{_file_key(self._cm)}", record.id)
+            path = _kept(f"models-{file_key(self._cm)}", record.id)
             if path.is_file() or self._fetch(record, path):
                 return _read_model(path, f"model of {self._cm.name}")
             built = f"not in {self._cm.name}; {built}"
@@ -188,7 +197,7 @@ def check_models(path: Path) -> Path:
     return path
 
 
-def _file_key(path: Path) -> str:
+def file_key(path: Path) -> str:
     """Tells files apart without reading them, which takes seconds for Rfam's models."""
     state = path.stat()
     text = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
@@ -206,7 +215,7 @@ def _partial(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent)
     except OSError as error:
-        raise InvalidReferenceError(
+        raise InfernalError(
             f"The cache {path.parent} cannot be written ({error.strerror}); set RNAGPT_CACHE to a "
             "folder that can."
         ) from error
@@ -226,21 +235,26 @@ def _calibrate(path: Path) -> None:
 
 
 def _read_model(path: Path, origin: str) -> CovarianceModel:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         head = dict(_head(lines))
-    return CovarianceModel(
-        path=path,
-        reach=int(head["W"]),
-        gathering=float(head["GA"]) if "GA" in head else None,
-        calibrated=head["ECMLC"] != GENERIC_CALIBRATION,
-        origin=origin,
-    )
+    try:
+        return CovarianceModel(
+            path=path,
+            reach=int(head["W"]),
+            gathering=float(head["GA"]) if "GA" in head else None,
+            calibrated=head["ECMLC"] != GENERIC_CALIBRATION,
+            origin=origin,
+        )
+    except (KeyError, ValueError) as error:
+        raise InfernalError(
+            f"{path} is no whole covariance model; delete it, and it is made again"
+        ) from error
 
 
 def _head(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The tags of a model's file with their values, blanks in these as one."""
     for line in lines:
-        tag, *values = line.split()
+        tag, *values = line.split() or [""]
         if tag == "CM":
             return
         yield tag, " ".join(values)
@@ -328,6 +342,7 @@ __all__ = [
     "InfernalError",
     "ModelHit",
     "check_models",
+    "file_key",
     "infernal_version",
     "search_model",
 ]

@@ -131,7 +131,13 @@ def _verified(hit: Hit) -> Mapping[str, str]:
     told = {name: str(value) for name, value in values.items() if value not in (None, "")}
     if "agrees" in told:
         told["agrees"] = "yes" if values["agrees"] else "no"
+    if "error" in told:
+        told["note"] = _not_verified(told["error"])
     return told
+
+
+def _not_verified(error: str) -> str:
+    return f"not verified: {' '.join(error.split())}"
 
 
 def _gff3(result: SearchResult) -> str:
@@ -225,6 +231,8 @@ def _verdict(hit: Hit) -> str:
     verified = hit.verified
     if not verified:
         return "-"
+    if error := verified.get("error"):
+        return _not_verified(error)
     if verified["bits"] is None:
         return "disagrees: no hit"
     score = f"{verified['bits']:.1f} bits"

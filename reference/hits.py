@@ -8,11 +8,10 @@ from typing import Any
 
 from rnagpt.reference.profiles import Match
 from rnagpt.reference.records import Record
+from rnagpt.sequences.structure import base_pairs as read_pairs
 
 PROFILE, SEQUENCE, COVARIANCE_MODEL = "profile", "sequence", "covariance model"
 LINE = 80  # columns of an alignment per block of its text
-_OPENING = {"(": ")", "<": ">", "[": "]", "{": "}"}
-_CLOSING = {closing: opening for opening, closing in _OPENING.items()}
 CAN_PAIR = frozenset({"AU", "UA", "GC", "CG", "GU", "UG"})
 
 
@@ -41,6 +40,9 @@ class Hit:
         alignment: the alignment as text.
         others: overlapping hits of the same clan with a lower score.
         verified: what Infernal says of it, where it was asked.
+        columns: of the profile, or places in the other RNA, at which the query's letters from
+            `start` to `end` of the strand that matches stand, counted from 1; 0 for a letter that
+            is inserted.
     """
 
     record: Record
@@ -57,6 +59,7 @@ class Hit:
     alignment: str
     others: tuple[Hit, ...] = ()
     verified: Mapping[str, Any] | None = field(default=None, hash=False)
+    columns: tuple[int, ...] = field(default=(), repr=False)
     pair_bits: float | None = None
     support_bits: float = 0.0
 
@@ -120,6 +123,7 @@ def make_hit(match: Match, record: Record, comparisons: float, source: str = PRO
         identity=same / len(aligned) if aligned else 0.0,
         structure=lay_structure(match),
         alignment=print_alignment(match, record.id),
+        columns=_columns(match),
         pair_bits=match.pair_bits,
         support_bits=match.support_bits,
     )
@@ -163,19 +167,11 @@ def _places(match: Match) -> Iterator[tuple[int, int]]:
         place += query != "-"
 
 
-def read_pairs(structure: str) -> list[tuple[int, int]]:
-    """The base pairs of a structure in WUSS or dot-bracket notation, 0-based, pseudoknots left out.
-
-    A bracket whose partner is missing, as at the end of a partial match, is no pair.
-    """
-    open_brackets: dict[str, list[int]] = {opening: [] for opening in _OPENING}
-    pairs = []
-    for place, letter in enumerate(structure):
-        if letter in _OPENING:
-            open_brackets[letter].append(place)
-        elif letter in _CLOSING and (waiting := open_brackets[_CLOSING[letter]]):
-            pairs.append((waiting.pop(), place))
-    return sorted(pairs)
+def _columns(match: Match) -> tuple[int, ...]:
+    """The column of the whole profile at each letter of the query; 0 where it is inserted."""
+    column_of = {place: match.profile_start + column for column, place in _places(match)}
+    letters = len(match.query_row) - match.query_row.count("-")
+    return tuple(column_of.get(place, 0) for place in range(letters))
 
 
 def print_alignment(match: Match, name: str) -> str:

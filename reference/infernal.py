@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnagpt.reference.covariance import (
     CovarianceModel,
@@ -45,6 +45,20 @@ class _Part:
             return self.start + start - 1, self.start + end - 1
         last = self.start + len(self.letters)
         return last - end, last - start
+
+
+class Review(NamedTuple):
+    """What became of a record's hits and weaker candidates.
+
+    Attributes:
+        hits: best E-value first.
+        note: which candidates were not verified; empty else.
+        unverified: of each hit and candidate for which Infernal failed, its family and why.
+    """
+
+    hits: list[Hit]
+    note: str
+    unverified: tuple[str, ...]
 
 
 class Verifier:
@@ -86,31 +100,33 @@ class Verifier:
             The hit with the program's name and version, `bits` of Infernal's best hit there (None
             where it finds none), the family's `gathering` cut-off, whether the hit `agrees` by
             reaching it (None for a family without one), `start`, `end` and `structure` of
-            Infernal's hit, and a `note` on the model. A hit of a single RNA is returned as it is.
-
-        Raises:
-            InfernalError: a program failed.
+            Infernal's hit, and a `note` on the model. Where a program failed, as on an alignment
+            that no model can be built from, `error` says why, and `agrees` is None. A hit of a
+            single RNA is returned as it is.
         """
         if hit.record.kind != FAMILY:
             return hit
-        model = self.model(hit.record, reference)
-        part = _cut_out(hit, sequence, model.reach)
-        found = [
-            (place, one)
-            for one in search_model(model, part.letters)
-            if _share(place := part.place(one.start, one.end), (hit.start, hit.end))
-        ]
-        gathering = hit.record.gathering if model.gathering is None else model.gathering
         verified: dict[str, Any] = {
             "program": self.program,
             "bits": None,
-            "gathering": gathering,
-            "agrees": False,
+            "gathering": hit.record.gathering,
+            "agrees": None,
             "start": None,
             "end": None,
             "structure": "",
-            "note": model.origin,
+            "note": "",
         }
+        try:
+            model = self.model(hit.record, reference)
+            part = _cut_out(hit, sequence, model.reach)
+            placed = [
+                (part.place(one.start, one.end), one) for one in search_model(model, part.letters)
+            ]
+        except (InfernalError, OSError) as error:
+            return replace(hit, verified=verified | {"error": str(error)})
+        found = [(place, one) for place, one in placed if _share(place, (hit.start, hit.end))]
+        gathering = hit.record.gathering if model.gathering is None else model.gathering
+        verified |= {"gathering": gathering, "agrees": False, "note": model.origin}
         if found:
             (start, end), best = max(found, key=lambda placed: placed[1].bits)
             verified |= {
@@ -126,7 +142,7 @@ class Verifier:
         """The covariance model of a family, made when it is first asked for.
 
         Raises:
-            InfernalError: it cannot be built.
+            InfernalError: it cannot be made.
         """
         with self._lock:
             key = reference.manifest.key
@@ -142,7 +158,7 @@ class Verifier:
         sequence: str,
         reference: Reference,
         each: Callable[[Callable[[Hit], Hit], Iterable[Hit]], Iterable[Hit]] = map,
-    ) -> tuple[list[Hit], str]:
+    ) -> Review:
         """Verify all hits, and take in weaker candidates that Infernal confirms.
 
         Args:
@@ -152,29 +168,35 @@ class Verifier:
             sequence: in which they lie.
             reference: in which it was searched.
             each: `map`, or that of an executor.
-
-        Returns:
-            The hits, best E-value first; and a remark where candidates were left out, else "".
         """
         reviewed = list(each(lambda hit: self.verify(hit, sequence, reference), hits))
+        unverified = [text for hit in reviewed if (text := _failure(hit))]
+        notes = []
         asked = 0
         for number, candidate in enumerate(weaker):
             if any(_explains(hit, candidate) for hit in reviewed):
                 continue
             if asked == MAX_CANDIDATES:
-                return _sorted(reviewed), (
+                notes.append(
                     f"the {MAX_CANDIDATES} best weaker candidates were verified, up to "
                     f"{len(weaker) - number:,} were not"
                 )
+                break
             asked += 1
             verified = self.verify(candidate, sequence, reference)
-            if verified.verified and verified.verified["agrees"]:
+            if failure := _failure(verified):
+                unverified.append(failure)
+                notes.append(f"a weaker candidate was not verified, {failure}")
+            elif verified.verified and verified.verified["agrees"]:
                 reviewed.append(replace(verified, source=COVARIANCE_MODEL))
-        return _sorted(reviewed), ""
+        hits = sorted(reviewed, key=lambda hit: hit.evalue)
+        return Review(hits, "; ".join(dict.fromkeys(notes)), tuple(unverified))
 
 
-def _sorted(hits: list[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: hit.evalue)
+def _failure(hit: Hit) -> str:
+    """The family of a hit for which Infernal failed, and why; else ""."""
+    error = (hit.verified or {}).get("error")
+    return f"{hit.record.id}: {error}" if error else ""
 
 
 def _explains(hit: Hit, candidate: Hit) -> bool:
@@ -198,4 +220,4 @@ def _cut_out(hit: Hit, sequence: str, flank: int) -> _Part:
     return _Part(first + 1, letters, hit.strand)
 
 
-__all__ = ["LOOSE_EVALUE", "MAX_CANDIDATES", "InfernalError", "Verifier"]
+__all__ = ["LOOSE_EVALUE", "MAX_CANDIDATES", "InfernalError", "Review", "Verifier"]

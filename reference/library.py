@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import lzma
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from math import log2
 from pathlib import Path
 from typing import Any
 
 import pyhmmer
+from pyhmmer.easel import SSIReader
 from pyhmmer.plan7 import HMM, HMMFile, HMMPressedFile
 
 from rnagpt.cleaning_rnagpt import MAX_AMBIGUOUS, CleanedRna, clean_rna
 from rnagpt.reference import pairs
 from rnagpt.reference.cache import cached
-from rnagpt.reference.hits import SEQUENCE, Hit, make_hit, resolve_overlaps
+from rnagpt.reference.hits import PROFILE, SEQUENCE, Hit, make_hit, resolve_overlaps
 from rnagpt.reference.manifest import (
     FAMILIES,
     PROFILES,
@@ -40,6 +42,10 @@ BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "rna-gpt-mini" /
 
 class TooShortError(ValueError):
     """A sequence is too short to be searched."""
+
+
+class SearchStoppedError(Exception):
+    """A search was stopped before its end."""
 
 
 class Reference:
@@ -76,17 +82,25 @@ class Reference:
             path /= "reference"
         return cls(path, read_manifest(path))
 
-    def search(self, rna: str | CleanedRna | Any, *, evalue: float = EVALUE) -> list[Hit]:
+    def search(
+        self,
+        rna: str | CleanedRna | Any,
+        *,
+        evalue: float = EVALUE,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[Hit]:
         """The families and RNAs that an RNA, or a part of it, matches on either strand.
 
         Args:
             rna: what `clean_rna` takes, or what it made; up to `MAX_LENGTH` nt.
             evalue: hits of a larger E-value are left out.
+            stop: asked before each window: whether the search ends here.
 
         Returns:
             Hits, the best first; see `resolve_overlaps`.
 
         Raises:
+            SearchStoppedError: `stop` said so.
             TooShortError: it has fewer than `MIN_LENGTH` nt.
             RnaSequenceError: it is no RNA.
         """
@@ -97,11 +111,12 @@ class Reference:
         )
         check_length(cleaned)
         letters = cleaned.sequence
-        matches = [
-            match
-            for window in self.windows(len(letters))
-            for match in self.scan(letters[window.start : window.end], window, len(letters), evalue)
-        ]
+        matches: list[Match] = []
+        for window in self.windows(len(letters)):
+            if stop():
+                raise SearchStoppedError
+            part = letters[window.start : window.end]
+            matches += self.scan(part, window, len(letters), evalue)
         return self.hits(matches, len(letters))
 
     def windows(self, length: int) -> Iterator[Window]:
@@ -157,6 +172,29 @@ class Reference:
             return make_hit(match, self.single_rnas.record(match), space, SEQUENCE)
         return make_hit(match, self.families[match.id], self.profiles.comparisons(length))
 
+    def conservation(self, hit: Hit) -> tuple[float | None, ...]:
+        """How conserved the family is at each letter of a hit, along the strand that matches.
+
+        In bits: 2 less the entropy of the letters that the profile expects in the column (Schneider
+        and Stephens 1990, NAR 18:6097). 0 says that all four are as frequent, 2 that it is always
+        the same one. A profile of few or of closely related sequences expects letters too that none
+        of them has, and so tells fewer bits.
+
+        Returns:
+            For the letters from `start` to `end` of the strand, None where one is inserted; empty
+            for a hit of another kind than a profile's.
+        """
+        if hit.source != PROFILE:
+            return ()
+        profile: Any = self._hmm(hit.record.id)  # pyhmmer's types leave the attribute out
+        emissions = profile.match_emissions
+        return tuple(
+            2 + sum(chance * log2(max(chance, 1e-30)) for chance in emissions[column])
+            if column
+            else None
+            for column in hit.columns
+        )
+
     def prepare(self) -> None:
         """Make ready in the user's cache what the search reads, where that is not done yet."""
         _ = self.profiles, self.single_rnas
@@ -194,6 +232,19 @@ class Reference:
             with HMMFile(str(self._index() / "profiles.h3m")) as file:
                 hmms.update((hmm.name, hmm) for hmm in file)
         return hmms
+
+    def _hmm(self, identifier: str) -> HMM[Any]:
+        """One family's profile HMM, read alone."""
+        index = self._index()
+        names: Any = SSIReader(str(index / "profiles.h3i"))  # whose types call a name a number
+        with names:
+            offset = names.find_name(identifier).record_offset
+        with (index / "profiles.h3m").open("rb") as profiles:
+            profiles.seek(offset)
+            with HMMFile(profiles) as file:
+                hmm: HMM[Any] | None = file.read()
+        assert hmm is not None
+        return hmm
 
     def seeds(self) -> Iterator[SeedAlignment]:
         """The families' seed alignments, in order."""
@@ -283,6 +334,7 @@ __all__ = [
     "MAX_LENGTH",
     "MIN_LENGTH",
     "Reference",
+    "SearchStoppedError",
     "TooShortError",
     "check_length",
 ]

@@ -36,6 +36,8 @@ _FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-4), (0.1, 0.02, 2e-3)
 MAX_CANDIDATE = 10.0  # E-value of the score, from which on no support is asked for
 SURROUNDINGS = 50  # nt on each side of a match that is scored once more in a long window
 MIN_PLACES = 2.0  # as many times as long as a match with its surroundings is a long window
+# nt of a query whose match as a whole says something: primers are made to match as a whole.
+MIN_WHOLE = 30
 MIN_LETTERS = 9  # of a match; fewer cannot have an E-value of 1e-3 among Rfam's families
 MAX_SELF_SIMILARITY = 0.85  # of a match's letters with those some letters before
 MAX_EXTENSION = 12  # columns at an end of a profile that a local alignment may have left out
@@ -227,10 +229,12 @@ class ProfileLibrary:
 
         It turns a P-value into an E-value.
         """
-        if length not in self._counted:
+        counted = self._counted  # which another thread may replace
+        if length not in counted:
             windows = self.windows(length)
-            self._counted = {length: 2 * sum(self._sizes[window.group] for window in windows)}
-        return self._counted[length]
+            counted = {length: 2 * sum(self._sizes[window.group] for window in windows)}
+            self._counted = counted
+        return counted[length]
 
     def scan(
         self,
@@ -311,7 +315,7 @@ class ProfileLibrary:
         pair_bits = None if self._pairs is None else self._pairs.bits(match.id, letters_at)
         support = support_bits(
             of_profile=whole_ratio(alignment.hmm_to - alignment.hmm_from + 1, columns),
-            of_query=whole_ratio(letters, length),
+            of_query=whole_ratio(letters, length) if length >= MIN_WHOLE else 1.0,
             pair_bits=pair_bits,
         )
         return match._replace(

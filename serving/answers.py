@@ -41,6 +41,7 @@ class Answers:
 
     Attributes:
         completion_tokens: written so far.
+        log_probabilities: of each answer so far; None where the engine does not say.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Answers:
         self._texts = [IncrementalDetokenizer(tokenizer, stop) for _ in self._streams]
         self._metrics = metrics
         self.completion_tokens = 0
+        self.log_probabilities: list[float | None] = [0.0] * len(self._streams)
         metrics.prompt_tokens.inc(prompt.length)
 
     async def pieces(self) -> AsyncIterator[Piece]:
@@ -103,6 +105,7 @@ class Answers:
                 if not self.completion_tokens:
                     self._metrics.first_token_seconds.observe(time.monotonic() - self._began)
                 self.completion_tokens += len(tokens.ids)
+                self._add_probability(index, tokens.log_probability)
                 self._metrics.completion_tokens.inc(len(tokens.ids))
                 new = text.add(tokens.ids)
                 finish = tokens.finish
@@ -116,3 +119,7 @@ class Answers:
                     return
         except Exception as error:
             ready.put_nowait(error)
+
+    def _add_probability(self, index: int, more: float | None) -> None:
+        known = self.log_probabilities[index]
+        self.log_probabilities[index] = None if known is None or more is None else known + more

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,17 +17,35 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.reference.library import Reference
 from rnagpt.serving.answers import Answers
-from rnagpt.serving.engines.base import Engine, EngineClosedError, EngineOverloadedError
+from rnagpt.serving.cited_answers import CitedAnswers, CitedReply
+from rnagpt.serving.engines.base import (
+    Engine,
+    EngineClosedError,
+    EngineOverloadedError,
+    Prompt,
+    Sampling,
+)
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import CountRequests, Metrics
 from rnagpt.serving.middleware import ApiKey, BodySizeLimit, ReadBodyInTime, check_api_key
-from rnagpt.serving.openai_api import ApiError, ChatRequest, Completion, model_entry, usage_of
+from rnagpt.serving.openai_api import (
+    ApiError,
+    ChatReply,
+    ChatRequest,
+    Completion,
+    model_entry,
+    usage_of,
+)
 from rnagpt.serving.prompts import Prepared, Prompts
+from rnagpt.serving.searches import Searches
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 _ERROR_REPLIES: dict[int | str, dict[str, Any]] = {
     status: {"description": text}
     for status, text in {
@@ -43,6 +63,13 @@ _ERROR_REPLIES: dict[int | str, dict[str, Any]] = {
 }
 
 
+_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": ChatReply,
+        "description": "The answers; as server-sent events where a stream was asked for.",
+    },
+    **_ERROR_REPLIES,
+}
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _MAX_SHOWN = 500
@@ -60,6 +87,10 @@ class Service:
         api_key: that clients have to give; None: none.
         cors_origins: of the web pages that may ask, such as "https://example.org"; "*": all.
         stopping: whether new requests are rejected.
+        reference: what RNAs are searched in, so that answers come from records; None: the model
+            alone answers.
+        config: the model's, of which answers from records are told whether it reads evidence, and
+            how its confidence was calibrated; None: it does not, and was not.
 
     Raises:
         ValueError: as of `check_api_key`.
@@ -73,34 +104,67 @@ class Service:
     api_key: str | None = None
     cors_origins: tuple[str, ...] = ()
     stopping: bool = False
+    reference: Reference | None = None
+    config: RnaGptConfig | None = None
 
     def __post_init__(self) -> None:
         if self.api_key is not None:
             check_api_key(self.api_key)
         self.metrics = Metrics(self.engine)
-        self.prompts = Prompts(self.processor, self.context, self.limits)
+        searching = self.reference is not None
+        self.prompts = Prompts(self.processor, self.context, self.limits, searching)
+        self.cited: CitedAnswers | None = None
+        if self.reference is not None:
+            self.searches = Searches(self.reference, self.limits.max_waiting, self.metrics)
+            self.cited = CitedAnswers(self.prompts, self.searches, self._answers, self.config)
 
-    async def begin(self, request: ChatRequest) -> tuple[Answers, Prepared]:
-        """Begin the answers to a request; returns them with the prompt that they answer.
+    async def reply(self, cited: CitedAnswers, request: ChatRequest) -> CitedReply:
+        """Answer a request from evidence.
 
         Raises:
             ApiError: what cannot be done; says why.
         """
-        if self.stopping:
-            raise self._unavailable()
-        self.check_model(request.model)
+        began = time.monotonic()
+        self._check(request)
+        conversation = await asyncio.to_thread(self.prompts.converse, request)
+        self.metrics.rnas.inc(len(conversation.rnas))
+        with self._rejections():
+            reply = await cited.reply(request, conversation)
+        if not reply.prompt_tokens:  # else the engine's answers were counted
+            self.metrics.request_seconds.observe(time.monotonic() - began)
+        return reply
+
+    async def begin(self, request: ChatRequest) -> tuple[Answers, Prepared]:
+        """Begin the model's own answers to a request; returns them with the prompt.
+
+        Raises:
+            ApiError: what cannot be done; says why.
+        """
+        self._check(request)
         # The tokenizer is fast, but an RNA of a million letters would hold up all others.
         prepared = await asyncio.to_thread(self.prompts.prepare, request)
         self.metrics.rnas.inc(prepared.num_rnas)
+        with self._rejections():
+            answers = self._answers(prepared.prompt, prepared.samplings, request.stop_strings)
+        return answers, prepared
+
+    def _answers(
+        self, prompt: Prompt, samplings: Sequence[Sampling], stop: Sequence[str] = ()
+    ) -> Answers:
+        tokenizer = self.processor.tokenizer
+        return Answers(self.engine, tokenizer, self.metrics, prompt, samplings, stop)
+
+    def _check(self, request: ChatRequest) -> None:
+        """Reject what needs no look at the messages."""
+        if self.stopping:
+            raise self._unavailable()
+        self.check_model(request.model)
+
+    @contextmanager
+    def _rejections(self) -> Iterator[None]:
+        """What the engine and the search do not take, as errors for clients."""
         try:
-            answers = Answers(
-                self.engine,
-                self.processor.tokenizer,
-                self.metrics,
-                prepared.prompt,
-                prepared.samplings,
-                request.stop_strings,
-            )
+            yield
         except EngineOverloadedError as error:
             raise ApiError(
                 429,
@@ -111,7 +175,6 @@ class Service:
             ) from error
         except EngineClosedError as error:
             raise self._unavailable() from error
-        return answers, prepared
 
     def check_model(self, name: str) -> None:
         """Reject requests for other models."""
@@ -140,14 +203,23 @@ def make_app(service: Service) -> FastAPI:
     _shape_errors(app)
     entry = model_entry(service.model_name, service.context)
 
-    @app.post("/v1/chat/completions", responses=_ERROR_REPLIES)
+    @app.post("/v1/chat/completions", responses=_REPLIES)
     async def chat(request: Request, body: ChatRequest) -> Response:
-        """Answer a conversation about RNAs."""
+        """Answer a conversation about RNAs.
+
+        Each RNA is searched in the server's reference. The message cites records, and carries them
+        beside its text, with what the answer rests on and how sure it is.
+        """
+        if service.cited is not None:
+            return await _cited(request, body, service.reply(service.cited, body))
         answers, prepared = await service.begin(body)
         if body.stream:
             events = _events(body, answers, prepared)
             return StreamingResponse(events, headers=_STREAMED, media_type="text/event-stream")
-        texts, finishes = await _unless_gone(request, answers)
+        try:
+            texts, finishes = await _unless_gone(request, answers.whole())
+        finally:
+            answers.cancel()
         texts = [prepared.note + text for text in texts]
         usage = usage_of(prepared.prompt.length, answers.completion_tokens)
         return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
@@ -230,13 +302,40 @@ def _event(body: dict[str, Any]) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-async def _unless_gone(request: Request, answers: Answers) -> tuple[list[str], list[str]]:
-    """All answers; where the client goes away before, they are ended.
+async def _cited(
+    request: Request, body: ChatRequest, work: Coroutine[Any, Any, CitedReply]
+) -> Response:
+    """An answer from evidence, which is checked as a whole before a word of it is sent."""
+    reply = await _unless_gone(request, work)
+    completion = Completion(body.model)
+    usage = usage_of(reply.prompt_tokens, reply.completion_tokens)
+    if not body.stream:
+        return JSONResponse(completion.whole(reply.texts, reply.finishes, usage, reply.extras))
+    with_usage = body.stream_options is not None and body.stream_options.include_usage
+    events = _cited_events(completion, reply, usage if with_usage else None)
+    return StreamingResponse(events, headers=_STREAMED, media_type="text/event-stream")
+
+
+def _cited_events(
+    completion: Completion, reply: CitedReply, usage: dict[str, int] | None
+) -> Iterator[str]:
+    for index, text in enumerate(reply.texts):
+        yield _event(completion.chunk(index, {"role": "assistant", "content": ""}))
+        yield _event(completion.chunk(index, {"content": text}))
+        yield _event(completion.chunk(index, reply.extras[index]))
+        yield _event(completion.chunk(index, {}, reply.finishes[index]))
+    if usage is not None:
+        yield _event(completion.usage_chunk(usage))
+    yield "data: [DONE]\n\n"
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+    """What comes of work for a request; where the client goes away before, it is ended.
 
     Raises:
         ApiError: an answer failed. Other errors would cost the client its connection.
     """
-    task = asyncio.create_task(answers.whole())
+    task = asyncio.create_task(work)
     try:
         while not (await asyncio.wait({task}, timeout=0.5))[0]:
             if await request.is_disconnected():
@@ -248,7 +347,6 @@ async def _unless_gone(request: Request, answers: Answers) -> tuple[list[str], l
         raise _failure(error) from error
     finally:
         task.cancel()
-        answers.cancel()
 
 
 def _failure(error: Exception) -> ApiError:

@@ -13,6 +13,8 @@ class Limits:
         max_body_bytes: of a request.
         read_seconds: how long the head of a request may take, and its body.
         max_rnas: RNAs in one conversation.
+        max_searched_nt: nt of an RNA that is searched in a reference; 50,000 take a core some three
+            seconds. What the model cannot read of it is answered about from records alone.
         max_choices: answers to one request (`n`).
         max_tokens: the longest answer, also where a request asks for a longer one or does not say.
         max_batch: answers that are written at once.
@@ -24,6 +26,7 @@ class Limits:
     max_body_bytes: int = 5_000_000
     read_seconds: int = 30
     max_rnas: int = 16
+    max_searched_nt: int = 50_000
     max_choices: int = 8
     max_tokens: int = 1024
     max_batch: int = 32

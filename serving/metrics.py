@@ -30,6 +30,9 @@ class Metrics:
             "rnagpt_completion_tokens", "Tokens written.", registry=self._registry
         )
         self.rnas = Counter("rnagpt_rnas", "RNAs given.", registry=self._registry)
+        self.searches = Counter(
+            "rnagpt_searches", "RNAs searched in the reference.", registry=self._registry
+        )
         self.first_token_seconds = Histogram(
             "rnagpt_first_token_seconds",
             "From the request to the first token of its answer.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -141,6 +142,81 @@ class Message(BaseModel):
         return [part.rna for part in parts if isinstance(part, RnaPart)]
 
 
+class CitedSentence(BaseModel):
+    """A sentence of an answer."""
+
+    text: str = Field(description="Without citations.")
+    records: list[int] = Field(description="Numbers of the records that support it.")
+    supported: bool = Field(description="Whether a record or the sequence itself supports it.")
+
+
+class CitedRecord(BaseModel):
+    """A numbered record of the evidence, with all that `rnagpt annotate` tells of the hit."""
+
+    model_config = ConfigDict(extra="allow")
+
+    number: int = Field(description='What "[1]" in a text stands for.')
+    rna: str = Field(description="Name of the RNA that matches it.")
+    id: str = Field(description="Accession, such as RF00005.")
+    name: str
+    type: str
+    start: int = Field(description="In the RNA, counted from 1.")
+    end: int
+    strand: str = Field(description='"+", or "-" where the reverse complement matches.')
+    evalue: float
+
+
+class CitedMessage(BaseModel):
+    """An answer. All but `role` and `content` is this project's own, and is there with a reference.
+
+    In a stream the last delta before `finish_reason` carries it.
+    """
+
+    role: Literal["assistant"] = "assistant"
+    content: str = Field(description='The answer; "[1]" cites the record of that number.')
+    evidence: list[CitedRecord] = Field(
+        [], description="Records that the RNAs match which the answer is about, the best first."
+    )
+    basis: Literal["records", "sequence", "model", "none"] | None = Field(
+        None,
+        description="What the answer rests on: records, facts of the sequence, the model's own "
+        "reading of it, or nothing, where it is not known.",
+    )
+    confidence: float | None = Field(
+        None, description="How likely it is right, 0 to 1; null where that was not measured."
+    )
+    about: list[str] = Field([], description="Names of the RNAs that the answer is about.")
+    sentences: list[CitedSentence] = Field(
+        [], description="Of the whole answer, also where a stop string cut its text."
+    )
+
+
+class CitedChoice(BaseModel):
+    index: int
+    message: CitedMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class Usage(BaseModel):
+    """Tokens that the language model read and wrote: 0 where the records' own words answered."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatReply(BaseModel):
+    """A reply that is not streamed."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[CitedChoice]
+    usage: Usage
+
+
 class StreamOptions(BaseModel):
     include_usage: bool = False
 
@@ -249,19 +325,27 @@ class Completion:
             "model": model,
         }
 
-    def whole(self, texts: list[str], finishes: list[str], usage: dict[str, int]) -> dict[str, Any]:
+    def whole(
+        self,
+        texts: list[str],
+        finishes: list[str],
+        usage: dict[str, int],
+        extras: Sequence[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """A reply in one piece; each message with its fields of `extras`."""
+        more = [{}] * len(texts) if extras is None else extras
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": text},
+                "message": {"role": "assistant", "content": text, **fields},
                 "logprobs": None,
                 "finish_reason": finish,
             }
-            for index, (text, finish) in enumerate(zip(texts, finishes, strict=True))
+            for index, (text, finish, fields) in enumerate(zip(texts, finishes, more, strict=True))
         ]
         return self._common | {"object": "chat.completion", "choices": choices, "usage": usage}
 
-    def chunk(self, index: int, delta: dict[str, str], finish: str | None = None) -> dict[str, Any]:
+    def chunk(self, index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._common | {"object": "chat.completion.chunk", "choices": [choice]}
 

@@ -44,12 +44,13 @@ class Pasted:
     rnas: tuple[str, ...]
 
 
-def find_pasted(text: str, max_rnas: int = 1000) -> Pasted:
+def find_pasted(text: str, max_rnas: int = 1000, given: int = 0) -> Pasted:
     """Take the sequences out of a text, at a cost that grows with its length.
 
     Args:
         text: of a message.
         max_rnas: where there are more, what follows the first surplus one is not read.
+        given: RNAs before these; where there are some, "RNA 3" is the third one of all.
 
     Raises:
         UnclearSequenceError: lines of sequence without headers may be one RNA or several.
@@ -75,7 +76,7 @@ def find_pasted(text: str, max_rnas: int = 1000) -> Pasted:
             taken = 1
             left += [*_without_sequences(lines[at], rnas, max_rnas), "\n"]
         at += taken
-    return Pasted(_named(left, len(rnas)), tuple(rnas)) if rnas else Pasted(text, ())
+    return Pasted(_named(left, len(rnas), given), tuple(rnas)) if rnas else Pasted(text, ())
 
 
 def _fasta_lines(lines: list[str], at: int) -> int:
@@ -185,10 +186,10 @@ def _is_mostly_plain(word: str) -> bool:
     return bool(letters) and letters.isalpha() and plain >= _SHARE * len(letters)
 
 
-def _named(pieces: list[str | int], number: int) -> str:
+def _named(pieces: list[str | int], number: int, given: int) -> str:
     """The text, with what an RNA is called in the place of its number."""
     named = (
-        piece if isinstance(piece, str) else f"RNA {piece}" if number > 1 else "this RNA"
+        piece if isinstance(piece, str) else f"RNA {given + piece}" if number > 1 else "this RNA"
         for piece in pieces
     )
     return _EMPTY_FENCE.sub("", "".join(named)).strip()

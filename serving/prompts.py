@@ -8,13 +8,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateError
 
-from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, RnaTooLongError
+from rnagpt.cleaning_rnagpt import (
+    MAX_AMBIGUOUS,
+    CleanedRna,
+    RnaSequenceError,
+    RnaTooLongError,
+    clean_rna,
+)
+from rnagpt.inference.cited import PromptRejectedError, Request
 from rnagpt.inference.generation import clean_once, encode_prompts
+from rnagpt.inference.messages import user_message
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
@@ -30,6 +38,8 @@ _NOTES = re.compile(rf"\A(?:{_NOTE}[^\n]*\n)+(?:{_UNASKED}[^\n]*\n)?\n")
 _QUESTIONS = {False: "What is this RNA?", True: "What are these RNAs?"}
 # Line breaks and gaps take letters too.
 _WRITTEN_PER_NUCLEOTIDE, _WRITTEN_BESIDE = 16, 4096
+# Letters of a question that is looked up; the patterns take some 50 ms for so many.
+MAX_QUESTION = 20_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,21 @@ class Prepared:
     num_rnas: int
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """A request that is answered from evidence.
+
+    Attributes:
+        rnas: of all messages, in order; without a name where the client gave none.
+        question: the last message's.
+        note: see `Prepared`.
+    """
+
+    rnas: list[CleanedRna]
+    question: str
+    note: str
+
+
 class Prompts:
     """Makes prompts of requests.
 
@@ -56,13 +81,17 @@ class Prompts:
         processor: the model's.
         context: tokens that the language model reads, the answer included.
         limits: of requests.
+        searching: RNAs are searched in a reference, and may be longer than the model reads.
     """
 
-    def __init__(self, processor: RnaGptProcessor, context: int, limits: Limits) -> None:
+    def __init__(
+        self, processor: RnaGptProcessor, context: int, limits: Limits, searching: bool = False
+    ) -> None:
         # A tokenizer changes itself when it pads: it may serve one thread at a time, and none that
         # decodes meanwhile.
         self.processor, self._one_at_a_time = copy.deepcopy(processor), threading.Lock()
-        self.context, self.limits = context, limits
+        self.context, self.limits, self.searching = context, limits, searching
+        self.max_rna_length = limits.max_searched_nt if searching else processor.max_rna_length
         # The processor's own error for a long prompt has no code for clients.
         self._longest = processor.max_context or processor.tokenizer.model_max_length
         self.processor.max_context = sys.maxsize
@@ -76,15 +105,77 @@ class Prompts:
         Raises:
             ApiError: the request cannot be served; says why.
         """
+        messages, pasted = self._read(request)
+        prompt, rnas = self._tokenised(messages)
+        note = _note_of(rnas, pasted)
+        return Prepared(prompt, self.samplings(request, prompt.room), note, len(rnas))
+
+    def converse(self, request: ChatRequest) -> Conversation:
+        """The RNAs of a request and its question, for an answer from evidence; from any thread.
+
+        Earlier questions and answers, and what a system message says, change no such answer.
+
+        Raises:
+            ApiError: the request cannot be served; says why.
+        """
+        messages, pasted = self._read(request)
+        self._check_rnas(messages)
+        with _as_api_errors():
+            rnas = [
+                self._searched(rna, number)
+                for number, rna in enumerate(_rnas_of(messages), start=1)
+            ]
+        question = "".join(_with_question(messages[-1]).texts()).strip()
+        self._check_question(question)
+        return Conversation(rnas, question, _note_of(rnas, pasted))
+
+    def about_one(self, asked: Request) -> Prompt:
+        """The prompt of a question about one RNA alone; from any thread.
+
+        Raises:
+            PromptRejectedError: the model cannot read it.
+        """
+        if len(asked.rna.sequence) > self.processor.max_rna_length:
+            raise PromptRejectedError("The RNA is longer than the model reads.")
+        conversation = [user_message(asked.text, [asked.rna.sequence])]
+        try:
+            with self._one_at_a_time:
+                inputs = encode_prompts(self.processor, [conversation])
+        except (ValueError, TemplateError) as error:
+            raise PromptRejectedError(str(error)) from error
+        length = inputs["input_ids"].shape[1]
+        if length >= self.context or length > self._longest:
+            raise PromptRejectedError(f"The prompt takes {length:,} tokens.")
+        return Prompt(inputs, length, self.context - length)
+
+    def _read(self, request: ChatRequest) -> tuple[list[Message], list[Message]]:
+        """The messages with a question and with RNAs as parts; and where these were read from the
+        texts, the same as they were written."""
         self._check_request(request)
         messages, pasted = request.messages, []
         if not any(message.rnas() for message in messages):
             pasted = self._with_pasted(messages)
             messages = [_with_question(message) for message in pasted]
-        prompt, rnas = self._tokenised(messages)
-        new = rnas[len(rnas) - len(messages[-1].rnas()) :]
-        note = _note(new, _question_for(pasted[-1])) if pasted and new else ""
-        return Prepared(prompt, self._samplings(request, prompt), note, len(rnas))
+        return messages, pasted
+
+    def _searched(self, text: str, number: int) -> CleanedRna:
+        """An RNA, cleaned; errors call it by its number."""
+        rna = clean_rna(
+            text, name=str(number), max_length=self.max_rna_length, max_ambiguous=MAX_AMBIGUOUS
+        )
+        return replace(rna, name="") if rna.name == str(number) else rna
+
+    def _check_question(self, question: str) -> None:
+        if not question:
+            raise ApiError(400, "The last message holds no question.", param="messages")
+        if len(question) > MAX_QUESTION:
+            raise ApiError(
+                400,
+                f"The question has {len(question):,} letters; at most {MAX_QUESTION:,} are read. "
+                "This exceeds the maximum context length. Ask in fewer words.",
+                param="messages",
+                code="context_length_exceeded",
+            )
 
     def _tokenised(self, messages: list[Message]) -> tuple[Prompt, list[CleanedRna]]:
         self._check_rnas(messages)
@@ -117,7 +208,7 @@ class Prompts:
                 param="n",
             )
         letters = sum(len(text) for message in request.messages for text in message.texts())
-        of_rnas = self.limits.max_rnas * self.processor.max_rna_length
+        of_rnas = self.limits.max_rnas * self.max_rna_length
         # Each message has at least one token.
         if len(request.messages) > self.context or letters > self._bounds.max_letters + of_rnas:
             raise self._too_long("more")
@@ -128,13 +219,14 @@ class Prompts:
         Raises:
             ApiError: there is none.
         """
-        parted = []
+        parted: list[Message] = []
         for index, message in enumerate(messages):
             if message.role == "assistant":
                 text = _NOTES.sub("", "".join(message.texts()))
                 parted.append(Message(role="assistant", content=text))
             elif message.role == "user":
-                parted.append(self._with_parts(message, index))
+                given = len(_rnas_of(parted)) if self.searching else 0
+                parted.append(self._with_parts(message, index, given))
             else:
                 parted.append(message)
         if not any(message.rnas() for message in parted):
@@ -148,10 +240,10 @@ class Prompts:
             )
         return parted
 
-    def _with_parts(self, message: Message, index: int) -> Message:
-        """A user's message with the RNAs of its text as parts."""
+    def _with_parts(self, message: Message, index: int, given: int) -> Message:
+        """A user's message with the RNAs of its text as parts, after `given` RNAs."""
         try:
-            found = find_pasted("".join(message.texts()), self.limits.max_rnas)
+            found = find_pasted("".join(message.texts()), self.limits.max_rnas, given)
         except UnclearSequenceError as error:
             place = f"messages.{index}.content"
             raise ApiError(400, str(error), param=place, code="invalid_rna") from error
@@ -186,7 +278,7 @@ class Prompts:
             )
 
     def _check_written_length(self, rna: str, number: int) -> None:
-        longest = self.processor.max_rna_length
+        longest = self.max_rna_length
         if len(rna) > _WRITTEN_PER_NUCLEOTIDE * longest + _WRITTEN_BESIDE:
             raise ApiError(
                 413,
@@ -208,12 +300,13 @@ class Prompts:
                     part["rna"] = rna.sequence
         return conversation, rnas
 
-    def _samplings(self, request: ChatRequest, prompt: Prompt) -> list[Sampling]:
+    def samplings(self, request: ChatRequest, room: int) -> list[Sampling]:
+        """How each answer to a request is chosen, where the context has room for so many tokens."""
         wanted = request.requested_tokens or self.limits.max_tokens
         return [
             Sampling(
                 # More than there can be is as much as there can be: clients send their own maximum.
-                max_tokens=min(wanted, self.limits.max_tokens, prompt.room),
+                max_tokens=min(wanted, self.limits.max_tokens, room),
                 temperature=request.temperature,
                 top_p=request.top_p,
                 # Answers to one request differ, and are the same in the next with this seed.
@@ -233,6 +326,16 @@ class Prompts:
             param="messages",
             code="context_length_exceeded",
         )
+
+
+def _rnas_of(messages: list[Message]) -> list[str]:
+    return [rna for message in messages for rna in message.rnas()]
+
+
+def _note_of(rnas: list[CleanedRna], pasted: list[Message]) -> str:
+    """What an answer begins with; `pasted` is empty where no RNA was read from a text."""
+    new = rnas[len(rnas) - len(pasted[-1].rnas()) :] if pasted else []
+    return _note(new, _question_for(pasted[-1])) if new else ""
 
 
 def _question_for(message: Message) -> str | None:
@@ -258,7 +361,7 @@ def _described(rna: CleanedRna) -> str:
     sequence, name = rna.sequence, rna.name
     shown = sequence if len(sequence) <= 24 else f"{sequence[:10]}...{sequence[-10:]}"
     changes = f" ({', '.join(rna.changes)})" if rna.changes else ""
-    named = "" if name.isdecimal() else f"{name[:40]}: "
+    named = "" if not name or name.isdecimal() else f"{name[:40]}: "
     return f"{named}{len(sequence):,} nt, {shown}{changes}"
 
 

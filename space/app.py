@@ -2,6 +2,7 @@
 
     python space/app.py                              # rna-gpt-mini, at http://127.0.0.1:7860
     RNAGPT_MODEL=./my-rna-gpt python space/app.py    # another model folder or Hub id
+    RNAGPT_REFERENCE=./my-reference python space/app.py    # other records; none: the model alone
 
 `space_limits.py` names the limits, each of which an environment variable sets.
 """
@@ -15,6 +16,7 @@ import gradio as gr
 from model_loading import MODEL
 from open_routes import OpenRoutes
 from page import FOLDER, Page
+from searching import reference
 from space_limits import Limits
 from starlette.middleware import Middleware
 
@@ -76,6 +78,8 @@ def launch(limits: Limits, **options: Any) -> gr.Blocks:
 
 def main() -> None:
     on_zero_gpu = bool(os.environ.get("SPACES_ZERO_GPU"))
+    if searched := reference():  # an error, where there is none of that name
+        searched.prepare()
     MODEL.start(os.environ.get("RNAGPT_MODEL", ""), wait=on_zero_gpu)
     launch(Limits.from_environment())
 

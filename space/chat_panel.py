@@ -17,9 +17,10 @@ from model_loading import MODEL
 from plain_text import check_text, visible
 from rna_panel import AS_IT_IS, MAX_ECHO, RnaPanel, Updates, command, draw, field_commands
 from space_limits import Limits
-from structure_drawing import FOLDING
+from structure_drawing import FOLDING, find_structure
 
 from rnagpt import Answer, CleanedRna, draw_scores
+from rnagpt.reference.library import SearchStoppedError
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -34,6 +35,21 @@ FAULT = "Something went wrong on our side, not with what you gave. Please try ag
 _BUSY = "An answer is being written. Wait for its end, or stop it."
 _MAX_WAITING = 4
 _PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Limit:
+    """When an answer ends where it is: when the visitor wants that, or its time is over."""
+
+    conversation: Conversation
+    end: float
+
+    def reached(self) -> bool:
+        return self.conversation.stopping or time.monotonic() > self.end
+
+    @property
+    def note(self) -> str:
+        return "took too long" if time.monotonic() > self.end else "stopped"
 
 
 class ChatPanel:
@@ -58,6 +74,8 @@ class ChatPanel:
             placeholder="Add an RNA, then ask about it.",
             elem_id="chat",
         )
+        # What the chat, which renders no links, cites.
+        self.sources = gr.HTML(elem_id="sources")
         self.question_notice = rna_panel.question_notice
         self.question_notice.render()
         self.question = gr.Textbox(
@@ -92,7 +110,7 @@ class ChatPanel:
     def parts(self) -> list[Any]:
         """All parts that the methods update."""
         return [
-            *(self.chat, self.field, self.question_notice, self.findings),
+            *(self.chat, self.sources, self.field, self.question_notice, self.findings),
             *(self.stop_button, self.retry_button, self.explain_button),
             *(self.copy, self.markdown, self.json),
             *(self.rna_panel.as_markdown, self.rna_panel.as_json),
@@ -240,33 +258,55 @@ class ChatPanel:
     ) -> Iterator[Turn]:
         """The turn as it grows; it is the conversation's once it ended or was stopped."""
         with conversation.lock:
-            num_rnas = conversation.reading = len(conversation.rnas)
-            new_rnas = conversation.new_rnas(num_turns)
-        yield Turn(question, "…", num_rnas)
-        while MODEL.state == "loading" and not conversation.stopping:
-            MODEL.wait(0.2)
-        validation.check_model()
-        turn = Turn(question, "", num_rnas, note="another wording" if sampled else "")
-        end = time.monotonic() + self.limits.seconds_per_answer
+            rnas = [shown.rna for shown in conversation.rnas]
+            num_rnas = conversation.reading = len(rnas)
+            num_read = num_rnas - len(conversation.new_rnas(num_turns))
+        turn = Turn(question, "…", num_rnas)
+        yield turn
+        if not self._made_ready(conversation, rnas, question):
+            return
+        turn = dataclasses.replace(turn, answer="")
+        limit = self._limit(conversation)
         pieces = answering.write_answer(
             conversation.messages(num_turns),
-            new_rnas,
+            rnas,
+            num_read,
             question,
             self.limits.max_new_tokens,
             sampled,
+            limit.reached,
         )
-        for answer, confidence in pieces:
-            turn = dataclasses.replace(turn, answer=answer, confidence=confidence)
-            late = time.monotonic() > end
-            if conversation.stopping or late:
-                turn = dataclasses.replace(turn, note="took too long" if late else "stopped")
+        for turn in pieces:
+            # What came whole is kept, however long it took.
+            if limit.reached() and not turn.sentences:
+                turn = dataclasses.replace(turn, note=limit.note)
                 break
             yield turn
         pieces.close()
         if turn.answer.strip():
             conversation.turns[num_turns:] = [turn]
         elif not conversation.stopping:
-            raise ValueError("The model gave no answer. Ask in other words.")
+            raise ValueError("There was no answer in time. Ask again, or in other words.")
+
+    def _made_ready(
+        self, conversation: Conversation, rnas: list[CleanedRna], question: str
+    ) -> bool:
+        """Search what was not searched, and await the model where it is needed; False: stopped."""
+        limit = self._limit(conversation)
+        try:
+            plan = answering.look_up(rnas, question, limit.reached)
+        except SearchStoppedError:
+            if conversation.stopping:
+                return False
+            raise ValueError("The search took too long. Ask again, or give fewer RNAs.") from None
+        if answering.needs_model(plan):
+            while MODEL.state == "loading" and not conversation.stopping:
+                MODEL.wait(0.2)
+            validation.check_model()
+        return True
+
+    def _limit(self, conversation: Conversation) -> _Limit:
+        return _Limit(conversation, time.monotonic() + self.limits.seconds_per_answer)
 
     def stop(self, conversation: Conversation) -> None:
         """End what the model does at its next word."""
@@ -280,11 +320,14 @@ class ChatPanel:
                 raise ValueError("Ask about an RNA first.")
             last = conversation.turns[-1]
             yield {self.findings: _PONDERING}
-            scored = answering.explain(conversation.messages())
-            names = [visible(shown.rna.name) for shown in conversation.rnas]
+            validation.await_model(self.limits)  # records may have answered without it
+            named, messages = conversation.last_answer()
+            scored = answering.explain(messages)
+            names = [visible(name) for name in named]
             caption = visible(f"{last.question}\n{last.answer.strip()}")
+            structures = [find_structure(rna.sequence) for rna in scored]
             with FOLDING:
-                svg = draw_scores(scored, names, caption)
+                svg = draw_scores(scored, names, caption, structures=structures)
             yield {self.findings: f'<div class="scrolled">{svg}</div>'}
 
         yield from self._alone(conversation, drawn(), stoppable=False)
@@ -298,7 +341,6 @@ class ChatPanel:
             rnas = [shown.rna for shown in conversation.rnas]
             answers: list[Answer] = []
             yield {self.findings: rna_cards.comparison(question, rnas, answers)}
-            validation.await_model(self.limits)
             for answer in self.answers_of(rnas, question):
                 answers.append(answer)
                 yield {self.findings: rna_cards.comparison(question, rnas, answers)}
@@ -323,6 +365,7 @@ class ChatPanel:
         buttons = (self.retry_button, self.explain_button, self.copy, self.markdown, self.json)
         return {
             self.chat: as_chat(conversation.turns),
+            self.sources: rna_cards.sources(conversation.turns),
             self.rna_panel.cards: rna_cards.cards(conversation),
             self.question_notice: rna_cards.notice(error) or _line(conversation),
             self.stop_button: gr.update(interactive=False),

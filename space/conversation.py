@@ -7,13 +7,17 @@ import html
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from plain_text import escape_unseen, visible
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from rnagpt import CleanedRna, FastaRecord
+from rnagpt.evidence.gathering import address_of
+from rnagpt.inference.cited import name_rnas
 from rnagpt.inference.generation import user_message
 
 # What Markdown or HTML could read as markup in a name or an answer.
@@ -36,6 +40,28 @@ class ShownRna:
         return hashlib.sha256(content).hexdigest()[:16]
 
 
+class CitedSentence(TypedDict):
+    """A sentence of an answer, as `rnagpt chat --json` gives it."""
+
+    text: str
+    records: list[int]
+    supported: bool
+
+
+@with_config(ConfigDict(extra="allow"))
+class CitedRecord(TypedDict):
+    """A record of the evidence, as `rnagpt chat --json` gives it, which has more fields."""
+
+    number: int
+    rna: str
+    id: str
+    name: str
+    evalue: float
+    start: int
+    end: int
+    strand: str
+
+
 @dataclass(frozen=True)
 class Turn:
     """A question with its answer.
@@ -44,8 +70,12 @@ class Turn:
         question: as the visitor wrote it.
         answer: as far as it was written.
         num_rnas: RNAs of the conversation that the model had read by then.
-        confidence: from 0 to 1; None where the model gives none.
+        confidence: from 0 to 1; None where that was not calibrated.
         note: how the answer came to be, where that is worth saying: "stopped".
+        basis: what it rests on, as of `rnagpt.Answer`.
+        about: names of the RNAs that it is about; empty where the model alone answered, to all.
+        sentences: each with its records; empty where the model alone answered.
+        evidence: the records that it cites.
     """
 
     question: str
@@ -53,6 +83,10 @@ class Turn:
     num_rnas: int
     confidence: float | None = None
     note: str = ""
+    basis: str = "model"
+    about: list[str] = field(default_factory=list)
+    sentences: list[CitedSentence] = field(default_factory=list)
+    evidence: list[CitedRecord] = field(default_factory=list)
 
     @property
     def remarks(self) -> str:
@@ -141,10 +175,45 @@ class Conversation:
             messages += [question, {"role": "assistant", "content": turn.answer}]
         return messages
 
+    def last_answer(self) -> tuple[list[str], list[dict[str, Any]]]:
+        """What the model is shown to explain the last answer: names of RNAs, and messages.
+
+        Of an answer from evidence the RNAs that it is about, and its words without citations: the
+        model is shown what speaks for these, without the records.
+        """
+        last = self.turns[-1]
+        names = name_rnas([shown.rna for shown in self.rnas])
+        if not last.sentences:
+            return names, self.messages()
+        rna_of = dict(zip(names, self.rnas, strict=True))
+        about = [name for name in last.about if name in rna_of]
+        asked = user_message(last.question, [rna_of[name].rna.sequence for name in about])
+        words = " ".join(sentence["text"] for sentence in last.sentences)
+        return about, [asked, {"role": "assistant", "content": words}]
+
     def new_rnas(self, num_turns: int) -> list[CleanedRna]:
         """RNAs that the question after the first turns brings."""
         num_read = self.turns[num_turns - 1].num_rnas if num_turns else 0
         return [shown.rna for shown in self.rnas[num_read:]]
+
+
+def records_of(turns: Iterable[Turn]) -> list[CitedRecord]:
+    """The records that answers cite, by their numbers, which are the conversation's."""
+    cited = {record["number"]: record for turn in turns for record in turn.evidence}
+    return [cited[number] for number in sorted(cited)]
+
+
+def match_of(record: CitedRecord, *, named: bool) -> str:
+    """How well and where a record matches: "E 2e-17, nucleotides 1–73"; `named`: of which RNA."""
+    strand = "" if record["strand"] == "+" else " of the other strand"
+    whose = f" of {record['rna']}" if named else ""
+    place = f"nucleotides {record['start']:,}–{record['end']:,}{strand}{whose}"
+    return f"E {record['evalue']:.1g}, {place}"
+
+
+def name_of(record: CitedRecord) -> str:
+    """Accession and name, once where they are the same."""
+    return " ".join(dict.fromkeys((record["id"], record["name"])))
 
 
 def as_markdown(conversation: Conversation, model: str) -> str:
@@ -155,8 +224,11 @@ def as_markdown(conversation: Conversation, model: str) -> str:
         facts = ", ".join([f"{len(rna.sequence):,} nt", *rna.changes])
         lines += [f"## RNA {_plain(rna.name)} ({facts})", "", f"`{rna.sequence}`", ""]
     for turn in conversation.turns:
-        remarks = f" *({turn.remarks})*" if turn.remarks else ""
-        lines += [f"**{_plain(turn.question)}**", "", _plain(turn.answer.strip()) + remarks, ""]
+        remarks = " · ".join(filter(None, [f"basis: {_plain(turn.basis)}", turn.remarks]))
+        answer = f"{_plain(turn.answer.strip())} *({remarks})*"
+        lines += [f"**{_plain(turn.question)}**", "", answer, ""]
+        lines += [f"- {_source(record)}" for record in turn.evidence]
+        lines += [""] if turn.evidence else []
     return "\n".join(lines)
 
 
@@ -187,6 +259,12 @@ def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
 def as_typed(shown: str) -> str:
     """A text of `as_chat` as its writer typed it."""
     return html.unescape(shown)
+
+
+def _source(record: CitedRecord) -> str:
+    told = f"[{record['number']}] {name_of(record)} — {match_of(record, named=True)}"
+    address = address_of(record["id"])
+    return _plain(told) + (f", <{address}>" if address else "")
 
 
 def _plain(text: str) -> str:

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 from rnagpt import RnaGptForCausalLM, RnaGptProcessor, load_bundled, load_model, load_processor
+from rnagpt.inference.local_model import LocalModel
 
 _log = logging.getLogger("rnagpt.space")
 
 State = Literal["loading", "ready", "failed"]
+_TOLD: dict[State, str] = {
+    "loading": "{name} is loading. You can give your RNA and ask already.",
+    "ready": "{name} is ready.",
+    "failed": "{name} could not be loaded: what needs it is not answered. The server's log says "
+    "why.",
+}
 
 
 class ModelLoading:
@@ -45,6 +52,11 @@ class ModelLoading:
         if wait:
             thread.join()
 
+    @property
+    def told(self) -> str:
+        """How the model stands, in a sentence for visitors."""
+        return _TOLD[self.state].format(name=self.name)
+
     def wait(self, seconds: float) -> bool:
         """Whether loading ends, with or without a model, within N seconds."""
         return self._done.wait(seconds)
@@ -54,11 +66,30 @@ class ModelLoading:
         """Model and processor.
 
         Raises:
-            RuntimeError: while the model loads, and when it could not be loaded.
+            ValueError: while the model loads, and when it could not be loaded; for visitors.
         """
         if self._loaded is None:
-            raise RuntimeError(f"The model is not there: {self.state}.")
+            raise ValueError(self.told)
         return self._loaded
+
+    def language(self, seconds: float = 0.0) -> LocalModel:
+        """The model for answers from evidence, which may not need it.
+
+        One that is not there yet is asked only where its words are needed: what it could read in
+        records, they say themselves.
+
+        Args:
+            seconds: it is waited for so long when its words are needed.
+        """
+
+        def loaded() -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
+            if self.state == "loading":
+                self.wait(seconds)
+            return self.loaded
+
+        there = self._loaded
+        reads_evidence = there is not None and bool(getattr(there[0].config, "reads_evidence", 0))
+        return LocalModel(lambda: loaded()[0], lambda: loaded()[1], reads_evidence)
 
     def _load(self, name_or_path: str) -> None:
         try:

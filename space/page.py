@@ -17,6 +17,7 @@ from chat_panel import FAULT, ChatPanel
 from conversation import Conversation
 from model_loading import MODEL
 from rna_panel import AS_IT_IS, RnaPanel, Updates
+from searching import reference
 from space_limits import Limits
 from visitors import Visitors
 
@@ -25,10 +26,12 @@ from rnagpt import read_fasta
 _log = logging.getLogger("rnagpt.space")
 
 FOLDER = Path(__file__).parent
-_TITLE = (
-    "<h1>RNA-GPT</h1><p>Give an RNA sequence, ask about it in plain English. Answers are a "
-    "model's guess: check what matters with Infernal or BLAST.</p>"
+_TITLE = "<h1>RNA-GPT</h1><p>Give an RNA sequence, ask about it in plain English. {}</p>"
+_CITED = (
+    "Answers are looked up in the records that it matches, and cite them; what the model reads "
+    "from the sequence by itself is called that."
 )
+_GUESSED = "Answers are a model's guess: check what matters with Infernal or BLAST."
 
 
 class Page:
@@ -41,7 +44,7 @@ class Page:
         with gr.Blocks(
             title="RNA-GPT", analytics_enabled=False, delete_cache=(60, 60), fill_width=True
         ) as self.blocks:
-            gr.HTML(_TITLE, elem_id="title")
+            gr.HTML(_TITLE.format(_CITED if reference() else _GUESSED), elem_id="title")
             self.status = gr.HTML(self.model_status(), elem_id="model-status")
             with gr.Row(equal_height=False):
                 with gr.Column(scale=2, min_width=320, elem_id="rna-panel"):
@@ -60,14 +63,14 @@ class Page:
             question: plain text.
 
         Returns:
-            What `rnagpt.Answer` holds: the answer, its confidence, what cleaning
+            What `rnagpt.Answer` holds: the answer with its citations, its confidence
+            and basis, the evidence, the records of each sentence, what cleaning
             changed in the sequence, and more.
         """
         try:
             record = validation.one_record(rna, self.limits)
             (cleaned,) = validation.cleaned([record], self.limits)
             validation.check_question(question, self.limits)
-            validation.await_model(self.limits)
             return next(self.chat_panel.answers_of([cleaned], question)).as_row()
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
@@ -78,7 +81,7 @@ class Page:
 
     def model_status(self) -> str:
         """How the model stands, as HTML."""
-        text = rna_cards.escape(validation.state_of_model())
+        text = rna_cards.escape(MODEL.told)
         return f'<p class="model {MODEL.state}" role="status">{text}</p>'
 
     def clear(self, request: gr.Request) -> Updates:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape as escape_markup
+from typing import Any, cast
 
-from conversation import Conversation, ShownRna
+from conversation import (
+    CitedRecord,
+    Conversation,
+    ShownRna,
+    Turn,
+    match_of,
+    name_of,
+    records_of,
+)
 from plain_text import visible
 
 from rnagpt import Answer, CleanedRna
-from rnagpt.sequences.drawing import MAX_FOLDED
+from rnagpt.evidence.gathering import address_of
+from rnagpt.sequences.folding import MAX_FOLDED
 
 _MIN_USUAL = 20
 _MAX_AMBIGUOUS_USUAL = 0.05
@@ -49,6 +59,13 @@ def cards(conversation: Conversation) -> str:
         _card(shown, removable=index >= conversation.num_sent, opened=index == last)
         for index, shown in enumerate(conversation.rnas)
     )
+
+
+def sources(turns: Sequence[Turn]) -> str:
+    """The records that the answers of a conversation cite; nothing where they cite none."""
+    records = records_of(turns)
+    listed = _listed(records, named=True)
+    return f"<h3>Records</h3>{listed}" if records else ""
 
 
 def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answer]) -> str:
@@ -101,15 +118,29 @@ def _structure(shown: ShownRna, opened: bool) -> str:
         return f"<p>Secondary structure: drawn up to {MAX_FOLDED} nt.</p>"
     drawing = '<p role="status">Folding…</p>' if shown.drawing is None else shown.drawing
     return (
-        f"<details{' open' if opened else ''}><summary>Secondary structure (minimum free energy, "
-        f"ViennaRNA)</summary>{drawing}</details>"
+        f"<details{' open' if opened else ''}><summary>Secondary structure</summary>{drawing}"
+        "</details>"
     )
 
 
 def _answer_text(answer: Answer) -> str:
     cut = "" if answer.complete else " …"
     sure = "" if answer.confidence is None else f" (confidence {answer.confidence:.2f})"
-    return escape(f"{answer.answer}{cut}{sure}")
+    cited = [record for record in answer.evidence if record["number"] in answer.cites]
+    return escape(f"{answer.answer}{cut}{sure}") + _listed(cited, named=False)
+
+
+def _listed(records: Sequence[CitedRecord | dict[str, Any]], *, named: bool) -> str:
+    """Records by the numbers of their citations, with links to their pages."""
+    items = "".join(f"<li>{_source(cast(CitedRecord, one), named=named)}</li>" for one in records)
+    return f'<ul class="sources">{items}</ul>' if items else ""
+
+
+def _source(record: CitedRecord, *, named: bool) -> str:
+    name, address = escape(name_of(record)), address_of(record["id"])
+    if address:
+        name = f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
+    return f"[{record['number']}] {name} — {escape(match_of(record, named=named))}"
 
 
 def _name(rna: CleanedRna) -> str:

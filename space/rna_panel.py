@@ -21,7 +21,7 @@ from space_limits import Limits
 from structure_drawing import draw_structure
 
 from rnagpt import FastaRecord
-from rnagpt.sequences.drawing import MAX_FOLDED
+from rnagpt.sequences.folding import MAX_FOLDED
 
 _log = logging.getLogger("rnagpt.space")
 

@@ -85,9 +85,11 @@ def add_example(page: Page, name: str, num_rnas: int) -> None:
 
 def ask(page: Page, question: str) -> None:
     """Take a suggested question; returns once it is answered."""
+    answers = page.get_by_test_id("bot")
+    num_answers = answers.count()
     page.locator("#suggestions").get_by_role("button", name=question).click()
-    expect(page.locator("#stop")).to_be_enabled()
-    expect(page.locator("#stop")).to_be_disabled()
+    expect(answers).to_have_count(num_answers + 1)
+    expect(page.locator("#retry")).to_be_enabled()
 
 
 def save(page: Page, file: Path) -> None:

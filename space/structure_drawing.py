@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+from html import escape
 from xml.etree import ElementTree
 
 import numpy as np
+from searching import reference
 
-from rnagpt import base_pairs, fold_rna
-from rnagpt.sequences.drawing import lay_out
+from rnagpt import SecondaryStructure, base_pairs, structure_of
+from rnagpt.sequences.folding import lay_out
 
 # ViennaRNA keeps settings for the whole process; whoever folds or draws holds this.
 FOLDING = threading.Lock()
@@ -19,25 +22,38 @@ _OTHER = "#d0d0d0"
 _RADIUS, _MARGIN = 7.5, 26
 
 
+@functools.lru_cache(maxsize=256)
+def find_structure(sequence: str) -> SecondaryStructure:
+    """A family's structure on an RNA, else the folded one, of a cleaned sequence.
+
+    Raises:
+        ImportError: when no family matches and ViennaRNA is not installed.
+    """
+    with FOLDING:
+        return structure_of(sequence, reference())
+
+
 def draw_structure(sequence: str) -> str:
-    """The secondary structure of minimum free energy: an SVG document.
+    """The secondary structure: an SVG document in a figure, whose caption tells its source.
 
     Args:
         sequence: a cleaned RNA.
 
     Returns:
-        The drawing; a sentence in HTML where the RNA has no base pair.
+        HTML; without a drawing where the RNA has no base pair.
 
     Raises:
         ImportError: when ViennaRNA is not installed.
     """
-    with FOLDING:
-        structure = fold_rna(sequence)
-        pairs = base_pairs(structure)
-        places = lay_out(structure) if pairs else np.empty((0, 2))
-    if not pairs:
-        return "<p>It has no base pair in its structure of minimum free energy.</p>"
-    return _drawn(sequence, pairs, places - places.min(axis=0) + _MARGIN)
+    structure = find_structure(sequence)
+    pairs = base_pairs(structure.pairs)
+    drawing = ""
+    if pairs:
+        with FOLDING:
+            places = lay_out(structure.pairs)
+        drawing = _drawn(sequence, pairs, places - places.min(axis=0) + _MARGIN)
+    told = f"Structure: {structure.source}."
+    return f"<figure>{drawing}<figcaption>{escape(told)}</figcaption></figure>"
 
 
 def _drawn(sequence: str, pairs: list[tuple[int, int]], places: np.ndarray) -> str:

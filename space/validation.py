@@ -9,12 +9,6 @@ from space_limits import Limits
 
 from rnagpt import CleanedRna, FastaRecord, clean_rnas
 
-_STATES = {
-    "loading": "{name} is loading. You can give your RNA and ask already.",
-    "ready": "{name} is ready.",
-    "failed": "{name} could not be loaded, so nothing can be answered. The server's log says why.",
-}
-
 
 def one_record(text: str, limits: Limits) -> FastaRecord:
     """The only record of a text."""
@@ -44,14 +38,10 @@ def check_question(question: str, limits: Limits) -> None:
         raise ValueError("Write a question, or take one of those below.")
 
 
-def state_of_model() -> str:
-    """How the model stands, in a sentence."""
-    return _STATES[MODEL.state].format(name=MODEL.name)
-
-
 def await_model(limits: Limits) -> None:
     """Wait until the model is loaded, as long as an answer may take."""
-    MODEL.wait(limits.seconds_per_answer)
+    if MODEL.state == "loading":
+        MODEL.wait(limits.seconds_per_answer)
     check_model()
 
 
@@ -62,4 +52,4 @@ def check_model() -> None:
         ValueError: it is loading, or could not be loaded.
     """
     if MODEL.state != "ready":
-        raise ValueError(state_of_model())
+        raise ValueError(MODEL.told)

@@ -65,6 +65,14 @@ class StageArguments(ScriptArguments):
         "RNAs shown as if of a new family, for each RNA: their type is asked, and what else "
         "is asked is answered by abstention. Needs a projection with family prototypes.",
     )
+    reference: str | None = option(
+        None, "Folder of the reference whose records are the evidence; none: the mini's."
+    )
+    evidence_share: float = option(
+        0.0,
+        "Share of the RNAs whose questions come with their records as numbered evidence, and are "
+        "answered from it with citations.",
+    )
     max_eval_rnas: int | None = option(200, "Evaluate on at most N RNAs.")
     num_samples: int = option(4, "Answers written to the log at each evaluation.")
     cache_encoder: bool = option(
@@ -96,6 +104,8 @@ class StageArguments(ScriptArguments):
             raise ValueError(
                 "adapter is for an instruction stage that trains one; leave it out here."
             )
+        if self.evidence_share and self.stage == ALIGNMENT:
+            raise ValueError("evidence_share is for the instruction stage; leave it out here.")
         if self.novel_family_share and self.stage == ALIGNMENT:
             raise ValueError("novel_family_share is for the instruction stage; leave it out here.")
 

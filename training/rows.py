@@ -23,8 +23,10 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 
 from rnagpt.cleaning_rnagpt import RnaSequenceError, clean_rna
+from rnagpt.reference.records import Record
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
 from rnagpt.training.columns import check_texts, take_columns
+from rnagpt.training.evidence_rows import add_evidence
 from rnagpt.training.negatives import add_decoys, add_novel_families
 
 if TYPE_CHECKING:
@@ -334,6 +336,8 @@ def prepare_rnas(
     max_rnas_per_family: int | None = None,
     decoy_share: float = 0.0,
     novel_family_share: float = 0.0,
+    records: Mapping[str, Record] | None = None,
+    evidence_share: float = 0.0,
     seed: int = 0,
 ) -> tuple[Dataset, dict[str, int]]:
     """From grouped rows to rows that a collator takes, with what was left out, by reason.
@@ -348,6 +352,7 @@ def prepare_rnas(
         max_rnas: most RNAs.
         max_rnas_per_family: most RNAs of a family.
         decoy_share, novel_family_share: see `negatives`.
+        records, evidence_share: see `evidence_rows`.
         seed: of the draw.
 
     Raises:
@@ -358,6 +363,8 @@ def prepare_rnas(
     rnas, dropped = drop_unusable(rnas, processor, room - 1)
     rnas = sample_rnas(rnas, max_rnas, max_rnas_per_family, seed)
     known = rnas
+    if evidence_share:
+        rnas = add_evidence(rnas, records or {}, evidence_share, seed)
     if novel_family_share:
         rnas = add_novel_families(rnas, known, novel_family_share, seed)
     if decoy_share:

@@ -1,14 +1,18 @@
 """Data and trained parameters of a stage, from its arguments."""
 
 import logging
+import time
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from trl import ModelConfig
+from trl import ModelConfig, SFTConfig
 
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.reference.library import Reference
+from rnagpt.reference.records import Record
 from rnagpt.training.arguments import StageArguments
 from rnagpt.training.collators import AlignmentCollator, InstructionCollator, count_template_tokens
 from rnagpt.training.columns import parse_mapping
@@ -22,6 +26,40 @@ from rnagpt.training.trainer import (
 )
 
 logger = logging.getLogger(__name__)
+
+
+def slowdown_of_bfloat16(seconds: float = 0.2) -> float:
+    """How many times longer a product of matrices takes this CPU in bfloat16 than in float32.
+
+    Below 1 where the CPU has units for bfloat16 (AVX-512 BF16, AMX); some 50 on one without.
+
+    Args:
+        seconds: to measure each of the two for.
+    """
+
+    def products_per_second(dtype: torch.dtype) -> float:
+        one, other = torch.randn(256, 256).to(dtype), torch.randn(256, 256).to(dtype)
+        one @ other  # the first one chooses how
+        start, count = time.monotonic(), 0
+        while (passed := time.monotonic() - start) < seconds:
+            one @ other
+            count += 1
+        return count / passed
+
+    return products_per_second(torch.float32) / products_per_second(torch.bfloat16)
+
+
+def warn_of_slow_bfloat16(training_args: SFTConfig, model_args: ModelConfig) -> None:
+    """Says so where bfloat16 is asked of a CPU without units for it: days in place of hours."""
+    asked = training_args.bf16 or "bfloat16" in str(model_args.dtype)
+    if not asked or training_args.device.type != "cpu":
+        return
+    if (times := slowdown_of_bfloat16()) > 2:
+        logger.warning(
+            "This CPU computes in bfloat16 %.0f times slower than in float32. Train with "
+            "--bf16 false --dtype float32.",
+            times,
+        )
 
 
 def load_data(
@@ -50,10 +88,18 @@ def load_data(
         max_rnas_per_family=stage.max_rnas_per_family,
         decoy_share=stage.decoy_share if is_training else 0.0,
         novel_family_share=stage.novel_family_share if is_training else 0.0,
+        records=_read_records(stage) if stage.evidence_share else None,
+        evidence_share=stage.evidence_share,
         seed=seed,
     )
     logger.info("%s: %s", split, ", ".join(f"{name} {count}" for name, count in counts.items()))
     return rows, counts
+
+
+def _read_records(stage: StageArguments) -> dict[str, Record]:
+    """The families' records, by their names, as the data set has them."""
+    families = Reference.open(stage.reference).families.values()
+    return {record.name: record for record in families}
 
 
 def make_collator(

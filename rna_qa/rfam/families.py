@@ -7,43 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnagpt.rna_qa.rfam.comments import Sentence, read_sentences
+from rnagpt.sequences.rna_types import RNA_TYPES
 from rnagpt.sequences.stockholm import Problem, SeedFamily, read_lines
 
-# Rfam's types (#=GF TP, https://docs.rfam.org) and the names used here.
-RNA_TYPES = {
-    ("Gene", "snRNA", "snoRNA", "CD-box"): "C/D box snoRNA",
-    ("Gene", "snRNA", "snoRNA", "HACA-box"): "H/ACA box snoRNA",
-    ("Gene", "snRNA", "snoRNA", "scaRNA"): "scaRNA",
-    ("Gene", "snRNA", "snoRNA"): "snoRNA",
-    ("Gene", "snRNA", "splicing"): "spliceosomal snRNA",
-    ("Gene", "snRNA"): "snRNA",
-    ("Gene", "antisense"): "antisense RNA",
-    ("Gene", "antitoxin"): "antitoxin RNA",
-    ("Gene", "CRISPR"): "CRISPR RNA",
-    ("Gene", "lncRNA"): "lncRNA",
-    ("Gene", "miRNA"): "miRNA",
-    ("Gene", "ribozyme"): "ribozyme",
-    ("Gene", "rRNA"): "rRNA",
-    ("Gene", "sRNA"): "sRNA",
-    ("Gene", "tRNA"): "tRNA",
-    ("Gene",): "non-coding RNA",
-    ("Cis-reg", "frameshift_element"): "frameshift element",
-    ("Cis-reg", "IRES"): "IRES",
-    ("Cis-reg", "leader"): "leader",
-    ("Cis-reg", "riboswitch"): "riboswitch",
-    ("Cis-reg", "thermoregulator"): "RNA thermometer",
-    ("Cis-reg",): "cis-regulatory element",
-    ("Intron",): "intron",
-}
-PATH_OF_TYPE = {name: path for path, name in RNA_TYPES.items()}
-# Types that one RNA may well have at once: the one says nothing against the other.
-OVERLAPPING = (
-    {"sRNA", "antisense RNA", "antitoxin RNA", "lncRNA", "CRISPR RNA"},
-    {"leader", "riboswitch", "RNA thermometer", "IRES", "frameshift element"},
-    {"C/D box snoRNA", "H/ACA box snoRNA", "scaRNA"},
-    {"sRNA", "C/D box snoRNA", "H/ACA box snoRNA"},
-    {"ribozyme", "intron"},
-)
 # The comments that come from this paper (PubMed id) say where a motif occurs, then how it was
 # looked for: "Clostridia, NC10. Downstream gene".
 SURVEY_OF_MOTIFS = "28977401"
@@ -177,21 +143,6 @@ def name_rna_type(rfam_type: str) -> str | None:
     while path and path not in RNA_TYPES:
         path = path[:-1]
     return RNA_TYPES.get(path)
-
-
-def other_types(rna_type: str) -> list[str]:
-    """The RNA types that an RNA of this type certainly does not have.
-
-    Not a wider type (a riboswitch is a cis-regulatory element), nor a narrower one, nor one that
-    overlaps with it.
-    """
-    path = PATH_OF_TYPE[rna_type]
-    overlapping = {name for types in OVERLAPPING if rna_type in types for name in types}
-    return [
-        name
-        for other, name in RNA_TYPES.items()
-        if other[: len(path)] != path and path[: len(other)] != other and name not in overlapping
-    ]
 
 
 def _read_comment(seed: SeedFamily, row: TableRow) -> list[Sentence]:

@@ -6,14 +6,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
+from rnagpt.evidence.topics import (
+    ACTION,
+    FUNCTION,
+    GO_COMPONENT,
+    GO_FUNCTION,
+    INTERACTION,
+    LOCATION,
+    is_process,
+    is_short,
+)
 from rnagpt.rna_qa.rfam.comments import Sentence
-from rnagpt.rna_qa.rfam.families import PATH_OF_TYPE, Family, Term, other_types
+from rnagpt.rna_qa.rfam.families import Family, Term
 from rnagpt.rna_qa.splits import fraction
-from rnagpt.sequences.rna_types import family_sentence, type_sentence, with_article
+from rnagpt.sequences.rna_types import (
+    PATH_OF_TYPE,
+    family_sentence,
+    other_types,
+    type_sentence,
+    with_article,
+)
 
-# Words of a sentence that is taken from a comment as an answer, and papers that are named in one.
-MIN_WORDS, MAX_WORDS = 3, 40
-MAX_PAPERS = 5
+MAX_PAPERS = 5  # that are named in an answer
 
 Papers = tuple[str, ...]
 Subject = TypeVar("Subject")
@@ -57,45 +71,6 @@ class Kind(Generic[Subject]):
         return [line.strip() for line in self.asked.strip().splitlines()]
 
 
-# A sentence that names a function explicitly is preferred to one that names an action.
-FUNCTION = re.compile(
-    r"\b(?:functions?|functioning|involved in|required for|roles?|acts? (?:as|by|in|on)"
-    r"|responsible for|mediat(?:es|ing)|guid(?:e|es|ing)|essential for|necessary for"
-    r"|control(?:s|ling)|regulates|thought to (?:regulate|control|direct|inhibit)"
-    r"|regulat(?:or|ion) of|represses|inhibits|catalys\w+|catalyz\w+|silences|stimulates"
-    r"|promotes)\b",
-    re.IGNORECASE,
-)
-ACTION = re.compile(
-    r"\b(?:regulat\w+|direct(?:s|ing|ed)?|cataly\w+|mediat\w+|inhibit\w*|repress\w*|activat\w*"
-    r"|control\w*|modif\w+|essential|stabili[sz]\w+|silenc\w+|cleav\w+|encapsidation|enabl\w+"
-    r"|initiat\w+|trigger\w*|prevent\w*|terminat\w+|transport\w*|pathogen\w*|targets)\b",
-    re.IGNORECASE,
-)
-LOCATION = re.compile(
-    r"\b(?:found|located|present|identified|detected|encoded|expressed|conserved|occurs?"
-    r"|described|lies|localis\w+|localiz\w+|transcribed|discovered|reside\w*)\b[^.;]{0,30}?"
-    r"\b(?:in|within|between|upstream|downstream|on|from|at|throughout|across)\b"
-    r"|\bhost gene\b|\bspecific to\b|\b[35]' ?UTR\b",
-    re.IGNORECASE,
-)
-INTERACTION = re.compile(
-    r"\b(?:binds?|bound|binding|interact\w*|associat(?:es|ed|ing) with|regulated by|targets?"
-    r"|targeted|base[- ]pair\w*|complementary|complementarity|ligands?|Hfq|chaperones?|induced"
-    r"|senses|sensing|repressed|represses|activated by|responds?|cleaved by|complex with"
-    r"|recogni[sz]ed by)\b",
-    re.IGNORECASE,
-)
-# The Gene Ontology's three aspects, by the names of the terms that Rfam uses; what is
-# neither a molecular function nor a cellular component is a biological process.
-GO_FUNCTION = re.compile(r"\b(?:binding|activity|constituent)\b")
-GO_COMPONENT = re.compile(
-    r"complex$|nucle(?:us|olus)$|cytoplasm|ribosome$|body$|snRNP$|matrix$|membrane$|cytosol|speck"
-    r"|paraspeckle|mitochondri\w+$|chloroplast|chromosome$|telomere$|spliceosom\w+$|particle$"
-    r"|core$|RISC$"
-)
-
-
 def annotate(family: Family) -> str:
     """The whole text about an RNA: what it is, the comment, its clan and ontology terms."""
     parts = [f"{_name_and_type(family)}."]
@@ -135,7 +110,7 @@ def _answer_family(family: Family) -> str:
 
 def _answer_summary(family: Family) -> Answer | None:
     """The annotation with one sentence of the comment: none where it would be only the identity."""
-    first = next(filter(_is_short, family.sentences), None)
+    first = next((found for found in family.sentences if is_short(found.text)), None)
     parts = ([first.text] if first else []) + _linked_terms(family)
     if not parts:
         return None
@@ -151,8 +126,7 @@ def _answer_function(family: Family) -> Answer | str | None:
 
 
 def _answer_process(family: Family) -> str | None:
-    others = re.compile(f"{GO_FUNCTION.pattern}|{GO_COMPONENT.pattern}")
-    terms = [term for term in family.go_terms if not others.search(term.name)]
+    terms = [term for term in family.go_terms if is_process(term.name)]
     return f"It takes part in {_join(terms)}." if terms else None
 
 
@@ -397,14 +371,10 @@ def _name_and_type(family: Family) -> str:
 
 def _pick(family: Family, pattern: re.Pattern[str]) -> Answer | None:
     """The first short sentence of the comment that matches."""
-    for sentence in filter(_is_short, family.sentences):
-        if pattern.search(sentence.text):
+    for sentence in family.sentences:
+        if is_short(sentence.text) and pattern.search(sentence.text):
             return Answer(sentence.text, _cited(family, sentence))
     return None
-
-
-def _is_short(sentence: Sentence) -> bool:
-    return MIN_WORDS <= len(sentence.text.split()) <= MAX_WORDS
 
 
 def _cited(family: Family, sentence: Sentence) -> tuple[str, ...]:

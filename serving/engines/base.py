@@ -33,12 +33,14 @@ class Sampling:
         temperature: 0 takes the likeliest token.
         top_p: sample from the fewest likeliest tokens whose probabilities sum to this (0 to 1).
         seed: of the draws; None: another one each time.
+        log_probabilities: whether `Tokens` are to say how likely they were.
     """
 
     max_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    log_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,13 @@ class Tokens:
     Attributes:
         ids: new tokens, without the one that ends the answer.
         finish: in the last piece "stop", where the model ended the answer, or "length"; else None.
+        log_probability: natural logarithm of the probability of these tokens, the one that ends the
+            answer included; None where it was not asked for, or the engine does not say.
     """
 
     ids: tuple[int, ...]
     finish: str | None = None
+    log_probability: float | None = None
 
 
 class EngineOverloadedError(RuntimeError):

@@ -187,13 +187,14 @@ class TransformersEngine:
             logger.exception("No token could be chosen.")
             answer.send(error)
             return True
+        chance = _log_probability(logits, token) if answer.sampling.log_probabilities else None
         if token in self._ends:
-            answer.send(Tokens((), "stop"))
+            answer.send(Tokens((), "stop", chance))
             return True
         answer.last = token
         answer.written += 1
         full = answer.written >= min(answer.sampling.max_tokens, answer.prompt.room)
-        answer.send(Tokens((token,), "length" if full else None))
+        answer.send(Tokens((token,), "length" if full else None, chance))
         return full
 
     def _drop_finished(self, finished: Sequence[bool]) -> None:
@@ -202,3 +203,8 @@ class TransformersEngine:
         rows = [row for row, done in enumerate(finished) if not done]
         self._batch.keep(rows)
         self._running = [self._running[row] for row in rows]
+
+
+def _log_probability(logits: torch.Tensor, token: int) -> float:
+    """Of a token by logits (vocabulary,), whatever the temperature."""
+    return float(logits.float().log_softmax(-1)[token])

@@ -1,4 +1,4 @@
-"""The command `rnagpt chat`, as a process of its own where that matters."""
+"""The command `rnagpt chat`, by the model alone; `test_chat_evidence.py`: from a reference."""
 
 import gzip
 import io
@@ -59,7 +59,7 @@ def expected_answers(folder, questions):
 
 
 def test_one_shot_json(folder, fasta, capsys):
-    arguments = [fasta, "--model", folder, "--ask", WHAT, "--ask", WHERE]
+    arguments = [fasta, "--no-reference", "--model", folder, "--ask", WHAT, "--ask", WHERE]
     assert main(["chat", *arguments, "--json", "--max-new-tokens", "8", "--batch-size", "3"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["record"], row["name"], row["question"], row["length"]) for row in rows] == [
@@ -79,7 +79,7 @@ def test_a_rejected_record_fails_the_call_before_any_answer(folder, fasta, monke
     with open(fasta, "rb") as file:
         data = gzip.compress(file.read() + b">amyloid\nDAEFRHDSGYEVHHQKLVFFAEDVGSNKGAIIGLMVGGVV\n")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert main(["chat", "-", "--model", folder, "--ask", WHAT, "--json"]) == 2
+    assert main(["chat", "-", "--no-reference", "--model", folder, "--ask", WHAT, "--json"]) == 2
     out, message = capsys.readouterr()
     assert out == ""
     assert message.startswith("rnagpt chat: ")
@@ -90,7 +90,22 @@ def test_a_rejected_record_fails_the_call_before_any_answer(folder, fasta, monke
 def test_all_rejected_records_are_told_at_once(folder, tmp_path, capsys):
     path = tmp_path / "mixed.fa"
     path.write_text(">ok\nACGU\n>x\nACGX\n>amyloid\nDAEFRHDSGYEVHHQK\n>gone\n")
-    assert main(["chat", str(path), "--model", folder, "--ask", WHAT, "--rna", "wt ACGUACGU"]) == 2
+    assert (
+        main(
+            [
+                "chat",
+                str(path),
+                "--no-reference",
+                "--model",
+                folder,
+                "--ask",
+                WHAT,
+                "--rna",
+                "wt ACGUACGU",
+            ]
+        )
+        == 2
+    )
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("rnagpt chat: 4 of 5 RNAs are rejected:\n")
@@ -102,7 +117,7 @@ def test_what_was_kept_joined_and_left_out_is_told(folder, tmp_path, capsys):
     path = tmp_path / "folded.fa"
     path.write_text(">a\nGGGAAARCC\n(((...))) ( -1.20)\n")
     arguments = [str(path), "--rna", "gcgg auuu", "--ask", WHAT, "--max-new-tokens", "2"]
-    assert main(["chat", "--model", folder, "--json", *arguments]) == 0
+    assert main(["chat", "--no-reference", "--model", folder, "--json", *arguments]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["name"]: row["changes"] for row in rows} == {
         "rna_1": ["2 blocks joined"],
@@ -114,7 +129,17 @@ def test_what_was_kept_joined_and_left_out_is_told(folder, tmp_path, capsys):
 
 
 def test_a_reader_of_the_output_that_goes_away_is_no_fault(folder, fasta):
-    arguments = [*COMMAND, fasta, "--model", folder, "--max-new-tokens", "2", "--ask", WHAT]
+    arguments = [
+        *COMMAND,
+        fasta,
+        "--no-reference",
+        "--model",
+        folder,
+        "--max-new-tokens",
+        "2",
+        "--ask",
+        WHAT,
+    ]
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
     ) as process:
@@ -159,7 +184,9 @@ class Terminal:
 
 
 def test_ctrl_c_stops_an_answer_and_not_the_session(folder):
-    terminal = Terminal("--model", folder, "--rna", make_rna(20), "--max-new-tokens", "90000")
+    terminal = Terminal(
+        "--no-reference", "--model", folder, "--rna", make_rna(20), "--max-new-tokens", "90000"
+    )
     try:
         terminal.wait_for("rna_1 (20 nt)\n")
         for _ in range(2):
@@ -180,7 +207,9 @@ def test_ctrl_c_stops_an_answer_and_not_the_session(folder):
 
 
 def test_ctrl_c_pressed_many_times_does_not_end_the_session(folder):
-    terminal = Terminal("--model", folder, "--rna", make_rna(20), "--max-new-tokens", "90000")
+    terminal = Terminal(
+        "--no-reference", "--model", folder, "--rna", make_rna(20), "--max-new-tokens", "90000"
+    )
     try:
         terminal.wait_for("rna_1 (20 nt)\n")
         terminal.say(WHAT)
@@ -203,7 +232,10 @@ def test_ctrl_c_ends_a_one_shot_call(folder, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RnaGptForCausalLM, "generate", interrupted)
-    assert main(["chat", "--rna", make_rna(20), "--ask", WHAT, "--model", folder]) == 130
+    assert (
+        main(["chat", "--rna", make_rna(20), "--ask", WHAT, "--no-reference", "--model", folder])
+        == 130
+    )
     assert capsys.readouterr() == ("", "rnagpt chat: stopped\n")
 
 
@@ -215,7 +247,17 @@ def test_describing_the_command_imports_nothing_heavy():
 
 
 def test_one_shot_text(folder, fasta, capsys):
-    arguments = ["chat", fasta, "--model", folder, "--ask", WHAT, "--max-new-tokens", "8"]
+    arguments = [
+        "chat",
+        fasta,
+        "--no-reference",
+        "--model",
+        folder,
+        "--ask",
+        WHAT,
+        "--max-new-tokens",
+        "8",
+    ]
     assert main(arguments) == 0
     first, second = capsys.readouterr().out.split("\n\nsecond (30 nt)\n")
     num_t = make_rna(20).count("U")
@@ -225,7 +267,21 @@ def test_one_shot_text(folder, fasta, capsys):
 
 def test_several_rnas_on_the_command_line(folder, capsys):
     arguments = ["chat", "--rna", make_rna(20), "--rna", f">mine\n{make_rna(30, 1)}", "--json"]
-    assert main([*arguments, "--model", folder, "--ask", WHAT, "--max-new-tokens", "8"]) == 0
+    assert (
+        main(
+            [
+                *arguments,
+                "--no-reference",
+                "--model",
+                folder,
+                "--ask",
+                WHAT,
+                "--max-new-tokens",
+                "8",
+            ]
+        )
+        == 0
+    )
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["name"] for row in rows] == ["rna_1", "mine"]
     assert [row["answer"] for row in rows] == expected_answers(folder, [WHAT])
@@ -256,7 +312,7 @@ def test_several_rnas_on_the_command_line(folder, capsys):
     ],
 )
 def test_refusals(folder, capsys, arguments, message):
-    assert main(["chat", "--model", folder, *arguments]) == 2
+    assert main(["chat", "--no-reference", "--model", folder, *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("rnagpt chat: ")
@@ -289,7 +345,7 @@ def test_a_conversation(folder, fasta, monkeypatch, capsys):
     out = converse(
         monkeypatch,
         capsys,
-        ["--model", folder, "--rna", make_rna(20)],
+        ["--no-reference", "--model", folder, "--rna", make_rna(20)],
         [WHAT, "", f"/rna {make_rna(30, 1).lower()}", WHERE],
     )
     chat = RnaChat(load_model(folder), load_processor(folder))
@@ -302,16 +358,24 @@ def test_a_conversation(folder, fasta, monkeypatch, capsys):
 
 def test_a_conversation_with_int8_weights(folder, monkeypatch, capsys):
     out = converse(
-        monkeypatch, capsys, ["--model", folder, "--rna", make_rna(20), "--int8"], [WHAT]
+        monkeypatch,
+        capsys,
+        ["--no-reference", "--model", folder, "--rna", make_rna(20), "--int8"],
+        [WHAT],
     )
-    chat = RnaChat.from_pretrained(folder, int8=True)
+    chat = RnaChat.from_pretrained(folder, int8=True, reference=None)
     chat.add_rna(make_rna(20))
     answer = "".join(chat.ask(WHAT, max_new_tokens=8))
     assert out == f"rna_1 (20 nt)\n{answer}\n"
 
 
 def test_each_record_is_a_conversation_of_its_own(folder, fasta, monkeypatch, capsys):
-    out = converse(monkeypatch, capsys, ["--model", folder, fasta], [WHAT, "/next", WHAT, "/next"])
+    out = converse(
+        monkeypatch,
+        capsys,
+        ["--no-reference", "--model", folder, fasta],
+        [WHAT, "/next", WHAT, "/next"],
+    )
     first, second = [
         "".join(chat.ask(WHAT, max_new_tokens=8))
         for chat in chats(folder, make_rna(20), make_rna(30, 1))
@@ -336,7 +400,7 @@ def test_commands(folder, fasta, tmp_path, monkeypatch, capsys):
     out = converse(
         monkeypatch,
         capsys,
-        ["--model", folder],
+        ["--no-reference", "--model", folder],
         [
             *("/help", "/nonsense", "/explain", "/rna", "/rna MKLVFFAEDVGSNKG", f"/rna {fasta}"),
             *(f"/rna {tmp_path / 'one.fa'}", "<|im_end|>", KeyboardInterrupt(), "/reset", WHAT),
@@ -374,7 +438,7 @@ def calibrated(tmp_path_factory):
 
 
 def test_confidence_in_text_and_json(calibrated, fasta, monkeypatch, capsys):
-    arguments = ["chat", fasta, "--model", calibrated, "--ask", WHAT]
+    arguments = ["chat", fasta, "--no-reference", "--model", calibrated, "--ask", WHAT]
     assert main([*arguments, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     for row in rows:
@@ -386,7 +450,7 @@ def test_confidence_in_text_and_json(calibrated, fasta, monkeypatch, capsys):
     assert [confidence for text in texts for confidence in told_confidences(text)] == expected
     assert told_confidences(texts[0])[0] != pytest.approx(rows[1]["confidence"], abs=0.006)
     lines = [WHAT, "/next", WHAT]
-    out = converse(monkeypatch, capsys, [fasta, "--model", calibrated], lines)
+    out = converse(monkeypatch, capsys, [fasta, "--no-reference", "--model", calibrated], lines)
     texts = out.split("second (30 nt)")
     assert [confidence for text in texts for confidence in told_confidences(text)] == expected
 
@@ -399,7 +463,7 @@ def told_confidences(text):
 
 def test_without_calibration_nothing_is_said_of_confidence(folder, capsys):
     arguments = ["chat", "--rna", make_rna(9), "--ask", WHAT, "--max-new-tokens", "2"]
-    assert main([*arguments, "--model", folder]) == 0
+    assert main([*arguments, "--no-reference", "--model", folder]) == 0
     assert "confidence" not in capsys.readouterr().out
 
 
@@ -420,7 +484,7 @@ def spaced(calibrated, tmp_path_factory):
 
 def drawn_scores(drawing, length):
     """What the strip, which comes first, tells of each nucleotide: its letter and its score."""
-    titles = re.findall(r"<title>([ACGU])(\d+): (\S+)</title>", drawing)[:length]
+    titles = re.findall(r"<title>([ACGU])(\d+): ([^<;]+)", drawing)[:length]
     assert [int(position) for _, position, _ in titles] == list(range(1, length + 1))
     sequence = "".join(letter for letter, _, _ in titles)
     return sequence, np.array([float(score.replace("−", "-")) for _, _, score in titles])
@@ -435,12 +499,23 @@ def test_drawings_of_one_shot_answers(spaced, fasta, tmp_path, capsys):
     """Each shows what a conversation of its own finds, for the answer as it was written."""
     pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
     drawings = tmp_path / "new" / "drawings"
-    arguments = ["chat", fasta, "--model", spaced, "--ask", WHAT, "--ask", WHERE, "--json"]
+    arguments = [
+        "chat",
+        fasta,
+        "--no-reference",
+        "--model",
+        spaced,
+        "--ask",
+        WHAT,
+        "--ask",
+        WHERE,
+        "--json",
+    ]
     assert main([*arguments, "--explain", str(drawings)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     names = ["1-1.svg", "1-2.svg", "2-1.svg", "2-2.svg"]
     assert sorted(path.name for path in drawings.iterdir()) == names
-    chat = RnaChat.from_pretrained(spaced)
+    chat = RnaChat.from_pretrained(spaced, reference=None)
     for row, name in zip(rows, names, strict=True):
         drawing = (drawings / name).read_text(encoding="utf-8")
         assert f">{row['question']}</text>" in drawing
@@ -452,8 +527,30 @@ def test_drawings_of_one_shot_answers(spaced, fasta, tmp_path, capsys):
         sequence, drawn = drawn_scores(drawing, row["length"])
         assert sequence == scored.sequence
         assert near(drawn, scored.scores)
+        told = row["explanation"]
+        assert told["drawing"] == str(drawings / name)
+        assert told["summary"] == scored.summary()
+        assert [one["position"] - 1 for one in told["mattered"]] == scored.mattered
+        assert len(told["structure"]) == row["length"]
         for other in ("so", "tRNA"):
             assert not near(drawn, chat.explain(other)[0].scores)
+
+
+def test_an_explained_trna_is_a_cloverleaf(spaced, tmp_path, capsys):
+    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+    arguments = ["chat", "--rna", trna, "--model", spaced, "--ask", WHAT]
+    assert main([*arguments, "--json", "--explain", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)["explanation"]
+    assert told["structure"] == (
+        "(((((((..((((........)))).(((((.......))))).....(((((.......))))))))))))...."
+    )
+    assert told["structure_source"].startswith("consensus of tRNA (RF00005), laid on nt 1 to 73")
+    drawing = (tmp_path / "1-1.svg").read_text(encoding="utf-8")
+    assert f"structure: {told['structure_source']}</text>" in drawing
+    assert drawing.count('stroke="#404040"') == 21  # pairs: 7 + 4 + 5 + 5
+    assert main([*arguments, "--explain", str(tmp_path)]) == 0
+    assert f")\n    [{told['summary']}]\n    [1] RF00005 tRNA" in capsys.readouterr().out
 
 
 def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
@@ -465,10 +562,14 @@ def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
         WHAT,
         f"/explain {file}",
     ]
-    arguments = ["--rna", f">first\n{make_rna(20)}", "--model", calibrated]
+    arguments = ["--rna", f">first\n{make_rna(20)}", "--no-reference", "--model", calibrated]
     out = converse(monkeypatch, capsys, arguments, lines)
     assert "Nothing was answered yet" in out
-    assert f"{file} is drawn." in out
+    assert re.search(
+        rf"^first: \S.* mattered.*\.\nRNA 2: \S.* mattered.*\.\n{file} is drawn\.$",
+        out,
+        re.MULTILINE,
+    )
     drawing = file.read_text(encoding="utf-8")
     assert "first (20 nt)" in drawing
     assert "RNA 2 (12 nt)" in drawing
@@ -476,7 +577,7 @@ def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
 
 def test_without_viennarna_no_answer_is_begun(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "RNA", None)
-    arguments = ["chat", "--rna", "ACGU", "--ask", WHAT, "--model", folder]
+    arguments = ["chat", "--rna", "ACGU", "--ask", WHAT, "--no-reference", "--model", folder]
     assert main([*arguments, "--explain", str(tmp_path / "drawings")]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -22,6 +22,7 @@ WRITERS = {
     "rnagpt compose": ["out"],
     "rnagpt convert-rnafm": ["checkpoint", "out"],
     "rnagpt evaluate": ["out"],
+    "rnagpt evaluate-answers": ["dataset", "out"],
     "rnagpt mini": ["out"],
     "rnagpt pretrain-encoder": ["out"],
     "rnagpt reference add": ["reference", "notes", "out"],
@@ -93,6 +94,7 @@ def test_seed_is_a_number_everywhere(parsers, capsys):
     assert seeded == {
         "rnagpt compose",
         "rnagpt evaluate",
+        "rnagpt evaluate-answers",
         "rnagpt pretrain-encoder",
         "rnagpt reference evaluate",
         "rna-qa literature",
@@ -192,10 +194,11 @@ def test_no_document_or_message_has_the_scripts_of_version_0_1():
 # What every command does first, once its words are read.
 WORK = {
     "rnagpt annotate f": "rnagpt.reference.library.Reference.open",
-    "rnagpt chat --rna ACGU --ask What? --model m": "rnagpt.inference.loading.load_processor",
+    "rnagpt chat --rna ACGU --ask What?": "rnagpt.reference.library.Reference.open",
     "rnagpt compose --rna-encoder e --language-model m o": "rnagpt.conversion.compose.compose",
     "rnagpt convert-rnafm a o": "rnagpt.conversion.rnafm.convert_rnafm",
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",
+    "rnagpt evaluate-answers d o": "rnagpt.evaluation.cited_answers.evaluate_answers",
     "rnagpt mini o": "rnagpt.conversion.mini.load_bundled",
     "rnagpt pretrain-encoder --objective masked --fasta f o": (
         "rnagpt.training.encoder.pretrain.prepare"

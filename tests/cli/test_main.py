@@ -13,7 +13,16 @@ from helpers import tiny_parts
 from helpers.paths import ROOT
 
 import rnagpt
-from rnagpt.cli import annotate, chat, evaluate, pretrain_encoder, publish, reference, serve
+from rnagpt.cli import (
+    annotate,
+    chat,
+    evaluate,
+    evaluate_answers,
+    pretrain_encoder,
+    publish,
+    reference,
+    serve,
+)
 from rnagpt.cli import main as cli
 from rnagpt.cli.rna_qa import main as rna_qa_main
 from rnagpt.cli.spelling import check_spelling
@@ -54,6 +63,7 @@ def test_help_names_every_command_with_an_example(capsys):
         "compose",
         "convert-rnafm",
         "evaluate",
+        "evaluate-answers",
         "mini",
         "pretrain-encoder",
         "publish",
@@ -76,6 +86,7 @@ def examples() -> list[str]:
         cli.COMPOSE_EXAMPLES,
         chat.EXAMPLES,
         evaluate.EXAMPLES,
+        evaluate_answers.EXAMPLES,
         pretrain_encoder.EXAMPLES,
         publish.MODEL_EXAMPLES,
         serve.EXAMPLES,

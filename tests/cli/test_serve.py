@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
 
 
 @contextmanager
-def serving(folder, *options):
-    """The process and its address, once it answers."""
+def serving(folder, *options, reference=("--no-reference",)):
+    """The process and its address, once it answers; by default in the model's own words."""
     command = [
         sys.executable,
         "-m",
@@ -45,7 +45,7 @@ def serving(folder, *options):
         "0",
     ]
     process = subprocess.Popen(
-        [*command, *options],
+        [*command, *reference, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,6 +98,18 @@ def test_it_answers_until_told_to_stop_and_finishes_what_runs(folder):
             client.models.list()
 
 
+def test_it_answers_from_the_reference_that_comes_with_the_mini(folder):
+    rna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+    with serving(folder, "--max-searched-nt", "100", reference=()) as (_, address):
+        client = client_of(address)
+        reply = client.chat.completions.create(model="tiny", messages=ask_about(rna))
+        message = reply.choices[0].message
+        assert message.content == "It is tRNA [1]."
+        assert (message.model_extra or {})["evidence"][0]["id"] == "RF00005"
+        with pytest.raises(openai.APIStatusError, match="152 nt"):
+            client.chat.completions.create(model="tiny", messages=ask_about(rna * 2))
+
+
 def test_verbose_logs_requests_and_ctrl_c_exits_with_130(folder):
     with serving(folder, "--verbose") as (process, address):
         client_of(address).models.list()
@@ -134,6 +146,8 @@ def test_a_taken_port_is_told_before_the_model_is_loaded(folder, capsys):
         (("--host", "no.such.host.invalid"), "--host"),
         (("--host", "é" * 64), "no name of a host"),
         (("--engine-option", "tensor_parallel_size=2"), "--engine vllm"),
+        (("--reference", "r", "--no-reference"), "contradict each other"),
+        (("--reference", "/no/such/reference"), "/no/such/reference"),
     ],
 )
 def test_what_cannot_be_served_is_told(folder, capsys, options, told):
@@ -215,10 +229,11 @@ def test_half_open_connections_are_closed(folder):
             assert client.models.list().data
 
 
-def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder):
+@pytest.mark.parametrize("reference", [("--no-reference",), ()])
+def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder, reference):
     """Four clients send 4.8 MB each; another one is answered meanwhile."""
     options = ["--max-tokens", "8"]
-    with serving(folder, *options) as (running, address):
+    with serving(folder, *options, reference=reference) as (running, address):
         client = client_of(address)
 
         def ask(text):

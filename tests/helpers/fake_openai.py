@@ -130,11 +130,12 @@ class KeyCheck:
 class FakeOpenAi:
     """The service; `address` is set while it is served.
 
-    `answer` makes the JSON of an answer from the request's body; ``faults`` are those of the next
-    requests, one each ("" for none): "429", "429 after 0.2", "500", "html", "html 200", "cut",
-    "slow", "truncated", "context", "quota", "402", "region", "451", "error" (within a completion),
-    "error 200" (in its place), "odd usage", "deep envelope", or one of BAD_ANSWERS or WRAPPINGS;
-    ``fault_of`` gives one by the body. Fields that the service rejects are in ``rejects``, the
+    `answer` makes an answer from the request's body, its text or what is sent as JSON;
+    ``faults`` are those of the next requests, one each ("" for none): "429", "429 after 0.2",
+    "500", "html", "html 200", "cut", "slow", "truncated", "context", "quota", "402", "region",
+    "451", "error" (within a completion), "error 200" (in its place), "odd usage", "deep envelope",
+    or one of BAD_ANSWERS or WRAPPINGS; ``fault_of`` gives one by the body. Fields that the service
+    rejects are in ``rejects``, the
     words for it are those of ``refusal`` in REFUSALS. `completed` counts the answers that were sent
     by the request's name in the cache (header X-Client-Request-Id), `received` all requests.
 
@@ -145,6 +146,7 @@ class FakeOpenAi:
 
     def __init__(self, answer: Callable[[Body], Any] = answer_by_schema) -> None:
         self.address = ""
+        self.models = [MODEL]
         self.answer = answer
         self.delay = 0.0  # seconds an answer takes
         self.faults: deque[str] = deque()
@@ -169,6 +171,7 @@ class FakeOpenAi:
     def _make_app(self) -> FastAPI:
         app = FastAPI()
         app.post("/v1/chat/completions")(self._chat)
+        app.get("/v1/models")(self._list_models)
         app.post("/v1/files")(self._upload)
         app.get("/v1/files/{name}/content")(self._download)
         app.post("/v1/batches")(self._create_batch)
@@ -215,7 +218,8 @@ class FakeOpenAi:
         text: str | None
         text, finish_reason, refusal = BAD_ANSWERS.get(fault, ("", "stop", None))
         if fault not in BAD_ANSWERS:
-            text = json.dumps(self.answer(body), ensure_ascii=False)
+            answer = self.answer(body)
+            text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         usage = {
             "prompt_tokens": len(json.dumps(body)) // 4,
             "completion_tokens": min(
@@ -244,6 +248,10 @@ class FakeOpenAi:
             if fault == "odd usage"
             else {**usage, "total_tokens": sum(usage.values())},
         }
+
+    def _list_models(self) -> dict[str, Any]:
+        data = [{"id": name, "object": "model", "created": 0} for name in self.models]
+        return {"object": "list", "data": data}
 
     # Files and batches
 

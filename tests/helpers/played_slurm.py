@@ -20,6 +20,7 @@ for task in $(seq 0 "${last:-0}"); do
 done
 echo "Submitted batch job 17"
 """
+REJECTING = "#!/bin/bash\nexit 1\n"
 SRUN = """#!/bin/bash
 while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
 exec "$@"
@@ -28,10 +29,14 @@ SCONTROL = "#!/bin/bash\necho node1\n"
 SQUEUE = "#!/bin/bash\nexit 1\n"
 
 
-def play_slurm(folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Put Slurm's commands into a new folder, which is searched for programs first."""
+def play_slurm(folder: Path, patch: pytest.MonkeyPatch, sbatch: str = SBATCH) -> Path:
+    """Put Slurm's commands into a new folder, which is searched for programs first.
+
+    Args:
+        sbatch: `SBATCH`, or `REJECTING`.
+    """
     folder.mkdir()
-    programs = {"sbatch": SBATCH, "srun": SRUN, "scontrol": SCONTROL, "squeue": SQUEUE}
+    programs = {"sbatch": sbatch, "srun": SRUN, "scontrol": SCONTROL, "squeue": SQUEUE}
     for name, text in programs.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)

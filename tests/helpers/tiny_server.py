@@ -11,6 +11,7 @@ from openai import OpenAI
 
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.reference.library import Reference
 from rnagpt.serving.app import Service, make_app
 from rnagpt.serving.engines.transformers_engine import TransformersEngine
 from rnagpt.serving.limits import Limits
@@ -31,12 +32,23 @@ def serve_tiny(
     api_key: str | None = None,
     name: str = NAME,
     cors_origins: tuple[str, ...] = (),
+    reference: Reference | None = None,
 ) -> Iterator[tuple[str, Service]]:
-    """Serve; yields the address and the service."""
+    """Serve; yields the address and the service. Without a reference the model alone answers."""
     model, processor = parts
     limits = limits or Limits(max_tokens=40)
     engine = TransformersEngine(model, processor, limits.max_batch, limits.max_waiting)
-    service = Service(engine, processor, name, CONTEXT, limits, api_key, cors_origins)
+    service = Service(
+        engine,
+        processor,
+        name,
+        CONTEXT,
+        limits,
+        api_key,
+        cors_origins,
+        reference=reference,
+        config=model.config,
+    )
     with serve(make_app(service)) as address:
         yield address, service
 

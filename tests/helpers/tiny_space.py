@@ -14,6 +14,7 @@ sys.path.insert(0, str(SPACE))
 
 import answering  # noqa: E402
 import app  # noqa: E402
+import chat_panel  # noqa: E402
 import conversation  # noqa: E402
 import model_loading  # noqa: E402
 import open_routes  # noqa: E402
@@ -22,6 +23,7 @@ import plain_text  # noqa: E402
 import rna_cards  # noqa: E402
 import rna_input  # noqa: E402
 import rna_panel  # noqa: E402
+import searching  # noqa: E402
 import space_limits  # noqa: E402
 import structure_drawing  # noqa: E402
 import validation  # noqa: E402
@@ -60,6 +62,7 @@ __all__ = [
     "SPACE",
     "answering",
     "app",
+    "chat_panel",
     "conversation",
     "load_tiny_model",
     "model_loading",
@@ -70,6 +73,7 @@ __all__ = [
     "rna_cards",
     "rna_input",
     "rna_panel",
+    "searching",
     "space_limits",
     "structure_drawing",
     "validation",

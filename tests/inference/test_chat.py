@@ -11,7 +11,7 @@ from transformers import DynamicCache, MistralConfig
 
 from rnagpt.cleaning_rnagpt import RnaSequenceError, clean_rna
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.inference import chat as chat_module
+from rnagpt.inference import token_writer as writer_module
 from rnagpt.inference.batch import answer_questions
 from rnagpt.inference.chat import RnaChat
 from rnagpt.inference.generation import confidence_of
@@ -63,7 +63,7 @@ def record(monkeypatch, owner, name):
 @pytest.mark.parametrize("style", ["chatml", "llama-3"])
 def test_turns_on_the_kept_cache_equal_full_runs(tiny, style, monkeypatch):
     chat = RnaChat(*tiny[style])
-    outputs = record(monkeypatch, chat_module, "TokenStream")
+    outputs = record(monkeypatch, writer_module, "TokenStream")
     chat.add_rna(make_rna(20))
     first = ask(chat, "What is this RNA?")
     chat.add_rna(make_rna(45, seed=1))  # more than one window
@@ -107,7 +107,7 @@ def test_an_answer_that_tokenises_in_another_way_shortens_the_cache(chat, monkey
     crops = []
     crop = DynamicCache.crop
     monkeypatch.setattr(DynamicCache, "crop", lambda cache, n: (crops.append(n), crop(cache, n))[1])
-    outputs = record(monkeypatch, chat_module, "TokenStream")
+    outputs = record(monkeypatch, writer_module, "TokenStream")
     ask(chat, "What is this RNA?", max_new_tokens=30, **NEVER_ENDS)
     ask(chat, "Where?", **NEVER_ENDS)
     second = outputs[1].ids[0].tolist()
@@ -298,7 +298,7 @@ def test_a_question_that_does_not_fit_changes_nothing(chat, monkeypatch):
 
 
 def test_an_answer_ends_where_the_context_ends(chat, monkeypatch):
-    outputs = record(monkeypatch, chat_module, "TokenStream")
+    outputs = record(monkeypatch, writer_module, "TokenStream")
     chat.add_rna(make_rna(420))
     ask(chat, "What?", max_new_tokens=100, **NEVER_ENDS)
     assert outputs[0].ids.shape[1] == 512
@@ -348,7 +348,7 @@ def test_add_rna_cleans_and_refuses(chat):
 
 
 def test_generation_options_pass_through(chat, monkeypatch):
-    outputs = record(monkeypatch, chat_module, "TokenStream")
+    outputs = record(monkeypatch, writer_module, "TokenStream")
     texts = set()
     for seed in range(3):
         chat.reset()
@@ -449,7 +449,8 @@ def test_loads_a_folder_and_refuses_another_kind_of_model(tiny, tmp_path):
     model, processor = tiny["llama-3"]
     model.save_pretrained(tmp_path / "rna-gpt")
     processor.save_pretrained(tmp_path / "rna-gpt")
-    chat, loaded = RnaChat(model, processor), RnaChat.from_pretrained(str(tmp_path / "rna-gpt"))
+    chat = RnaChat(model, processor)
+    loaded = RnaChat.from_pretrained(str(tmp_path / "rna-gpt"), reference=None)
     for one in (chat, loaded):
         one.add_rna(make_rna(20))
     assert ask(loaded, "What is this RNA?") == ask(chat, "What is this RNA?")

@@ -11,6 +11,7 @@ import torch
 from helpers.tiny_models import make_model, make_processor, make_question, make_rna
 from torch import nn
 
+from rnagpt.inference import cpu_decoding
 from rnagpt.inference.batch import answer_questions
 from rnagpt.inference.chat import RnaChat
 from rnagpt.inference.cpu_decoding import Int8Linear, compile_steps, use_int8_weights
@@ -47,9 +48,10 @@ def by_hand(linear, row):
     scales = np.abs(weight).max(1) / 127
     weight = np.round(weight / scales[:, None]) * scales[:, None]
     low, high = min(row.min(), 0.0), max(row.max(), 0.0)
-    scale = (high - low) / 255
+    levels = 127 if cpu_decoding._overflows() else 255  # without VNNI one bit is left free
+    scale = (high - low) / levels
     zero = np.round(-low / scale)
-    row = (np.clip(np.round(row / scale) + zero, 0, 255) - zero) * scale
+    row = (np.clip(np.round(row / scale) + zero, 0, levels) - zero) * scale
     return weight @ row + linear.bias.detach().double().numpy()
 
 

@@ -63,6 +63,7 @@ def test_vocabulary_size(kmer_size: int, size: int) -> None:
         ({"confidence_scale": "steep", "confidence_bias": 0.2}, "confidence_scale"),
         ({"confidence_scale": 0.2, "confidence_bias": float("nan")}, "confidence_bias"),
         ({"projector_type": "q-former"}, "projector_type"),
+        ({"reads_evidence": "often"}, "reads_evidence"),
         ({"rna_config": {"model_type": "nonsense"}}, "rna_config.model_type"),
         ({"rna_config": _esm(vocab_size=33)}, "rna_config.vocab_size"),
         ({"rna_config": _esm(kmer_size=6)}, "rna_config.vocab_size"),
@@ -97,6 +98,7 @@ def test_round_trip(tmp_path: Any) -> None:
         rna_merge_size=8,
         rna_summary_size=2,
         rna_cls_token_id=None,
+        reads_evidence=True,
     )
     config.save_pretrained(tmp_path)
     again = RnaGptConfig.from_pretrained(tmp_path)
@@ -106,6 +108,7 @@ def test_round_trip(tmp_path: Any) -> None:
     assert again.text_config.model_type == "gpt2"
     assert again.rna_kmer_size == 6
     assert again.rna_cls_token_id is None
+    assert again.reads_evidence is True
 
 
 def test_a_folder_of_0_1_0_loads(tmp_path: Path) -> None:

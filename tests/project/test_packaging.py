@@ -23,6 +23,7 @@ PACKAGES = (
     "evaluation/",
     "hub/",
     "inference/",
+    "reference/",
     "rna_qa/",
     "sequences/",
     "serving/",

@@ -22,6 +22,7 @@ from rnagpt.cli import rna_qa as rna_qa_cli
 from rnagpt.cli.serve import MINI
 from rnagpt.conversion import WeightsError
 from rnagpt.conversion.mini import find_language_model
+from rnagpt.reference.library import Reference
 from rnagpt.sequences.fasta import read_fasta
 
 README = (ROOT / "README.md").read_text()
@@ -89,13 +90,15 @@ def test_the_mini_answers_what_the_readme_shows(capsys):
 
 @pytest.fixture(scope="module")
 def address():
-    with serve_tiny(make_parts(), name=MINI) as (address, _):
+    with serve_tiny(make_parts(), name=MINI, reference=Reference.open()) as (address, _):
         yield address
 
 
 def test_openai_client(address, capsys):
-    exec(block(SERVE, "python", "OpenAI(").replace(ADDRESS, address), {})
-    assert capsys.readouterr().out.strip()
+    script = block(SERVE, "python", "OpenAI(")
+    exec(script.replace(ADDRESS, address), {})
+    shown = [line.split("# ")[1] for line in script.splitlines() if line.startswith("print(")]
+    assert capsys.readouterr().out.splitlines() == shown
 
 
 def test_curl(address):

@@ -203,6 +203,8 @@ def test_a_reader_that_goes_away_is_no_fault(
 
 
 def test_torch_and_transformers_stay_out(five_families: Path, fasta: Path, own_cache: Path) -> None:
+    # Numpy makes the reference ready, the first time, and no more.
+    Reference.open(five_families).prepare()
     code = (
         "import sys; from rnagpt.cli.main import main; "
         f"code = main(['annotate', {str(fasta)!r}, '--reference', {str(five_families)!r}]); "

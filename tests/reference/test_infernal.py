@@ -22,7 +22,7 @@ from rnagpt.reference.annotate import SearchResult, annotate
 from rnagpt.reference.edit import families_of, read_families, ungapped
 from rnagpt.reference.formats import TSV_COLUMNS, VERIFIED_COLUMNS, format_of
 from rnagpt.reference.hits import CAN_PAIR, COVARIANCE_MODEL, PROFILE, Hit, read_pairs
-from rnagpt.reference.infernal import MAX_CANDIDATES, InfernalError, Verifier
+from rnagpt.reference.infernal import MAX_CANDIDATES, Verifier
 from rnagpt.reference.library import Reference
 from rnagpt.reference.profiles import SeedAlignment
 from rnagpt.reference.records import Record
@@ -162,7 +162,7 @@ def test_a_candidate_that_the_search_misses_is_found_by_its_pairs(
     draw = random.Random(1)
     model = build_by_hand(seed, tmp_path)
     rescued = 0
-    for _ in range(20):
+    for _ in range(40):  # the search sees pairs too, and finds most of them
         rna = change_pairs(seed, draw)
         if reference.search(rna):
             continue
@@ -177,7 +177,7 @@ def test_a_candidate_that_the_search_misses_is_found_by_its_pairs(
             assert hit.verified["bits"] == pytest.approx(max(by_hand), abs=0.11)
             assert max(by_hand) >= record.gathering
             rescued += 1
-    assert rescued >= 2
+    assert rescued >= 1
 
 
 @needs_infernal
@@ -394,10 +394,13 @@ def fake_cmbuild(
             "echo built half > $4; echo 'Error: the alignment is bad' >&2; exit 3",
             r"cmbuild failed \(exit code 3\) for RF01826: Error: the alignment is bad",
         ),
-        ("echo built half > $4; kill -9 $$", "cmbuild was stopped by signal 9 for RF01826"),
+        (
+            "echo built half > $4; kill -9 $$",
+            "cmbuild was stopped by signal 9 for RF01826: it said nothing",
+        ),
     ],
 )
-def test_a_build_that_fails_says_why_and_leaves_nothing(
+def test_a_build_that_fails_is_no_verdict_and_leaves_nothing(
     five_families: Path,
     tmp_path: Path,
     fake_cmbuild: Callable[[str], Path],
@@ -407,16 +410,112 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(
 ) -> None:
     cache = fake_cmbuild(script)
     reference = Reference.open(five_families)
-    _, seed = family(reference, SAM_V)
+    record, seed = family(reference, SAM_V)
     fasta = tmp_path / "rna.fasta"
-    fasta.write_text(f">x\n{ungapped(seed.rows[0][1])}\n")
+    fasta.write_text(f">x\n{ungapped(seed.rows[0][1])}\n" * 2)
     for jobs in ("1", "2"):
         words = ["--reference", str(five_families), "--verify", "--jobs", jobs]
-        assert main(["annotate", str(fasta), *words]) == 2
-        assert re.search(message, capsys.readouterr().err)
+        assert main(["annotate", str(fasta), *words, "--format", "json"]) == 2
+        out, err = capsys.readouterr()
+        assert re.search(
+            rf"not verify 2 hits and weaker candidates:\n- RF01826: {message} \(2 t", err
+        )
+        for line in out.splitlines():
+            (hit,) = json.loads(line)["hits"]
+            assert re.fullmatch(message, hit["verified"].pop("error"))
+            assert hit["verified"] == {
+                "program": Verifier().program,
+                "bits": None,
+                "gathering": record.gathering,
+                "agrees": None,
+                "start": None,
+                "end": None,
+                "structure": "",
+                "note": "",
+            }
     assert list(cache.glob("covariance-*/*")) == []
-    with pytest.raises(InfernalError, match=message):
-        list(annotate([ungapped(seed.rows[0][1])], reference, verify=Verifier()))
+
+
+FAIL_ONE = """\
+echo "$3" >> "$(dirname "$0")/asked"
+if [ "$3" = RF01826 ]; then echo 'Error: no space left on device' >&2; exit 1; fi
+exec {cmbuild} "$@"
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_family_that_fails_stops_no_other(
+    five_families: Path, tmp_path: Path, fake_cmbuild: Callable[[str], Path], jobs: int
+) -> None:
+    fake_cmbuild(FAIL_ONE.format(cmbuild=shutil.which("cmbuild")))
+    reference = Reference.open(five_families)
+    rnas = [ungapped(row) for _, seed in families_of(reference) for _, row in seed.rows[:2]]
+    results = list(annotate(rnas, reference, verify=Verifier(), jobs=jobs))
+    told = {hit.record.id: hit.verified for result in results for hit in result.hits}
+    assert len(told) == 5
+    failed = told.pop(SAM_V)
+    assert failed
+    assert failed["error"].endswith("for RF01826: Error: no space left on device")
+    assert all(verified and verified["bits"] > 20 for verified in told.values())
+    assert not any("error" in (verified or {}) for verified in told.values())
+    assert {text.partition(":")[0] for one in results for text in one.unverified} == {SAM_V}
+    # A family is tried once in a run, however many hits it has.
+    asked = (tmp_path / "programs" / "asked").read_text().split()
+    assert sorted(asked) == sorted({SAM_V, *told})
+
+
+def test_a_build_that_takes_too_long_is_no_verdict(
+    five_families: Path, fake_cmbuild: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_cmbuild("exec sleep 60")
+    monkeypatch.setattr("rnagpt.reference.covariance.BUILD_SECONDS", 0.2)
+    reference = Reference.open(five_families)
+    (result,) = annotate(
+        [ungapped(family(reference, SAM_V)[1].rows[0][1])], reference, verify=Verifier()
+    )
+    assert result.hits[0].verified
+    assert "cmbuild did not end within" in result.hits[0].verified["error"]
+
+
+def test_a_cache_that_cannot_be_written_is_no_verdict(
+    five_families: Path, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("cmsearch") is None:
+        pytest.skip("Infernal (Debian: infernal) is not installed")
+    reference = Reference.open(five_families)
+    reference.prepare()
+    (tmp_path / "file").touch()
+    _ = reference.profiles
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "file"))
+    (result,) = annotate(
+        [ungapped(family(reference, SAM_V)[1].rows[0][1])], reference, verify=Verifier()
+    )
+    assert result.hits[0].verified
+    assert "cannot be written (Not a directory); set" in result.hits[0].verified["error"]
+
+
+@needs_infernal
+def test_a_model_that_was_cut_says_what_to_do(
+    five_families: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
+    reference = Reference.open(five_families)
+    rna = ungapped(family(reference, SAM_V)[1].rows[0][1])
+    list(annotate([rna], reference, verify=Verifier()))
+    (model,) = (tmp_path / "cache").glob(f"covariance-*/{SAM_V}.cm")
+    model.write_text(model.read_text()[:100])
+    (result,) = annotate([rna], reference, verify=Verifier())
+    assert result.hits[0].verified
+    assert "no whole covariance model; delete it" in result.hits[0].verified["error"]
+
+
+@pytest.mark.parametrize("name", ["table", "tsv", "gff3"])
+def test_every_format_says_what_was_not_verified(name: str) -> None:
+    verified = dict.fromkeys(("program", "bits", "gathering", "agrees", "start", "end"))
+    hit = replace(made_hit("a", 1, 1e-9), verified=verified | {"error": "it failed:\nno space"})
+    text = format_of(name, verified=True).write(SearchResult("x", 100, hits=(hit,)))
+    assert "not verified: it failed: no space" in text
+    assert "agrees" not in text
 
 
 # Which candidates are asked about
@@ -442,7 +541,7 @@ def made_hit(name: str, start: int, evalue: float) -> Hit:
 
 
 def review(judge: Judge, hits: list[Hit], weaker: list[Hit]) -> tuple[list[str], str]:
-    found, note = judge.review(hits, weaker, "", None)  # type: ignore[arg-type]
+    found, note, _ = judge.review(hits, weaker, "", None)  # type: ignore[arg-type]
     return [f"{hit.record.id} {hit.source}" for hit in found], note
 
 
@@ -454,6 +553,22 @@ def test_candidates_where_a_confirmed_hit_lies_are_not_asked_about() -> None:
     assert judge.asked == ["a", "b", "c"]
     assert found == ["a profile", "b profile", "c covariance model"]
     assert note == ""
+
+
+def test_a_candidate_that_cannot_be_verified_is_no_hit_and_is_told() -> None:
+    class Failing(Judge):
+        def verify(self, hit: Hit, sequence: str, reference: Reference) -> Hit:
+            verified = super().verify(hit, sequence, reference)
+            if hit.record.id != "w2":
+                return verified
+            return replace(verified, verified={"agrees": None, "error": "cmbuild failed"})
+
+    judge = Failing(["w3"])
+    weaker = [made_hit(f"w{number}", 100 * number, 0.1) for number in (1, 2, 3)]
+    found, note, unverified = judge.review([], weaker, "", None)  # type: ignore[arg-type]
+    assert [hit.record.id for hit in found] == ["w3"]
+    assert note == "a weaker candidate was not verified, w2: cmbuild failed"
+    assert unverified == ("w2: cmbuild failed",)
 
 
 def test_no_more_candidates_are_asked_about_than_is_said() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,15 +17,19 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers.played_slurm import play_slurm
+from helpers.played_slurm import REJECTING, play_slurm
 
 from rnagpt.cli.main import main
 from rnagpt.reference import tasks
+from rnagpt.reference.covariance import InfernalError
 from rnagpt.reference.edit import families_of, ungapped
 from rnagpt.reference.formats import FORMATS
 from rnagpt.reference.library import Reference
-from rnagpt.reference.parts import MAX_TASKS, AnnotationJob, make_part
+from rnagpt.reference.parts import MAX_TASKS, AnnotationJob, Complaints, make_part
 
+needs_infernal = pytest.mark.skipif(
+    shutil.which("cmsearch") is None, reason="Infernal (Debian: infernal) is not installed"
+)
 SLURM = {"partition": "cpu", "time": "01:00:00", "env_command": "true"}
 
 
@@ -124,14 +130,14 @@ def test_what_is_complete_is_not_made_again(
     """The first run fails while it joins: only that is left to do."""
     from rnagpt.reference import parts
 
-    def full(job: AnnotationJob) -> list[str]:
+    def full(job: AnnotationJob) -> Complaints:
         raise OSError("No space left on device")
 
     def never(*arguments: object) -> None:
         raise AssertionError("a part is made again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(parts, "_join", full)
+        patch.setattr(parts, "join_parts", full)
         assert annotated("out", "--tasks", 3, "--workers", 1) == 2
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(parts, "make_part", never)
@@ -145,11 +151,11 @@ def stopped(annotated: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> N
     """A run of three tasks that was stopped by Ctrl-C before it joined them."""
     from rnagpt.reference import parts
 
-    def stop(job: AnnotationJob) -> list[str]:
+    def stop(job: AnnotationJob) -> Complaints:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(parts, "_join", stop)
+        patch.setattr(parts, "join_parts", stop)
         assert annotated("out", "--tasks", 3, "--workers", 1) == 130
 
 
@@ -235,11 +241,99 @@ def test_sbatch_that_rejects_the_job(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    slurm = play_slurm(tmp_path / "slurm", monkeypatch)
-    (slurm / "sbatch").write_text("#!/bin/bash\nexit 1\n")
+    play_slurm(tmp_path / "slurm", monkeypatch, REJECTING)
     config = config_file(tmp_path, **SLURM)
     assert annotated("out", "--tasks", 2, "--engine", "slurm", "--engine-config", config) == 2
     assert "sbatch rejected the job, with exit code 1" in capsys.readouterr().err
+
+
+# With Infernal
+
+
+@needs_infernal
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_tasks_verify_as_one_process_does(
+    annotated: Callable[..., int], tmp_path: Path, format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotated("whole", "--verify", format=format) == 2
+    told = capsys.readouterr().err
+    assert "Infernal" in (tmp_path / "whole").read_text()
+    assert annotated("out", "--verify", "--tasks", 3, "--workers", 2, format=format) == 2
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert told[told.index("2 records are rejected") :] in capsys.readouterr().err
+    assert left_behind(tmp_path) == set()
+
+
+@needs_infernal
+def test_slurm_verifies_as_one_process_does(
+    annotated: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_slurm(tmp_path / "slurm", monkeypatch)
+    config = config_file(tmp_path, **SLURM)
+    assert annotated("whole", "--verify") == 2
+    options = ["--tasks", 2, "--engine", "slurm", "--engine-config", config, "--jobs", 2]
+    assert annotated("out", "--verify", *options) == 2
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+@needs_infernal
+def test_what_tasks_cannot_verify_is_told_at_the_end(
+    annotated: Callable[..., int],
+    fasta: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fasta.write_text(fasta.read_text() * 2)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "cmbuild").write_text("#!/bin/sh\necho 'Error: it is bad' >&2; exit 3\n")
+    (programs / "cmbuild").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
+    assert annotated("whole", "--verify") == 2
+    told = capsys.readouterr().err
+    found = re.search(r"could not verify (\d+) hits and weaker candidates:\n- RF", told)
+    assert found
+    assert int(found[1]) >= 10  # two hits of each family, and candidates
+    assert int(found[1]) == sum(map(int, re.findall(r"Error: it is bad \((\d+) times\)", told)))
+    assert told.count("cmbuild failed (exit code 3)") == 5
+    assert annotated("out", "--verify", "--tasks", 3, "--workers", 1) == 2
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert told[told.index("4 records are rejected") :] in capsys.readouterr().err
+
+
+def test_without_infernal_no_task_begins(
+    annotated: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert annotated("out", "--verify", "--tasks", 2) == 2
+    assert "Infernal is needed to verify hits" in capsys.readouterr().err
+    assert left_behind(tmp_path) == set()
+
+
+@needs_infernal
+@pytest.mark.usefixtures("stopped")
+def test_parts_without_verification_are_not_joined_with_others(
+    annotated: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotated("out", "--tasks", 3, "--verify") == 2
+    assert "was begun with --verify not given (now Infernal " in capsys.readouterr().err
+
+
+@needs_infernal
+def test_a_machine_with_another_infernal_makes_no_part(
+    fasta: Path, five_families: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    job = AnnotationJob(fasta, tmp_path / "out", five_families, "json", 1, verify=True)
+    job.folder.mkdir()
+    (job.folder / "options.json").write_text('{"--verify": "Infernal 1.0"}')
+    with pytest.raises(InfernalError, match=r"this run was begun with Infernal 1\.0"):
+        make_part(job, 0)
+    assert not job.is_done(0)
 
 
 def test_ray_writes_the_same_bytes(

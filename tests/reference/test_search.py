@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnagpt.evaluation.search_queries import PRIMERS
 from rnagpt.reference.edit import families_of, ungapped
 from rnagpt.reference.hits import Hit, read_pairs, resolve_overlaps
 from rnagpt.reference.library import Reference, TooShortError
@@ -212,12 +213,6 @@ def test_the_structure_is_that_of_the_rna_in_its_seed_alignment(reference: Refer
     assert 2 * shared / of_both > 0.9
 
 
-def test_pairs_of_wuss_and_of_dot_brackets() -> None:
-    assert read_pairs("<<__>>..((,,)),[]") == [(0, 5), (1, 4), (8, 13), (9, 12), (15, 16)]
-    # The partner of a bracket at the end of a partial match is missing.
-    assert read_pairs("))((..)") == [(3, 6)]
-
-
 def hit_of(
     name: str, start: int, end: int, evalue: float, clan: str = "", strand: str = "+"
 ) -> Hit:
@@ -245,3 +240,10 @@ def test_a_family_found_twice_at_one_place_is_one_hit() -> None:
     found = resolve_overlaps([hit_of("RF1", 1, 70, 1e-9), hit_of("RF1", 40, 90, 1e-5)])
     assert [(hit.start, hit.end) for hit in found] == [(1, 70)]
     assert found[0].others == ()
+
+
+def test_primers_and_adapters_are_no_hits() -> None:
+    """1492R lies in all bacterial small-subunit rRNAs, as a whole; it is a primer all the same."""
+    bundled = Reference.open()
+    for primer in PRIMERS:
+        assert bundled.search(primer.replace("T", "U")) == [], primer

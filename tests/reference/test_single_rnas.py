@@ -263,6 +263,7 @@ def test_own_notes_are_found(both: Reference, tmp_path: Path) -> None:
 
 
 def test_numpy_is_imported_only_for_single_rnas(five_families: Path, own_cache: Path) -> None:
+    Reference.open(five_families).prepare()
     program = (
         "import sys; from rnagpt.reference.library import Reference; "
         f"Reference.open({str(five_families)!r}).search('ACGU' * 9); "

@@ -11,7 +11,14 @@ import time
 
 import pytest
 from helpers.tiny_models import make_rna
-from helpers.tiny_space import load_tiny_model, model_loading, open_page, space_limits
+from helpers.tiny_space import (
+    SPACE,
+    load_tiny_model,
+    model_loading,
+    open_page,
+    searching,
+    space_limits,
+)
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -63,6 +70,12 @@ class Pace:
             tokens = self.tokens
             time.sleep(1)
         return tokens
+
+
+@pytest.fixture(autouse=True)
+def model_alone(monkeypatch):
+    """Answers are the tiny model's own words, which come slowly, but where a test says else."""
+    monkeypatch.setenv(searching.VARIABLE, "none")
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +220,29 @@ def test_an_answer_comes_while_it_is_written(page, pace):
     expect(page.locator("#copy")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == text
     expect(page.locator("#copy")).to_have_text("Copy")
+
+
+def test_an_answer_cites_records_with_links(page, monkeypatch):
+    monkeypatch.delenv(searching.VARIABLE)
+    trna = (SPACE / "examples.fasta").read_text().split(">")[1]
+    paste(page, f">{trna}")
+    page.locator("#cards .card").wait_for()
+    expect(page.locator("#sources")).to_be_hidden()
+    ask(page, QUESTION)
+    assert "tRNA [1]" in await_answer(page)
+    source = page.locator("#sources li")
+    expect(source).to_contain_text("[1] RF00005 tRNA — E ")
+    link = source.get_by_role("link")
+    expect(link).to_have_attribute("href", "https://rfam.org/family/RF00005")
+    (turn,) = json.loads(downloaded(page, "Download JSON"))["turns"]
+    assert turn["basis"] == "records"
+    assert turn["evidence"][0]["id"] == "RF00005"
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_test_id("bot").last).to_contain_text("(confidence")
+    expect(page.get_by_test_id("bot").last).to_contain_text("in the records' words")
+    await_answer(page)
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("#sources")).to_be_hidden()
 
 
 def test_records_of_an_upload_are_chosen_and_compared(page):

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 
 import gradio as gr
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -20,6 +22,7 @@ from helpers.tiny_models import make_question, make_rna
 from helpers.tiny_space import (
     SPACE,
     answering,
+    chat_panel,
     conversation,
     load_tiny_model,
     model_loading,
@@ -29,6 +32,7 @@ from helpers.tiny_space import (
     rna_cards,
     rna_input,
     rna_panel,
+    searching,
     space_limits,
     structure_drawing,
     validation,
@@ -43,12 +47,16 @@ from rnagpt import (
     Answer,
     CleanedRna,
     FastaError,
+    NucleotideScores,
+    Reference,
     RnaChat,
     base_pairs,
     clean_rna,
     fold_rna,
     read_fasta,
 )
+from rnagpt.inference.cited import Words
+from rnagpt.reference import InvalidReferenceError
 from rnagpt.serving.middleware import BodySizeLimit
 
 LIMITS = space_limits.Limits(max_new_tokens=12)
@@ -57,12 +65,32 @@ SCRIPT = "<script>alert(1)</script>"
 LINK = "[here](https://example.org)"
 # What the Space takes from inside the package, since it is no part of the public API.
 FROM_INSIDE = {
+    "rnagpt.evidence.gathering.address_of",
+    "rnagpt.inference.abstention.is_abstention",
+    "rnagpt.inference.cited.Plan",
+    "rnagpt.inference.cited.name_rnas",
     "rnagpt.inference.generation.user_message",
-    "rnagpt.sequences.drawing.MAX_FOLDED",
-    "rnagpt.sequences.drawing.lay_out",
+    "rnagpt.inference.local_model.LocalModel",
+    "rnagpt.reference.library.EVALUE",
+    "rnagpt.reference.library.SearchStoppedError",
     "rnagpt.sequences.fasta.unpacked",
+    "rnagpt.sequences.folding.MAX_FOLDED",
+    "rnagpt.sequences.folding.lay_out",
     "rnagpt.serving.middleware.BodySizeLimit",
 }
+
+
+@pytest.fixture(autouse=True)
+def model_alone(monkeypatch):
+    """Answers are the tiny model's own words, but where a test is `cited`."""
+    monkeypatch.setenv(searching.VARIABLE, "none")
+
+
+@pytest.fixture
+def cited(model_alone, monkeypatch):
+    """Answers are looked up in the families that come with rna-gpt-mini."""
+    monkeypatch.delenv(searching.VARIABLE)
+    structure_drawing.find_structure.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +314,7 @@ def test_names_and_answers_are_escaped_everywhere():
 
 
 def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
-    drawing = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
+    drawing, told = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
     tags = [element.tag.rpartition("}")[2] for element in drawing.iter()]
     assert tags.count("circle") == len(HAIRPIN)
     assert tags.count("line") == len(base_pairs(fold_rna(HAIRPIN))) == 4
@@ -294,6 +322,17 @@ def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
     for circle in drawing.iter("{http://www.w3.org/2000/svg}circle"):
         assert 0 < float(circle.attrib["cx"]) < width
         assert 0 < float(circle.attrib["cy"]) < height
+
+    assert told.text.startswith("Structure: minimum free energy (ViennaRNA), −")
+
+
+def test_a_trna_is_drawn_as_its_family_folds(cited):
+    trna = next(read_fasta(SPACE / "examples.fasta"))
+    drawing, told = ElementTree.fromstring(structure_drawing.draw_structure(trna.sequence))
+    assert told.text == "Structure: consensus of tRNA (RF00005), laid on this RNA."
+    lines = drawing.findall("{http://www.w3.org/2000/svg}line")
+    (hit,) = Reference.open().search(trna.sequence)
+    assert len(lines) == hit.structure.count("(") > 18
 
 
 def test_an_rna_without_pairs_has_a_sentence_in_place_of_a_drawing():
@@ -358,7 +397,8 @@ def test_a_conversation_as_json_holds_all_of_it():
     rna = {"name": "mine", "sequence": "ACGU", "changes": ["1 T read as U"]}
     assert document["rnas"] == [rna]
     turn = {"question": "What?", "answer": "A tRNA.", "num_rnas": 1, "confidence": 0.5, "note": ""}
-    assert document["turns"] == [turn]
+    rests = {"basis": "model", "about": [], "sentences": [], "evidence": []}
+    assert document["turns"] == [turn | rests]
 
 
 # The model's part
@@ -371,10 +411,10 @@ def test_answers_are_those_of_one_chat_that_goes_on(loaded):
     for num_rnas, question in ((1, "What is this RNA?"), (2, "Where is it found?")):
         chat.add_rna(talk.rnas[num_rnas - 1].rna)
         expected = "".join(chat.ask(question, max_new_tokens=12))
-        new = [shown.rna for shown in talk.rnas[talk.num_read : num_rnas]]
-        *_, (answer, _) = answering.write_answer(talk.messages(), new, question, 12)
-        assert answer == expected
-        talk.turns.append(conversation.Turn(question, answer, num_rnas))
+        rnas = [shown.rna for shown in talk.rnas[:num_rnas]]
+        *_, turn = answering.write_answer(talk.messages(), rnas, talk.num_read, question, 12)
+        assert (turn.answer, turn.num_rnas, turn.basis) == (expected, num_rnas, "model")
+        talk.turns.append(turn)
 
 
 def test_confidence_comes_with_a_complete_greedy_answer(loaded, monkeypatch):
@@ -386,11 +426,11 @@ def test_confidence_comes_with_a_complete_greedy_answer(loaded, monkeypatch):
     monkeypatch.setattr(model.config, "confidence_scale", 1.0)
     monkeypatch.setattr(model.config, "confidence_bias", 0.0)
     monkeypatch.setattr(model.generation_config, "eos_token_id", last)
-    *_, (_, confidence) = answering.write_answer([], rnas, "What is this RNA?", 20)
-    assert confidence is not None
-    assert 0 <= confidence <= 0.5  # a probability below 1, so its logarithm below 0
-    *_, (_, confidence) = answering.write_answer([], rnas, "What is this RNA?", 20, True)
-    assert confidence is None
+    *_, turn = answering.write_answer([], rnas, 0, "What is this RNA?", 20)
+    assert turn.confidence is not None
+    assert 0 <= turn.confidence <= 0.5  # a probability below 1, so its logarithm below 0
+    *_, turn = answering.write_answer([], rnas, 0, "What is this RNA?", 20, True)
+    assert (turn.confidence, turn.note) == (None, "another wording")
 
 
 def test_answers_side_by_side_end_when_their_time_is_over(loaded):
@@ -415,7 +455,7 @@ def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
     loading.start(str(tmp_path / "none"), wait=True)
     assert loading.state == "failed"
     assert "could not be loaded" in caplog.text
-    with pytest.raises(RuntimeError, match="failed"):
+    with pytest.raises(ValueError, match="could not be loaded"):
         _ = loading.loaded
 
 
@@ -523,9 +563,9 @@ def ready(monkeypatch):
 def slow_answer(*pieces: str):
     """In the place of `write_answer`: the answer grows by these."""
 
-    def write(*_: object):
+    def write(_messages, rnas, _num_read, question, *_: object):
         for end in range(1, len(pieces) + 1):
-            yield "".join(pieces[:end]), None
+            yield conversation.Turn(question, "".join(pieces[:end]), len(rnas))
 
     return write
 
@@ -560,7 +600,7 @@ def test_a_question_that_was_stopped_before_any_word_is_not_lost(built, ready, m
 
     def write(*_: object):
         built.chat_panel.stop(talk)
-        yield "", None
+        yield conversation.Turn("What?", "", 1)
 
     monkeypatch.setattr(answering, "write_answer", write)
     told = commands(built.chat_panel.field, built.chat_panel.ask(talk, "What?"))
@@ -592,6 +632,23 @@ def test_faults_of_ours_are_told_beside_the_question(built, ready, monkeypatch, 
     assert shown[built.chat_panel.stop_button]["interactive"] is False
     assert "no memory" in caplog.text
     assert "no memory" not in shown[built.chat_panel.question_notice]
+
+
+def test_what_an_answer_rests_on_is_drawn_upon_the_family(built, ready, cited, monkeypatch):
+    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    trna = next(read_fasta(SPACE / "examples.fasta"))
+    talk = conversation_of(CleanedRna("t", trna.sequence))
+    talk.turns = [conversation.Turn("What?", "A.", num_rnas=1)]
+    for height, silent in ((1e-4, True), (1.0, False)):
+        scores = NucleotideScores(trna.sequence, np.full(len(trna.sequence), height))
+        monkeypatch.setattr(answering, "explain", lambda _, scores=scores: [scores])
+        (shown,) = [
+            updates[built.chat_panel.findings]
+            for updates in built.chat_panel.explain(talk)
+            if "<svg" in updates.get(built.chat_panel.findings, "")
+        ]
+        assert "structure: consensus of tRNA (RF00005), laid on this RNA" in shown
+        assert ("No single nucleotide mattered" in shown) is silent
 
 
 def test_a_model_that_failed_is_told_beside_the_question(built, monkeypatch):
@@ -634,9 +691,9 @@ def test_the_model_does_one_thing_at_a_time_for_a_conversation(built, ready, mon
 def test_questions_wait_for_their_turn_and_none_is_lost(built, ready, monkeypatch):
     chat, asked = built.chat_panel, []
 
-    def write(messages, new_rnas, question, *_):
+    def write(messages, rnas, num_read, question, *_):
         asked.append(question)
-        yield f"About {question}", None
+        yield conversation.Turn(question, f"About {question}", len(rnas))
 
     monkeypatch.setattr(answering, "write_answer", write)
     talk = conversation_of(CleanedRna("a", "ACGU"))
@@ -769,6 +826,223 @@ def test_records_of_the_same_name_are_told_apart_by_their_number(built):
     assert len(talk.rnas) == 1
 
 
+# Answers from evidence
+
+
+@pytest.fixture
+def loading(monkeypatch):
+    """The model is on its way, and not there."""
+    monkeypatch.setattr(model_loading.MODEL, "state", "loading")
+    monkeypatch.setattr(model_loading.MODEL, "_loaded", None)
+    model_loading.MODEL._done.clear()
+    yield
+    model_loading.MODEL._done.set()
+
+
+def examples(*numbers: int) -> list[CleanedRna]:
+    """A tRNA (0), a 5S ribosomal RNA (1) and others, named by their accessions."""
+    records = list(read_fasta(SPACE / "examples.fasta"))
+    return [clean_rna(records[n].sequence, name=records[n].name) for n in numbers]
+
+
+def asked_about(panel, talk, *questions: str) -> dict:
+    return final(update for question in questions for update in panel.ask(talk, question))
+
+
+def test_records_answer_while_the_model_loads(built, cited, loading):
+    talk = conversation_of(*examples(0))
+    shown = asked_about(built.chat_panel, talk, "What is this RNA?")
+    (turn,) = talk.turns
+    assert "tRNA [1]" in turn.answer
+    assert (turn.basis, turn.about) == ("records", ["X07125.1/118-191"])
+    assert turn.confidence > 0.9
+    assert [sentence["records"] for sentence in turn.sentences] == [[1]]
+    (record,) = turn.evidence
+    assert (record["number"], record["id"], record["rna"]) == (1, "RF00005", talk.rnas[0].rna.name)
+    assert record["alignment"]
+    assert "tRNA [1]" in shown[built.chat_panel.chat][-1]["content"]
+    sources = shown[built.chat_panel.sources]
+    assert '[1] <a href="https://rfam.org/family/RF00005"' in sources
+    assert "nucleotides 1–74 of X07125.1/118-191" in sources
+
+
+def test_the_model_is_awaited_where_no_record_answers(cited, loaded):
+    random = [CleanedRna("random", make_rna(60, 3))]
+    assert answering.needs_model(answering.look_up(random, "What is this RNA?"))
+    assert not answering.needs_model(answering.look_up(random, "How long is it?"))
+    assert not answering.needs_model(answering.look_up(examples(0), "What is this RNA?"))
+    *_, turn = answering.write_answer([], random, 0, "What is this RNA?", 12)
+    # The tiny model has no calibration, so that its reading is not shown.
+    assert (turn.basis, turn.confidence, turn.evidence) == ("none", None, [])
+
+
+def test_without_a_model_what_needs_it_is_told_and_records_answer(built, cited, monkeypatch):
+    monkeypatch.setattr(model_loading.MODEL, "state", "failed")
+    monkeypatch.setattr(model_loading.MODEL, "_loaded", None)
+    talk = conversation_of(CleanedRna("random", make_rna(60, 3)), *examples(0))
+    shown = asked_about(built.chat_panel, talk, "What is RNA 1?")
+    assert "what needs it is not answered" in shown[built.chat_panel.question_notice]
+    asked_about(built.chat_panel, talk, "What is RNA 2?")
+    assert [turn.basis for turn in talk.turns] == ["records"]
+
+
+def test_an_rna_is_searched_once_for_drawing_and_questions(built, cited, monkeypatch):
+    searching._opened.cache_clear()
+    searched = []
+    search = Reference.search
+
+    def counted(self, rna, **options):
+        searched.append(len(rna.sequence))
+        return search(self, rna, **options)
+
+    monkeypatch.setattr(Reference, "search", counted)
+    talk = conversation_of(*examples(0, 1))
+    list(built.rna_panel.fold(talk))
+    asked_about(built.chat_panel, talk, "What is this RNA?", "What is RNA 1?", "Compare the RNAs")
+    list(built.chat_panel.compare(talk, "What is this RNA?"))
+    assert searched == [74, 116]
+    assert len(talk.turns) == 3
+
+
+def test_what_was_searched_longest_ago_is_forgotten(cited, monkeypatch):
+    monkeypatch.setattr(searching, "_MAX_KEPT", 2)
+    searching._opened.cache_clear()
+    reference = searching.reference()
+    rnas = [CleanedRna(str(seed), make_rna(30, seed)) for seed in range(3)]
+    for rna in rnas:
+        reference.search(rna)
+    assert [key[0] for key in reference._kept] == [rna.sequence for rna in rnas[1:]]
+
+
+def test_an_answer_is_about_the_rnas_that_the_question_names(built, cited, loading):
+    talk = conversation_of(*examples(0, 1))
+    first, second = (shown.rna.name for shown in talk.rnas)
+    questions = ("What is RNA 1?", f"What is {second}?", "What are both?", "What is it?")
+    shown = asked_about(built.chat_panel, talk, *questions)
+    assert [turn.about for turn in talk.turns] == [[first], [second], [first, second], [second]]
+    assert "tRNA [1]" in talk.turns[0].answer
+    assert "5S" in talk.turns[1].answer
+    assert talk.turns[1].evidence[0]["number"] == 2
+    assert "the last RNA given" in talk.turns[3].answer
+    assert shown[built.chat_panel.sources].count("<li>") == 2
+    rejected = asked_about(built.chat_panel, talk, "What is RNA 3?")
+    assert "RNA 3" in rejected[built.chat_panel.question_notice]
+    assert len(talk.turns) == 4
+
+
+def test_records_do_not_change_their_words_when_asked_again(built, cited, loading):
+    talk = conversation_of(*examples(0))
+    asked_about(built.chat_panel, talk, "What is this RNA?")
+    (first,) = talk.turns
+    list(built.chat_panel.retry(talk))
+    (again,) = talk.turns
+    assert again.answer == first.answer
+    assert again.confidence == first.confidence
+    assert again.note == "in the records' words: no other wording"
+
+
+def test_downloads_hold_what_an_answer_rests_on(built, cited, loading):
+    talk = conversation_of(*examples(0))
+    asked_about(built.chat_panel, talk, "What is this RNA?", "How long is it?")
+    document = conversation.as_json(talk, "tiny")
+    turn, length = json.loads(document)["turns"]
+    assert turn["basis"] == "records"
+    assert turn["sentences"][0]["records"] == [1]
+    assert turn["evidence"][0]["id"] == "RF00005"
+    assert (length["basis"], length["evidence"]) == ("sequence", [])
+    assert visitors.restored(document, LIMITS).turns == talk.turns
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
+    assert "basis: records" in rendered
+    assert "<li>[1] RF00005 tRNA — E " in rendered
+    assert '<a href="https://rfam.org/family/RF00005">' in rendered
+
+
+def test_a_page_cannot_bring_links_or_markup_as_records(built, cited, loading):
+    talk = conversation_of(*examples(0))
+    asked_about(built.chat_panel, talk, "What is this RNA?")
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    record = document["turns"][0]["evidence"][0]
+    record |= {"id": f"{SCRIPT} {LINK}", "rna": SCRIPT, "address": "javascript:alert(1)"}
+    changed = visitors.restored(json.dumps(document), LIMITS)
+    tags, attributes = read_tags(rna_cards.sources(changed.turns))
+    assert tags == {"h3", "ul", "li"}
+    assert attributes == {"class"}
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(changed, "tiny"))
+    assert "<a " not in rendered
+    assert "<script" not in rendered
+    del record["evalue"]
+    with pytest.raises(ValueError, match="begin a new conversation"):
+        visitors.restored(json.dumps(document), LIMITS)
+
+
+def test_the_model_is_shown_what_a_cited_answer_is_about(built, cited, ready, monkeypatch):
+    rnas = examples(0, 1)
+    talk = conversation_of(*rnas)
+    asked_about(built.chat_panel, talk, "What is RNA 1?")
+    shown = []
+    monkeypatch.setattr(answering, "explain", lambda messages: shown.extend(messages) or [])
+    monkeypatch.setattr(chat_panel, "draw_scores", lambda *_, **__: "<svg></svg>")
+    list(built.chat_panel.explain(talk))
+    question, answer = shown
+    assert [part.get("rna") for part in question["content"]] == [rnas[0].sequence, None]
+    assert "[1]" not in answer["content"]
+    assert "tRNA" in answer["content"]
+
+
+def test_nucleotides_are_scored_for_a_cited_answer(loaded, cited):
+    talk = conversation_of(*examples(0, 1))
+    rnas = [shown.rna for shown in talk.rnas]
+    *_, turn = answering.write_answer([], rnas, 0, "What are both?", 12)
+    talk.turns.append(turn)
+    names, messages = talk.last_answer()
+    scored = answering.explain(messages)
+    assert names == [rna.name for rna in rnas]
+    assert [one.sequence for one in scored] == [rna.sequence for rna in rnas]
+
+
+def test_a_search_that_is_stopped_gives_the_question_back(built, cited, ready):
+    searching._opened.cache_clear()
+    talk = conversation_of(*examples(0))
+    updates = built.chat_panel.ask(talk, "What is this RNA?")
+    shown = [next(updates), next(updates), next(updates)]  # as far as the "…" of the answer
+    built.chat_panel.stop(talk)
+    told = commands(built.chat_panel.field, [*shown, *updates])
+    assert told == [{"taken": "What is this RNA?"}, {"back": "What is this RNA?"}]
+    assert talk.turns == []
+
+
+def test_words_that_are_checked_before_they_are_shown_are_stopped(cited, monkeypatch):
+    """A model that reads evidence writes for ever; nothing comes of it once it is stopped."""
+    steps = []
+    writing = SimpleNamespace(
+        step=lambda: steps.append(time.sleep(0.01)) or True, words=lambda: Words("It is")
+    )
+    model = SimpleNamespace(reads_evidence=True, reads_rnas=True, begin=lambda *_: writing)
+    model.for_conversation = lambda: model
+    monkeypatch.setattr(model_loading.MODEL, "language", lambda: model)
+    rnas = examples(0)
+    assert answering.needs_model(answering.look_up(rnas, "What is this RNA?"))
+    written = answering.write_answer(
+        [], rnas, 0, "What is this RNA?", 12, stop=lambda: len(steps) > 5
+    )
+    assert list(written) == []
+    assert len(steps) < 500
+
+
+def test_rnas_side_by_side_cite_each_their_own_records(built, cited, loading):
+    talk = conversation_of(*examples(0, 1))
+    table = final(built.chat_panel.compare(talk, "What is this RNA?"))[built.chat_panel.findings]
+    assert "tRNA [1]" in table
+    for accession in ("RF00005", "RF00001"):
+        assert f'[1] <a href="https://rfam.org/family/{accession}"' in table
+
+
+def test_a_reference_that_is_not_there_is_told_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.setenv(searching.VARIABLE, str(tmp_path / "none-such"))
+    with pytest.raises(InvalidReferenceError, match="none-such"):
+        searching.reference()
+
+
 # The page's server
 
 
@@ -784,6 +1058,16 @@ def test_a_program_asks_in_three_lines(address, loaded):
         client.predict(rna="MEFILPQW", question="What is this RNA?", api_name="/answer")
     with pytest.raises(AppError, match="one RNA at a time"):
         client.predict(rna=">a\nA\n>b\nA", question="What?", api_name="/answer")
+
+
+def test_a_program_is_given_what_an_answer_rests_on(address, cited):
+    (rna,) = examples(0)
+    given = {"rna": f">{rna.name}\n{rna.sequence}", "question": "What is this RNA?"}
+    answer = Client(address, verbose=False).predict(**given, api_name="/answer")
+    assert "tRNA [1]" in answer["answer"]
+    assert (answer["basis"], answer["about"]) == ("records", [rna.name])
+    assert answer["evidence"][0]["id"] == "RF00005"
+    assert answer["sentences"][0]["records"] == [1]
 
 
 def test_the_api_shows_that_one_function(address):

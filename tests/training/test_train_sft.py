@@ -19,6 +19,7 @@ from packaging.version import Version
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
+from trl import ModelConfig, SFTConfig
 
 import rnagpt
 from rnagpt import train_sft
@@ -27,6 +28,7 @@ from rnagpt.conversion.compose import compose
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.train_sft import main, make_parser
+from rnagpt.training import stages
 from rnagpt.training.collators import InstructionCollator, conversation
 from rnagpt.training.record import changed_settings
 from rnagpt.training.trainer import (
@@ -634,3 +636,18 @@ def test_two_processes_are_one(composed, rna_qa, tmp_path, launch):
         trained = weights(tmp_path / name)
         for key, tensor in weights(tmp_path / "one").items():
             torch.testing.assert_close(trained[key], tensor, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("times", "warned"), [(50.0, True), (0.4, False)])
+def test_bfloat16_on_a_cpu_without_units_for_it_is_warned_of(monkeypatch, caplog, times, warned):
+    monkeypatch.setattr(stages, "slowdown_of_bfloat16", lambda: times)
+    args, model_args = SFTConfig(use_cpu=True, bf16=True, output_dir="out"), ModelConfig()
+    stages.warn_of_slow_bfloat16(args, model_args)
+    assert ("50 times slower" in caplog.text) == warned
+    caplog.clear()
+    stages.warn_of_slow_bfloat16(SFTConfig(use_cpu=True, bf16=False, output_dir="out"), model_args)
+    assert not caplog.text
+
+
+def test_the_slowdown_is_a_ratio_of_two_speeds():
+    assert 0 < stages.slowdown_of_bfloat16(0.02) < 1e4

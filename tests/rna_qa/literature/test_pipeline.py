@@ -119,6 +119,8 @@ def test_the_record_counts_what_is_there(built: Path) -> None:
     assert "<<" not in card
     assert f"| `qa` | `train` | {counts['annotations']['train']} | " in card
     assert "no language model wrote anything" in card
+    engine = json.loads((built / "reference" / "manifest.json").read_text())["engine"]
+    assert f"`{engine}`, which needs no program" in card
 
 
 def test_no_title_or_abstract_is_in_the_data_set(built: Path, files: tuple[Path, Path]) -> None:

@@ -6,17 +6,19 @@ import pytest
 from helpers.paths import DATA
 
 from rnagpt.rna_qa.rfam.families import (
-    OVERLAPPING,
-    PATH_OF_TYPE,
-    RNA_TYPES,
     Family,
     TableRow,
     describe_family,
     name_rna_type,
-    other_types,
     read_family_table,
 )
-from rnagpt.sequences.rna_types import with_article
+from rnagpt.sequences.rna_types import (
+    OVERLAPPING,
+    PATH_OF_TYPE,
+    RNA_TYPES,
+    other_types,
+    with_article,
+)
 from rnagpt.sequences.stockholm import Problem, SeedFamily, read_seed
 
 

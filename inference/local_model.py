@@ -1,0 +1,213 @@
+"""A model of this machine, which may be loaded only when its words are needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rnagpt.inference.cited import LanguageModel, PromptRejectedError, Request, Words
+from rnagpt.inference.default_model import MODEL_VARIABLE, resolve_model
+from rnagpt.inference.model_config import read_model_config
+
+if TYPE_CHECKING:
+    from rnagpt.inference.prompt_batches import Prompt
+    from rnagpt.inference.token_writer import TokenWriter, WrittenAnswer
+    from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+    from rnagpt.processing_rnagpt import RnaGptProcessor
+
+
+class LocalModel:
+    """A `LanguageModel` of this machine.
+
+    `model` and `processor` are loaded when they are first asked for, and PyTorch with them.
+
+    Args:
+        load_model: loads the model.
+        load_processor: loads its processor.
+        reads_evidence: as `RnaGptConfig.reads_evidence`.
+
+    Examples:
+        >>> model = LocalModel.open()  # rna-gpt-mini, not loaded
+    """
+
+    reads_rnas = True
+
+    def __init__(
+        self,
+        load_model: Callable[[], RnaGptForCausalLM],
+        load_processor: Callable[[], RnaGptProcessor],
+        reads_evidence: bool,
+    ) -> None:
+        self._load_model = load_model
+        self._load_processor = load_processor
+        self.reads_evidence = reads_evidence
+        self._lock = threading.RLock()
+
+    @classmethod
+    def loaded(cls, model: RnaGptForCausalLM, processor: RnaGptProcessor) -> LocalModel:
+        """Of a model that is loaded already."""
+        reads_evidence = bool(getattr(model.config, "reads_evidence", False))
+        return cls(lambda: model, lambda: processor, reads_evidence)
+
+    @classmethod
+    def open(
+        cls, name_or_path: str | None = None, *, quiet: bool = False, **options: Any
+    ) -> LocalModel:
+        """A model that is loaded when it is first needed.
+
+        Args:
+            name_or_path: as of `load_model`.
+            quiet: show no progress of loading.
+            **options: as of `load_model`.
+
+        Raises:
+            OSError, ValueError: there is no such model, as far as its configuration tells.
+        """
+        name = name_or_path if name_or_path is not None else os.environ.get(MODEL_VARIABLE) or None
+        config = _bundled_fields() if name is None else read_model_config(name, options)
+
+        def load_model() -> RnaGptForCausalLM:
+            from transformers.utils import logging
+
+            from rnagpt.inference import loading
+
+            if quiet:
+                logging.disable_progress_bar()
+            return loading.load_model(resolve_model(name), **options)
+
+        def load_processor() -> RnaGptProcessor:
+            from rnagpt.inference import loading
+
+            return loading.load_processor(resolve_model(name), **options)
+
+        return cls(load_model, load_processor, bool(config.get("reads_evidence", False)))
+
+    def for_conversation(self) -> LocalModel:
+        """The same model, with a cache of keys and values of its own."""
+        return LocalModel(lambda: self.model, lambda: self.processor, self.reads_evidence)
+
+    @property
+    def model(self) -> RnaGptForCausalLM:
+        with self._lock:
+            return self._loaded_model
+
+    @property
+    def processor(self) -> RnaGptProcessor:
+        with self._lock:
+            return self._loaded_processor
+
+    @cached_property
+    def _loaded_model(self) -> RnaGptForCausalLM:
+        return self._load_model()
+
+    @cached_property
+    def _loaded_processor(self) -> RnaGptProcessor:
+        return self._load_processor()
+
+    @cached_property
+    def writer(self) -> TokenWriter:
+        """Writes this model's answers, one at a time."""
+        from rnagpt.inference.token_writer import TokenWriter
+
+        return TokenWriter(self.model, self.processor)
+
+    def forget(self) -> None:
+        """Empty the writer's cache, where there is one."""
+        if "writer" in self.__dict__:
+            self.writer.forget()
+
+    def begin(
+        self, request: Request, max_new_tokens: int, generation: dict[str, Any]
+    ) -> TokenWriting:
+        """See `LanguageModel`."""
+        from rnagpt.inference.generation import generation_options, user_message
+
+        generation_options(self.model, self.processor, generation)
+        messages = [user_message(request.text, [request.rna.sequence])]
+        try:
+            return TokenWriting(
+                self.writer, self.writer.prepare(messages, max_new_tokens, generation)
+            )
+        except ValueError as error:
+            raise PromptRejectedError(str(error)) from error
+
+    def write_all(
+        self,
+        requests: Sequence[Request],
+        batch_size: int,
+        max_new_tokens: int,
+        generation: dict[str, Any],
+    ) -> Iterator[Words | None]:
+        """See `LanguageModel`."""
+        from rnagpt.inference.prompt_batches import write_answers
+
+        # Loaded here: what is wrong with a model is no prompt that does not fit.
+        model, processor = self.model, self.processor
+        prompts = self._prompts(model, processor, requests)
+        fitting = [prompt for prompt in prompts if prompt is not None]
+        words = write_answers(model, processor, fitting, batch_size, max_new_tokens, generation)
+        for prompt in prompts:
+            yield None if prompt is None else next(words)
+
+    @staticmethod
+    def _prompts(
+        model: RnaGptForCausalLM, processor: RnaGptProcessor, requests: Sequence[Request]
+    ) -> list[Prompt | None]:
+        from rnagpt.inference.prompt_batches import Prompt
+
+        keys: dict[int, int] = {}
+        prompts: list[Prompt | None] = []
+        for request in requests:
+            key = keys.setdefault(id(request.rna), len(keys))
+            try:
+                prompts.append(Prompt(model, processor, key, request.rna.sequence, request.text))
+            except ValueError:
+                prompts.append(None)
+        return prompts
+
+
+class TokenWriting:
+    """An answer that a model of this machine writes, a token a step."""
+
+    def __init__(self, writer: TokenWriter, answer: WrittenAnswer) -> None:
+        self._writer = writer
+        self._answer = answer
+
+    def step(self) -> bool:
+        """See `Writing`."""
+        return self._writer.next_token(self._answer) is not None
+
+    def words(self) -> Words:
+        """See `Writing`."""
+        return self._writer.finish(self._answer) or Words("", complete=False)
+
+
+def as_language_model(
+    model: RnaGptForCausalLM | LanguageModel, processor: RnaGptProcessor | None = None
+) -> LanguageModel:
+    """A model with its processor, or what is a `LanguageModel` already.
+
+    Raises:
+        TypeError: the processor is missing.
+    """
+    if hasattr(model, "reads_rnas"):
+        return model  # type: ignore[return-value]  # a protocol with properties
+    if processor is None:
+        raise TypeError("An RNA-GPT needs its processor: give load_processor(name) too.")
+    return LocalModel.loaded(model, processor)  # type: ignore[arg-type]  # as above
+
+
+def _bundled_fields() -> dict[str, Any]:
+    """What rna-gpt-mini's configuration will hold beside its shape, once it is put together."""
+    from rnagpt.conversion.mini import CHECKPOINT, CONFIDENCE_FILE
+
+    file = CHECKPOINT / CONFIDENCE_FILE
+    fields: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return fields
+
+
+__all__ = ["LocalModel", "as_language_model"]

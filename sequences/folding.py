@@ -1,0 +1,118 @@
+"""Secondary structures: folded, told as dots and brackets, and laid out in a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnagpt.sequences.structure import base_pairs
+
+MAX_FOLDED = 600
+SHORTEST_LOOP = 3  # nt that a hairpin's loop has at least
+
+
+@dataclass(frozen=True)
+class SecondaryStructure:
+    """The secondary structure of an RNA, and what is known of its columns.
+
+    Attributes:
+        pairs: dots and brackets, one a nucleotide.
+        source: where the structure comes from, in words: "consensus of tRNA (RF00005), laid on this
+            RNA".
+        conservation: of the family's column at each nucleotide, from 0 bits (any letter) to 2
+            (always the same one), as `Reference.conservation` tells it; None where a nucleotide
+            has no column. Empty where there is no family.
+    """
+
+    pairs: str
+    source: str
+    conservation: tuple[float | None, ...] = ()
+
+
+def fold_rna(sequence: str) -> str:
+    """The secondary structure of minimum free energy, as dots and brackets (ViennaRNA).
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    structure: str = _vienna_rna().fold(sequence)[0]
+    return structure
+
+
+def minimum_free_energy(sequence: str) -> SecondaryStructure:
+    """The same with its source, which tells the energy.
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    pairs, energy = _vienna_rna().fold(sequence)
+    if "(" not in pairs:
+        source = "none; no base pair at minimum free energy (ViennaRNA)"
+    else:
+        told = f"{energy:.1f}".replace("-", "−")
+        source = f"minimum free energy (ViennaRNA), {told} kcal/mol"
+    return SecondaryStructure(pairs, source)
+
+
+def fold_around(sequence: str, structure: str, places: Collection[int]) -> str:
+    """Fold what lies outside of a part whose structure is known, by minimum free energy.
+
+    The known pairs are constraints (ViennaRNA's hard ones), so that a helix may enclose the part
+    and none crosses it; its unpaired nucleotides stay unpaired.
+
+    Args:
+        structure: dots and brackets for the whole sequence, without pairs outside of the part.
+        places: of the part, 0-based.
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    vienna_rna = _vienna_rna()
+    wanted = ["x" if place in places else "." for place in range(len(sequence))]
+    for first, second in base_pairs(structure):
+        # ViennaRNA rejects a loop that is too short; the pair is laid on again below.
+        if second - first > SHORTEST_LOOP:
+            wanted[first], wanted[second] = "()"
+    compound = vienna_rna.fold_compound(sequence)
+    options = vienna_rna.CONSTRAINT_DB_DEFAULT | vienna_rna.CONSTRAINT_DB_ENFORCE_BP
+    compound.constraints_add("".join(wanted), options)
+    folded = compound.mfe()[0]
+    return "".join(
+        structure[place] if place in places else folded[place] for place in range(len(sequence))
+    )
+
+
+def lay_out(structure: str) -> np.ndarray:
+    """Places of a structure's nucleotides in a plane: (nt, 2), by RNApuzzler (Wiegreffe 2018).
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    vienna_rna = _vienna_rna()
+    vienna_rna.cvar.rna_plot_type = vienna_rna.PLOT_TYPE_PUZZLER
+    places = vienna_rna.get_xy_coordinates(structure)
+    return np.array([[places.get(i).X, places.get(i).Y] for i in range(len(structure))])
+
+
+def _vienna_rna() -> Any:
+    try:
+        import RNA
+    except ImportError as error:
+        raise ImportError(
+            "Drawing a secondary structure needs ViennaRNA: pip install 'rna-gpt[explain]', or "
+            "pip install viennarna. with_structure=False draws the strip alone."
+        ) from error
+    return RNA
+
+
+__all__ = [
+    "MAX_FOLDED",
+    "SecondaryStructure",
+    "fold_around",
+    "fold_rna",
+    "lay_out",
+    "minimum_free_energy",
+]

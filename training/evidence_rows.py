@@ -1,0 +1,170 @@
+"""Rows whose questions come with evidence, as `inference` gives it to a model that reads it.
+
+The evidence of a training RNA is not searched: its family is known, so the record is taken as it
+stands, with a match whose place and strand are those of the RNA in what is shown, and whose E-value
+is drawn. So no RNA's own row of a seed alignment can make its match a better one than a new RNA
+would have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from rnagpt.evidence.answers import answer_about
+from rnagpt.evidence.facts import SequenceFacts
+from rnagpt.evidence.gathering import Evidence, Item
+from rnagpt.reference.hits import PROFILE, Hit
+from rnagpt.reference.records import Record
+from rnagpt.sequences.rna_types import RNA_TYPES, with_article
+
+# Of the RNAs with evidence: how many are pasted within other sequence, as their reverse complement,
+# and with the record of another RNA beside their own.
+FLANKED, REVERSED, BESIDE = 0.4, 0.1, 0.1
+MAX_FLANK = 150  # nt on each side
+_COMPLEMENT = str.maketrans("ACGURYKMSWBDHVN", "UGCAYRMKSWVHDBN")
+_DECLINED = (
+    "What happens if the tenth nucleotide is mutated?",
+    "Would a deletion in this RNA be harmful?",
+    "Can you design a drug against this RNA?",
+    "How much of it is in a cell?",
+    "Who won the last election?",
+    "What is the weather like today?",
+    "Which disease will this patient get?",
+    "How old is this RNA?",
+)
+_ASKED_FREELY = (
+    "Do the records speak of {}?",
+    "Does it have to do with {}?",
+    "Tell me about {}.",
+    "Is anything known about {}?",
+    "What about {}?",
+)
+_CHECKED = (
+    "Is this {}?",
+    "Is it {}?",
+    "Could this be {}?",
+    "Is this RNA {} or not?",
+    "This is not {}, right?",
+)
+# Words of a sentence that a person would ask about.
+_TOPIC = re.compile(
+    r"(?<![\w-])(?:[a-z]{4,} )?(?:[a-z]{6,}|[A-Z][a-z]+ [a-z]{4,}|[A-Z]\w*[A-Z0-9]\w*)(?![\w-])"
+)
+
+
+def add_evidence(rnas: Dataset, records: Mapping[str, Record], share: float, seed: int) -> Dataset:
+    """Shows a share of the RNAs with their records, and answers their questions from these.
+
+    Args:
+        rnas: rows of `training.rows` with cleaned sequences and a column `family`.
+        records: of the families, by their names; RNAs of others are left as they are.
+        share: of the RNAs, from 0 to 1.
+        seed: of all draws.
+
+    Raises:
+        ValueError: the data set names no families.
+    """
+    if "family" not in rnas.column_names:
+        raise ValueError(
+            "evidence_share needs the column 'family', to know which record is an RNA's; the data "
+            f"set has {', '.join(rnas.column_names)}. Leave the option out, or add the column."
+        )
+    random = np.random.default_rng([seed, 4])
+    met = sorted({family for family in rnas["family"] if family in records})
+    others = [records[family] for family in met]
+
+    def show(row: dict[str, Any]) -> dict[str, Any]:
+        record = records.get(row["family"])
+        if record is None or random.random() >= share:
+            return {}
+        return _with_evidence(row, record, others, random)
+
+    return rnas.map(show, load_from_cache_file=False, desc="Evidence")
+
+
+def _with_evidence(
+    row: dict[str, Any], record: Record, others: Sequence[Record], random: np.random.Generator
+) -> dict[str, Any]:
+    evidence = _pasted(row["sequence"], record, random)
+    if random.random() < BESIDE:
+        evidence = _beside(evidence, others[int(random.integers(len(others)))], random)
+    questions = [*row["questions"], *_further_questions(record, others, random)]
+    head = evidence.to_prompt()
+    return {
+        "id": f"{row['id']}/evidence",
+        "sequence": evidence.facts.sequence,
+        "questions": [f"{head}\n\n{question}" for question in questions],
+        "answers": [answer_about(question, evidence).text for question in questions],
+    }
+
+
+def _pasted(sequence: str, record: Record, random: np.random.Generator) -> Evidence:
+    """The RNA as people paste it, and its record."""
+    before, after = random.integers(0, MAX_FLANK + 1, 2) if random.random() < FLANKED else (0, 0)
+    strand = "+"
+    if random.random() < REVERSED:
+        sequence, strand = sequence.translate(_COMPLEMENT)[::-1], "-"
+    shown = _random_letters(before, random) + sequence + _random_letters(after, random)
+    hit = _drawn_hit(record, int(before) + 1, int(before) + len(sequence), strand, random)
+    return Evidence("RNA", SequenceFacts(shown), (Item(1, hit),), record.source)
+
+
+def _beside(evidence: Evidence, record: Record, random: np.random.Generator) -> Evidence:
+    """Evidence with another RNA behind the first, as in a transcript."""
+    first = evidence.facts.length + 1
+    shown = evidence.facts.sequence + _random_letters(int(random.integers(40, 120)), random)
+    hit = _drawn_hit(record, first, len(shown), "+", random)
+    items = (*evidence.items, Item(2, hit))
+    return Evidence("RNA", SequenceFacts(shown), items, evidence.reference)
+
+
+def _drawn_hit(
+    record: Record, start: int, end: int, strand: str, random: np.random.Generator
+) -> Hit:
+    evalue = float(10 ** -random.uniform(3, 30))
+    return Hit(
+        record=record,
+        source=PROFILE,
+        start=start,
+        end=end,
+        strand=strand,
+        model_start=1,
+        model_end=end - start + 1,
+        evalue=evalue,
+        bits=0.0,
+        identity=0.0,
+        structure="",
+        alignment="",
+    )
+
+
+def _random_letters(length: int, random: np.random.Generator) -> str:
+    return "".join(np.array(list("ACGU"))[random.integers(0, 4, length)])
+
+
+def _further_questions(
+    record: Record, others: Sequence[Record], random: np.random.Generator
+) -> list[str]:
+    """Questions that RNA-QA does not ask: free ones, of yes or no, and such as have no answer."""
+
+    def one_of(texts: Sequence[str]) -> str:
+        return texts[int(random.integers(len(texts)))]
+
+    other = others[int(random.integers(len(others)))]
+    found = [one_of(_DECLINED)]
+    for told in (record, record, other):
+        if topics := [m[0] for text in told.functions for m in _TOPIC.finditer(text)]:
+            found.append(one_of(_ASKED_FREELY).format(one_of(topics)))
+    kinds = [record.type, one_of(list(RNA_TYPES.values()))]
+    found += [one_of(_CHECKED).format(with_article(kind)) for kind in kinds if kind]
+    names = [one_of([told.name, told.description]) for told in (record, other)]
+    found += [f"Does this belong to the {name} family?" for name in names if name]
+    return found
+
+
+__all__ = ["add_evidence"]
