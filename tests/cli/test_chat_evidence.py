@@ -65,9 +65,9 @@ def test_text(folder, fasta, capsys):
     first, second, third = capsys.readouterr().out.split("\n\n")
     assert first == (
         f"alpha (74 nt)\n"
-        f"  {FAMILY}\n    {TRNA_ANSWER} (confidence 1.00)\n    {RECORD}\n"
+        f"  {FAMILY}\n    {TRNA_ANSWER} (confidence 0.98)\n    {RECORD}\n"
         f"  {LENGTH}\n    It is 74 nucleotides long.\n"
-        f"  Which RNA family is it?\n    {TRNA_ANSWER} (confidence 1.00)"
+        f"  Which RNA family is it?\n    {TRNA_ANSWER} (confidence 0.98)"
     )
     assert re.search(r"\n    \[1\] RF00001 5S_rRNA — E \S+, nucleotides 1–116, https", second)
     assert "12 nt are too short to search" in third
@@ -145,7 +145,7 @@ def test_a_conversation(folder, fasta, monkeypatch, capsys):
     told = out.splitlines()
     assert told[:4] == [
         "alpha (74 nt)",
-        f"{TRNA_ANSWER} (confidence 1.00)",
+        f"{TRNA_ANSWER} (confidence 0.98)",
         RECORD,
         "RNA (116 nt)",
     ]
@@ -255,7 +255,7 @@ def test_a_model_behind_an_address(monkeypatch, capsys, fasta):
         out = converse(
             monkeypatch, capsys, arguments, ["What type of RNA is it?", "/explain a.svg"]
         )
-        assert "It is a tRNA [1]. (confidence 1.00)\n[1] RF00005 tRNA" in out
+        assert "It is a tRNA [1]. (confidence 0.98)\n[1] RF00005 tRNA" in out
         assert "The model of this conversation is behind an address" in out
         monkeypatch.setenv("RNAGPT_API_KEY", "wrong")
         assert main(["chat", "--rna", TRNA, *url, "--ask", FAMILY]) == 2
@@ -268,5 +268,5 @@ def test_drawings_of_cited_answers(folder, tmp_path, capsys):
     assert main([*arguments, "--explain", str(tmp_path)]) == 0
     assert TRNA_ANSWER in capsys.readouterr().out
     drawing = (tmp_path / "1-1.svg").read_text(encoding="utf-8")
-    assert f"{TRNA_ANSWER} (confidence 1.00)" in drawing
+    assert f"{TRNA_ANSWER} (confidence 0.98)" in drawing
     assert "rna_1 (74 nt)" in drawing
