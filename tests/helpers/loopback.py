@@ -15,8 +15,14 @@ def serve(app: Any) -> Iterator[str]:
     """Serve `app` (FastAPI's, for one) in a thread, on a free port; yields its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        # uvicorn's own configuration of logging closes all handlers that there are: absl's, which
+        # comes with rouge-score, closes its stream then, and that may be what pytest captures into.
         config = uvicorn.Config(
-            app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+            app,
+            log_config=None,
+            log_level="critical",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(
