@@ -1,8 +1,8 @@
 """How likely a match is right: a logistic function of its E-value, fitted on validation RNAs.
 
-Platt's scaling (1999) of the logarithm of the best match's E-value, below a ceiling. It was fitted on
-validation RNAs, RNAs of families that the reference lacks and sequences of no family together, each
-searched in a reference without its cluster.
+Platt's scaling (1999) of the logarithm of the best match's E-value, below a ceiling. It was fitted
+on validation RNAs, RNAs of families that the reference lacks and sequences of no family together,
+each searched in a reference without its cluster.
 """
 
 from __future__ import annotations
