@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ from rnagpt.evaluation.tasks import FAMILY, KNOWN, QUESTIONS, TYPE
 from rnagpt.evidence.answers import look_up
 from rnagpt.evidence.confidence import confidence_of_evalue
 from rnagpt.evidence.gathering import gather_evidence
+from rnagpt.inference.chat import RnaChat
+from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.edit import families_of
 from rnagpt.reference.library import EVALUE, Reference
 from rnagpt.reference.manifest import MANIFEST
@@ -68,6 +70,29 @@ def search_only(reference: Reference, evalue: float = EVALUE) -> Ask:
             found.append(
                 [Said(look_up(question, [evidence]).answer, evidence) for question in questions]
             )
+        return found
+
+    return ask
+
+
+def with_model(language: LocalModel, reference: Reference) -> Ask:
+    """Answers with a model: in its words where it reads evidence, its reading where none is there.
+
+    All questions about an RNA are asked in one conversation: no answer depends on earlier ones.
+    """
+
+    def ask(rnas: Sequence[CleanedRna], questions: Sequence[str]) -> list[list[Said]]:
+        found = []
+        for rna in rnas:
+            chat = RnaChat(language, reference=reference)
+            chat.add_rna(rna)
+            said = []
+            for question in questions:
+                for _ in chat.ask(question):
+                    pass
+                assert chat.answer is not None  # of the question that was read to its end
+                said.append(Said(chat.answer, chat.evidence[0]))
+            found.append(said)
         return found
 
     return ask
@@ -321,6 +346,11 @@ def evaluate_answers(
             "search only": whole.measure(search_only(whole.known), search_only, known_limit)
         },
     }
+    if model is not None:
+        language = LocalModel.open(model)
+        figures["systems"]["with a model"] = whole.measure(
+            with_model(language, whole.known), partial(with_model, language), known_limit
+        )
     return figures
 
 

@@ -12,7 +12,12 @@ from helpers.made_seed import make_seed
 
 from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.cli.main import main
-from rnagpt.evaluation.cited_answers import calibrate, search_only, without_families
+from rnagpt.evaluation.cited_answers import (
+    calibrate,
+    search_only,
+    with_model,
+    without_families,
+)
 from rnagpt.evaluation.cited_scores import (
     Backing,
     Candidate,
@@ -27,6 +32,7 @@ from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.evidence.questions import Kind
 from rnagpt.evidence.sentences import Sentence
+from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.hits import Hit
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import FAMILY, Record
@@ -100,6 +106,16 @@ def test_search_only_does_not_contradict_itself() -> None:
     ask = search_only(Reference.open())
     figures = count_contradictions(ask, [CleanedRna("", TRNA)], np.random.default_rng(0))
     assert (figures["pairs"], figures["contradictions"]) == (2, 0.0)
+
+
+def test_with_a_model_that_is_not_needed_the_records_answer() -> None:
+    reference = Reference.open()
+    questions = ["What type of RNA is this?", "How long is this RNA?"]
+    rnas = [CleanedRna("", TRNA)]
+    language = LocalModel.open()  # loaded when its words are needed
+    (asked,) = with_model(language, reference)(rnas, questions)
+    (expected,) = search_only(reference)(rnas, questions)
+    assert [one.answer.plain for one in asked] == [one.answer.plain for one in expected]
 
 
 def test_the_confidence_is_fitted_and_scored() -> None:
