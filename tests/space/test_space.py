@@ -386,7 +386,7 @@ def test_no_answer_begins_a_list_a_rule_or_code_in_markdown(text):
     talk = conversation_of(CleanedRna("a", "ACGU"))
     talk.turns = [conversation.Turn("What?", text, 1)]
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
-    assert f"<p>{text.strip()}</p>" in rendered
+    assert f"<p>{text.strip()} <em>(basis: model)</em></p>" in rendered
 
 
 def test_a_conversation_as_json_holds_all_of_it():

@@ -314,7 +314,9 @@ def test_a_stage_is_a_whole_adapter_of_peft(train, composed, trainers, tmp_path,
     expected = logits(trainers[-1].model, composed)
     assert (logits(base, composed) - expected).abs().max() > 0.01
     for way, reloaded in ways_to_reload(composed, out).items():
-        assert torch.equal(logits(reloaded, composed), expected), way
+        # On some CPUs a product's last bit depends on where in memory its factors lie.
+        difference = (logits(reloaded, composed) - expected).abs().max()
+        assert difference < 1e-5, way
 
 
 def test_a_reloaded_stage_is_merged_whole(train, composed, trainers, tmp_path):
