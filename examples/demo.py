@@ -1,11 +1,11 @@
-"""Ask rna-gpt-mini about five real RNAs, and print its answers beside what Rfam says.
+"""Ask about five real RNAs: cited answers, and beside them what rna-gpt-mini says from memory.
 
     make demo
     python examples/demo.py --model ./my-rna-gpt
 
 The RNAs, named by accession and position in the sequence archives, come from five families of Rfam
-(CC0), each from a cluster of sequences that training leaves out. Rfam's side is its description,
-its type and a part of its comment, word for word.
+(CC0), each from a cluster of sequences that training leaves out. The search knows them: they are in
+the reference that comes with the mini. The mini alone does not, and what it makes up shows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import shutil
 import textwrap
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from transformers.utils import logging
 
-from rnagpt import answer_questions, clean_rnas, read_fasta
+from rnagpt import Reference, answer_questions, clean_rnas, read_fasta
 from rnagpt.conversion.mini import load_bundled
 from rnagpt.inference.loading import load_model, load_processor
 
@@ -38,23 +39,23 @@ def main() -> None:
     start = time.monotonic()
     rnas = clean_rnas(read_fasta(FOLDER / "five_rnas.fasta"))
     with open(FOLDER / "five_rnas.tsv", newline="") as file:
-        header, *rows = csv.reader(file, delimiter="\t")
-    questions = header[2:]
-    rfam = {row[0]: row for row in rows}
+        questions = next(csv.reader(file, delimiter="\t"))[2:]
 
     model, processor = load_model(name_or_path), load_processor(name_or_path)
-    answers = answer_questions(model, processor, rnas, questions, max_new_tokens=64)
+    ask = partial(answer_questions, model, processor, rnas, questions, max_new_tokens=64)
     num_answers = 0
-    for name, group in itertools.groupby(answers, key=lambda answer: answer.name):
+    both = zip(ask(reference=Reference.open()), ask(), strict=True)
+    for name, group in itertools.groupby(both, key=lambda pair: pair[0].name):
         answered = list(group)
         num_answers += len(answered)
-        _, family, *said = rfam[name]
-        print(f"\n{name}, {answered[0].length} nt, Rfam family {family}")
-        print_columns(["question", "the model", "Rfam"], line="─")
-        for answer, text in zip(answered, said, strict=True):
-            cut = "" if answer.complete else " …"
-            print_columns([answer.question, answer.answer + cut, text])
-    print(f"\n{num_answers} answers in {time.monotonic() - start:.0f} s, loading included.")
+        print(f"\n{name}, {answered[0][0].length} nt")
+        print_columns(["question", "cited answer", "the mini from memory"], line="─")
+        for cited, remembered in answered:
+            cut = "" if remembered.complete else " …"
+            print_columns([cited.question, cited.answer, remembered.answer + cut])
+        for source in {line for cited, _ in answered for line in cited.sources.values()}:
+            print(f"  {source}")
+    print(f"\n{num_answers} questions in {time.monotonic() - start:.0f} s, loading included.")
     print('Ask about your own: rnagpt chat my.fasta --ask "What is this RNA?"')
     print("Search them, with papers and without a model: rnagpt annotate my.fasta")
 

@@ -1,4 +1,4 @@
-"""The demo: its five RNAs are Rfam's, and it prints answers beside what Rfam says."""
+"""The demo: its five RNAs are Rfam's, and its cited answers say what Rfam says."""
 
 import csv
 import gzip
@@ -22,7 +22,7 @@ def read_table():
     return header, rows
 
 
-def test_prints_the_model_beside_rfam(tmp_path, monkeypatch, capsys):
+def test_prints_cited_answers_beside_the_model(tmp_path, monkeypatch, capsys):
     processor = make_processor()
     make_model(processor).save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
@@ -31,13 +31,14 @@ def test_prints_the_model_beside_rfam(tmp_path, monkeypatch, capsys):
     runpy.run_path(str(EXAMPLES / "demo.py"), run_name="__main__")
     out = capsys.readouterr().out
     header, rows = read_table()
+    words = " ".join(out.split())
     for name, family, what, *_ in rows:
         assert f"\n{name}, " in out
-        assert f"Rfam family {family}\n" in out
-        assert f"  {what}\n" in out
+        assert f"  [1] {family} " in out
+        assert f"is {what.split()[0]}" in words
     assert len(header[2:]) == 3
     assert out.count("What is this RNA?") == 5 + 1  # once more in the last line
-    assert "\n15 answers in " in out
+    assert "\n15 questions in " in out
 
 
 def test_the_five_rnas_are_what_rfam_says():
