@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from pathlib import Path
 
 from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.cli.shown_command import shown_command
 from rnagpt.cli.values import positive, random_seed
 
 HELP = """\
@@ -83,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"rnagpt evaluate-answers: {error}", file=sys.stderr)
         return 2
     words = ["rnagpt", "evaluate-answers", arguments.dataset, out, "--limit", arguments.limit]
+    words += ["--split", arguments.split] if arguments.split != "test" else []
     words += ["--model", arguments.model] if arguments.model else []
-    command = shlex.join(Path(word).name if "/" in str(word) else str(word) for word in words)
-    text = report(figures, command)
+    text = report(figures, shown_command(words))
     (out / "answers.md").write_text(text, encoding="utf-8")
     (out / "answers.json").write_text(f"{json.dumps(figures, indent=2)}\n", encoding="utf-8")
     print(text)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.cli.shown_command import shown_command
 from rnagpt.cli.values import add_seed, evalue, positive
 
 INFO_HELP = """\
@@ -213,12 +213,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         negatives=negatives,
         say=lambda text: print(text, file=sys.stderr),
     )
-    # As it was given, folders and files by their last name only.
     words = ["rnagpt", "reference", "evaluate", arguments.dataset, out, "--limit", arguments.limit]
     words += ["--evalue", f"{arguments.evalue:g}", "--seed", arguments.seed]
     words += [word for pair in arguments.negatives for word in ("--negatives", *pair)]
-    command = shlex.join(Path(word).name if "/" in str(word) else str(word) for word in words)
-    text = report(figures, command)
+    text = report(figures, shown_command(words))
     (out / "search.md").write_text(text, encoding="utf-8")
     (out / "search.json").write_text(f"{json.dumps(figures, indent=2)}\n", encoding="utf-8")
     print(text)

@@ -26,6 +26,7 @@ from rnagpt.conversion.projector_folder import (
     PROJECTOR_WEIGHTS,
     check_projector,
 )
+from rnagpt.conversion.stage_record import learned_from_evidence
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
@@ -120,7 +121,7 @@ def compose(
             **shape,
             **(confidence or {}),
             "rna_token_id": processor.rna_token_id,
-            "reads_evidence": lora is not None and _learned_from_evidence(lora.folder),
+            "reads_evidence": lora is not None and learned_from_evidence(lora.folder),
         }
         config = _config(encoder_config, language.config, fields, _dtype(language, dtype))
         with torch.device("meta"):
@@ -135,16 +136,6 @@ def compose(
         _write_weights(folder, model, sources, max_shard_size)
         _write_settings(folder, model, processor, language)
     return out
-
-
-def _learned_from_evidence(stage: Path) -> bool:
-    """Whether a stage, or what is shipped of one, was trained on prompts with evidence."""
-    file = stage / "training_record.json"
-    if not file.is_file():
-        return False
-    record = json.loads(file.read_text(encoding="utf-8"))
-    settings = record.get("stages", record).get("settings", {})
-    return bool(settings.get("evidence_share"))
 
 
 def _projector_of(adapter: LoraAdapter | None) -> Path | None:

@@ -20,13 +20,15 @@ from rnagpt.evaluation.baselines import find_nearest
 from rnagpt.evaluation.search_queries import CONDITIONS, made_negatives
 from rnagpt.reference.annotate import annotate
 from rnagpt.reference.edit import families_of, subset, ungapped
-from rnagpt.reference.hits import CAN_PAIR, Hit, read_pairs
+from rnagpt.reference.hits import CAN_PAIR, Hit
 from rnagpt.reference.library import EVALUE, Reference
 from rnagpt.reference.manifest import MANIFEST
 from rnagpt.reference.profiles import SeedAlignment
 from rnagpt.reference.writer import write_reference
 from rnagpt.sequences.dataset_loading import load_splits
 from rnagpt.sequences.fasta import FastaRecord
+from rnagpt.sequences.folding import fold_rna
+from rnagpt.sequences.structure import base_pairs
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def seed_pairs(row: str, structure: str) -> set[tuple[int, int]]:
             place_of[column] = len(place_of)
     return {
         (place_of[left], place_of[right])
-        for left, right in read_pairs(structure)
+        for left, right in base_pairs(structure)
         if left in place_of
         and right in place_of
         and letters[place_of[left]] + letters[place_of[right]] in CAN_PAIR
@@ -179,7 +181,7 @@ def seed_pairs(row: str, structure: str) -> set[tuple[int, int]]:
 def hit_pairs(hit: Hit) -> set[tuple[int, int]]:
     """The pairs that a hit on the strand as given lays on the query, 0-based in the query."""
     offset = hit.start - 1
-    return {(left + offset, right + offset) for left, right in read_pairs(hit.structure)}
+    return {(left + offset, right + offset) for left, right in base_pairs(hit.structure)}
 
 
 def lay_pairs(
@@ -224,9 +226,7 @@ def _fold_scores() -> PairScores | None:
 
 
 def _folded_pairs(sequence: str) -> set[tuple[int, int]]:
-    import RNA
-
-    return set(read_pairs(RNA.fold(sequence)[0]))
+    return set(base_pairs(fold_rna(sequence)))
 
 
 def split_clusters(rnas: Iterable[AskedRna]) -> tuple[list[AskedRna], list[AskedRna]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
+from rnagpt.sequences.strands import random_sequence, reverse_complement
 
-_COMPLEMENT = str.maketrans("ACGURYKMSWBDHVN", "UGCAYRMKSWVHDBN")
 # Sequences of the trade that are in many files and are no RNA of a family.
 PRIMERS = (
     "AGATCGGAAGAGCACACGTCTGAACTCCAGTCA",  # Illumina TruSeq, read 1
@@ -41,16 +41,6 @@ class Condition:
     name: str
     change: Callable[[str, np.random.Generator], str]
     strand: str = "+"
-
-
-def antisense(sequence: str) -> str:
-    """The reverse complement."""
-    return sequence.translate(_COMPLEMENT)[::-1]
-
-
-def random_sequence(length: int, random: np.random.Generator) -> str:
-    """Letters drawn independently, A, C, G and U alike."""
-    return "".join(np.array(list("ACGU"))[random.integers(0, 4, length)])
 
 
 def flanked(length: int) -> Callable[[str, np.random.Generator], str]:
@@ -90,7 +80,7 @@ CONDITIONS = (
     Condition("whole", lambda sequence, _: sequence),
     Condition("100 nt on each side", flanked(100)),
     Condition("500 nt on each side", flanked(500)),
-    Condition("antisense, with the strand", lambda sequence, _: antisense(sequence), "-"),
+    Condition("antisense, with the strand", lambda sequence, _: reverse_complement(sequence), "-"),
     Condition("5 % of the letters changed", mutated(0.05)),
     Condition("the middle 70 %", middle(0.7)),
 )
@@ -130,7 +120,6 @@ def _coding(length: int, random: np.random.Generator) -> str:
 __all__ = [
     "CONDITIONS",
     "Condition",
-    "antisense",
     "flanked",
     "made_negatives",
     "middle",

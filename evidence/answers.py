@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,8 +47,8 @@ class CitedAnswer:
         sentences: each with the records that support it.
         basis: `RECORDS`, `SEQUENCE`, `MODEL` (read from the sequence by the model alone), or `NONE`
             (nothing is known, or nothing of what was asked).
-        confidence: how likely it is that the records are of this RNA's family, from 0 to 1; None
-            where that was not calibrated.
+        confidence: how likely it is that the cited records are of this RNA's family, from 0 to 1;
+            None where that was not calibrated.
         note: what the reader is told besides, such as which RNA is meant; may be empty.
     """
 
@@ -165,10 +165,8 @@ def _answer(
     if question.kind is Kind.COMPARE and len(evidences) > 1:
         sentences = compare(evidences)
         basis = RECORDS if any(sentence.cites for sentence in sentences) else NONE
-        confidences = [confidence_of(e) for e in evidences]
-        known = [value for value in confidences if value is not None]
-        least = min(known) if len(known) == len(confidences) else None
-        return CitedAnswer(question.text, question.kind, names, tuple(sentences), basis, least)
+        sure = confidence_of(evidences, sentences)
+        return CitedAnswer(question.text, question.kind, names, tuple(sentences), basis, sure)
     if len(evidences) > 1:
         parts = [_answer(question, About((0,), True), (evidence,), 1) for evidence in evidences]
         return _joined(question, names, parts)
@@ -179,9 +177,8 @@ def _answer(
         return CitedAnswer(question.text, question.kind, names, (said,), NONE, None, note)
     if question.kind in SEQUENCE_KINDS:
         return CitedAnswer(question.text, question.kind, names, tuple(found), SEQUENCE, None, note)
-    return CitedAnswer(
-        question.text, question.kind, names, tuple(found), RECORDS, confidence_of(evidence), note
-    )
+    sure = confidence_of(evidences, found)
+    return CitedAnswer(question.text, question.kind, names, tuple(found), RECORDS, sure, note)
 
 
 def _joined(
@@ -200,10 +197,16 @@ def _joined(
     return CitedAnswer(question.text, question.kind, names, sentences, basis, least)
 
 
-def confidence_of(evidence: Evidence) -> float | None:
-    """How likely the best record is of the RNA's family; None where this was not calibrated."""
-    best = evidence.best
-    return None if best is None else confidence_of_match(best.hit)
+def confidence_of(evidences: Iterable[Evidence], sentences: Iterable[Sentence]) -> float | None:
+    """How likely the cited records are of the RNAs' families: that of the least likely one.
+
+    None where nothing is cited, or a cited match is of a kind that was not calibrated.
+    """
+    cited = {number for sentence in sentences for number in sentence.cites}
+    items = (item for evidence in evidences for item in evidence.items if item.number in cited)
+    values = [confidence_of_match(item.hit) for item in items]
+    known = [value for value in values if value is not None]
+    return min(known) if known and len(known) == len(values) else None
 
 
 def check_words(words: str, look: LookUp) -> CitedAnswer:
@@ -232,7 +235,7 @@ def check_words(words: str, look: LookUp) -> CitedAnswer:
         said.about,
         sentences,
         RECORDS if is_cited else SEQUENCE,
-        confidence_of(evidence) if is_cited else None,
+        confidence_of(look.evidences, sentences),
         said.note,
     )
 

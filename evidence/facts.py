@@ -40,11 +40,12 @@ class SequenceFacts:
         """
         if self.length > MAX_FOLDED:
             return None
+        from rnagpt.sequences.folding import fold_with_energy  # it loads numpy
+
         try:
-            import RNA
+            return round(fold_with_energy(self.sequence)[1], 1)
         except ImportError:
             return None
-        return round(float(RNA.fold(self.sequence)[1]), 1)
 
     def to_dict(self) -> dict[str, int | float | None]:
         """Without the energy, which takes time: it is computed for who asks."""

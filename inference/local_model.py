@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -202,12 +201,11 @@ def as_language_model(
 
 
 def _bundled_fields() -> dict[str, Any]:
-    """What rna-gpt-mini's configuration will hold beside its shape, once it is put together."""
-    from rnagpt.conversion.mini import CHECKPOINT, CONFIDENCE_FILE
+    """What rna-gpt-mini's configuration will hold of this, once it is put together."""
+    from rnagpt.conversion.mini import CHECKPOINT
+    from rnagpt.conversion.stage_record import learned_from_evidence
 
-    file = CHECKPOINT / CONFIDENCE_FILE
-    fields: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    return fields
+    return {"reads_evidence": learned_from_evidence(CHECKPOINT)}
 
 
 __all__ = ["LocalModel", "as_language_model"]

@@ -20,11 +20,11 @@ from rnagpt.reference.single_rnas import (
     RnaMatch,
     make_match,
 )
+from rnagpt.sequences.strands import reverse_complement
 
 WORD_SIZE = 7
 MAX_TARGETS = 1_000  # RNAs that blastn reports for a window; of these the best at each place stay
 _FIELDS = ("sseqid", "qstart", "qend", "sstart", "send", "score", "qseq", "sseq")
-_COMPLEMENT = str.maketrans("ACGTURYKMBDHV", "UGCAAYRMKVHDB")
 
 
 class Engine:
@@ -95,7 +95,7 @@ def _match(line: str, length: int) -> RnaMatch:
 
 
 def _turned(row: str) -> str:
-    return row.translate(_COMPLEMENT)[::-1]
+    return reverse_complement(row)
 
 
 def find_program(name: str) -> str:

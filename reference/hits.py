@@ -8,7 +8,7 @@ from typing import Any
 
 from rnagpt.reference.profiles import Match
 from rnagpt.reference.records import Record
-from rnagpt.sequences.structure import base_pairs as read_pairs
+from rnagpt.sequences.structure import base_pairs
 
 PROFILE, SEQUENCE, COVARIANCE_MODEL = "profile", "sequence", "covariance model"
 LINE = 80  # columns of an alignment per block of its text
@@ -149,7 +149,7 @@ def lay_pairs(structure: str, place_of: Mapping[int, int], sequence: str) -> str
     """
     letters = sequence.upper().replace("T", "U")
     dots = ["."] * len(letters)
-    for left, right in read_pairs(structure):
+    for left, right in base_pairs(structure):
         if left in place_of and right in place_of:
             first, second = place_of[left], place_of[right]
             if letters[first] + letters[second] in CAN_PAIR:
@@ -248,6 +248,5 @@ __all__ = [
     "lay_structure",
     "make_hit",
     "print_alignment",
-    "read_pairs",
     "resolve_overlaps",
 ]

@@ -19,10 +19,10 @@ from rnagpt.reference.covariance import (
 from rnagpt.reference.hits import COVARIANCE_MODEL, Hit
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import FAMILY, Record
+from rnagpt.sequences.strands import reverse_complement
 
 LOOSE_EVALUE = 10.0  # of candidates
 MAX_CANDIDATES = 5  # per record, of those that the search alone does not report
-_COMPLEMENT = str.maketrans("ACGURYKMBDHVSWN", "UGCAYRMKVHDBSWN")
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _cut_out(hit: Hit, sequence: str, flank: int) -> _Part:
     first = max(hit.start - 1 - flank, 0)
     letters = sequence[first : hit.end + flank]
     if hit.strand == "-":
-        letters = letters.translate(_COMPLEMENT)[::-1]
+        letters = reverse_complement(letters)
     return _Part(first + 1, letters, hit.strand)
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyhmmer.plan7 import HMM
 
-from rnagpt.reference.hits import read_pairs
 from rnagpt.reference.pairs import LETTERS, UNIT
 from rnagpt.reference.profiles import SeedAlignment
+from rnagpt.sequences.structure import base_pairs
 
 Array = NDArray[Any]
 
@@ -90,7 +90,7 @@ def pair_scores(seed: SeedAlignment, hmm: HMM[Any]) -> tuple[list[tuple[int, int
         the left and in the right column.
     """
     nothing: list[tuple[int, int]] = []
-    if not (in_alignment := read_pairs(seed.structure)):
+    if not (in_alignment := base_pairs(seed.structure)):
         return nothing, np.zeros((0, 4, 4))
     places, emissions = match_columns(hmm)
     column_of = {place: column for column, place in enumerate(places)}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from rnagpt.cleaning_rnagpt import CleanedRna, clean_rna
-from rnagpt.reference.hits import CAN_PAIR, SEQUENCE, Hit, read_pairs
+from rnagpt.reference.hits import CAN_PAIR, SEQUENCE, Hit
 from rnagpt.reference.library import MAX_LENGTH, MIN_LENGTH, Reference
 from rnagpt.sequences.folding import (
     MAX_FOLDED,
@@ -14,6 +14,7 @@ from rnagpt.sequences.folding import (
     fold_around,
     minimum_free_energy,
 )
+from rnagpt.sequences.structure import base_pairs
 
 _REVERSED = str.maketrans("()", ")(")
 
@@ -90,7 +91,7 @@ def _turned(pairs: str, letters: str) -> str:
     G and U pair, and their complements C and A do not.
     """
     kept = ["."] * len(letters)
-    for first, second in read_pairs(pairs[::-1].translate(_REVERSED)):
+    for first, second in base_pairs(pairs[::-1].translate(_REVERSED)):
         if letters[first] + letters[second] in CAN_PAIR:
             kept[first], kept[second] = "()"
     return "".join(kept)

@@ -38,8 +38,17 @@ def fold_rna(sequence: str) -> str:
     Raises:
         ImportError: when ViennaRNA is not installed.
     """
-    structure: str = _vienna_rna().fold(sequence)[0]
-    return structure
+    return fold_with_energy(sequence)[0]
+
+
+def fold_with_energy(sequence: str) -> tuple[str, float]:
+    """The same with its free energy in kcal/mol, at 37 °C.
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    structure, energy = _vienna_rna().fold(sequence)
+    return structure, float(energy)
 
 
 def minimum_free_energy(sequence: str) -> SecondaryStructure:
@@ -48,7 +57,7 @@ def minimum_free_energy(sequence: str) -> SecondaryStructure:
     Raises:
         ImportError: when ViennaRNA is not installed.
     """
-    pairs, energy = _vienna_rna().fold(sequence)
+    pairs, energy = fold_with_energy(sequence)
     if "(" not in pairs:
         source = "none; no base pair at minimum free energy (ViennaRNA)"
     else:
@@ -113,6 +122,7 @@ __all__ = [
     "SecondaryStructure",
     "fold_around",
     "fold_rna",
+    "fold_with_energy",
     "lay_out",
     "minimum_free_energy",
 ]

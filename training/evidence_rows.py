@@ -21,12 +21,12 @@ from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.reference.hits import PROFILE, Hit
 from rnagpt.reference.records import Record
 from rnagpt.sequences.rna_types import RNA_TYPES, with_article
+from rnagpt.sequences.strands import random_sequence, reverse_complement
 
 # Of the RNAs with evidence: how many are pasted within other sequence, as their reverse complement,
 # and with the record of another RNA beside their own.
 FLANKED, REVERSED, BESIDE = 0.4, 0.1, 0.1
 MAX_FLANK = 150  # nt on each side
-_COMPLEMENT = str.maketrans("ACGURYKMSWBDHVN", "UGCAYRMKSWVHDBN")
 _DECLINED = (
     "What happens if the tenth nucleotide is mutated?",
     "Would a deletion in this RNA be harmful?",
@@ -108,8 +108,8 @@ def _pasted(sequence: str, record: Record, random: np.random.Generator) -> Evide
     before, after = random.integers(0, MAX_FLANK + 1, 2) if random.random() < FLANKED else (0, 0)
     strand = "+"
     if random.random() < REVERSED:
-        sequence, strand = sequence.translate(_COMPLEMENT)[::-1], "-"
-    shown = _random_letters(before, random) + sequence + _random_letters(after, random)
+        sequence, strand = reverse_complement(sequence), "-"
+    shown = random_sequence(before, random) + sequence + random_sequence(after, random)
     hit = _drawn_hit(record, int(before) + 1, int(before) + len(sequence), strand, random)
     return Evidence("RNA", SequenceFacts(shown), (Item(1, hit),), record.source)
 
@@ -117,7 +117,7 @@ def _pasted(sequence: str, record: Record, random: np.random.Generator) -> Evide
 def _beside(evidence: Evidence, record: Record, random: np.random.Generator) -> Evidence:
     """Evidence with another RNA behind the first, as in a transcript."""
     first = evidence.facts.length + 1
-    shown = evidence.facts.sequence + _random_letters(int(random.integers(40, 120)), random)
+    shown = evidence.facts.sequence + random_sequence(int(random.integers(40, 120)), random)
     hit = _drawn_hit(record, first, len(shown), "+", random)
     items = (*evidence.items, Item(2, hit))
     return Evidence("RNA", SequenceFacts(shown), items, evidence.reference)
@@ -141,10 +141,6 @@ def _drawn_hit(
         structure="",
         alignment="",
     )
-
-
-def _random_letters(length: int, random: np.random.Generator) -> str:
-    return "".join(np.array(list("ACGU"))[random.integers(0, 4, length)])
 
 
 def _further_questions(

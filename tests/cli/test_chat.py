@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.tiny_models import make_model, make_processor, make_rna
+from helpers.typed_lines import converse
 
 from rnagpt.cli.main import main
 from rnagpt.inference.batch import answer_questions
@@ -326,23 +327,13 @@ def test_numbers_of_tokens_are_checked(capsys, value):
     assert "whole number from 1" in capsys.readouterr().err
 
 
-def converse(monkeypatch, capsys, arguments, lines):
-    """Give lines to an interactive session; an exception among them is raised by `input`."""
-    script = iter([*lines, EOFError()])
-
-    def read(prompt):
-        line = next(script)
-        if isinstance(line, BaseException):
-            raise line
-        return line
-
-    monkeypatch.setattr("builtins.input", read)
-    assert main(["chat", "--max-new-tokens", "8", *arguments]) == 0
-    return capsys.readouterr().out
+def converse_shortly(monkeypatch, capsys, arguments, lines):
+    """With answers of a few tokens, since a tiny model's have no end."""
+    return converse(monkeypatch, capsys, ["--max-new-tokens", "8", *arguments], lines)
 
 
 def test_a_conversation(folder, fasta, monkeypatch, capsys):
-    out = converse(
+    out = converse_shortly(
         monkeypatch,
         capsys,
         ["--no-reference", "--model", folder, "--rna", make_rna(20)],
@@ -357,7 +348,7 @@ def test_a_conversation(folder, fasta, monkeypatch, capsys):
 
 
 def test_a_conversation_with_int8_weights(folder, monkeypatch, capsys):
-    out = converse(
+    out = converse_shortly(
         monkeypatch,
         capsys,
         ["--no-reference", "--model", folder, "--rna", make_rna(20), "--int8"],
@@ -370,7 +361,7 @@ def test_a_conversation_with_int8_weights(folder, monkeypatch, capsys):
 
 
 def test_each_record_is_a_conversation_of_its_own(folder, fasta, monkeypatch, capsys):
-    out = converse(
+    out = converse_shortly(
         monkeypatch,
         capsys,
         ["--no-reference", "--model", folder, fasta],
@@ -397,7 +388,7 @@ def chats(folder, *rnas):
 
 def test_commands(folder, fasta, tmp_path, monkeypatch, capsys):
     (tmp_path / "one.fa").write_text(">U6 spliceosomal\nGUGC-UCGC\n")
-    out = converse(
+    out = converse_shortly(
         monkeypatch,
         capsys,
         ["--no-reference", "--model", folder],
@@ -450,7 +441,9 @@ def test_confidence_in_text_and_json(calibrated, fasta, monkeypatch, capsys):
     assert [confidence for text in texts for confidence in told_confidences(text)] == expected
     assert told_confidences(texts[0])[0] != pytest.approx(rows[1]["confidence"], abs=0.006)
     lines = [WHAT, "/next", WHAT]
-    out = converse(monkeypatch, capsys, [fasta, "--no-reference", "--model", calibrated], lines)
+    out = converse_shortly(
+        monkeypatch, capsys, [fasta, "--no-reference", "--model", calibrated], lines
+    )
     texts = out.split("second (30 nt)")
     assert [confidence for text in texts for confidence in told_confidences(text)] == expected
 
@@ -563,7 +556,7 @@ def test_drawing_in_a_conversation(calibrated, tmp_path, monkeypatch, capsys):
         f"/explain {file}",
     ]
     arguments = ["--rna", f">first\n{make_rna(20)}", "--no-reference", "--model", calibrated]
-    out = converse(monkeypatch, capsys, arguments, lines)
+    out = converse_shortly(monkeypatch, capsys, arguments, lines)
     assert "Nothing was answered yet" in out
     assert re.search(
         rf"^first: \S.* mattered.*\.\nRNA 2: \S.* mattered.*\.\n{file} is drawn\.$",

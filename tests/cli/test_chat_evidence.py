@@ -12,6 +12,7 @@ import pytest
 from helpers.fake_openai import KEY, MODEL, serve_openai
 from helpers.paths import FIVE_RNAS
 from helpers.tiny_models import make_model, make_processor, make_rna
+from helpers.typed_lines import converse
 
 from rnagpt import read_fasta
 from rnagpt.cli.main import main
@@ -43,20 +44,6 @@ def folder(tmp_path_factory):
 
 def lines_of(capsys):
     return capsys.readouterr().out.splitlines()
-
-
-def converse(monkeypatch, capsys, arguments, lines):
-    script = iter([*lines, EOFError()])
-
-    def read(prompt):
-        line = next(script)
-        if isinstance(line, BaseException):
-            raise line
-        return line
-
-    monkeypatch.setattr("builtins.input", read)
-    assert main(["chat", *arguments]) == 0
-    return capsys.readouterr().out
 
 
 def test_text(folder, fasta, capsys):

@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from rnagpt.conversion import WeightsError, model_sources
-from rnagpt.conversion.compose import _learned_from_evidence, compose
+from rnagpt.conversion.compose import compose
+from rnagpt.conversion.stage_record import learned_from_evidence
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 
 RNA = "GGGCCGGGCGCGGUGGCGCGCGCC"
@@ -402,7 +403,8 @@ def test_killed_half_way_leaves_no_folder_and_the_next_run_is_clean(
 PEAK_MEMORY = """
 import re, sys
 from pathlib import Path
-from rnagpt.conversion.compose import _learned_from_evidence, compose
+from rnagpt.conversion.compose import compose
+from rnagpt.conversion.stage_record import learned_from_evidence
 
 def memory(field):
     status = Path("/proc/self/status").read_text()
@@ -446,4 +448,4 @@ def test_memory_stays_below_one_copy_of_the_weights(encoder, tmp_path):
 def test_a_stage_that_learned_from_evidence_is_known_by_its_record(tmp_path, record, learned):
     if record is not None:
         (tmp_path / "training_record.json").write_text(json.dumps(record))
-    assert _learned_from_evidence(tmp_path) is learned
+    assert learned_from_evidence(tmp_path) is learned

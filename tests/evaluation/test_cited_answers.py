@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.made_seed import make_seed
+from helpers.made_seed import make_dataset
 
 from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.cli.main import main
@@ -36,8 +36,6 @@ from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.hits import Hit
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import FAMILY, Record
-from rnagpt.rna_qa.rfam.build import Options, build
-from rnagpt.rna_qa.rfam.downloads import Source
 
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
 RECORD = Record("RF00005", FAMILY, "tRNA", "tRNA", "tRNA", ("Transfer RNA carries an amino acid.",))
@@ -148,11 +146,9 @@ def test_the_command_measures_a_small_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
-    seed = make_seed(tmp_path / "Rfam.seed.gz")
-    options = Options(clusters="kmers", test=0.2, validation=0.1, test_families=0.1)
-    build(Source(str(seed)), None, tmp_path / "data", options, release="1.0")
+    data = make_dataset(tmp_path)
     out = tmp_path / "answers"
-    command = ["evaluate-answers", str(tmp_path / "data"), str(out), "--limit", "12"]
+    command = ["evaluate-answers", str(data), str(out), "--limit", "12"]
     assert main([*command, "--known-limit", "5"]) == 0
     figures = json.loads((out / "answers.json").read_text())
     named = figures["systems"]["search only"]["named"]
@@ -165,13 +161,11 @@ def test_the_command_measures_a_small_data_set(
 
 def test_families_are_hidden_for_the_calibration(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
-    seed = make_seed(tmp_path / "Rfam.seed.gz")
-    options = Options(clusters="kmers", test=0.2, validation=0.1, test_families=0.1)
-    build(Source(str(seed)), None, tmp_path / "data", options, release="1.0")
-    full = Reference.open(tmp_path / "data")
+    data = make_dataset(tmp_path)
+    full = Reference.open(data)
     hidden = set(list(full.families)[:3])
     shown = without_families(full, hidden, tmp_path / "shown", 1)
     assert set(shown.families) == set(full.families) - hidden
     # The rows of these made families are not alike: nothing is found of which one could learn.
     with pytest.raises(ValueError, match="no confidence can be fitted"):
-        calibrate(str(tmp_path / "data"), tmp_path / "data", tmp_path / "work", limit=40)
+        calibrate(str(data), data, tmp_path / "work", limit=40)

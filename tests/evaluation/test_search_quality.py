@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.made_seed import make_seed
+from helpers.made_seed import make_dataset
 
 from rnagpt.cli.main import main
 from rnagpt.evaluation.search_quality import (
@@ -22,7 +22,6 @@ from rnagpt.evaluation.search_quality import (
 )
 from rnagpt.evaluation.search_queries import (
     CONDITIONS,
-    antisense,
     flanked,
     made_negatives,
     middle,
@@ -33,8 +32,7 @@ from rnagpt.reference.hits import Hit
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import FAMILY, Record
 from rnagpt.reference.writer import write_reference
-from rnagpt.rna_qa.rfam.build import Options, build
-from rnagpt.rna_qa.rfam.downloads import Source
+from rnagpt.sequences.strands import reverse_complement
 
 
 def rna(number: int, family: str = "RF1", cluster: int = 0, sequence: str = "ACGU") -> AskedRna:
@@ -56,7 +54,7 @@ def test_scores_are_shares_of_all_rnas() -> None:
 def test_rnas_as_people_paste_them() -> None:
     random = np.random.default_rng(0)
     sequence = "ACGUACGUAC" * 10
-    assert antisense("AACGU") == "ACGUU"
+    assert reverse_complement("AACGU") == "ACGUU"
     assert flanked(20)(sequence, random)[20:-20] == sequence
     assert middle(0.7)(sequence, random) == sequence[15:85]
     changed = mutated(0.05)(sequence * 100, random)
@@ -140,11 +138,9 @@ def test_the_command_writes_a_report_of_a_small_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
-    seed = make_seed(tmp_path / "Rfam.seed.gz")
-    options = Options(clusters="kmers", test=0.2, validation=0.1, test_families=0.1)
-    build(Source(str(seed)), None, tmp_path / "data", options, release="1.0")
+    data = make_dataset(tmp_path)
     out = tmp_path / "figures"
-    command = ["reference", "evaluate", str(tmp_path / "data"), str(out), "--limit", "12"]
+    command = ["reference", "evaluate", str(data), str(out), "--limit", "12"]
     assert main(command) == 0
     figures = json.loads((out / "search.json").read_text())
     assert figures["rnas"] == 12

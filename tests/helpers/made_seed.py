@@ -4,7 +4,8 @@ import gzip
 import random
 from pathlib import Path
 
-from rnagpt.rna_qa.rfam.build import Options
+from rnagpt.rna_qa.rfam.build import Options, build
+from rnagpt.rna_qa.rfam.downloads import Source
 
 OPTIONS = Options(test=0.2, validation=0.1, test_families=0.1, clusters="kmers")
 
@@ -27,3 +28,10 @@ def make_seed(path: Path, families: int = 40, clusters: int = 5, copies: int = 2
         text += "//\n"
     path.write_bytes(gzip.compress(text.encode()))
     return path
+
+
+def make_dataset(folder: Path) -> Path:
+    """A data set of these families in a folder, with its reference."""
+    seed = make_seed(folder / "Rfam.seed.gz")
+    build(Source(str(seed)), None, folder / "data", OPTIONS, release="1.0")
+    return folder / "data"

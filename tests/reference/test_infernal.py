@@ -21,13 +21,14 @@ from rnagpt.reference import InvalidReferenceError
 from rnagpt.reference.annotate import SearchResult, annotate
 from rnagpt.reference.edit import families_of, read_families, ungapped
 from rnagpt.reference.formats import TSV_COLUMNS, VERIFIED_COLUMNS, format_of
-from rnagpt.reference.hits import CAN_PAIR, COVARIANCE_MODEL, PROFILE, Hit, read_pairs
+from rnagpt.reference.hits import CAN_PAIR, COVARIANCE_MODEL, PROFILE, Hit
 from rnagpt.reference.infernal import MAX_CANDIDATES, Verifier
 from rnagpt.reference.library import Reference
 from rnagpt.reference.profiles import SeedAlignment
 from rnagpt.reference.records import Record
 from rnagpt.reference.writer import write_reference
 from rnagpt.sequences.stockholm import read_seed
+from rnagpt.sequences.structure import base_pairs
 
 needs_infernal = pytest.mark.skipif(
     shutil.which("cmsearch") is None, reason="Infernal (Debian: infernal) is not installed"
@@ -97,7 +98,7 @@ def search_by_hand(model: Path, sequence: str, *options: str) -> list[dict[str, 
 def structure_by_hand(hit: dict[str, Any]) -> str:
     """Pairs of the consensus that the row's letters can form, column by column."""
     row, dots = hit["row"].upper(), ["."] * len(hit["row"])
-    for left, right in read_pairs(hit["consensus"]):
+    for left, right in base_pairs(hit["consensus"]):
         if row[left] + row[right] in CAN_PAIR:
             dots[left], dots[right] = "(", ")"
     return "".join(dot for dot, letter in zip(dots, row, strict=True) if letter.isalpha())
@@ -106,7 +107,7 @@ def structure_by_hand(hit: dict[str, Any]) -> str:
 def change_pairs(seed: SeedAlignment, draw: random.Random) -> str:
     """The first row with other pairs in the places of its pairs: models see them, profiles not."""
     row = list(seed.rows[0][1].upper())
-    for left, right in read_pairs(seed.structure):
+    for left, right in base_pairs(seed.structure):
         if row[left] in "ACGU" and row[right] in "ACGU":
             row[left] = draw.choice("ACGU")
             row[right] = row[left].translate(COMPLEMENT)

@@ -11,10 +11,11 @@ import pytest
 
 from rnagpt.evaluation.search_queries import PRIMERS
 from rnagpt.reference.edit import families_of, ungapped
-from rnagpt.reference.hits import Hit, read_pairs, resolve_overlaps
+from rnagpt.reference.hits import Hit, resolve_overlaps
 from rnagpt.reference.library import Reference, TooShortError
 from rnagpt.reference.profiles import is_repeat
 from rnagpt.reference.records import FAMILY, Record
+from rnagpt.sequences.structure import base_pairs
 
 COMPLEMENT = str.maketrans("ACGU", "UGCA")
 
@@ -161,10 +162,10 @@ def test_the_bundled_families_find_a_trna(own_cache: Path) -> None:
     trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
     (hit,) = Reference.open().search(trna)
     assert (hit.record.id, hit.record.type, hit.start, hit.strand) == ("RF00005", "tRNA", 1, "+")
-    helices = read_pairs(
+    helices = base_pairs(
         "(((((((..((((........)))).(((((.......))))).....(((((.......))))))))))))...."
     )
-    laid = set(read_pairs(hit.structure))
+    laid = set(base_pairs(hit.structure))
     assert len(laid & set(helices)) >= 0.9 * len(helices)
     assert hit.record.papers
 
@@ -195,7 +196,7 @@ def test_the_structure_is_that_of_the_rna_in_its_seed_alignment(reference: Refer
             columns = [column for column, letter in enumerate(row) if letter not in "-."]
             expected = {
                 (columns.index(left), columns.index(right))
-                for left, right in read_pairs(seed.structure)
+                for left, right in base_pairs(seed.structure)
                 if left in columns and right in columns
             }
             expected = {
@@ -205,7 +206,7 @@ def test_the_structure_is_that_of_the_rna_in_its_seed_alignment(reference: Refer
             }
             laid = {
                 (left + hit.start - 1, right + hit.start - 1)
-                for left, right in read_pairs(hit.structure)
+                for left, right in base_pairs(hit.structure)
             }
             shared += len(laid & expected)
             of_both += len(laid) + len(expected)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnagpt.reference.hits import Hit, read_pairs
+from rnagpt.reference.hits import Hit
 from rnagpt.reference.library import Reference
 from rnagpt.reference.structures import structure_of
+from rnagpt.sequences.structure import base_pairs
 
 # Of yeast, tRNA-Phe (Protein Data Bank 1EHZ), as in the README, with the cloverleaf of
 # every textbook.
@@ -58,10 +59,10 @@ def test_the_pairs_are_those_of_the_seed_alignment(reference: Reference) -> None
                 continue
             expected = {
                 (columns.index(left), columns.index(right))
-                for left, right in read_pairs(seed.structure)
+                for left, right in base_pairs(seed.structure)
                 if {left, right} <= set(columns)
             }
-            laid = set(read_pairs(known.pairs))
+            laid = set(base_pairs(known.pairs))
             shared += len(laid & expected)
             of_both += len(laid)
     assert of_both > 300
@@ -120,11 +121,11 @@ def test_the_other_strand_is_turned_round(bundled: Reference) -> None:
     length = len(TRNA)
     mirrored = {
         (length - 1 - right, length - 1 - left)
-        for left, right in read_pairs(forward.pairs)
+        for left, right in base_pairs(forward.pairs)
         if {TRNA[left], TRNA[right]} != {"G", "U"}  # whose complements are C and A
     }
-    assert len(mirrored) == len(read_pairs(forward.pairs)) - 1
-    assert set(read_pairs(turned.pairs)) == mirrored
+    assert len(mirrored) == len(base_pairs(forward.pairs)) - 1
+    assert set(base_pairs(turned.pairs)) == mirrored
     assert turned.source.startswith(
         "consensus of tRNA (RF00005), which matches the minus strand, laid on nt 4 to 76 without "
         "the pairs that only that strand can form"
