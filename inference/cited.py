@@ -6,6 +6,7 @@ PyTorch. Searching is `search_rna`, understanding a question `rnagpt.evidence.an
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,15 @@ MAX_EARLIER = 3  # turns that a model behind an address is shown
 # What a prompt does not hold: the records' own words answer, or say that they do not.
 _NOT_IN_PROMPT = frozenset({Kind.UNKNOWABLE, Kind.COMPARE, Kind.ENERGY, Kind.STRUCTURE})
 _TYPE_ANSWER = re.compile(r"(?:it|this(?: rna)?) is (?:an? )?(?P<type>.+?)\.?", re.IGNORECASE)
+
+
+def may_read(bias: float | None) -> bool:
+    """Whether a model's own confidence can ever be enough for its reading to be shown.
+
+    Args:
+        bias: `RnaGptConfig.confidence_bias`, the log-odds of a certain answer; None: uncalibrated.
+    """
+    return bias is not None and 0.5 + 0.5 * math.tanh(bias / 2) >= MIN_READING_CONFIDENCE
 
 
 class PromptRejectedError(ValueError):
@@ -89,7 +99,7 @@ class LanguageModel(Protocol):
 
     Attributes:
         reads_evidence: whether it is given records, and asked to answer from them.
-        reads_rnas: whether it reads RNAs themselves, and may be asked for its own reading.
+        reads_rnas: whether it reads RNAs itself and `may_read`: whether its reading is asked for.
     """
 
     @property
@@ -240,6 +250,7 @@ __all__ = [
     "Request",
     "Words",
     "Writing",
+    "may_read",
     "name_rnas",
     "open_reference",
     "plan_answer",

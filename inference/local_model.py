@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rnagpt.inference.cited import LanguageModel, PromptRejectedError, Request, Words
+from rnagpt.inference.cited import (
+    LanguageModel,
+    PromptRejectedError,
+    Request,
+    Words,
+    may_read,
+)
 from rnagpt.inference.default_model import MODEL_VARIABLE, resolve_model
 from rnagpt.inference.model_config import read_model_config
 
@@ -28,29 +35,29 @@ class LocalModel:
         load_model: loads the model.
         load_processor: loads its processor.
         reads_evidence: as `RnaGptConfig.reads_evidence`.
+        reads_rnas: whether its own reading may be shown; see `cited.may_read`.
 
     Examples:
         >>> model = LocalModel.open()  # rna-gpt-mini, not loaded
     """
-
-    reads_rnas = True
 
     def __init__(
         self,
         load_model: Callable[[], RnaGptForCausalLM],
         load_processor: Callable[[], RnaGptProcessor],
         reads_evidence: bool,
+        reads_rnas: bool,
     ) -> None:
         self._load_model = load_model
         self._load_processor = load_processor
         self.reads_evidence = reads_evidence
+        self.reads_rnas = reads_rnas
         self._lock = threading.RLock()
 
     @classmethod
     def loaded(cls, model: RnaGptForCausalLM, processor: RnaGptProcessor) -> LocalModel:
         """Of a model that is loaded already."""
-        reads_evidence = bool(getattr(model.config, "reads_evidence", False))
-        return cls(lambda: model, lambda: processor, reads_evidence)
+        return cls(lambda: model, lambda: processor, *_abilities(vars(model.config)))
 
     @classmethod
     def open(
@@ -83,11 +90,13 @@ class LocalModel:
 
             return loading.load_processor(resolve_model(name), **options)
 
-        return cls(load_model, load_processor, bool(config.get("reads_evidence", False)))
+        return cls(load_model, load_processor, *_abilities(config))
 
     def for_conversation(self) -> LocalModel:
         """The same model, with a cache of keys and values of its own."""
-        return LocalModel(lambda: self.model, lambda: self.processor, self.reads_evidence)
+        return LocalModel(
+            lambda: self.model, lambda: self.processor, self.reads_evidence, self.reads_rnas
+        )
 
     @property
     def model(self) -> RnaGptForCausalLM:
@@ -200,12 +209,19 @@ def as_language_model(
     return LocalModel.loaded(model, processor)  # type: ignore[arg-type]  # as above
 
 
+def _abilities(config: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a model reads evidence, and whether its own reading may be shown, by its fields."""
+    return bool(config.get("reads_evidence")), may_read(config.get("confidence_bias"))
+
+
 def _bundled_fields() -> dict[str, Any]:
     """What rna-gpt-mini's configuration will hold of this, once it is put together."""
-    from rnagpt.conversion.mini import CHECKPOINT
+    from rnagpt.conversion.mini import CHECKPOINT, CONFIDENCE_FILE
     from rnagpt.conversion.stage_record import learned_from_evidence
 
-    return {"reads_evidence": learned_from_evidence(CHECKPOINT)}
+    file = CHECKPOINT / CONFIDENCE_FILE
+    fitted: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return {**fitted, "reads_evidence": learned_from_evidence(CHECKPOINT)}
 
 
 __all__ = ["LocalModel", "as_language_model"]

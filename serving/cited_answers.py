@@ -12,7 +12,14 @@ from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.evidence.answers import CitedAnswer, look_up
 from rnagpt.evidence.gathering import Evidence
-from rnagpt.inference.cited import Plan, PromptRejectedError, Words, name_rnas, plan_answer
+from rnagpt.inference.cited import (
+    Plan,
+    PromptRejectedError,
+    Words,
+    may_read,
+    name_rnas,
+    plan_answer,
+)
 from rnagpt.inference.generation import confidence_of
 from rnagpt.serving.answers import Answers
 from rnagpt.serving.engines.base import Prompt, Sampling
@@ -105,7 +112,7 @@ class CitedAnswers:
             look,
             [conversation.rnas[place] for place in look.about.places],
             reads_evidence=self._config is not None and self._config.reads_evidence,
-            reads_rnas=True,
+            reads_rnas=self._config is not None and may_read(self._config.confidence_bias),
         )
 
     async def _write(self, plan: Plan, request: ChatRequest) -> _Written:

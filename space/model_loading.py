@@ -87,9 +87,10 @@ class ModelLoading:
                 self.wait(seconds)
             return self.loaded
 
-        there = self._loaded
-        reads_evidence = there is not None and bool(getattr(there[0].config, "reads_evidence", 0))
-        return LocalModel(lambda: loaded()[0], lambda: loaded()[1], reads_evidence)
+        if self._loaded is not None:
+            return LocalModel.loaded(*self._loaded)
+        # Whether it may be asked for its own reading is not known: it is waited for, and asked.
+        return LocalModel(lambda: loaded()[0], lambda: loaded()[1], False, True)
 
     def _load(self, name_or_path: str) -> None:
         try:

@@ -37,7 +37,12 @@ def folder(tmp_path_factory):
     """A tiny random model that does not read evidence."""
     path = tmp_path_factory.mktemp("models") / "tiny"
     processor = make_processor(merge_size=3, summary_size=2)
-    make_model(processor).save_pretrained(path)
+    model = make_model(processor)
+    model.config.confidence_scale, model.config.confidence_bias = (
+        0.1,
+        5.0,
+    )  # sure enough to be asked
+    model.save_pretrained(path)
     processor.save_pretrained(path)
     return str(path)
 

@@ -19,7 +19,7 @@ from rnagpt.inference import cited as cited_module
 from rnagpt.inference import token_writer
 from rnagpt.inference.batch import answer_questions
 from rnagpt.inference.chat import RnaChat
-from rnagpt.inference.cited import TYPE_QUESTION, Words, name_rnas
+from rnagpt.inference.cited import TYPE_QUESTION, Words, may_read, name_rnas
 from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.library import Reference, SearchStoppedError
 
@@ -521,7 +521,7 @@ def test_a_model_that_cannot_be_loaded_says_so(reference):
     def fail():
         raise WeightsError("its weights are not what was released")
 
-    model = LocalModel(fail, fail, reads_evidence=False)
+    model = LocalModel(fail, fail, reads_evidence=False, reads_rnas=True)
     chat = chat_about(model, reference, TRNA)
     assert "tRNA" in ask(chat, FAMILY)
     chat.add_rna(make_rna(80, 1))
@@ -546,3 +546,20 @@ def test_a_model_is_loaded_when_its_reading_is_wanted(reference, tiny, tmp_path)
     assert "torch" in sys.modules
     with pytest.raises(OSError, match="no-such-folder"):
         LocalModel.open(str(tmp_path / "no-such-folder"))
+
+
+@pytest.mark.parametrize(
+    ("bias", "asked"), [(None, False), (3.43, False), (3.48, True), (9.0, True)]
+)
+def test_a_model_that_can_never_be_sure_enough_is_not_asked(bias, asked):
+    """The logistic function of 3.476 is 0.97."""
+    assert may_read(bias) is asked
+
+
+def test_the_mini_is_not_loaded_to_decline(reference):
+    language = LocalModel.open()
+    assert not language.reads_rnas
+    chat = RnaChat(language, reference=reference)
+    chat.add_rna(make_rna(80, 1))
+    assert "".join(chat.ask(WHAT)) == "No record of Rfam 14.2 matches this RNA."
+    assert "_loaded_model" not in vars(language)

@@ -866,13 +866,18 @@ def test_records_answer_while_the_model_loads(built, cited, loading):
     assert "nucleotides 1–74 of X07125.1/118-191" in sources
 
 
-def test_the_model_is_awaited_where_no_record_answers(cited, loaded):
+def test_the_model_is_awaited_where_no_record_answers(cited, loaded, monkeypatch):
     random = [CleanedRna("random", make_rna(60, 3))]
+    # It was not calibrated, so that no reading of it could be shown.
+    assert not answering.needs_model(answering.look_up(random, "What is this RNA?"))
+    config = model_loading.MODEL.loaded[0].config
+    monkeypatch.setattr(config, "confidence_bias", 5.0)
+    monkeypatch.setattr(config, "confidence_scale", 0.1)
     assert answering.needs_model(answering.look_up(random, "What is this RNA?"))
     assert not answering.needs_model(answering.look_up(random, "How long is it?"))
     assert not answering.needs_model(answering.look_up(examples(0), "What is this RNA?"))
     *_, turn = answering.write_answer([], random, 0, "What is this RNA?", 12)
-    # The tiny model has no calibration, so that its reading is not shown.
+    # What the tiny model writes names no type.
     assert (turn.basis, turn.confidence, turn.evidence) == ("none", None, [])
 
 
