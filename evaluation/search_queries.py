@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
-from rnagpt.sequences.strands import random_sequence, reverse_complement
+from rnagpt.sequences.strands import middle_part, mutate, random_sequence, reverse_complement
 
 # Sequences of the trade that are in many files and are no RNA of a family.
 PRIMERS = (
@@ -52,37 +52,15 @@ def flanked(length: int) -> Callable[[str, np.random.Generator], str]:
     return change
 
 
-def mutated(share: float) -> Callable[[str, np.random.Generator], str]:
-    """With a share of the letters changed into another one."""
-
-    def change(sequence: str, random: np.random.Generator) -> str:
-        letters = list(sequence)
-        for place in np.flatnonzero(random.random(len(letters)) < share):
-            others = [letter for letter in "ACGU" if letter != letters[place]]
-            letters[place] = others[random.integers(3)]
-        return "".join(letters)
-
-    return change
-
-
-def middle(share: float) -> Callable[[str, np.random.Generator], str]:
-    """The middle part."""
-
-    def change(sequence: str, random: np.random.Generator) -> str:
-        del random
-        cut = round(len(sequence) * (1 - share) / 2)
-        return sequence[cut : len(sequence) - cut]
-
-    return change
-
-
 CONDITIONS = (
     Condition("whole", lambda sequence, _: sequence),
     Condition("100 nt on each side", flanked(100)),
     Condition("500 nt on each side", flanked(500)),
     Condition("antisense, with the strand", lambda sequence, _: reverse_complement(sequence), "-"),
-    Condition("5 % of the letters changed", mutated(0.05)),
-    Condition("the middle 70 %", middle(0.7)),
+    Condition(
+        "5 % of the letters changed", lambda sequence, random: mutate(sequence, 0.05, random)
+    ),
+    Condition("the middle 70 %", lambda sequence, _: middle_part(sequence, 0.7)),
 )
 
 
@@ -122,6 +100,4 @@ __all__ = [
     "Condition",
     "flanked",
     "made_negatives",
-    "middle",
-    "mutated",
 ]

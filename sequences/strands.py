@@ -1,4 +1,4 @@
-"""The other strand of a sequence, and sequences by chance."""
+"""The other strand of a sequence, parts and mutants of it, and sequences by chance."""
 
 from __future__ import annotations
 
@@ -26,4 +26,24 @@ def random_sequence(length: int, random: np.random.Generator) -> str:
     return "".join(_LETTERS[place] for place in random.integers(0, 4, length).tolist())
 
 
-__all__ = ["random_sequence", "reverse_complement"]
+def mutate(sequence: str, share: float, random: np.random.Generator) -> str:
+    """The sequence with each letter changed into another of A, C, G and U with this probability."""
+    letters = list(sequence)
+    for place in (random.random(len(letters)) < share).nonzero()[0]:
+        others = [letter for letter in _LETTERS if letter != letters[place]]
+        letters[place] = others[random.integers(3)]
+    return "".join(letters)
+
+
+def middle_part(sequence: str, share: float) -> str:
+    """The middle of a sequence, `share` of its length.
+
+    Examples:
+        >>> middle_part("AACCGGUUAA", 0.6)
+        'CCGGUU'
+    """
+    cut = round(len(sequence) * (1 - share) / 2)
+    return sequence[cut : len(sequence) - cut]
+
+
+__all__ = ["middle_part", "mutate", "random_sequence", "reverse_complement"]

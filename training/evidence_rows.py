@@ -3,7 +3,8 @@
 The evidence of a training RNA is not searched: its family is known, so the record is taken as it
 stands, with a match whose place and strand are those of the RNA in what is shown, and whose E-value
 is drawn. So no RNA's own row of a seed alignment can make its match a better one than a new RNA
-would have.
+would have. Some RNAs are shown with the record of another one instead, found with a weak E-value:
+the words have to be those of the record all the same, and how sure they are is not for them to say.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.reference.hits import PROFILE, Hit
 from rnagpt.reference.records import Record
 from rnagpt.sequences.rna_types import RNA_TYPES, with_article
-from rnagpt.sequences.strands import random_sequence, reverse_complement
+from rnagpt.sequences.strands import middle_part, mutate, random_sequence, reverse_complement
 
 # Of the RNAs with evidence: how many are pasted within other sequence, as their reverse complement,
-# and with the record of another RNA beside their own.
-FLANKED, REVERSED, BESIDE = 0.4, 0.1, 0.1
+# in part, mutated, with another RNA behind them, and with the record of another RNA.
+FLANKED, REVERSED, PART, MUTATED, BESIDE, MISLED = 0.4, 0.1, 0.15, 0.15, 0.1, 0.05
 MAX_FLANK = 150  # nt on each side
+MIN_PART = 0.6  # of an RNA
+MAX_MUTATED = 0.05  # of its letters
+EVALUES = (-30.0, -3.0)  # log10
+WEAK_EVALUES = (-5.0, -3.0)
 _DECLINED = (
     "What happens if the tenth nucleotide is mutated?",
     "Would a deletion in this RNA be harmful?",
@@ -75,8 +80,7 @@ def add_evidence(rnas: Dataset, records: Mapping[str, Record], share: float, see
             f"set has {', '.join(rnas.column_names)}. Leave the option out, or add the column."
         )
     random = np.random.default_rng([seed, 4])
-    met = sorted({family for family in rnas["family"] if family in records})
-    others = [records[family] for family in met]
+    others = _one_of_each(rnas, records)
 
     def show(row: dict[str, Any]) -> dict[str, Any]:
         record = records.get(row["family"])
@@ -87,13 +91,30 @@ def add_evidence(rnas: Dataset, records: Mapping[str, Record], share: float, see
     return rnas.map(show, load_from_cache_file=False, desc="Evidence")
 
 
+def _one_of_each(rnas: Dataset, records: Mapping[str, Record]) -> list[tuple[Record, str]]:
+    """The record of each family that is met, and the sequence of an RNA of it."""
+    met = {
+        family: sequence
+        for family, sequence in zip(rnas["family"], rnas["sequence"], strict=True)
+        if family in records
+    }
+    return [(records[family], met[family]) for family in sorted(met)]
+
+
 def _with_evidence(
-    row: dict[str, Any], record: Record, others: Sequence[Record], random: np.random.Generator
+    row: dict[str, Any],
+    record: Record,
+    others: Sequence[tuple[Record, str]],
+    random: np.random.Generator,
 ) -> dict[str, Any]:
-    evidence = _pasted(row["sequence"], record, random)
-    if random.random() < BESIDE:
-        evidence = _beside(evidence, others[int(random.integers(len(others)))], random)
-    questions = [*row["questions"], *_further_questions(record, others, random)]
+    another, sequence = others[int(random.integers(len(others)))]
+    misled = random.random() < MISLED
+    told = another if misled else record
+    evidence = _pasted(row["sequence"], told, WEAK_EVALUES if misled else EVALUES, random)
+    if not misled and random.random() < BESIDE:
+        evidence = _beside(evidence, another, sequence, random)
+    further = _further_questions(told, [other for other, _ in others], random)
+    questions = [*row["questions"], *further]
     head = evidence.to_prompt()
     return {
         "id": f"{row['id']}/evidence",
@@ -103,30 +124,44 @@ def _with_evidence(
     }
 
 
-def _pasted(sequence: str, record: Record, random: np.random.Generator) -> Evidence:
+def _pasted(
+    sequence: str, record: Record, evalues: tuple[float, float], random: np.random.Generator
+) -> Evidence:
     """The RNA as people paste it, and its record."""
+    if random.random() < PART:
+        sequence = middle_part(sequence, random.uniform(MIN_PART, 1))
+    if random.random() < MUTATED:
+        sequence = mutate(sequence, random.uniform(0, MAX_MUTATED), random)
     before, after = random.integers(0, MAX_FLANK + 1, 2) if random.random() < FLANKED else (0, 0)
     strand = "+"
     if random.random() < REVERSED:
         sequence, strand = reverse_complement(sequence), "-"
     shown = random_sequence(before, random) + sequence + random_sequence(after, random)
-    hit = _drawn_hit(record, int(before) + 1, int(before) + len(sequence), strand, random)
+    place = int(before) + 1, int(before) + len(sequence)
+    hit = _drawn_hit(record, *place, strand, evalues, random)
     return Evidence("RNA", SequenceFacts(shown), (Item(1, hit),), record.source)
 
 
-def _beside(evidence: Evidence, record: Record, random: np.random.Generator) -> Evidence:
+def _beside(
+    evidence: Evidence, record: Record, sequence: str, random: np.random.Generator
+) -> Evidence:
     """Evidence with another RNA behind the first, as in a transcript."""
     first = evidence.facts.length + 1
-    shown = evidence.facts.sequence + random_sequence(int(random.integers(40, 120)), random)
-    hit = _drawn_hit(record, first, len(shown), "+", random)
+    shown = evidence.facts.sequence + sequence
+    hit = _drawn_hit(record, first, len(shown), "+", EVALUES, random)
     items = (*evidence.items, Item(2, hit))
     return Evidence("RNA", SequenceFacts(shown), items, evidence.reference)
 
 
 def _drawn_hit(
-    record: Record, start: int, end: int, strand: str, random: np.random.Generator
+    record: Record,
+    start: int,
+    end: int,
+    strand: str,
+    evalues: tuple[float, float],
+    random: np.random.Generator,
 ) -> Hit:
-    evalue = float(10 ** -random.uniform(3, 30))
+    evalue = float(10 ** random.uniform(*evalues))
     return Hit(
         record=record,
         source=PROFILE,

@@ -24,15 +24,13 @@ from rnagpt.evaluation.search_queries import (
     CONDITIONS,
     flanked,
     made_negatives,
-    middle,
-    mutated,
 )
 from rnagpt.reference.edit import families_of, ungapped
 from rnagpt.reference.hits import Hit
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import FAMILY, Record
 from rnagpt.reference.writer import write_reference
-from rnagpt.sequences.strands import reverse_complement
+from rnagpt.sequences.strands import middle_part, mutate, reverse_complement
 
 
 def rna(number: int, family: str = "RF1", cluster: int = 0, sequence: str = "ACGU") -> AskedRna:
@@ -56,8 +54,8 @@ def test_rnas_as_people_paste_them() -> None:
     sequence = "ACGUACGUAC" * 10
     assert reverse_complement("AACGU") == "ACGUU"
     assert flanked(20)(sequence, random)[20:-20] == sequence
-    assert middle(0.7)(sequence, random) == sequence[15:85]
-    changed = mutated(0.05)(sequence * 100, random)
+    assert middle_part(sequence, 0.7) == sequence[15:85]
+    changed = mutate(sequence * 100, 0.05, random)
     differences = sum(a != b for a, b in zip(changed, sequence * 100, strict=True))
     assert differences / len(changed) == pytest.approx(0.05, abs=0.01)
     assert [condition.strand for condition in CONDITIONS].count("-") == 1

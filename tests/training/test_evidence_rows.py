@@ -7,6 +7,7 @@ from datasets import Dataset
 from helpers.tiny_models import make_processor
 
 from rnagpt.reference.library import Reference
+from rnagpt.training import evidence_rows
 from rnagpt.training.evidence_rows import add_evidence
 from rnagpt.training.rows import prepare_rnas
 
@@ -35,14 +36,38 @@ def rnas(count: int = 40) -> Dataset:
     )
 
 
+@pytest.fixture
+def as_they_are(monkeypatch):
+    """RNAs that are whole, not mutated, and with their own record."""
+    for share in ("PART", "MUTATED", "MISLED"):
+        monkeypatch.setattr(evidence_rows, share, 0.0)
+
+
+def shown_record(question: str) -> str:
+    return re.search(r"(RF\d+)\)\nMatch: ", question)[1]
+
+
 def test_each_answer_is_of_the_record_that_its_prompt_shows(records):
-    for row, shown in zip(rnas(), add_evidence(rnas(), records, 1.0, seed=0), strict=True):
-        accession = FAMILIES[row["family"]]
-        assert all(f"{accession})\nMatch: " in question for question in shown["questions"])
+    of_accession = {record.id: record for record in records.values()}
+    misled = 0
+    shown_rows = add_evidence(rnas(400), records, 1.0, seed=0)
+    for row, shown in zip(rnas(400), shown_rows, strict=True):
+        first = shown_record(shown["questions"][0])
+        misled += first != FAMILIES[row["family"]]
+        assert {shown_record(question) for question in shown["questions"]} == {first}
         assert shown["answers"][1].count("[1]") == 1
-        assert f"a {records[row['family']].type}" in shown["answers"][1].replace("an ", "a ")
+        assert f"a {of_accession[first].type}" in shown["answers"][1].replace("an ", "a ")
+    # A twentieth is drawn, of which a fourth draws its own record.
+    assert 4 <= misled <= 30
 
 
+def test_the_record_of_another_rna_is_a_weak_match(records, monkeypatch):
+    monkeypatch.setattr(evidence_rows, "MISLED", 1.0)
+    for shown in add_evidence(rnas(), records, 1.0, seed=0):
+        assert 9e-6 < float(re.search(r", E (\S+)", shown["questions"][0])[1]) <= 1e-3
+
+
+@pytest.mark.usefixtures("as_they_are")
 def test_the_match_lies_where_the_rna_is(records):
     strands = set()
     for row, shown in zip(rnas(), add_evidence(rnas(), records, 1.0, seed=1), strict=True):
@@ -55,6 +80,17 @@ def test_the_match_lies_where_the_rna_is(records):
         strands.add(bool(place[4]))
         assert row["sequence"] == (part.translate(COMPLEMENT)[::-1] if place[4] else part)
     assert strands == {True, False}
+
+
+@pytest.mark.usefixtures("as_they_are")
+def test_the_second_rna_of_two_in_one_is_of_its_own_record(records, monkeypatch):
+    monkeypatch.setattr(evidence_rows, "BESIDE", 1.0)
+    own = {FAMILIES[row["family"]]: row["sequence"] for row in rnas()}
+    for shown in add_evidence(rnas(), records, 1.0, seed=1):
+        second = re.search(r"\[2\].*(RF\d+)\)\nMatch: (\d+)-(\d+) of", shown["questions"][0])
+        part = shown["sequence"][int(second[2]) - 1 : int(second[3])]
+        assert part == own[second[1]]
+        assert int(second[3]) == len(shown["sequence"])
 
 
 def test_yes_and_no_agree_with_the_type(records):
