@@ -23,6 +23,10 @@ class Kind(StrEnum):
     PROCESS = "process"
     LOCATION = "location"
     INTERACTION = "interaction"
+    TARGETS = "targets"
+    REGULATORS = "regulators"
+    MARKER = "marker"
+    DISEASE = "disease"
     GENE = "gene"
     TERMS = "terms"
     CLAN = "clan"
@@ -64,6 +68,10 @@ NO_CHECKS = frozenset(
         Kind.LOCATION,
         Kind.ORGANISM,
         Kind.INTERACTION,
+        Kind.TARGETS,
+        Kind.REGULATORS,
+        Kind.MARKER,
+        Kind.DISEASE,
     }
 )
 # Of these a question may say nothing else: what is known of an RNA in gastric cancer is not what is
@@ -86,7 +94,14 @@ _ARE = "(?:is|are|was|were)"
 _DOES = "(?:does|do|did|can|could|may|might)"
 _MORE = "(?:longer|shorter|bigger|smaller|higher|lower|larger|longest|shortest|highest|lowest)"
 _RNA = r"(?:(?:non-?coding )?(?:nc)?rnas?|sequences?|molecules?|transcripts?)"
-_ACTS = r"(?:bind|target|regulate|control|sense|recogni[sz]e|interact with|respond to)"
+_ACTS = r"(?:bind|sense|recogni[sz]e|interact with|respond to)"
+_REGULATE = (
+    r"(?:(?:(?:up|down)-?)?regulate|target|control|repress|suppress|inhibit|silence|induce"
+    r"|activate|sponge)"
+)
+_REGULATED = r"(?:(?:(?:up|down)-?)?regulated|controlled|repressed|induced|activated|sponged)"
+# The RNA, and "this miRNA", of which only "this" is marked.
+_IT = "@(?: (?:mi|micro|lnc)rna)?"
 _MANY = r"(?:nucleotides?|nts?|bases|residues|letters|bp)"
 _LIVING = r"(?:organisms?|species|taxa|bacteri\w+|animals?|plants?|virus(?:es)?|genomes?)"
 
@@ -299,17 +314,58 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     (
         Kind.INTERACTION,
+        r"""
+        binds?(?:,| or|, target or) (?:targets?|regulates?|responds?)
+        (?:partners|targets),? .*(?:regulators|targets)
+        """,
+    ),
+    (
+        Kind.TARGETS,
         rf"""
-        what (?:binds|(?:binds )?(?:or )?regulates|targets|controls|interacts)
+        what {_DOES} {_IT} (?:\w+ly )?(?:{_REGULATE}|act on)
+        {_WHAT}(?: \w+)? \w+ {_DOES} {_IT} (?:\w+ly )?(?:{_REGULATE}|act on)
+        {_WHAT} (?:\w+ )?\w+ {_ARE} (?:\w+ly )?(?:targeted|{_REGULATED}) by {_IT}
+        @'s (?:\w+ )?targets?(?: genes?)?
+        targets?(?: genes?)? of {_IT}
+        """,
+    ),
+    (
+        Kind.REGULATORS,
+        rf"""
+        what (?:\w+ly )?{_REGULATE}s {_IT}
+        {_WHAT} (?:\w+ )?\w+ (?:\w+ly )?{_REGULATE}s? {_IT}(?:'s expression)?
+        (?:how|by what|by which \w+) {_ARE} {_IT}(?:'s expression)? {_REGULATED}
+        what {_ARE} {_IT}(?:'s expression)? {_REGULATED} by
+        (?:what|how) .*regulation of {_IT}
+        (?:@'s )?regulators(?: of {_IT})?
+        """,
+    ),
+    (
+        Kind.MARKER,
+        rf"""
+        {_WHAT}.* {_ARE} {_IT} an? (?:\w+ )?(?:bio)?markers?(?: of| for)?
+        {_DOES} {_IT} (?:mark|indicate) (?:an?y? )?(?:diseases?|cancers?)
+        what {_DOES} {_IT} (?:mark|indicate)
+        (?:bio)?markers?(?: of| for)?
+        """,
+    ),
+    (
+        Kind.DISEASE,
+        rf"""
+        {_WHAT} (?:\w+ )?(?:diseases?|cancers?|tumou?rs?|disorders?|illness(?:es)?)
+        (?:which|what|any|known|some) diseases?
+        """,
+    ),
+    (
+        Kind.INTERACTION,
+        rf"""
+        what (?:binds|interacts)
         {_WHAT}(?: small)? \w+ (?:{_DOES} @ )?{_ACTS}s?
         what {_DOES} @ (?:{_ACTS}|act on)
         interacts? with
         {_DOES} @ (?:bind|interact with) (?:to )?(?:any\w*|some\w*|an?) ?\w*$
         (?:interaction )?partners
-        @'s targets
-        targets of @
         ligands?
-        regulators
         """,
     ),
     (

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from rnagpt.evidence.facts import MAX_FOLDED, SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
-from rnagpt.evidence.matching import find_sentences, names_record
+from rnagpt.evidence.matching import content, find_sentences, names_record
 from rnagpt.evidence.questions import Kind, Question
+from rnagpt.evidence.relations import tells_disease, tells_marking, tells_regulators, tells_targets
 from rnagpt.evidence.topics import (
     ACTION,
     FUNCTION,
@@ -21,10 +22,12 @@ from rnagpt.evidence.topics import (
     GO_FUNCTION,
     INTERACTION,
     LOCATION,
+    REGULATORS,
+    TARGETS,
     is_process,
     pick,
 )
-from rnagpt.reference.records import FAMILY, Record, Term
+from rnagpt.reference.records import FAMILY, Claim, Record, Term
 from rnagpt.sequences.rna_types import (
     PATH_OF_TYPE,
     family_sentence,
@@ -36,6 +39,7 @@ from rnagpt.sequences.rna_types import (
 
 MAX_PARTS = 3  # of one RNA that an answer speaks of
 MAX_PAPERS = 5
+MAX_CLAIMS = 3  # of papers, in an answer
 MAX_DRAWN = 300  # nt of a dot-bracket structure in an answer
 LISTED_AS = {
     "Gene": "an RNA gene",
@@ -80,16 +84,34 @@ def answer_from_records(question: Question, evidence: Evidence) -> list[Sentence
     if question.kind is Kind.CHECK:
         return _check(question, evidence)
     if question.kind is Kind.OTHER:
-        return _quote(question, evidence) or None
+        told = _quote(question, evidence)
+        return [
+            *_nearest(told, [_Subject(item, evidence) for item in evidence.parts]),
+            *told,
+        ] or None
+    subjects = [_Subject(item, evidence) for item in evidence.parts[:MAX_PARTS]]
+    if relation := _RELATIONS.get(question.kind):
+        told = [said for subject in subjects for said in relation.tell(subject, question)]
+        return [*_nearest(told, subjects), *told] or None
     said = _FROM_RECORD.get(question.kind)
     if said is None:
         return None
-    found = [
-        sentence
-        for item in evidence.parts[:MAX_PARTS]
-        for sentence in said(_Subject(item, evidence))
-    ]
-    return found or None
+    return [sentence for subject in subjects for sentence in said(subject)] or None
+
+
+def _nearest(told: Sequence[Sentence], subjects: Sequence[_Subject]) -> Iterator[Sentence]:
+    """That what is told was found of another RNA, where the record's is not the one that was given.
+
+    Members of a family such as let-7 are alike, and papers tell different things of them.
+    """
+    cited = {number for sentence in told for number in sentence.cites}
+    for subject in subjects:
+        hit, record = subject.item.hit, subject.record
+        if subject.item.number in cited and record.kind != FAMILY and hit.identity < 1:
+            yield Sentence(
+                f"The nearest record is of {record.name}, with {hit.identity:.0%} identity.",
+                (subject.item.number,),
+            )
 
 
 def decline(question: Question, evidence: Evidence) -> Sentence:
@@ -305,6 +327,59 @@ def _location(subject: _Subject) -> Iterator[Sentence]:
 def _interaction(subject: _Subject) -> Iterator[Sentence]:
     if found := pick(_told(subject.record), INTERACTION):
         yield subject.quote(found)
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """What an RNA targets, what regulates it, or what it marks.
+
+    Attributes:
+        tells: whether a sentence about a record tells of it.
+        of_family: the same of a sentence about a family; None: no such sentence is looked for.
+        asking: words with which it is asked for.
+    """
+
+    tells: Callable[[str, Record], bool]
+    of_family: re.Pattern[str] | None
+    asking: str
+
+    def tell(self, subject: _Subject, question: Question) -> Iterator[Sentence]:
+        """The sentences that tell of it; of what a question asks besides, where it does."""
+        record = subject.record
+        if self.of_family and (found := pick(record.functions, self.of_family)):
+            yield subject.quote(found)
+        claims = [claim for claim in record.claims if self.tells(claim.text, record)]
+        besides = content(question.text) - content(f"{self.asking} {record.name} {record.type}")
+        shared = [len(besides & content(claim.text)) for claim in claims]
+        most = max(shared, default=0)
+        best = [c for c, n in zip(claims, shared, strict=True) if n == most]
+        if besides and not most:
+            return  # What it does in another cancer than the one asked about is no answer.
+        for claim in best[:MAX_CLAIMS]:
+            yield subject.quote(_with_papers(claim))
+
+
+def _with_papers(claim: Claim) -> str:
+    """A claim and where it was published: "miR-1 targets X (PMID 1)."."""
+    papers = ", ".join(map(_spell_paper, claim.papers))
+    return f"{claim.text.removesuffix('.')} ({papers})." if papers else claim.text
+
+
+_ASKING = (
+    "microRNA miRNA lncRNA gene mRNA protein target targets regulate regulated control represses "
+    "suppress inhibit silence induce activate sponge expression act on directly known validated "
+    "direct what which"
+)
+_DISEASE = (
+    "microRNA miRNA lncRNA disease cancer tumour tumor disorder illness marker mark linked "
+    "associated related involved implicated role cause indicate potential use serve what which"
+)
+_RELATIONS = {
+    Kind.TARGETS: _Relation(tells_targets, TARGETS, _ASKING),
+    Kind.REGULATORS: _Relation(tells_regulators, REGULATORS, f"{_ASKING} regulator regulation"),
+    Kind.MARKER: _Relation(tells_marking, None, f"{_DISEASE} prognostic diagnostic biomarker"),
+    Kind.DISEASE: _Relation(tells_disease, None, _DISEASE),
+}
 
 
 def _gene(subject: _Subject) -> Iterator[Sentence]:

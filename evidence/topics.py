@@ -34,6 +34,19 @@ INTERACTION = re.compile(
     r"|recogni[sz]ed by)\b",
     re.IGNORECASE,
 )
+# Of families: what they act on, and what acts on them.
+TARGETS = re.compile(
+    r"\b(?:targets?|regulat(?:es|ing)|represses|repressing|activates|controls|silences|inhibits"
+    r"|(?:regulat|repress|activat|control|inhibit)\w* (?:of )?(?:the )?(?:expression|translation)"
+    r"|base[- ]pair\w*|complementary|complementarity)\b",
+    re.IGNORECASE,
+)
+REGULATORS = re.compile(
+    r"\b(?:regulated|induced|repressed|activated|controlled|stabili[sz]ed|expressed|transcribed)"
+    r" (?:\w+ly )?(?:by|in response to|under|upon|during)\b|\bunder (?:the )?control of\b"
+    r"|\bin response to\b|\bresponds? to\b|\bligands?\b|\bsens(?:es|ing)\b",
+    re.IGNORECASE,
+)
 # The Gene Ontology's three aspects, by the names of the terms that Rfam uses; what is
 # neither a molecular function nor a cellular component is a biological process.
 GO_FUNCTION = re.compile(r"\b(?:binding|activity|constituent)\b")
@@ -71,6 +84,8 @@ __all__ = [
     "LOCATION",
     "MAX_WORDS",
     "MIN_WORDS",
+    "REGULATORS",
+    "TARGETS",
     "is_process",
     "is_short",
     "pick",

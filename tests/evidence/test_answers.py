@@ -154,7 +154,7 @@ def test_single_rnas_with_claims_quotes_and_papers(single: Reference) -> None:
         "It matches hsa-miR-21-5p of Homo sapiens (URS000039ED8D_9606) with 100% identity [1]."
     )
     assert ask("What does it target?", evidence) == (
-        "hsa-miR-21-5p targets PTEN in hepatocellular cancer [1]."
+        "hsa-miR-21-5p targets PTEN in hepatocellular cancer (PMID 17681183) [1]."
     )
     assert ask("Which papers describe it?", evidence) == (
         "It is described in PMID 17681183 and 10.1/x [1]."
@@ -163,6 +163,13 @@ def test_single_rnas_with_claims_quotes_and_papers(single: Reference) -> None:
         "The level of hsa-miR-21-5p is raised in gastric cancer [1]."
     )
     assert ask("Which organism is it from?", evidence) == "The record is of Homo sapiens [1]."
+    assert ask("What does it target in hepatocellular cancer?", evidence).startswith("hsa-miR-21")
+    for other in ("What does it target in melanoma?", "What regulates its expression?"):
+        assert ask(other, evidence) == "The record of hsa-miR-21-5p does not tell that [1]."
+    assert ask("Which diseases is it linked to?", evidence) == (
+        "hsa-miR-21-5p targets PTEN in hepatocellular cancer (PMID 17681183) [1]. "
+        "The level of hsa-miR-21-5p is raised in gastric cancer (10.1/x) [1]."
+    )
     assert look_up("What is this?", [evidence]).answer.confidence is None
     (item,) = evidence.to_dict()
     assert json.loads(json.dumps(item))["claims"][0] == {
@@ -170,6 +177,16 @@ def test_single_rnas_with_claims_quotes_and_papers(single: Reference) -> None:
         "quote": "miR-21 regulates expression of the PTEN tumor suppressor gene",
         "papers": ["17681183"],
     }
+
+
+def test_what_is_told_of_another_rna_is_said_to_be_of_another(single: Reference) -> None:
+    relative = gather("UAGCUUAUCAGACUGAUGUCGA", single, "x")
+    said = ask("What does it target?", relative)
+    assert said.startswith("The nearest record is of hsa-miR-21-5p, with 95% identity [1]. ")
+    assert "PTEN" in said
+    assert ask("What is its half-life?", relative) == (
+        "The record of hsa-miR-21-5p does not tell that [1]."
+    )
 
 
 def test_citations_carry_functions_and_terms() -> None:

@@ -84,10 +84,10 @@ def test_wordings_of_rna_qa_are_of_their_kind(name: str, wording: str) -> None:
 # Kinds of questions that claims of papers answer: by their sentences, where no kind of record does.
 LITERATURE = {
     "function": {Kind.FUNCTION},
-    "target": {Kind.INTERACTION},
-    "regulation": {Kind.INTERACTION, Kind.OTHER},
+    "target": {Kind.TARGETS},
+    "regulation": {Kind.REGULATORS, Kind.OTHER},
     "localisation": {Kind.LOCATION},
-    "biomarker": {Kind.CHECK, Kind.OTHER},
+    "biomarker": {Kind.CHECK, Kind.MARKER, Kind.OTHER},
     "summary": {Kind.SUMMARY, Kind.OTHER},
 }
 
