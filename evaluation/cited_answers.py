@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -43,19 +43,22 @@ from rnagpt.evaluation.search_quality import (
 )
 from rnagpt.evaluation.search_queries import CONDITIONS, made_negatives
 from rnagpt.evaluation.tasks import FAMILY, KNOWN, QUESTIONS, TYPE
-from rnagpt.evidence.answers import look_up
+from rnagpt.evidence.answers import CitedAnswer, look_up
 from rnagpt.evidence.confidence import confidence_of_evalue
-from rnagpt.evidence.gathering import gather_evidence
+from rnagpt.evidence.gathering import Evidence, Item, gather_evidence
 from rnagpt.inference.chat import RnaChat
+from rnagpt.inference.cited import MAX_NEW_TOKENS, plan_answer
 from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.edit import families_of
 from rnagpt.reference.library import EVALUE, Reference
 from rnagpt.reference.manifest import MANIFEST
+from rnagpt.reference.records import Record
 from rnagpt.reference.writer import write_reference
 from rnagpt.sequences.dataset_loading import load_splits
 
 # Ways in which RNAs are pasted, of `search_queries.CONDITIONS`.
 PASTED = ("100 nt on each side", "antisense, with the strand")
+ANY_EVALUE = 100.0  # what is no match is one by this
 MAX_HIDDEN = 4  # RNAs of a hidden family
 LENGTH, COMPOSITION = "How long is this RNA?", "What is the GC content of this RNA?"
 
@@ -243,6 +246,59 @@ class CitedEvaluation:
         return found
 
 
+def answers_from_wrong_evidence(
+    asked: Sequence[AskedRna], reference: Reference, language: LocalModel | None
+) -> dict[str, float]:
+    """What is answered from the best record that is of no relative of the RNA.
+
+    Args:
+        asked: RNAs.
+        reference: without their clusters.
+        language: the model that writes; None: the records' own words.
+    """
+    found = Counter[str]()
+    sure: dict[str, list[float]] = {"right": [], "wrong": []}
+    for rna in asked:
+        cleaned = CleanedRna("", rna.sequence)
+        evidence = gather_evidence(cleaned, reference, evalue=ANY_EVALUE, name="RNA")
+        own = reference.families.get(rna.family)
+        for kind, items in _right_and_wrong(evidence.items, own).items():
+            if not items:
+                continue
+            shown = replace(evidence, items=(replace(items[0], number=1),))
+            answer = _answer_from(shown, cleaned, language)
+            found[kind] += 1
+            found[f"{kind}, cited"] += answer.cites == (1,)
+            sure[kind].append(answer.confidence or 0.0)
+    return {
+        "rnas": found["wrong"],
+        "cites the wrong record": found["wrong, cited"] / max(1, found["wrong"]),
+        "median confidence": float(np.median(sure["wrong"] or [0.0])),
+        "highest confidence": max(sure["wrong"], default=0.0),
+        "median confidence of right records": float(np.median(sure["right"] or [0.0])),
+    }
+
+
+def _right_and_wrong(items: Sequence[Item], own: Record | None) -> dict[str, list[Item]]:
+    """Records of the RNA's family, and those of families that are no relatives of it."""
+    clan = own.clan if own else ""
+    right = [item for item in items if own and item.record.id == own.id]
+    wrong = [
+        item for item in items if item not in right and not (clan and item.record.clan == clan)
+    ]
+    return {"right": right, "wrong": wrong}
+
+
+def _answer_from(evidence: Evidence, rna: CleanedRna, language: LocalModel | None) -> CitedAnswer:
+    look = look_up(QUESTIONS[FAMILY], [evidence])
+    if language is None:
+        return look.answer
+    plan = plan_answer(look, [rna], reads_evidence=language.reads_evidence, reads_rnas=False)
+    if plan.request is None:
+        return look.answer
+    return plan.conclude(next(language.write_all([plan.request], 1, MAX_NEW_TOKENS, {})))
+
+
 def calibrate(
     dataset: str,
     reference: Path,
@@ -346,11 +402,15 @@ def evaluate_answers(
             "search only": whole.measure(search_only(whole.known), search_only, known_limit)
         },
     }
+    few = whole.asked[:known_limit]
+    misled = partial(answers_from_wrong_evidence, few, whole.known)
+    figures["systems"]["search only"]["wrong evidence"] = misled(None)
     if model is not None:
         language = LocalModel.open(model)
         figures["systems"]["with a model"] = whole.measure(
             with_model(language, whole.known), partial(with_model, language), known_limit
         )
+        figures["systems"]["with a model"]["wrong evidence"] = misled(language)
     return figures
 
 
@@ -371,7 +431,7 @@ def report(figures: Mapping[str, Mapping[str, Any]], command: str) -> str:
     for system, found in figures["systems"].items():
         lines += ["", f"## {system}", ""]
         lines += _table("asked", _NAMED, found["named"])
-        for part in ("known", "facts", "yes or no", "backing"):
+        for part in ("known", "facts", "yes or no", "backing", "wrong evidence"):
             told = (
                 f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value:,}"
                 for name, value in found[part].items()

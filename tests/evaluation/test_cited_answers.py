@@ -13,6 +13,7 @@ from helpers.made_seed import make_dataset
 from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.cli.main import main
 from rnagpt.evaluation.cited_answers import (
+    answers_from_wrong_evidence,
     calibrate,
     search_only,
     with_model,
@@ -27,6 +28,7 @@ from rnagpt.evaluation.cited_scores import (
     is_backed,
     score_confidence,
 )
+from rnagpt.evaluation.search_quality import AskedRna
 from rnagpt.evidence.answers import RECORDS, CitedAnswer
 from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
@@ -116,6 +118,16 @@ def test_with_a_model_that_is_not_needed_the_records_answer() -> None:
     assert [one.answer.plain for one in asked] == [one.answer.plain for one in expected]
 
 
+def test_wrong_evidence_is_cited_with_a_low_confidence() -> None:
+    asked = [AskedRna("x", TRNA, "RF00005", 0, "tRNA")]
+    figures = answers_from_wrong_evidence(asked, Reference.open(), None)
+    # A tRNA's best other family in Rfam is of tRNA's own clan, which is no wrong record.
+    assert figures["median confidence of right records"] > 0.9
+    assert figures["rnas"] == 1
+    assert figures["cites the wrong record"] == 1.0
+    assert figures["highest confidence"] < 0.1
+
+
 def test_the_confidence_is_fitted_and_scored() -> None:
     random = np.random.default_rng(0)
     exponents = random.uniform(-1, 12, 4000)
@@ -155,6 +167,7 @@ def test_the_command_measures_a_small_data_set(
     assert named["test clusters"]["rnas"] == 12
     assert named["random"]["claimed_family"] == 0
     assert figures["systems"]["search only"]["facts"] == {"length": 1.0, "GC content": 1.0}
+    assert "wrong evidence" in figures["systems"]["search only"]
     assert figures["confidence"]["family"]["rnas"] == 12 + 12 + 3 * 3 + 12 + 36
     assert "rnagpt evaluate-answers data answers --limit 12" in capsys.readouterr().out
 
