@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,24 @@ CLOSED = frozenset(
         Kind.CERTAINTY,
     }
 )
+# Questions that what the RNA is does not answer.
+OPEN = frozenset(
+    {
+        Kind.FUNCTION,
+        Kind.PROCESS,
+        Kind.LOCATION,
+        Kind.INTERACTION,
+        Kind.TARGETS,
+        Kind.REGULATORS,
+        Kind.MARKER,
+        Kind.DISEASE,
+        Kind.ORGANISM,
+        Kind.STRUCTURE,
+        Kind.OTHER,
+    }
+)
+_PLACE_WORDS = "part nucleotide reverse complement strand match"
+_DASHES = re.compile(r"[–—]")
 
 
 @dataclass(frozen=True)
@@ -227,6 +246,8 @@ def check_words(words: str, look: LookUp) -> CitedAnswer:
         return look.answer
     if not any(sentence.supported for sentence in sentences):
         return look.answer
+    if look.question.kind in OPEN and _only_introduces(sentences, evidence):
+        return look.answer
     said = look.answer
     is_cited = any(sentence.cites for sentence in sentences)
     return CitedAnswer(
@@ -237,6 +258,19 @@ def check_words(words: str, look: LookUp) -> CitedAnswer:
         RECORDS if is_cited else SEQUENCE,
         confidence_of(look.evidences, sentences),
         said.note,
+    )
+
+
+def _only_introduces(sentences: Iterable[Sentence], evidence: Evidence) -> bool:
+    """Whether words say no more than what the RNA is and where, which answers no open question."""
+    introduced = content(_PLACE_WORDS)
+    for item in evidence.items:
+        record = item.record
+        introduced |= content(f"{record.name} {record.description} {record.type} {record.id}")
+    return all(
+        word in introduced or word.replace(",", "").isdigit()
+        for sentence in sentences
+        for word in content(_DASHES.sub(" ", sentence.text))
     )
 
 

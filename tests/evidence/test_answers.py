@@ -275,6 +275,19 @@ def test_words_of_a_model_are_kept_where_the_record_says_them(words: str, is_kep
     assert answer.basis == RECORDS != MODEL
 
 
+@pytest.mark.parametrize("question", ["What does it do?", "Why do cells keep it?", "What does it bind?"])
+def test_what_an_rna_is_answers_no_open_question(question: str) -> None:
+    record = family("riboswitch", functions=("It regulates genes of thiamine.",))
+    look = look_up(question, [whole(record)])
+    for words in (
+        "It is Fam element 1, a riboswitch [1].",
+        "The part at nucleotides 1–80 is Fam element 1, an riboswitch [1].",
+    ):
+        assert check_words(words, look) == look.answer
+    said = check_words("It regulates genes of thiamine [1].", look)
+    assert said.plain == "It regulates genes of thiamine."
+
+
 def test_words_on_several_rnas_give_way_to_the_records() -> None:
     look = look_up("What are they?", named("alpha", "beta"))
     assert check_words("Both are riboswitches.", look) == look.answer
