@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lzma
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from math import log2
 from pathlib import Path
@@ -30,7 +30,7 @@ from rnagpt.reference.manifest import (
 )
 from rnagpt.reference.pairs import PairTables
 from rnagpt.reference.profiles import Match, ProfileLibrary, SeedAlignment, Window
-from rnagpt.reference.records import Record
+from rnagpt.reference.records import Record, RecordsById
 from rnagpt.reference.single_rnas import GROUP, RnaMatch, SingleRnas, open_single_rnas
 from rnagpt.sequences.fasta import read_fasta
 
@@ -200,9 +200,9 @@ class Reference:
         _ = self.profiles, self.single_rnas
 
     @cached_property
-    def families(self) -> dict[str, Record]:
-        """The families' records, by their ids."""
-        return {record.id: record for record in self._records(FAMILIES)}
+    def families(self) -> Mapping[str, Record]:
+        """The families' records, by their ids, in order."""
+        return RecordsById(self._lines(FAMILIES))
 
     @cached_property
     def profiles(self) -> ProfileLibrary:
@@ -271,10 +271,13 @@ class Reference:
             check_hash(self.folder, name, self.manifest)
 
     def _records(self, name: str) -> Iterator[Record]:
+        return map(Record.from_json, self._lines(name))
+
+    def _lines(self, name: str) -> Iterator[str]:
         if name in self.manifest.files:
             check_hash(self.folder, name, self.manifest)
             with lzma.open(self.folder / name, "rt", encoding="utf-8") as lines:
-                yield from map(Record.from_json, lines)
+                yield from lines
 
     def _index(self) -> Path:
         """The folder in the cache with the profiles as the search reads them, made when needed."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rnagpt.reference import InvalidReferenceError
 
 FAMILY, RNA = "family", "rna"
+# An id without a character that JSON escapes, where `to_json` writes it.
+_ID = re.compile(r'\{"id": "([^"\\]+)"')
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,36 @@ class Record:
         return cls(**read)
 
 
+class RecordsById(Mapping[str, Record]):
+    """Records by their ids, each read when it is asked for: a search needs a few of thousands.
+
+    Args:
+        lines: of JSON, as `Record.to_json` writes them.
+
+    Raises:
+        InvalidReferenceError: a line is no record; for one that begins as one, when it is asked
+            for.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines: dict[str, str] = {}
+        self._read: dict[str, Record] = {}
+        for line in lines:
+            match = _ID.match(line)
+            self._lines[match[1] if match else Record.from_json(line).id] = line
+
+    def __getitem__(self, identifier: str) -> Record:
+        if identifier not in self._read:
+            self._read[identifier] = Record.from_json(self._lines[identifier])
+        return self._read[identifier]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
 def read_cutoff(text: str) -> float | None:
     """Bits of a cut-off line such as "38.00" or "38.00;"; None where there is none."""
     try:
@@ -109,4 +142,4 @@ def read_cutoff(text: str) -> float | None:
         return None
 
 
-__all__ = ["FAMILY", "RNA", "Claim", "Record", "Term", "read_cutoff"]
+__all__ = ["FAMILY", "RNA", "Claim", "Record", "RecordsById", "Term", "read_cutoff"]
