@@ -17,6 +17,7 @@ from rnagpt.reference.records import Record
 _MICRO_RNA = re.compile(r"^(?:[a-z]{3}-)?(?:mi(?:cro)?-?rna|mir)-?(?P<rest>\d+[a-z]?)", re.I)
 _LET = re.compile(r"^(?:[a-z]{3}-)?let-?(?P<rest>7[a-z]?)", re.I)
 _ALSO = "also called "
+Names = tuple[str, ...]  # of one RNA
 # A gene's symbol or a protein's name, as papers write them: PTEN, Zeb2, p53, IGF-1R, cyclin D1.
 _GENE = (
     r"(?!(?-i:CRC|HCC|PDAC|PC|NSCLC|AML|CLL|GC|BC|EMT|MET|DNA|RNA|UTR|ROS|OS|DFS|TNM|PCR|HR|CI|AUC"
@@ -75,16 +76,23 @@ _NOT_SHOWN = re.compile(
 )
 
 
-def tells_targets(sentence: str, record: Record) -> bool:
+def names_of(record: Record) -> Names:
+    """All names that a record has for its RNA."""
+    also = record.description
+    listed = also.removeprefix(_ALSO).split(", ") if also.startswith(_ALSO) else []
+    return (record.name, *listed)
+
+
+def tells_targets(sentence: str, names: Names) -> bool:
     """Whether a sentence tells of a gene that the RNA acts on."""
-    return _matches(sentence, record, _target_patterns)
+    return _matches(sentence, names, _target_patterns)
 
 
-def tells_regulators(sentence: str, record: Record) -> bool:
+def tells_regulators(sentence: str, names: Names) -> bool:
     """Whether a sentence tells what raises, lowers, binds or sponges the RNA."""
-    if _matches(sentence, record, _regulator_patterns):
+    if _matches(sentence, names, _regulator_patterns):
         return True
-    caused = _caused(record).finditer(sentence)
+    caused = _caused(names).finditer(sentence)
     return not _NOT_SHOWN.search(sentence) and any(
         (before := sentence[: match.start()].lower().split())
         and before[-1].rstrip(",") not in _BEFORE_A_STATE
@@ -92,30 +100,30 @@ def tells_regulators(sentence: str, record: Record) -> bool:
     )
 
 
-def tells_marking(sentence: str, record: Record) -> bool:
+def tells_marking(sentence: str, names: Names) -> bool:
     """Whether a sentence tells that the RNA marks or predicts a disease, or its course."""
-    if _NOT_SHOWN.search(sentence) or tells_regulators(sentence, record):
+    if _NOT_SHOWN.search(sentence) or tells_regulators(sentence, names):
         return False  # what sponges it is the marker
     return bool(_MARKS.search(sentence))
 
 
-def tells_disease(sentence: str, record: Record) -> bool:
+def tells_disease(sentence: str, names: Names) -> bool:
     """Whether a sentence tells of the RNA in a disease."""
-    del record
+    del names
     return bool(_DISEASE.search(sentence)) and not _NOT_SHOWN.search(sentence)
 
 
 def _matches(
-    sentence: str, record: Record, patterns: Callable[[Record], tuple[re.Pattern[str], ...]]
+    sentence: str, names: Names, patterns: Callable[[Names], tuple[re.Pattern[str], ...]]
 ) -> bool:
     if _NOT_SHOWN.search(sentence):
         return False
-    return any(pattern.search(sentence) for pattern in patterns(record))
+    return any(pattern.search(sentence) for pattern in patterns(names))
 
 
 @lru_cache(maxsize=256)
-def _target_patterns(record: Record) -> tuple[re.Pattern[str], ...]:
-    name = _named(record)
+def _target_patterns(names: Names) -> tuple[re.Pattern[str], ...]:
+    name = _named(names)
     far, near = rf"{_CLAUSE}{{0,120}}?", rf"{_CLAUSE}{{0,60}}?"
     utr = r"3['’′]?[ -]?(?:UTR|untranslated)"
     return _compiled(
@@ -134,15 +142,15 @@ def _target_patterns(record: Record) -> tuple[re.Pattern[str], ...]:
 
 
 @lru_cache(maxsize=256)
-def _regulator_patterns(record: Record) -> tuple[re.Pattern[str], ...]:
-    name = _named(record)
+def _regulator_patterns(names: Names) -> tuple[re.Pattern[str], ...]:
+    name = _named(names)
     level = _OF_LEVEL + name
     is_ = (
         r"(?:(?:is|was|were|are|be|been|can|could|may|and|significantly|directly"
         r"|transcriptionally|epigenetically|also)\s+)*"
     )
     action = (
-        r"(?:induction|repression|suppression|inhibition|activation|silencing"
+        r"(?:induction|repression|suppression|inhibition|activation|silencing|modulation"
         r"|(?:(?:up|down)-?)?regulation)"
     )
     found = r"(?:identified|confirmed|found|predicted)\s+(?:as|to be)\s+"
@@ -156,7 +164,7 @@ def _regulator_patterns(record: Record) -> tuple[re.Pattern[str], ...]:
         rf"(?<!^)\btarget(?:s|ing)\s+(?:the\s+)?{name}",
         r"\b(?:sponges?|sponging|decoys?|(?:competing endogenous|ce)\s?RNAs?\)?)\s+"
         rf"(?:(?:of|for|to|the)\s+)*{name}",
-        rf"\b(?:{action}|regulators?|suppressors?|repressors?)\s+of\s+{level}{_LEVEL}"
+        rf"\b(?:{action}|regulators?|suppressors?|repressors?)\s+o[fn]\s+{level}{_LEVEL}"
         r"\s+(?:by|via|through)\b",
         rf"\b(?:via|through|by)\s+{action}\s+of\s+{level}",
         rf"\b(?:promoter|dna|cpg)[ -]?(?:hyper|hypo)?methylation\s+of\s+{level}",
@@ -165,9 +173,9 @@ def _regulator_patterns(record: Record) -> tuple[re.Pattern[str], ...]:
 
 
 @lru_cache(maxsize=256)
-def _caused(record: Record) -> re.Pattern[str]:
+def _caused(names: Names) -> re.Pattern[str]:
     """ "X reduced miR-1 expression", which may tell a state: "with reduced miR-1 expression"."""
-    (pattern,) = _compiled(rf"\b{_RAISES_OR_LOWERS}e?d\s+{_OF_LEVEL}{_named(record)}")
+    (pattern,) = _compiled(rf"\b{_RAISES_OR_LOWERS}e?d\s+{_OF_LEVEL}{_named(names)}")
     return pattern
 
 
@@ -175,13 +183,11 @@ def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
 
-def _named(record: Record) -> str:
+def _named(names: Names) -> str:
     """A pattern of an RNA's names, in the spellings that papers use."""
-    listed = record.description.removeprefix(_ALSO).split(", ")
-    also = listed if record.description.startswith(_ALSO) else []
-    names = {_spellings(name) for name in (record.name, *also) if name}
+    spelled = {_spellings(name) for name in names if name}
     # Longest first, that a shorter one does not hide the rest of a name.
-    return rf"(?<![\w-])(?:{'|'.join(sorted(names, key=len, reverse=True))})(?!\w|-\d|/\d)"
+    return rf"(?<![\w-])(?:{'|'.join(sorted(spelled, key=len, reverse=True))})(?!\w|-\d|/\d)"
 
 
 def _spellings(name: str) -> str:
@@ -194,4 +200,11 @@ def _spellings(name: str) -> str:
     return rf"{head}{rest}(?:-[1-9](?!\d|p))?(?:-?[35]p)?\*?"
 
 
-__all__ = ["tells_disease", "tells_marking", "tells_regulators", "tells_targets"]
+__all__ = [
+    "Names",
+    "names_of",
+    "tells_disease",
+    "tells_marking",
+    "tells_regulators",
+    "tells_targets",
+]

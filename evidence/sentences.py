@@ -14,7 +14,14 @@ from rnagpt.evidence.facts import MAX_FOLDED, SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.evidence.matching import content, find_sentences, names_record
 from rnagpt.evidence.questions import Kind, Question
-from rnagpt.evidence.relations import tells_disease, tells_marking, tells_regulators, tells_targets
+from rnagpt.evidence.relations import (
+    Names,
+    names_of,
+    tells_disease,
+    tells_marking,
+    tells_regulators,
+    tells_targets,
+)
 from rnagpt.evidence.topics import (
     ACTION,
     FUNCTION,
@@ -339,7 +346,7 @@ class _Relation:
         asking: words with which it is asked for.
     """
 
-    tells: Callable[[str, Record], bool]
+    tells: Callable[[str, Names], bool]
     of_family: re.Pattern[str] | None
     asking: str
 
@@ -348,7 +355,8 @@ class _Relation:
         record = subject.record
         if self.of_family and (found := pick(record.functions, self.of_family)):
             yield subject.quote(found)
-        claims = [claim for claim in record.claims if self.tells(claim.text, record)]
+        names = names_of(record)
+        claims = [claim for claim in record.claims if self.tells(claim.text, names)]
         besides = content(question.text) - content(f"{self.asking} {record.name} {record.type}")
         shared = [len(besides & content(claim.text)) for claim in claims]
         most = max(shared, default=0)

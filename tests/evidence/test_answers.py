@@ -275,7 +275,9 @@ def test_words_of_a_model_are_kept_where_the_record_says_them(words: str, is_kep
     assert answer.basis == RECORDS != MODEL
 
 
-@pytest.mark.parametrize("question", ["What does it do?", "Why do cells keep it?", "What does it bind?"])
+@pytest.mark.parametrize(
+    "question", ["What does it do?", "Why do cells keep it?", "What does it bind?"]
+)
 def test_what_an_rna_is_answers_no_open_question(question: str) -> None:
     record = family("riboswitch", functions=("It regulates genes of thiamine.",))
     look = look_up(question, [whole(record)])

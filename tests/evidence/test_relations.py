@@ -5,9 +5,7 @@ import pytest
 from rnagpt.evidence import relations
 from rnagpt.reference.records import RNA, Record
 
-RECORD = Record(
-    id="hsa-mir-21", kind=RNA, name="miR-21", description="also called hsa-mir-21, hsa-miR-21-5p"
-)
+NAMES = ("miR-21", "hsa-mir-21", "hsa-miR-21-5p")
 TARGETS = [
     "miR-21 directly targets PTEN in hepatocytes.",
     "MicroRNA-21 slows the growth of glioma cells by targeting Spry2.",
@@ -60,18 +58,24 @@ KINDS = {
     ],
 )
 def test_the_direction_in_which_a_sentence_speaks(kind: str, sentence: str) -> None:
-    assert [name for name, tells in KINDS.items() if tells(sentence, RECORD)] == [kind] * bool(kind)
+    assert [name for name, tells in KINDS.items() if tells(sentence, NAMES)] == [kind] * bool(kind)
 
 
 def test_names_of_other_rnas_are_read_as_they_are() -> None:
-    hotair = Record(id="x", kind=RNA, name="HOTAIR")
+    hotair = ("HOTAIR",)
     assert relations.tells_regulators("E2F1 induces HOTAIR in breast cells.", hotair)
     assert not relations.tells_regulators("E2F1 induces HOTAIRM1 in breast cells.", hotair)
-    let = Record(id="x", kind=RNA, name="let-7a")
+    let = ("let-7a",)
     assert relations.tells_targets("hsa-let-7a-5p targets HMGA2.", let)
     assert not relations.tells_targets("let-7b targets HMGA2.", let)
 
 
 def test_a_disease_is_told_with_or_without_a_marker() -> None:
-    assert relations.tells_disease("miR-21 is raised in gastric cancer.", RECORD)
-    assert not relations.tells_disease("miR-21 targets PTEN.", RECORD)
+    assert relations.tells_disease("miR-21 is raised in gastric cancer.", NAMES)
+    assert not relations.tells_disease("miR-21 targets PTEN.", NAMES)
+
+
+def test_a_records_names_are_its_own_and_what_it_is_also_called() -> None:
+    record = Record("x", RNA, "miR-21", description="also called hsa-mir-21, hsa-miR-21-5p")
+    assert relations.names_of(record) == NAMES
+    assert relations.names_of(Record("x", RNA, "H19", description="a long one")) == ("H19",)

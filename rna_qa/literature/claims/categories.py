@@ -62,6 +62,7 @@ _DOES = (
     r"|@\s(?:is|was|as|acts\sas)\san?\s(?:\w+\s)?(?:tumou?r[\s-]suppress|onco)"
     rf"|(?:\b(?:{_CHANGED})\b[^,;]{{0,40}}@|@[^,;]{{0,25}}\b(?:{_CHANGED})\b)"
     rf"[^;]*\b(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*\b(?!\sby\b)"
+    rf"|\b(?:lower|higher|fewer|less|more)\b[^;]*\btransfected\swith\s@"
 )
 _FUNCTION = (
     "What is the function of this RNA{of}?",
@@ -88,7 +89,7 @@ KINDS = (
     ),
     _kind(
         "treatment",
-        r"\b(?:chemo|radio)?-?(?:resistan|sensiti[vz])\w+\b(?!\s(?:of\s\d|and\sspecificity))|\b\w*(?:platin|rubicin|taxel)\b"
+        r"\b(?:chemo|radio)?-?(?:resistan|sensiti[vz])\w+\b(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity)|\b\w*(?:platin|rubicin|taxel)\b"
         r"|\b(?:5-fluorouracil|5-FU|tamoxifen|gefitinib|chemotherap\w+|radiotherap\w+)\b",
         "How is this RNA linked to the response to treatment{of}?",
         "What does this RNA mean for treatment{of}?",
@@ -97,7 +98,9 @@ KINDS = (
     _kind(
         "biomarker",
         r"\b(?:bio-?markers?|markers?|prognos\w+|diagnos\w+|predict(?:s|ors?|ive)\b"
-        r"|AUC|recurrence|relapse|distinguish\w*|discriminat\w+"
+        r"|AUC|(?-i:OS|DFS|PFS|RFS)|sensitivity\b[^.]{0,20}\bspecificity|distinguish\w*"
+        r"|discriminat\w+|(?:recurrence|relapse)-?\s?(?:free|risk|rates?)"
+        r"|(?:risk|time|times|free|associated|correlated)\s(?:\w+\s){0,2}(?:recurrence|relapse)"
         r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|patients?)\s(?:\w+\s)?survival"
         r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients))\b",
         "What does the level of this RNA tell{about}?",
@@ -117,7 +120,7 @@ KINDS = (
     _kind("function", _DOES, *_FUNCTION),
     _kind(
         "regulation",
-        rf"\b(?:{_ACTS})\w*\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|level\sof\s)?@"
+        rf"\b(?:{_ACTS})(?:e?s|ing)\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|level\sof\s)?@"
         rf"|@\s(?:expression\s|levels?\s|transcription\s)?{_BY}|\bspong\w+|\bceRNA\b"
         r"|\bmethylation\b|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b",
         "What regulates this RNA{of}?",
@@ -127,14 +130,14 @@ KINDS = (
     _kind(
         "localisation",
         r"\b(?:exosom\w+|extracellular\svesicles?|secreted|nucle(?:us|ar|olus)|cytoplasm\w*"
-        r"|locali[sz]\w+|located|chromosom\w+|locus)\b",
+        r"|(?<!tumor\s)(?<!tumour\s)locali[sz]\w+|located|chromosom\w+|locus)\b",
         "Where is this RNA found{of}?",
         "What is known about the localisation of this RNA{of}?",
     ),
     _kind(
         "expression",
         r"\b(?:(?:up|down)-?\s?regulat\w+|over-?express\w+|express(?:ed|ion)|levels?|abundan\w+"
-        r"|enriched|elevated|detected|differentially|deregulat\w+|dysregulat\w+)\b",
+        r"|enriched|elevated|detected|higher|lower|(?:in|de)creased?\sin|differentially|deregulat\w+|dysregulat\w+)\b",
         "How is this RNA expressed{of}?",
         "What is known about the expression of this RNA{of}?",
         "How does the level of this RNA behave{of}?",

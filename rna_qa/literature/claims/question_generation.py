@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rnagpt.evidence.relations import tells_marking, tells_regulators, tells_targets
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.annotate import apply_to_each, in_parts
-from rnagpt.rna_qa.literature.claims.categories import KINDS
+from rnagpt.rna_qa.literature.claims.categories import KINDS, Kind
 from rnagpt.rna_qa.literature.claims.extractive import tidy
 from rnagpt.rna_qa.literature.claims.validation import (
     leaked_phrase,
@@ -28,7 +29,14 @@ from rnagpt.rna_qa.literature.text.plain_text import plain_text
 from rnagpt.rna_qa.splits import fraction
 
 # Rises when the same claims may give other questions.
-VERSION = 2
+VERSION = 3
+# In the order of what they exclude: what sponges an RNA may have targets too.
+_OWN = ("variation", "biogenesis", "treatment")
+_RELATIONS = {
+    "regulation": tells_regulators,
+    "target": tells_targets,
+    "biomarker": tells_marking,
+}
 MIN_WORDS, MAX_WORDS = 5, 40  # of an answer
 # Two answers say the same where they share this part of the shorter one's words.
 SAME = 0.75
@@ -231,7 +239,7 @@ def _answer_of(text: str, names: Sequence[str]) -> str | None:
 def _question_of(answer: str, rna: Rna, seed: int) -> tuple[str, str]:
     """The category of an answer, and a question for it."""
     masked = mask_names(answer, rna.names, "@")
-    kind = next(kind for kind in KINDS if kind.pattern.search(masked))
+    kind = _kind_of(answer, masked, rna)
     disease = _disease_of(answer)
     if kind.category == "function" and not disease and (process := _PROCESS.search(answer)):
         return kind.category, f"How does this RNA affect {_in_lower_case(process[0])}?"
@@ -241,6 +249,18 @@ def _question_of(answer: str, rna: Rna, seed: int) -> tuple[str, str]:
     if wording.startswith("Is "):
         about = f" of {disease}" if disease else ""
     return kind.category, wording.format(of=of, about=about)
+
+
+def _kind_of(answer: str, masked: str, rna: Rna) -> Kind:
+    """What a claim tells: the direction in which it speaks, where that is certain, else its words.
+
+    What an RNA does to a treatment, its variants and its making are asked for as such.
+    """
+    by_words = next(kind for kind in KINDS if kind.pattern.search(masked))
+    if by_words.category in _OWN:
+        return by_words
+    told = next((name for name, tells in _RELATIONS.items() if tells(answer, rna.names)), None)
+    return next((kind for kind in KINDS if kind.category == told), by_words)
 
 
 def _disease_of(answer: str) -> str | None:
