@@ -462,7 +462,7 @@ curious data dear draw everything exactly fall falls find fold fraction get gimm
 hello help hey hi hit hits idea interested kindly let's list long many match matches maybe much
 need nothing nt nucleotides ok okay percent percentage perhaps pls possible possibly precisely
 present put quickly report rfam rna-seq roughly see seq share short show something state thank
-thanks think thx want well wonder work
+sentence sentences thanks think thx want well wonder word words work
 """
 ASKING = frozenset(_ASKING.split())
 MISSPELT = {

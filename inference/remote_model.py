@@ -7,6 +7,7 @@ llama-server, vLLM, a hosted one. Needs no PyTorch.
 from __future__ import annotations
 
 import json
+import logging
 import random
 import re
 import threading
@@ -29,6 +30,13 @@ SYSTEM = (
 TIMEOUT = 300.0  # seconds; a long answer of a small machine
 ATTEMPTS = 5
 INITIAL_DELAY, MAX_DELAY = 1.0, 60.0  # seconds; twice as long each time, half of it by chance
+# Of OpenAI, vLLM and llama-cpp-python; of llama.cpp's own server.
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|exceed_context_size|exceeds the available "
+    r"context size",
+    re.IGNORECASE,
+)
+_log = logging.getLogger("rnagpt.remote_model")
 _POLL = 0.05  # seconds between two looks at whether an answer was stopped
 # Request Timeout, Conflict, Too Early, Too Many Requests; and what servers do wrong.
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -120,7 +128,7 @@ class RemoteModel:
             yield self.ask(request, max_new_tokens)
 
     def ask(self, request: Request, max_new_tokens: int) -> Words:
-        """The answer to one request.
+        """The answer to one request; without words where the prompt does not fit, which is logged.
 
         Raises:
             RemoteModelError: the service rejects it, or does not answer.
@@ -137,6 +145,9 @@ class RemoteModel:
                 words: Words = self._retrying(partial(self._complete, body))
                 return words
             except _FieldRejectedError as error:
+                if _TOO_LONG.search(str(error)):
+                    _log.warning("%s. The records' own words stand in for its answer.", error)
+                    return Words("", complete=False)
                 self._leave_out(error)
 
     def _complete(self, body: dict[str, Any]) -> Words:

@@ -136,7 +136,6 @@ def test_faults_that_do_not_pass_are_reported(service, reference):
         ({"name": "gpt-17"}, "", "status 404 .*gpt-17"),
         ({}, "quota", "exceeded your current quota"),
         ({}, "402", "Insufficient credits"),
-        ({}, "context", "maximum context length"),
         ({}, "region", "does not accept the API key|not supported"),
     ],
 )
@@ -146,6 +145,18 @@ def test_rejections_are_reported_at_once(service, reference, options, fault, mes
     with pytest.raises(RemoteModelError, match=message):
         ask(chat, DESCRIBE)
     assert sum(service.received.values()) == 1
+
+
+def test_a_prompt_beyond_its_context_is_answered_by_the_records(service, reference, caplog):
+    service.faults.append("context")
+    chat = chat_with(service, reference, TRNA)
+    said = ask(chat, DESCRIBE)
+    assert said != CITED
+    assert "[1]" in said
+    (warning,) = caplog.records
+    assert "maximum context length" in warning.getMessage()
+    assert "The records' own words stand in" in warning.getMessage()
+    assert ask(chat, DESCRIBE) == CITED
 
 
 def test_a_wrong_key(service, reference):
