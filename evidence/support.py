@@ -130,9 +130,7 @@ def telling_sentences(text: str, item: Item, evidence: Evidence) -> tuple[str, .
     if not rest or not any(fact.stem not in _SOFT for fact in _facts(rest)):
         return ()
     own = _told(item.record).name | _SOFT
-    return tuple(
-        one for one in sentences if _is_told_by(rest, _Line.read(one, is_list=False), own)
-    )
+    return tuple(one for one in sentences if _is_told_by(rest, _Line.read(one, is_list=False), own))
 
 
 def is_of_sequence(text: str, evidence: Evidence) -> bool:

@@ -319,9 +319,7 @@ def explain(rna: CleanedRna, question: str, reference: Reference) -> Explanation
         basis=answer.basis,
         confidence=_rounded(answer.confidence),
         sentences=[
-            ExplainedSentence(
-                one.text, _rests_on(one, answer.abstains), _supports(one, evidence)
-            )
+            ExplainedSentence(one.text, _rests_on(one, answer.abstains), _supports(one, evidence))
             for one in answer.sentences
         ],
         searched=evidence.reference,
