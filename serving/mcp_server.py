@@ -11,7 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -119,12 +119,13 @@ def make_server(tools: RnaTools) -> FastMCP:
     )
     # They change nothing, and ask nothing of anywhere else.
     kind = ToolAnnotations(readOnlyHint=True, idempotentHint=True, openWorldHint=False)
-    for title, tool in {
+    titled: dict[str, Callable[..., Any]] = {
         "Identify an RNA": tools.identify_rna,
         "Annotate RNAs": tools.annotate_rna,
         "Ask about an RNA": tools.ask_about_rna,
         "Explain an answer about an RNA": tools.explain_answer,
-    }.items():
+    }
+    for title, tool in titled.items():
         about = inspect.getdoc(tool)  # without its indentation
         server.tool(title=title, description=about, annotations=kind, structured_output=True)(tool)
     return server

@@ -241,7 +241,7 @@ def read_many(fasta: str) -> list[FastaRecord]:
     if not any(line.lstrip().startswith(">") for line in fasta.splitlines()):
         return [FastaRecord("", "", fasta, 1)]
     stream = io.StringIO(fasta)
-    stream.name = "The text"  # type: ignore[attr-defined]  # what errors call it
+    stream.name = "The text"  # what errors call it
     return list(read_fasta(stream))
 
 

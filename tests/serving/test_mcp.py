@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from helpers.made_evidence import family, made_evidence, made_hit, whole
@@ -223,7 +224,7 @@ def test_standard_output_carries_the_protocol_alone_and_no_torch_is_loaded():
     version = {"protocolVersion": "2025-06-18", "capabilities": {}}
     hello = {**version, "clientInfo": {"name": "test", "version": "1"}}
     asked = {"name": "identify_rna", "arguments": {"sequence": TRNA}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": hello},
         {"method": "notifications/initialized"},
         {"id": 2, "method": "tools/list"},
@@ -236,6 +237,8 @@ def test_standard_output_carries_the_protocol_alone_and_no_torch_is_loaded():
         stderr=subprocess.PIPE,
         text=True,
     ) as server:
+        assert server.stdin
+        assert server.stdout
         answers = []
         for message in messages:
             server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
