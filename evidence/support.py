@@ -115,6 +115,24 @@ def is_supported(text: str, item: Item, evidence: Evidence) -> bool:
     return any(_is_told_by(rest, line, own) for line in lines)
 
 
+def telling_sentences(text: str, item: Item, evidence: Evidence) -> tuple[str, ...]:
+    """The record's own sentences of which each says what a sentence says, as they stand.
+
+    Empty where it is what the record lists (its name, type, terms or papers) or the match that says
+    so, or only several of the record's sentences together.
+    """
+    plain = _ANSWERED.sub("", text)
+    sentences = tuple(dict.fromkeys(_sentences(item.record)))
+    if same := tuple(one for one in sentences if _normal(one) == _normal(plain)):
+        return same
+    without_terms = _without_terms(plain, item.record)
+    rest = without_terms and _without_measures(without_terms, item, evidence)
+    if not rest or not any(fact.stem not in _SOFT for fact in _facts(rest)):
+        return ()
+    own = _told(item.record).name | _SOFT
+    return tuple(one for one in sentences if _is_told_by(rest, _Line.read(one, is_list=False), own))
+
+
 def is_of_sequence(text: str, evidence: Evidence) -> bool:
     """Whether a sentence tells nothing but facts of the sequence, and tells them right."""
     if "free energy" in text and text == tell_energy(evidence.facts):
@@ -505,4 +523,5 @@ __all__ = [
     "is_supported",
     "read_sentences",
     "record_lines",
+    "telling_sentences",
 ]

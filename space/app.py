@@ -71,6 +71,7 @@ def launch(limits: Limits, **options: Any) -> gr.Blocks:
         run_history=False,
         footer_links=["api", "settings"],
         ssr_mode=False,
+        mcp_server=True,  # for assistants, at /gradio_api/mcp/
         **options,
     )
     return blocks

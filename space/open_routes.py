@@ -20,7 +20,9 @@ _OPEN = re.compile(
     | /gradio_api/heartbeat/[^/]+
     | /gradio_api/queue/(join | data | status)            # events and what comes of them
     | /gradio_api/(run/predict/? | cancel | reset/?)
-    | /gradio_api/call/(v2/)?answer(/[^/]*)?              # the API, as curl asks
+    | /gradio_api/call/(v2/)?                             # the API, as curl asks
+      (answer | identify_rna | annotate_rna | ask_about_rna | explain_answer)(/[^/]*)?
+    | /gradio_api/mcp(/(http/?|schema)?)?                 # its tools, as assistants ask
     """,
     re.VERBOSE | re.ASCII,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import mcp_tools
 import rna_cards
 import validation
 from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS
@@ -54,7 +55,9 @@ class Page:
             self._watch_model()
             self._connect(folding=self._connect_rnas(), answered=self._connect_chat())
             gr.api(self.answer, api_name="answer", **self._with_model())
+            mcp_tools.add_tools(limits, **self._with_model())
 
+    @mcp_tools.no_tool
     def answer(self, rna: str, question: str) -> dict[str, Any]:
         """Answer one question about one RNA.
 

@@ -210,6 +210,7 @@ WORK = {
     "rnagpt reference info": "rnagpt.reference.library.Reference.open",
     "rnagpt reference merge a b o": "rnagpt.reference.library.Reference.open",
     "rnagpt reference update r": "rnagpt.reference.library.Reference.open",
+    "rnagpt mcp": "rnagpt.reference.library.Reference.open",
     "rnagpt serve --port 0": "rnagpt.cli.serve.make_service",
     "rna-qa literature o --rnas r --papers p": "rnagpt.rna_qa.literature.build.pipeline.build",
     "rna-qa publish o a/b": "rnagpt.hub.dataset.publish_dataset",

@@ -77,6 +77,7 @@ FROM_INSIDE = {
     "rnagpt.sequences.folding.MAX_FOLDED",
     "rnagpt.sequences.folding.lay_out",
     "rnagpt.serving.middleware.BodySizeLimit",
+    "rnagpt.serving.rna_tools",
 }
 
 
@@ -1075,9 +1076,10 @@ def test_a_program_is_given_what_an_answer_rests_on(address, cited):
     assert answer["sentences"][0]["records"] == [1]
 
 
-def test_the_api_shows_that_one_function(address):
+def test_the_api_shows_that_function_and_the_tools(address):
     api = httpx.get(f"{address}gradio_api/info").json()
-    assert list(api["named_endpoints"]) == ["/answer"]
+    tools = {"/identify_rna", "/annotate_rna", "/ask_about_rna", "/explain_answer"}
+    assert api["named_endpoints"].keys() == {"/answer", *tools}
     assert api["unnamed_endpoints"] == {}
 
 
