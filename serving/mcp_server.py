@@ -15,10 +15,10 @@ from typing import Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from pydantic import Field
-
 from mcp.server.fastmcp import FastMCP
 from mcp.types import ToolAnnotations
+from pydantic import Field
+
 from rnagpt.inference.cited import LanguageModel
 from rnagpt.reference.library import Reference
 from rnagpt.serving import rna_tools
