@@ -193,9 +193,11 @@ class LocalExecutor(LocalPipelineExecutor):
                 f"a process was lost, perhaps out of memory; run again to resume, {self.if_lost}"
             ) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
+            # Waits for the pool's own thread, which would close its pipe while Python, ending,
+            # writes into it ("Bad file descriptor").
+            pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
 
