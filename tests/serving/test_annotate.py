@@ -123,6 +123,17 @@ def test_bad_requests_are_rejected_with_the_reason(server, body, status, code, t
     assert re.search(told, error["message"])
 
 
+@pytest.mark.parametrize(
+    "rna",
+    [" ", "\0", ">", ">\n>\n", ";x", ">a\n;b\nACGU", "\ufeff", "🧬" * 9, "A\tC\n" * 9, "N" * 99],
+)
+def test_malformed_requests_are_no_server_error(post, rna):
+    for layout in ("json", "tsv"):
+        reply = post({"rna": rna, "format": layout})
+        assert reply.status_code < 500, reply.text
+        assert reply.status_code == 200 or reply.json()["error"]["message"]
+
+
 def test_without_a_reference_and_without_a_key(parts):
     with serve_tiny(parts, api_key="secret") as (address, _):
         assert httpx.post(f"{address}/annotate", json={"rna": TRNA}).status_code == 401
