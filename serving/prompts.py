@@ -220,7 +220,7 @@ class Prompts:
                 400,
                 "This is a chat front end's own request for a title, tags or the like, and not a "
                 "question about an RNA; this model only answers about RNAs. Switch such requests "
-                "off, or let another model answer them (in Open WebUI: Settings, Interface).",
+                "off, or let another model answer them (in Open WebUI: admin settings, Interface).",
                 param="messages",
                 code="front_end_task",
             )
@@ -305,7 +305,7 @@ class Prompts:
             raise ApiError(400, str(error), param=place, code="invalid_rna") from error
         if not found.rnas:
             return message
-        parts: list[TextPart | RnaPart] = [RnaPart(type="rna", rna=rna) for rna in found.rnas]
+        parts: list[Part] = [RnaPart(type="rna", rna=rna) for rna in found.rnas]
         if found.text:
             parts.append(TextPart(type="text", text=found.text))
         return Message(role="user", content=parts)

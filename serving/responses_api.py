@@ -98,6 +98,7 @@ class ResponseRequest(BaseModel):
             max_completion_tokens=self.max_output_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
+            stop=[],
         )
 
 

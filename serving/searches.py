@@ -18,7 +18,8 @@ from rnagpt.sequences.fasta import FastaRecord
 from rnagpt.serving.engines.base import EngineOverloadedError
 from rnagpt.serving.metrics import Metrics
 
-_Rna, _T = TypeVar("_Rna"), TypeVar("_T")
+_Rna = TypeVar("_Rna")
+_T = TypeVar("_T")
 # RNAs whose evidence is kept, so that the next turn of a conversation searches nothing again.
 REMEMBERED = 256
 
