@@ -37,6 +37,10 @@ with its records) and "about" (the RNAs' names: of the FASTA record, else "RNA 2
 last delta before the finish_reason has them. Answers from records are whole whatever max_tokens
 says, and are the same for every n. usage counts what the language model read and wrote: 0 where it
 was not asked. System messages change no answer from records.
+
+POST /annotate {"rna": SEQUENCE or FASTA, "evalue": 1e-3, "format": "json" or "tsv"} searches as
+`rnagpt annotate` does, without a language model. POST /v1/responses is OpenAI's newer interface in
+its basic form. FASTA files are parts of messages as OpenAI has them, with a data URL as file_data.
 """
 EXAMPLES = """\
 examples:
@@ -49,6 +53,8 @@ examples:
     "model": "rna-gpt-mini", "messages": [{"role": "user", "content": [
       {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA"},
       {"type": "text", "text": "What type of RNA is this?"}]}]}'
+  curl http://127.0.0.1:8000/annotate -H 'Content-Type: application/json' \\
+    -d '{"rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA"}'
 """
 KEY_VARIABLE = "RNAGPT_API_KEY"
 MINI = "rna-gpt-mini"

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError
 from rnagpt.reference.hits import Hit
-from rnagpt.reference.library import EVALUE, MAX_LENGTH, Reference, TooShortError, check_length
+from rnagpt.reference.library import (
+    EVALUE,
+    MAX_LENGTH,
+    Reference,
+    SearchStoppedError,
+    TooShortError,
+    check_length,
+)
 from rnagpt.reference.profiles import Match, Window
 from rnagpt.sequences.fasta import FastaRecord, clean_rnas
 
@@ -106,6 +113,7 @@ def annotate(
     evalue: float = EVALUE,
     jobs: int = 1,
     verify: Verifier | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SearchResult]:
     """What is known of RNAs: the families and RNAs of a reference that they match.
 
@@ -118,32 +126,46 @@ def annotate(
         verify: asks Infernal about every hit. Weaker candidates (E-values up to `LOOSE_EVALUE`, the
             best `MAX_CANDIDATES` of a record) that reach their family's gathering cut-off are hits
             too, of the source `COVARIANCE_MODEL`. Where Infernal fails, the hit says why.
+        stop: asked before each window: whether the search ends here.
 
     Yields:
         One result per RNA, in order; one with `error` for what is no RNA.
 
     Raises:
         InvalidReferenceError: the reference cannot be read.
+        SearchStoppedError: `stop` said so.
         ValueError: for an E-value or a number of processes that is not positive.
     """
     if not evalue > 0 or jobs < 1:
         raise ValueError(f"evalue and jobs are positive, not {evalue} and {jobs}")
     opened = reference if isinstance(reference, Reference) else Reference.open(reference)
     if verify is not None:
-        yield from _verified(rnas, opened, evalue, jobs, verify)
+        yield from _verified(rnas, opened, evalue, jobs, verify, stop)
         return
-    for record in _searched(rnas, opened, _Settings(evalue), jobs):
+    for record in _searched(rnas, opened, _Settings(evalue), jobs, stop):
         yield replace(record.result, hits=tuple(opened.hits(record.matches, record.result.length)))
 
 
 def _searched(
-    rnas: Iterable[Any], reference: Reference, settings: _Settings, jobs: int
+    rnas: Iterable[Any],
+    reference: Reference,
+    settings: _Settings,
+    jobs: int,
+    stop: Callable[[], bool],
 ) -> Iterator[_Record]:
-    scanned = _scanned(_parts(rnas, reference), reference, settings, jobs)
+    parts = _until(stop, _parts(rnas, reference))
+    scanned = _scanned(parts, reference, settings, jobs)
     for _, found in groupby(scanned, lambda one: one[0].number):
         pieces = list(found)
         matches = [match for _, matches in pieces for match in matches]
         yield _Record(pieces[0][0].result, matches, [part for part, _ in pieces])
+
+
+def _until(stop: Callable[[], bool], parts: Iterable[_Part]) -> Iterator[_Part]:
+    for part in parts:
+        if stop():
+            raise SearchStoppedError
+        yield part
 
 
 def _joined(parts: list[_Part]) -> str:
@@ -158,11 +180,16 @@ def _joined(parts: list[_Part]) -> str:
 
 
 def _verified(
-    rnas: Iterable[Any], reference: Reference, evalue: float, jobs: int, verifier: Verifier
+    rnas: Iterable[Any],
+    reference: Reference,
+    evalue: float,
+    jobs: int,
+    verifier: Verifier,
+    stop: Callable[[], bool],
 ) -> Iterator[SearchResult]:
     """As `annotate`, with what Infernal says; its programs are waited for by threads."""
     settings = _Settings(max(evalue, verifier.evalue), sensitive=True)
-    records = _searched(rnas, reference, settings, jobs)
+    records = _searched(rnas, reference, settings, jobs, stop)
     if jobs == 1:
         for record in records:
             yield _review(record, reference, evalue, verifier, map)

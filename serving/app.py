@@ -1,4 +1,4 @@
-"""The routes of the OpenAI-compatible server: chat completions, health and metrics."""
+"""The routes of the server: OpenAI's chat and responses, the search alone, health, metrics."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import Body, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
@@ -20,6 +20,15 @@ from starlette.middleware.cors import CORSMiddleware
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.reference.library import Reference
+from rnagpt.serving.annotations import (
+    EXAMPLES,
+    TSV_MEDIA_TYPE,
+    AnnotateReply,
+    AnnotateRequest,
+    Annotations,
+    to_tsv,
+    wants_tsv,
+)
 from rnagpt.serving.answers import Answers
 from rnagpt.serving.cited_answers import CitedAnswers, CitedReply
 from rnagpt.serving.engines.base import (
@@ -41,6 +50,7 @@ from rnagpt.serving.openai_api import (
     usage_of,
 )
 from rnagpt.serving.prompts import Prepared, Prompts
+from rnagpt.serving.responses_api import ResponseMaker, ResponseReply, ResponseRequest
 from rnagpt.serving.searches import Searches
 
 logger = logging.getLogger(__name__)
@@ -69,6 +79,22 @@ _REPLIES: dict[int | str, dict[str, Any]] = {
         "description": "The answers; as server-sent events where a stream was asked for.",
     },
     **_ERROR_REPLIES,
+}
+_RESPONSE_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": ResponseReply,
+        "description": "The answer; as server-sent events where a stream was asked for.",
+    },
+    **_ERROR_REPLIES,
+}
+_ANNOTATE_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": AnnotateReply,
+        "description": "What each record matches.",
+        "content": {TSV_MEDIA_TYPE: {"schema": {"type": "string"}}},
+    },
+    **_ERROR_REPLIES,
+    404: {"description": "The server searches nothing (--no-reference)."},
 }
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -114,9 +140,11 @@ class Service:
         searching = self.reference is not None
         self.prompts = Prompts(self.processor, self.context, self.limits, searching)
         self.cited: CitedAnswers | None = None
+        self.annotations: Annotations | None = None
         if self.reference is not None:
             self.searches = Searches(self.reference, self.limits.max_waiting, self.metrics)
             self.cited = CitedAnswers(self.prompts, self.searches, self._answers, self.config)
+            self.annotations = Annotations(self.searches, self.limits, self.metrics)
 
     async def reply(self, cited: CitedAnswers, request: ChatRequest) -> CitedReply:
         """Answer a request from evidence.
@@ -147,6 +175,28 @@ class Service:
         with self._rejections():
             answers = self._answers(prepared.prompt, prepared.samplings, request.stop_strings)
         return answers, prepared
+
+    async def annotate(self, request: AnnotateRequest, *, tsv: bool) -> Response:
+        """Search RNAs, and answer with what they match, as TSV or JSON.
+
+        Raises:
+            ApiError: what cannot be done; says why.
+        """
+        if self.stopping:
+            raise self._unavailable()
+        if self.annotations is None:
+            raise ApiError(
+                404,
+                "This server searches nothing: it was started with --no-reference.",
+                code="no_reference",
+            )
+        began = time.monotonic()
+        with self._rejections():
+            results = await self.annotations.find(request)
+        self.metrics.request_seconds.observe(time.monotonic() - began)
+        if tsv:
+            return Response(to_tsv(results), media_type=TSV_MEDIA_TYPE)
+        return JSONResponse(self.annotations.to_json(results))
 
     def _answers(
         self, prompt: Prompt, samplings: Sequence[Sampling], stop: Sequence[str] = ()
@@ -198,7 +248,7 @@ class Service:
 
 def make_app(service: Service) -> FastAPI:
     """The application for an ASGI server."""
-    app = FastAPI(title="RNA-GPT", summary="Ask about RNAs as one asks OpenAI's chat models.")
+    app = FastAPI(title="RNA-GPT", summary="Search RNAs, and ask about them.")
     _add_middleware(app, service)
     _shape_errors(app)
     entry = model_entry(service.model_name, service.context)
@@ -223,6 +273,31 @@ def make_app(service: Service) -> FastAPI:
         texts = [prepared.note + text for text in texts]
         usage = usage_of(prepared.prompt.length, answers.completion_tokens)
         return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
+
+    @app.post("/v1/responses", responses=_RESPONSE_REPLIES)
+    async def respond(request: Request, body: ResponseRequest) -> Response:
+        """Answer a conversation about RNAs, in the shapes of OpenAI's responses.
+
+        As of `/v1/chat/completions`; the message in `output` carries the same fields beside its
+        text, whose citations are annotations too.
+        """
+        try:
+            return await _responded(request, service, body)
+        except ApiError as error:
+            if error.param is not None and error.param.startswith("messages"):
+                error.param = "input"
+            raise
+
+    @app.post("/annotate", responses=_ANNOTATE_REPLIES)
+    async def annotate(
+        request: Request, body: Annotated[AnnotateRequest, Body(openapi_examples=EXAMPLES)]
+    ) -> Response:
+        """Search RNAs in the server's reference; no language model is asked.
+
+        The results are those of `rnagpt annotate`, as JSON or as TSV.
+        """
+        tsv = wants_tsv(body, request.headers.get("accept", ""))
+        return await _unless_gone(request, service.annotate(body, tsv=tsv))
 
     @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models")
@@ -327,6 +402,54 @@ def _cited_events(
     if usage is not None:
         yield _event(completion.usage_chunk(usage))
     yield "data: [DONE]\n\n"
+
+
+async def _responded(request: Request, service: Service, body: ResponseRequest) -> Response:
+    chat_request, maker = body.for_chat(), ResponseMaker(body)
+    if service.cited is not None:
+        reply = await _unless_gone(request, service.reply(service.cited, chat_request))
+        usage = usage_of(reply.prompt_tokens, reply.completion_tokens)
+        said = reply.texts[0], reply.finishes[0], usage, reply.extras[0]
+        if not body.stream:
+            return JSONResponse(maker.whole(*said))
+        events = [*maker.begin(), maker.delta(said[0]), *maker.end(*said)]
+        return StreamingResponse(iter(events), headers=_STREAMED, media_type="text/event-stream")
+    answers, prepared = await service.begin(chat_request)
+    if body.stream:
+        written = _response_events(maker, answers, prepared)
+        return StreamingResponse(written, headers=_STREAMED, media_type="text/event-stream")
+    try:
+        (text,), (finish,) = await _unless_gone(request, answers.whole())
+    finally:
+        answers.cancel()
+    usage = usage_of(prepared.prompt.length, answers.completion_tokens)
+    return JSONResponse(maker.whole(prepared.note + text, finish, usage, {}))
+
+
+async def _response_events(
+    maker: ResponseMaker, answers: Answers, prepared: Prepared
+) -> AsyncIterator[str]:
+    """Server-sent events of the model's own answer; a failure is the last of them."""
+    text, finish = prepared.note, "stop"
+    try:
+        for event in maker.begin():
+            yield event
+        if prepared.note:
+            yield maker.delta(prepared.note)
+        async for piece in answers.pieces():
+            if piece.text:
+                text += piece.text
+                yield maker.delta(piece.text)
+            finish = piece.finish or finish
+        usage = usage_of(prepared.prompt.length, answers.completion_tokens)
+        for event in maker.end(text, finish, usage, {}):
+            yield event
+    except Exception as error:
+        logger.exception("An answer failed.")
+        yield maker.failed(_failure(error))
+    finally:
+        # Also where the client went away.
+        answers.cancel()
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

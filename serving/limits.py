@@ -13,6 +13,7 @@ class Limits:
         max_body_bytes: of a request.
         read_seconds: how long the head of a request may take, and its body.
         max_rnas: RNAs in one conversation.
+        max_records: FASTA records in one request for a search alone, `/annotate`.
         max_searched_nt: nt of an RNA that is searched in a reference; 50,000 take a core some three
             seconds. What the model cannot read of it is answered about from records alone.
         max_choices: answers to one request (`n`).
@@ -26,6 +27,7 @@ class Limits:
     max_body_bytes: int = 5_000_000
     read_seconds: int = 30
     max_rnas: int = 16
+    max_records: int = 100
     max_searched_nt: int = 50_000
     max_choices: int = 8
     max_tokens: int = 1024

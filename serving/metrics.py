@@ -55,6 +55,10 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+def _is_counted(path: str) -> bool:
+    return path.startswith("/v1/") or path == "/annotate"
+
+
 class CountRequests:
     """ASGI middleware that counts the replies of the API, by status."""
 
@@ -62,7 +66,7 @@ class CountRequests:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or not _is_counted(scope["path"]):
             await self.app(scope, receive, send)
             return
 

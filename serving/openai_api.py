@@ -24,6 +24,12 @@ from pydantic import (
 # Says who asks and how it is billed or stored; the answer does not depend on it.
 _IGNORED = frozenset(
     {
+        "background_tasks",  # this and the next five: Open WebUI's own
+        "chat_id",
+        "id",
+        "model_item",
+        "session_id",
+        "variables",
         "metadata",
         "parallel_tool_calls",
         "prompt_cache_key",
@@ -50,11 +56,23 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},),
     "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True,),
+    "reasoning": ({"effort": "none"},),
+    "text": ({"format": {"type": "text"}}, {"format": {"type": "text"}, "verbosity": "medium"}),
     "tfs_z": (1,),
     "tool_choice": ("none", "auto"),
     "top_k": (-1,),
+    "truncation": ("disabled",),
     "typical_p": (1,),
     "verbosity": ("medium",),
+}
+# What is not supported for a reason that is worth saying.
+_BECAUSE = {
+    "logprobs": "tokens' probabilities are not given, since answers are checked and cited once "
+    "they are written, or are records' words; `confidence` says how likely one is right",
+    "top_logprobs": "see logprobs",
+    "previous_response_id": "answers are not stored; give the conversation's messages as input",
+    "conversation": "conversations are not stored; give their messages as input",
+    "background": "answers are not stored, and so cannot be asked for later",
 }
 # Of a message: what the model would have to read, and cannot.
 _UNREADABLE = ("tool_calls", "function_call", "audio")
@@ -106,7 +124,32 @@ class RnaPart(BaseModel):
     rna: str
 
 
-Part = Annotated[TextPart | RnaPart, Field(discriminator="type")]
+class FileData(BaseModel):
+    """A FASTA file, which may be compressed."""
+
+    filename: str | None = None
+    file_data: str | None = Field(
+        None, description="A data URL such as data:text/plain;base64,..., or base64 alone."
+    )
+    file_id: str | None = None
+    file_url: str | None = None
+
+    @model_validator(mode="after")
+    def _check_data(self) -> FileData:
+        if self.file_data is None:
+            raise ValueError(
+                "Files are neither stored nor fetched here; give the FASTA file itself as "
+                'file_data: "data:text/plain;base64,..."'
+            )
+        return self
+
+
+class FilePart(BaseModel):
+    type: Literal["file"]
+    file: FileData
+
+
+Part = Annotated[TextPart | RnaPart | FilePart, Field(discriminator="type")]
 
 
 class Message(BaseModel):
@@ -136,6 +179,9 @@ class Message(BaseModel):
         if isinstance(self.content, str):
             return [self.content]
         return [part.text for part in self.content if isinstance(part, TextPart)]
+
+    def has_files(self) -> bool:
+        return any(isinstance(part, FilePart) for part in self.content)
 
     def rnas(self) -> list[str]:
         parts = [] if isinstance(self.content, str) else self.content
@@ -254,16 +300,11 @@ class ChatRequest(BaseModel):
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
         """OpenAI lets every option be null, which says as much as leaving it out."""
-        _check_characters(data)
-        if not isinstance(data, dict):
-            return data
-        return {name: value for name, value in data.items() if value is not None}
+        return without_nulls(data)
 
     @model_validator(mode="after")
     def _check_extras(self) -> ChatRequest:
-        for name, value in (self.model_extra or {}).items():
-            if name not in _IGNORED and not _is_neutral(name, value):
-                raise ValueError(f"{name} is not supported here; leave it out")
+        check_options(self.model_extra or {})
         return self
 
     @property
@@ -276,8 +317,34 @@ class ChatRequest(BaseModel):
         return self.max_completion_tokens or self.max_tokens
 
 
+def check_options(options: dict[str, Any]) -> None:
+    """Reject what would change an answer and is not supported.
+
+    Raises:
+        ValueError: there is such an option.
+    """
+    for name, value in options.items():
+        if name not in _IGNORED and not _is_neutral(name, value):
+            because = f": {_BECAUSE[name]}" if name in _BECAUSE else ""
+            raise ValueError(f"{name} is not supported here; leave it out{because}")
+
+
+def without_nulls(data: Any) -> Any:
+    """The body of a request without the fields that are null.
+
+    Raises:
+        ValueError: it holds half a character.
+    """
+    _check_characters(data)
+    if not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if value is not None}
+
+
 def _is_neutral(name: str, value: Any) -> bool:
     """Whether a value asks for nothing; 1 and 1.0 are the same to JSON, 1 and true are not."""
+    if name == "features" and isinstance(value, dict):
+        return not any(value.values())  # Open WebUI's switches, such as web_search
     neutral = (*_OFF, *_NEUTRAL.get(name, ()))
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in neutral)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 import sys
 import threading
@@ -26,8 +27,17 @@ from rnagpt.inference.messages import user_message
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
-from rnagpt.serving.openai_api import ApiError, ChatRequest, Message, RnaPart, TextPart
+from rnagpt.serving.openai_api import (
+    ApiError,
+    ChatRequest,
+    FilePart,
+    Message,
+    Part,
+    RnaPart,
+    TextPart,
+)
 from rnagpt.serving.pasted_rnas import MIN_LETTERS, UnclearSequenceError, find_pasted
+from rnagpt.serving.rna_files import FileError, FileTooLargeError, read_file
 from rnagpt.serving.text_bounds import TextBounds
 
 _SEEDS = 2**63
@@ -40,6 +50,11 @@ _QUESTIONS = {False: "What is this RNA?", True: "What are these RNAs?"}
 _WRITTEN_PER_NUCLEOTIDE, _WRITTEN_BESIDE = 16, 4096
 # Letters of a question that is looked up; the patterns take some 50 ms for so many.
 MAX_QUESTION = 20_000
+
+
+def max_written(nucleotides: int) -> int:
+    """Letters of the longest text that may hold an RNA of so many nt."""
+    return _WRITTEN_PER_NUCLEOTIDE * nucleotides + _WRITTEN_BESIDE
 
 
 @dataclass(frozen=True)
@@ -152,7 +167,7 @@ class Prompts:
         """The messages with a question and with RNAs as parts; and where these were read from the
         texts, the same as they were written."""
         self._check_request(request)
-        messages, pasted = request.messages, []
+        messages, pasted = self._with_files(request.messages), []
         if not any(message.rnas() for message in messages):
             pasted = self._with_pasted(messages)
             messages = [_with_question(message) for message in pasted]
@@ -200,6 +215,15 @@ class Prompts:
                 "question.",
                 param="messages",
             )
+        if _is_front_end_task("".join(request.messages[-1].texts())):
+            raise ApiError(
+                400,
+                "This is a chat front end's own request for a title, tags or the like, and not a "
+                "question about an RNA; this model only answers about RNAs. Switch such requests "
+                "off, or let another model answer them (in Open WebUI: admin settings, Interface).",
+                param="messages",
+                code="front_end_task",
+            )
         if request.n > self.limits.max_choices:
             raise ApiError(
                 400,
@@ -212,6 +236,38 @@ class Prompts:
         # Each message has at least one token.
         if len(request.messages) > self.context or letters > self._bounds.max_letters + of_rnas:
             raise self._too_long("more")
+
+    def _with_files(self, messages: list[Message]) -> list[Message]:
+        """The messages with the RNAs of files as parts, in the places of the files."""
+        left = self.limits.max_rnas + 1  # one too many is enough to reject
+        whole: list[Message] = []
+        for index, message in enumerate(messages):
+            if not message.has_files() or isinstance(message.content, str):
+                whole.append(message)
+                continue
+            parts: list[Part] = []
+            for part in message.content:
+                if isinstance(part, FilePart):
+                    found = self._rnas_of_file(part, left, f"messages.{index}.content")
+                    left -= len(found)
+                    parts += found
+                else:
+                    parts.append(part)
+            whole.append(Message(role=message.role, content=parts))
+        return whole
+
+    def _rnas_of_file(self, part: FilePart, most: int, place: str) -> list[RnaPart]:
+        name, data = part.file.filename or "", part.file.file_data or ""
+        try:
+            records = read_file(data, name, self.limits.max_body_bytes)
+            return [
+                RnaPart(type="rna", rna=f">{record.name}\n{record.sequence}")
+                for record in itertools.islice(records, most)
+            ]
+        except FileTooLargeError as error:
+            raise ApiError(413, str(error), param=place, code="file_too_large") from error
+        except FileError as error:
+            raise ApiError(400, str(error), param=place, code="invalid_file") from error
 
     def _with_pasted(self, messages: list[Message]) -> list[Message]:
         """The messages with the RNAs of the users' texts as parts, before what is left of the text.
@@ -249,7 +305,7 @@ class Prompts:
             raise ApiError(400, str(error), param=place, code="invalid_rna") from error
         if not found.rnas:
             return message
-        parts: list[TextPart | RnaPart] = [RnaPart(type="rna", rna=rna) for rna in found.rnas]
+        parts: list[Part] = [RnaPart(type="rna", rna=rna) for rna in found.rnas]
         if found.text:
             parts.append(TextPart(type="text", text=found.text))
         return Message(role="user", content=parts)
@@ -279,7 +335,7 @@ class Prompts:
 
     def _check_written_length(self, rna: str, number: int) -> None:
         longest = self.max_rna_length
-        if len(rna) > _WRITTEN_PER_NUCLEOTIDE * longest + _WRITTEN_BESIDE:
+        if len(rna) > max_written(longest):
             raise ApiError(
                 413,
                 f"RNA '{number}' is a text of {len(rna):,} letters; an RNA has at most "
@@ -326,6 +382,11 @@ class Prompts:
             param="messages",
             code="context_length_exceeded",
         )
+
+
+def _is_front_end_task(text: str) -> bool:
+    """Whether a text is a prompt of Open WebUI's background tasks, by how all of them are made."""
+    return text.lstrip().startswith("### Task:") and "<chat_history>" in text
 
 
 def _rnas_of(messages: list[Message]) -> list[str]:

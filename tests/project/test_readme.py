@@ -101,12 +101,39 @@ def test_openai_client(address, capsys):
     assert capsys.readouterr().out.splitlines() == shown
 
 
-def test_curl(address):
-    command = block(SERVE, "bash", "curl").replace(ADDRESS, address)
+def test_further_blocks_of_the_servers_guide(address, capsys, tmp_path, monkeypatch):
+    """The stream, responses and files, which go on with the client of the first block."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FIVE_RNAS, "rnas.fa")
+    names = {}
+    exec(block(SERVE, "python", "OpenAI(").replace(ADDRESS, address), names)
+    said = capsys.readouterr().out.splitlines()[0]
+    exec(block(SERVE, "python", "stream=True\n"), names)
+    assert capsys.readouterr().out.splitlines() == [said, " records ['RNA 1']"]
+    script = block(SERVE, "python", "responses.create")
+    exec(script, names)
+    shown = [line.split("# ")[1] for line in script.splitlines() if "# " in line]
+    assert capsys.readouterr().out.splitlines()[-2:] == shown
+    exec(block(SERVE, "python", "file_data"), names)
+    messages = [{"role": "user", "content": names["content"]}]
+    reply = names["client"].chat.completions.create(model=MINI, messages=messages)
+    assert len(reply.choices[0].message.model_extra["about"]) == 5
+
+
+def post_as_curl(command, address):
     found = re.search(r"curl (\S+) -H '[^']+' -d '(.*)'", command, re.DOTALL)
     assert found
     url, body = found.groups()
-    reply = httpx.post(url, json=json.loads(body), timeout=60)
+    return httpx.post(url.replace(ADDRESS, address), json=json.loads(body), timeout=60)
+
+
+def test_curl_of_the_search(address):
+    reply = post_as_curl(block(SERVE, "bash", "/annotate -H"), address)
+    assert reply.text.splitlines()[1].split("\t")[:3] == ["tRNA", "RF00005", "mine"]
+
+
+def test_curl(address):
+    reply = post_as_curl(block(SERVE, "bash", "completions -H"), address)
     assert reply.json()["choices"][0]["message"]["content"]
 
 

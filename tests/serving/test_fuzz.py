@@ -18,6 +18,7 @@ from rnagpt.serving.limits import Limits
 
 FEW, MANY = 40, 1000
 CHAT = "/v1/chat/completions"
+POSTED = {CHAT, "/v1/responses", "/annotate"}
 GOOD = {
     "model": NAME,
     "messages": [
@@ -145,10 +146,10 @@ def fuzz_spoilt_requests(address, examples):
 
 def fuzz_described_requests(address, description, examples):
     operations = [operation.ok() for operation in description.get_all_operations()]
-    assert {operation.path for operation in operations} >= {CHAT, "/v1/models", "/health"}
+    assert {operation.path for operation in operations} >= {*POSTED, "/v1/models", "/health"}
     for operation in operations:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            if operation.path != CHAT and mode == GenerationMode.NEGATIVE:
+            if operation.path not in POSTED and mode == GenerationMode.NEGATIVE:
                 continue
             share = examples if operation.path == CHAT else examples // 10
 
