@@ -106,10 +106,9 @@ class ChatPanel:
         self.findings = gr.HTML(elem_id="findings")
         with gr.Row(elem_id="keeping"):
             self.copy = gr.Button("Copy", elem_id="copy", **small)
-            self.markdown = gr.Button("Download Markdown", elem_id="markdown", **small)
-            self.json = gr.Button("Download JSON", elem_id="json", **small)
-            # What was found needs no question.
-            self.tsv = gr.Button("Download TSV", elem_id="tsv", **{**small, "interactive": True})
+            self.markdown, self.json, self.tsv = rna_panel.downloads
+            for button in rna_panel.downloads:
+                button.render()
 
     @property
     def parts(self) -> list[Any]:
@@ -117,7 +116,7 @@ class ChatPanel:
         return [
             *(self.chat, self.sources, self.field, self.question_notice, self.findings),
             *(self.stop_button, self.retry_button, self.explain_button),
-            *(self.copy, self.markdown, self.json),
+            self.copy,
             *self.rna_panel.document_parts,
             *self.suggestions,
             *(self.rna_panel.cards, self.rna_panel.compare),
@@ -369,7 +368,7 @@ class ChatPanel:
             draw(shown)  # what was taken up again, or came when too many were waiting
         at_rest = not conversation.waiting
         switch = gr.update(interactive=bool(conversation.turns) and at_rest)
-        buttons = (self.retry_button, self.explain_button, self.copy, self.markdown, self.json)
+        buttons = (self.retry_button, self.explain_button, self.copy)
         return {
             self.chat: as_chat(conversation.turns),
             self.sources: rna_cards.sources(conversation.turns),

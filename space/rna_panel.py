@@ -82,6 +82,18 @@ class RnaPanel:
             elem_id="compare",
             render=False,
         )
+        # The chat panel shows them, below the conversation that they hold too.
+        self.downloads = [
+            gr.Button(
+                f"Download {name}",
+                elem_id=name.lower(),
+                size="sm",
+                min_width=100,
+                interactive=False,
+                render=False,
+            )
+            for name in ("Markdown", "JSON", "TSV")
+        ]
         # The chat panel shows them; they follow from what is found.
         self.suggestions = [
             gr.Button(question, size="sm", min_width=140, render=False)
@@ -103,7 +115,8 @@ class RnaPanel:
     @property
     def document_parts(self) -> list[Any]:
         """All parts that `documents` updates."""
-        return [self.as_json, self.as_full_json, self.as_markdown, self.as_tsv]
+        texts = (self.as_json, self.as_full_json, self.as_markdown, self.as_tsv)
+        return [*texts, *self.downloads]
 
     @property
     def found_parts(self) -> list[Any]:
@@ -238,6 +251,7 @@ class RnaPanel:
             self.as_full_json: as_json(conversation, MODEL.name, found=True),
             self.as_markdown: as_markdown(conversation, MODEL.name),
             self.as_tsv: as_tsv([(shown.rna, shown.findings) for shown in conversation.rnas]),
+            **dict.fromkeys(self.downloads, gr.update(interactive=bool(conversation.rnas))),
         }
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
