@@ -13,9 +13,19 @@ import gradio as gr
 import rna_cards
 import validation
 from conversation import Conversation, Turn, as_chat, as_typed
+from findings import GENERAL
 from model_loading import MODEL
 from plain_text import check_text, visible
-from rna_panel import AS_IT_IS, MAX_ECHO, RnaPanel, Updates, command, draw, field_commands
+from rna_panel import (
+    AS_IT_IS,
+    MAX_ECHO,
+    RnaPanel,
+    Updates,
+    command,
+    draw,
+    field_commands,
+    find,
+)
 from space_limits import Limits
 from structure_drawing import FOLDING, find_structure
 
@@ -24,13 +34,6 @@ from rnagpt.reference.library import SearchStoppedError
 
 _log = logging.getLogger("rnagpt.space")
 
-QUESTIONS = (
-    "What is this RNA?",
-    "What type of RNA is this?",
-    "Which RNA family does this sequence belong to?",
-    "What is the function of this RNA?",
-    "What is known about this RNA?",
-)
 FAULT = "Something went wrong on our side, not with what you gave. Please try again."
 _BUSY = "An answer is being written. Wait for its end, or stop it."
 _MAX_WAITING = 4
@@ -88,9 +91,9 @@ class ChatPanel:
         )
         self.field = field_commands(self.question)
         with gr.Row(elem_id="suggestions"):
-            self.suggestions = [
-                gr.Button(question, size="sm", min_width=140) for question in QUESTIONS
-            ]
+            self.suggestions = rna_panel.suggestions
+            for button in self.suggestions:
+                button.render()
         with gr.Row(elem_id="actions"):
             small: dict[str, Any] = {"size": "sm", "min_width": 100, "interactive": False}
             self.stop_button = gr.Button("Stop", variant="stop", elem_id="stop", **small)
@@ -103,8 +106,9 @@ class ChatPanel:
         self.findings = gr.HTML(elem_id="findings")
         with gr.Row(elem_id="keeping"):
             self.copy = gr.Button("Copy", elem_id="copy", **small)
-            self.markdown = gr.Button("Download Markdown", elem_id="markdown", **small)
-            self.json = gr.Button("Download JSON", elem_id="json", **small)
+            self.markdown, self.json, self.tsv = rna_panel.downloads
+            for button in rna_panel.downloads:
+                button.render()
 
     @property
     def parts(self) -> list[Any]:
@@ -112,8 +116,9 @@ class ChatPanel:
         return [
             *(self.chat, self.sources, self.field, self.question_notice, self.findings),
             *(self.stop_button, self.retry_button, self.explain_button),
-            *(self.copy, self.markdown, self.json),
-            *(self.rna_panel.as_markdown, self.rna_panel.as_json),
+            self.copy,
+            *self.rna_panel.document_parts,
+            *self.suggestions,
             *(self.rna_panel.cards, self.rna_panel.compare),
         ]
 
@@ -336,7 +341,7 @@ class ChatPanel:
         """Ask the same question about each RNA, and set the answers side by side."""
 
         def compared() -> Iterator[Updates]:
-            question = check_text(given, "The question").strip() or QUESTIONS[0]
+            question = check_text(given, "The question").strip() or GENERAL[0]
             validation.check_question(question, self.limits)
             rnas = [shown.rna for shown in conversation.rnas]
             answers: list[Answer] = []
@@ -359,10 +364,11 @@ class ChatPanel:
     def view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""
         for shown in conversation.rnas:
+            find(shown, conversation)
             draw(shown)  # what was taken up again, or came when too many were waiting
         at_rest = not conversation.waiting
         switch = gr.update(interactive=bool(conversation.turns) and at_rest)
-        buttons = (self.retry_button, self.explain_button, self.copy, self.markdown, self.json)
+        buttons = (self.retry_button, self.explain_button, self.copy)
         return {
             self.chat: as_chat(conversation.turns),
             self.sources: rna_cards.sources(conversation.turns),
@@ -371,6 +377,7 @@ class ChatPanel:
             self.stop_button: gr.update(interactive=False),
             self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1 and at_rest),
             **self.rna_panel.documents(conversation),
+            **self.rna_panel.suggest(conversation),
             **dict.fromkeys(buttons, switch),
         }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from findings import Findings, sureness
 from plain_text import escape_unseen, visible
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
@@ -28,10 +29,11 @@ _BEGINNING = re.compile(r"^(\d*)([-+=.)])")
 
 @dataclass
 class ShownRna:
-    """An RNA of a conversation with its drawing: None while that is not made yet."""
+    """An RNA of a conversation with its drawing and findings: None while they are not made yet."""
 
     rna: CleanedRna
     drawing: str | None = None
+    findings: Findings | None = None
 
     @property
     def key(self) -> str:
@@ -223,6 +225,7 @@ def as_markdown(conversation: Conversation, model: str) -> str:
         rna = shown.rna
         facts = ", ".join([f"{len(rna.sequence):,} nt", *rna.changes])
         lines += [f"## RNA {_plain(rna.name)} ({facts})", "", f"`{rna.sequence}`", ""]
+        lines += _findings_lines(shown)
     for turn in conversation.turns:
         remarks = " · ".join(filter(None, [f"basis: {_plain(turn.basis)}", turn.remarks]))
         answer = f"{_plain(turn.answer.strip())} *({remarks})*"
@@ -232,12 +235,18 @@ def as_markdown(conversation: Conversation, model: str) -> str:
     return "\n".join(lines)
 
 
-def as_json(conversation: Conversation, model: str) -> str:
-    """The conversation as a JSON document: `model`, `rnas` and `turns`."""
-    rnas = [
-        {"name": shown.rna.name, "sequence": shown.rna.sequence, "changes": shown.rna.changes}
-        for shown in conversation.rnas
-    ]
+def as_json(conversation: Conversation, model: str, *, found: bool = False) -> str:
+    """The conversation as a JSON document: `model`, `rnas` and `turns`.
+
+    Args:
+        found: with what was found in each RNA, which the page need not send back.
+    """
+    rnas: list[dict[str, Any]] = []
+    for shown in conversation.rnas:
+        rna = shown.rna
+        rnas.append({"name": rna.name, "sequence": rna.sequence, "changes": rna.changes})
+        if found and shown.findings:
+            rnas[-1]["findings"] = shown.findings.to_dict()
     turns = [vars(turn) for turn in conversation.turns]
     document = {"model": model, "rnas": rnas, "turns": turns}
     return escape_unseen(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
@@ -259,6 +268,26 @@ def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
 def as_typed(shown: str) -> str:
     """A text of `as_chat` as its writer typed it."""
     return html.unescape(shown)
+
+
+def _findings_lines(shown: ShownRna) -> list[str]:
+    """What was found in an RNA, a line for each hit."""
+    found = shown.findings
+    if found is None:
+        return []
+    if found.note or not found.hits:
+        return [_plain(found.note or f"No known family matches in {found.searched}."), ""]
+    lines = [f"Found in {_plain(found.searched)}:", ""]
+    for hit in found.hits:
+        strand = "" if hit.strand == "+" else ", reverse strand"
+        told = (
+            f"{hit.record.id} {hit.record.name}, {hit.record.type or 'type unknown'}: nucleotides "
+            f"{hit.start:,}–{hit.end:,}{strand}, E {hit.evalue:.1g}, {hit.bits:.1f} bits, "
+            f"identity {hit.identity:.0%}, confidence {sureness(hit)}"
+        )
+        address = address_of(hit.record.id)
+        lines.append(f"- {_plain(told)}" + (f", <{address}>" if address else ""))
+    return [*lines, ""]
 
 
 def _source(record: CitedRecord) -> str:

@@ -135,8 +135,7 @@ class Page:
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
             example = functools.partial(panel.add_example, record)
             given.append(self._on(button.click, example, [], **at_once))
-        drawn = [panel.cards, panel.as_json, panel.as_markdown]
-        return [self._on(event.then, panel.fold, [], drawn) for event in given]
+        return [self._on(event.then, panel.fold, [], panel.found_parts) for event in given]
 
     def _connect_chat(self) -> list[Any]:
         """What a visitor asks; returns the answers that follow."""
@@ -159,7 +158,8 @@ class Page:
         copied.then(None, None, [panel.copy], js=COPY_AGAIN_JS)
         for button, text, script in (
             (panel.markdown, documents.as_markdown, DOWNLOAD_JS % ("text/markdown", "md")),
-            (panel.json, documents.as_json, DOWNLOAD_JS % ("application/json", "json")),
+            (panel.json, documents.as_full_json, DOWNLOAD_JS % ("application/json", "json")),
+            (panel.tsv, documents.as_tsv, DOWNLOAD_JS % ("text/tab-separated-values", "tsv")),
         ):
             button.click(None, [text], None, js=script)
         return answered

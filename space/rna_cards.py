@@ -16,6 +16,7 @@ from conversation import (
     records_of,
 )
 from plain_text import visible
+from result_card import result
 
 from rnagpt import Answer, CleanedRna
 from rnagpt.evidence.gathering import address_of
@@ -109,7 +110,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     )
     return (
         f'<article class="card"><header><h3>{name}</h3>{remove}</header><ul>{listed}</ul>{warned}'
-        f"{_structure(shown, opened)}</article>"
+        f"{result(rna, shown.findings)}{_structure(shown, opened)}</article>"
     )
 
 

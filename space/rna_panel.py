@@ -14,6 +14,7 @@ import rna_cards
 import validation
 from browser_scripts import FIELD_JS, REMOVE_JS, UPLOAD_HTML, UPLOAD_JS
 from conversation import Conversation, ShownRna, as_json, as_markdown
+from findings import FAILED, Findings, as_tsv, search, suggested
 from model_loading import MODEL
 from plain_text import check_text, visible
 from rna_input import records_of_file, records_of_text
@@ -21,6 +22,7 @@ from space_limits import Limits
 from structure_drawing import draw_structure
 
 from rnagpt import FastaRecord
+from rnagpt.reference.library import SearchStoppedError
 from rnagpt.sequences.folding import MAX_FOLDED
 
 _log = logging.getLogger("rnagpt.space")
@@ -42,6 +44,9 @@ class RnaPanel:
         # The conversation as the page holds it: `as_json` goes back to the server with every event.
         self.as_json = gr.Textbox(visible="hidden")
         self.as_markdown = gr.Textbox(visible="hidden")
+        # What is only downloaded: with the findings, which would be sent back with every event.
+        self.as_full_json = gr.Textbox(visible="hidden")
+        self.as_tsv = gr.Textbox(visible="hidden")
         gr.HTML("<h2>RNAs</h2>")
         self.sequence = gr.Textbox(
             label="Paste a sequence or FASTA",
@@ -77,6 +82,23 @@ class RnaPanel:
             elem_id="compare",
             render=False,
         )
+        # The chat panel shows them, below the conversation that they hold too.
+        self.downloads = [
+            gr.Button(
+                f"Download {name}",
+                elem_id=name.lower(),
+                size="sm",
+                min_width=100,
+                interactive=False,
+                render=False,
+            )
+            for name in ("Markdown", "JSON", "TSV")
+        ]
+        # The chat panel shows them; they follow from what is found.
+        self.suggestions = [
+            gr.Button(question, size="sm", min_width=140, render=False)
+            for question in suggested(None)
+        ]
         # The chat panel shows it; an RNA that is given may be what it requests.
         self.question_notice = gr.HTML(elem_id="question-notice", render=False)
 
@@ -86,8 +108,20 @@ class RnaPanel:
         return [
             *(self.cards, self.rna_notice, self.compare, self.question_notice),
             *(self.sequence, self.field, self.records, self.choosing),
-            *(self.as_json, self.as_markdown),
+            *self.document_parts,
+            *self.suggestions,
         ]
+
+    @property
+    def document_parts(self) -> list[Any]:
+        """All parts that `documents` updates."""
+        texts = (self.as_json, self.as_full_json, self.as_markdown, self.as_tsv)
+        return [*texts, *self.downloads]
+
+    @property
+    def found_parts(self) -> list[Any]:
+        """All parts that `fold` updates."""
+        return [self.cards, *self.document_parts, *self.suggestions]
 
     def emptied(self, fresh: Conversation) -> Updates:
         """The parts at the beginning of a new conversation."""
@@ -202,17 +236,34 @@ class RnaPanel:
                 interactive=len(conversation.rnas) > 1 and not conversation.answering
             ),
             **self.documents(conversation),
+            **self.suggest(conversation),
         }
+
+    def suggest(self, conversation: Conversation) -> Updates:
+        """Questions about the last RNA."""
+        findings = conversation.rnas[-1].findings if conversation.rnas else None
+        return dict(zip(self.suggestions, suggested(findings), strict=True))
 
     def documents(self, conversation: Conversation) -> Updates:
         """The conversation as the page holds it."""
         return {
             self.as_json: as_json(conversation, MODEL.name),
+            self.as_full_json: as_json(conversation, MODEL.name, found=True),
             self.as_markdown: as_markdown(conversation, MODEL.name),
+            self.as_tsv: as_tsv([(shown.rna, shown.findings) for shown in conversation.rnas]),
+            **dict.fromkeys(self.downloads, gr.update(interactive=bool(conversation.rnas))),
         }
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
-        """Draw the structures that are not drawn yet, one by one."""
+        """Search what is not searched yet, then draw the structures, one by one."""
+        for shown in list(conversation.rnas):
+            missing = shown.findings is None
+            find(shown, conversation)
+            if missing and not conversation.closed:
+                yield {
+                    self.cards: rna_cards.cards(conversation),
+                    **self.suggest(conversation),
+                }
         for shown in list(conversation.rnas):
             missing = shown.drawing is None
             draw(shown)
@@ -222,7 +273,11 @@ class RnaPanel:
             if missing and shown.drawing is not None:
                 yield {self.cards: rna_cards.cards(conversation)}
         # The last word, should the answers to quick clicks have come in another order.
-        yield {self.cards: rna_cards.cards(conversation), **self.documents(conversation)}
+        yield {
+            self.cards: rna_cards.cards(conversation),
+            **self.documents(conversation),
+            **self.suggest(conversation),
+        }
 
 
 def field_commands(field: gr.Textbox) -> gr.Textbox:
@@ -254,6 +309,19 @@ def _label(record: FastaRecord, number: int) -> str:
     """What stands for a record among others, whose names may be the same."""
     about = f" {record.description[:60]}" if record.description else ""
     return visible(f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}")
+
+
+def find(shown: ShownRna, conversation: Conversation) -> None:
+    """Search an RNA, unless it was, or its conversation is closed."""
+    if shown.findings is not None:
+        return
+    try:
+        shown.findings = search(shown.rna, lambda: conversation.closed)
+    except SearchStoppedError:
+        pass
+    except Exception:
+        _log.exception("An RNA could not be searched.")
+        shown.findings = Findings(note=FAILED)
 
 
 def draw(shown: ShownRna) -> None:

@@ -16,7 +16,6 @@ import shutil
 from pathlib import Path
 
 import app
-from chat_panel import QUESTIONS
 from model_loading import MODEL
 from page import FOLDER
 from PIL import Image
@@ -63,9 +62,9 @@ def take_pictures(browser: Browser, out: Path, width: str, scheme: str) -> None:
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{PORT}/")
     add_example(page, "U1 spliceosomal RNA", 1)
-    ask(page, QUESTIONS[0])
+    ask(page, "What is this RNA?")
     if not dark:
-        ask(page, QUESTIONS[-1])
+        ask(page, "What is its function?")
         page.get_by_role("button", name="Which nucleotides mattered?").click()
         expect(page.locator("#findings svg")).to_be_visible()
     save(page, out / f"{width}-{scheme}.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from model_loading import MODEL
 from plain_text import check_text
 from rna_input import records_of_text
+from searching import reference
 from space_limits import Limits
 
 from rnagpt import CleanedRna, FastaRecord, clean_rnas
@@ -26,6 +27,8 @@ def cleaned(records: list[FastaRecord], limits: Limits) -> list[CleanedRna]:
 
 
 def _longest(limits: Limits) -> int:
+    if reference() is not None:
+        return limits.max_rna_length  # the search takes what the model does not read
     ready = MODEL.state == "ready"
     known = MODEL.loaded[1].max_rna_length if ready else limits.max_rna_length
     return min(known, limits.max_rna_length)

@@ -16,6 +16,7 @@ import answering  # noqa: E402
 import app  # noqa: E402
 import chat_panel  # noqa: E402
 import conversation  # noqa: E402
+import findings  # noqa: E402
 import model_loading  # noqa: E402
 import open_routes  # noqa: E402
 import page  # noqa: E402
@@ -64,6 +65,7 @@ __all__ = [
     "app",
     "chat_panel",
     "conversation",
+    "findings",
     "load_tiny_model",
     "model_loading",
     "open_page",

@@ -245,6 +245,29 @@ def test_an_answer_cites_records_with_links(page, monkeypatch):
     expect(page.locator("#sources")).to_be_hidden()
 
 
+def test_a_pasted_rna_is_named_with_its_evidence_before_any_question(page, monkeypatch):
+    monkeypatch.delenv(searching.VARIABLE)
+    trna = (SPACE / "examples.fasta").read_text().split(">")[1]
+    paste(page, f">{trna}")
+    card = page.locator("#cards .card")
+    expect(card.locator(".verdict")).to_contain_text("tRNA")
+    expect(card.locator(".sure").first).to_have_text(re.compile(r"confidence high \(0\.9\d\)"))
+    family = card.locator(".verdict").get_by_role("link")
+    expect(family).to_have_attribute("href", "https://rfam.org/family/RF00005")
+    expect(card.get_by_role("img", name="Where it matches, in 74 nt")).to_be_visible()
+    record = card.locator("details.record")
+    expect(record.get_by_role("link", name="8256282")).to_be_hidden()
+    record.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(record.get_by_role("link", name="8256282")).to_be_visible()
+    card.locator("details.alignment summary").click()
+    expect(card.locator("details.alignment pre").first).to_contain_text("RF00005")
+    suggested = page.locator("#suggestions").get_by_role("button", name="Which amino acid")
+    expect(suggested).to_be_visible()
+    assert downloaded(page, "Download TSV").splitlines()[1].startswith("tRNA\tRF00005\t")
+    assert answers(page) == []
+
+
 def test_records_of_an_upload_are_chosen_and_compared(page):
     rnas = {name: make_rna(40 + seed, seed) for seed, name in enumerate("abc")}
     records = "".join(f">{name} of three\n{rna}\n" for name, rna in rnas.items())

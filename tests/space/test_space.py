@@ -3,7 +3,9 @@
 import ast
 import base64
 import bz2
+import dataclasses
 import gzip
+import html
 import json
 import lzma
 import time
@@ -24,6 +26,7 @@ from helpers.tiny_space import (
     answering,
     chat_panel,
     conversation,
+    findings,
     load_tiny_model,
     model_loading,
     open_page,
@@ -55,6 +58,7 @@ from rnagpt import (
     fold_rna,
     read_fasta,
 )
+from rnagpt.cli.main import main
 from rnagpt.inference.cited import Words
 from rnagpt.reference import InvalidReferenceError
 from rnagpt.serving.middleware import BodySizeLimit
@@ -65,17 +69,23 @@ SCRIPT = "<script>alert(1)</script>"
 LINK = "[here](https://example.org)"
 # What the Space takes from inside the package, since it is no part of the public API.
 FROM_INSIDE = {
+    "rnagpt.evidence.confidence.confidence_of_match",
+    "rnagpt.evidence.gathering.Evidence",
     "rnagpt.evidence.gathering.address_of",
+    "rnagpt.evidence.gathering.gather_evidence",
     "rnagpt.inference.abstention.is_abstention",
+    "rnagpt.inference.cited.MAX_READ_LENGTH",
     "rnagpt.inference.cited.Plan",
     "rnagpt.inference.cited.name_rnas",
     "rnagpt.inference.generation.user_message",
     "rnagpt.inference.local_model.LocalModel",
     "rnagpt.reference.library.EVALUE",
     "rnagpt.reference.library.SearchStoppedError",
+    "rnagpt.reference.formats.FORMATS",
     "rnagpt.sequences.fasta.unpacked",
     "rnagpt.sequences.folding.MAX_FOLDED",
     "rnagpt.sequences.folding.lay_out",
+    "rnagpt.sequences.strands.reverse_complement",
     "rnagpt.serving.middleware.BodySizeLimit",
     "rnagpt.serving.rna_tools",
 }
@@ -309,6 +319,148 @@ def test_names_and_answers_are_escaped_everywhere():
     assert {"article", "table", "button"} <= tags
     assert "script" not in tags
     assert "onload" not in attributes
+
+
+# What was found
+
+
+def searched(*rnas: CleanedRna) -> conversation.Conversation:
+    talk = conversation_of(*rnas)
+    for shown in talk.rnas:
+        rna_panel.find(shown, talk)
+    return talk
+
+
+def links_in(html: str) -> set[str]:
+    addresses = set()
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: addresses.update(
+        value for name, value in attrs if (tag, name) == ("a", "href")
+    )
+    parser.feed(html)
+    return addresses
+
+
+def track_of(card: str) -> ElementTree.Element:
+    return ElementTree.fromstring(
+        card[card.index('<svg role="img" viewBox') :].split("</svg>")[0] + "</svg>"
+    )
+
+
+def test_a_card_says_what_an_rna_is_before_any_question(cited):
+    talk = conversation_of(*examples(0))
+    assert "Searching for known families" in rna_cards.cards(talk)
+    talk = searched(*examples(0))
+    card = rna_cards.cards(talk)
+    for words in ("E 2e-09", "confidence high (0.98)", "nucleotides 1–74, strand as given"):
+        assert words in card
+    links = links_in(card)
+    assert "https://rfam.org/family/RF00005" in links
+    assert "https://www.ebi.ac.uk/QuickGO/term/GO:0030533" in links
+    assert "http://www.sequenceontology.org/browser/current_release/term/SO:0000253" in links
+    assert "https://pubmed.ncbi.nlm.nih.gov/8256282" in links
+    (hit,) = Reference.open().search(talk.rnas[0].rna)
+    assert hit.structure[:60] in card
+    assert hit.alignment in html.unescape(card)
+    assert "Searching" not in card
+
+
+def test_a_riboswitch_on_the_other_strand_of_a_long_transcript_is_placed(cited):
+    inner = examples(5)[0].sequence  # of 100 nt
+    other = inner[::-1].translate(str.maketrans("ACGU", "UGCA"))
+    long = CleanedRna("long", make_rna(8000, 1) + other + make_rna(16_384 - 8100, 2))
+    (record,) = validation.cleaned([rnagpt.FastaRecord("long", "", long.sequence, 1)], LIMITS)
+    card = rna_cards.cards(searched(record))
+    assert "nucleotides 8,001–8,100, reverse strand (−)" in card
+    assert "A part of this RNA matches" in card
+    assert "The search takes all of its 16,384 nt. It is too long for the model" in card
+    # Its letters are read along the strand that matches.
+    assert inner[:60] in card
+    (arrow,) = track_of(card).iter("polygon")
+    places = [float(point.split(",")[0]) for point in arrow.attrib["points"].split()]
+    assert min(places) == pytest.approx(1000 * 8000 / 16_384, abs=0.1)
+    assert max(places) == pytest.approx(1000 * 8100 / 16_384, abs=0.1)
+    tops = [float(point.split(",")[1]) for point in arrow.attrib["points"].split()]
+    assert tops[places.index(min(places))] == (min(tops) + max(tops)) / 2  # its head, to the left
+
+
+def test_what_matches_nothing_is_too_short_or_is_not_searched_says_so(cited, monkeypatch):
+    assert "No known family matches" in rna_cards.cards(searched(CleanedRna("r", make_rna(60, 3))))
+    assert "10 nt are too short to search" in rna_cards.cards(
+        searched(CleanedRna("s", "ACGUACGUAC"))
+    )
+    monkeypatch.setenv(searching.VARIABLE, "none")
+    talk = conversation_of(*examples(0))
+    assert "Searching" not in rna_cards.cards(talk)
+    assert "no reference is set up" in rna_cards.cards(searched(*examples(0)))
+
+
+def test_a_search_that_fails_is_told_and_a_closed_conversation_is_not_searched(cited, monkeypatch):
+    closed = conversation_of(CleanedRna("r", make_rna(61, 9)))
+    closed.closed = True
+    rna_panel.find(closed.rnas[0], closed)
+    assert closed.rnas[0].findings is None
+
+    def fail(*_: object) -> None:
+        raise OSError("a cause that no visitor needs")
+
+    monkeypatch.setattr(rna_panel, "search", fail)
+    card = rna_cards.cards(searched(*examples(0)))
+    assert "The search failed on our side" in card
+    assert "a cause" not in card
+
+
+def test_a_records_text_is_escaped_and_only_known_addresses_are_links(cited):
+    talk = searched(*examples(0))
+    evil = dataclasses.replace(
+        talk.rnas[0].findings.hits[0].record,
+        **dict.fromkeys(("id", "name", "description", "type", "organism"), SCRIPT),
+        functions=(SCRIPT,),
+        papers=("javascript:alert(1)", "10.1000/a"),
+    )
+    found = talk.rnas[0].findings
+    hit = dataclasses.replace(found.hits[0], record=evil, alignment=SCRIPT)
+    item = dataclasses.replace(found.evidence.items[0], hit=hit)
+    evidence = dataclasses.replace(found.evidence, items=(item,))
+    talk.rnas[0].findings = dataclasses.replace(found, evidence=evidence)
+    card = rna_cards.cards(talk)
+    assert "script" not in read_tags(card)[0]
+    assert {link for link in links_in(card) if "alert" in link} == set()
+    assert "https://doi.org/10.1000/a" in links_in(card)
+
+
+def test_questions_follow_from_what_was_found(built, cited):
+    panel = built.rna_panel
+
+    def offered(*rnas: CleanedRna) -> list[str]:
+        talk = conversation_of(*rnas)
+        updates = final(panel.fold(talk))
+        return [updates[button] for button in panel.suggestions]
+
+    assert "Which ligand does it sense?" in offered(*examples(2))
+    assert "Which amino acid does it carry?" in offered(*examples(2, 0))
+    assert "How long is this RNA?" in offered(CleanedRna("r", make_rna(60, 3)))
+    assert len({*findings.GENERAL}) == len(panel.suggestions)
+
+
+def test_downloads_hold_what_was_found(cited, tmp_path, capsys):
+    rnas = [*examples(0, 4), CleanedRna("short", "ACGUACGUAC")]
+    talk = searched(*rnas)
+    document = json.loads(conversation.as_json(talk, "tiny", found=True))
+    trna = document["rnas"][0]["findings"]
+    assert [hit["id"] for hit in trna["hits"]] == ["RF00005"]
+    assert trna["hits"][0]["confidence"] > 0.9
+    assert "findings" not in conversation.as_json(talk, "tiny")  # which goes back at every event
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
+    assert "RF00005 tRNA, tRNA: nucleotides 1–74, E 2e-09" in rendered
+    assert '<a href="https://rfam.org/family/RF00005">' in rendered
+    assert "10 nt are too short" in rendered
+    fasta = tmp_path / "rnas.fasta"
+    fasta.write_text("".join(f">{rna.name}\n{rna.sequence}\n" for rna in rnas[:2]))
+    main(["annotate", str(fasta), "--format", "tsv"])
+    rows = capsys.readouterr().out
+    pairs = [(shown.rna, shown.findings) for shown in talk.rnas[:2]]
+    assert findings.as_tsv(pairs) == rows
 
 
 # Structures

@@ -1,0 +1,149 @@
+"""What the search found in each RNA of a conversation: kept with it, and as text to download."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from searching import reference
+
+from rnagpt import CleanedRna, Hit, SearchResult
+from rnagpt.evidence.confidence import confidence_of_match
+from rnagpt.evidence.gathering import Evidence, gather_evidence
+from rnagpt.reference.formats import FORMATS
+
+_log = logging.getLogger("rnagpt.space")
+
+NO_REFERENCE = (
+    "Nothing is searched here: no reference is set up. Answers are the model's own words."
+)
+FAILED = "The search failed on our side. Ask about the RNA, which searches it again."
+# From here on a match is called sure, in words; E-values of about 6e-7 and below.
+HIGH_CONFIDENCE = 0.9
+SURE_OF = {
+    "high": "At least 9 of 10 RNAs with a match like this are of this family.",
+    "low": "Fewer than 9 of 10 RNAs with a match like this are of this family: verify it.",
+    "not measured": "How often matches of this kind are right has not been measured.",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in one RNA.
+
+    Attributes:
+        evidence: the hits, the best first; None where nothing could be searched.
+        note: why there was no search; empty else.
+        conserved: of each hit, the bits of conservation at its letters, as
+            `Reference.conservation` gives them.
+    """
+
+    evidence: Evidence | None = None
+    note: str = ""
+    conserved: tuple[tuple[float | None, ...], ...] = ()
+
+    @property
+    def hits(self) -> list[Hit]:
+        return [item.hit for item in self.evidence.items] if self.evidence else []
+
+    @property
+    def searched(self) -> str:
+        """What was searched, such as "Rfam 14.2"; empty where nothing was."""
+        return self.evidence.reference if self.evidence and not self.note else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the JSON download holds them."""
+        records = self.evidence.to_dict() if self.evidence else []
+        return {
+            "searched": self.searched,
+            "note": self.note,
+            "hits": [
+                {**record, "confidence": confidence_of_match(hit)}
+                for record, hit in zip(records, self.hits, strict=True)
+            ],
+        }
+
+
+def search(rna: CleanedRna, stop: Callable[[], bool]) -> Findings:
+    """Search an RNA; one that is too short, or that nothing can be searched for, says so.
+
+    Raises:
+        SearchStoppedError: `stop` said so.
+    """
+    searched = reference()
+    if searched is None:
+        return Findings(note=NO_REFERENCE)
+    evidence = gather_evidence(rna, searched, stop=stop)
+    conserved = tuple(searched.conservation(item.hit) for item in evidence.items)
+    note = f"Not searched: {evidence.note}." if evidence.note else ""
+    return Findings(evidence, note, conserved)
+
+
+def sureness(hit: Hit) -> str:
+    """A key of `SURE_OF`: how sure it is that a hit names the RNA's family."""
+    confidence = confidence_of_match(hit)
+    if confidence is None:
+        return "not measured"
+    return "high" if confidence >= HIGH_CONFIDENCE else "low"
+
+
+def as_tsv(found: Sequence[tuple[CleanedRna, Findings | None]]) -> str:
+    """The hits of RNAs as `rnagpt annotate --format tsv` writes them."""
+    layout = FORMATS["tsv"]
+    results = (
+        SearchResult(
+            # A name may hold what would end a cell or a line.
+            " ".join(rna.name.split()),
+            len(rna.sequence),
+            hits=tuple(findings.hits) if findings else (),
+            note=findings.note if findings else "not searched yet",
+        )
+        for rna, findings in found
+    )
+    return layout.header + "".join(map(layout.write, results))
+
+
+_QUESTIONS_OF_TYPE = {
+    "riboswitch": "Which ligand does it sense?",
+    "tRNA": "Which amino acid does it carry?",
+    "miRNA": "Which genes does it target?",
+    "ribozyme": "Which reaction does it catalyse?",
+    "C/D box snoRNA": "Which RNA does it guide to be modified?",
+    "H/ACA box snoRNA": "Which RNA does it guide to be modified?",
+    "scaRNA": "Which RNA does it guide to be modified?",
+    "spliceosomal snRNA": "What is its role in splicing?",
+}
+GENERAL = (
+    "What is this RNA?",
+    "What type of RNA is this?",
+    "Which RNA family does this sequence belong to?",
+    "What is the function of this RNA?",
+    "What is known about this RNA?",
+)
+_OF_NO_FAMILY = (
+    "What is this RNA?",
+    "How long is this RNA?",
+    "What is its GC content?",
+    "What is its secondary structure?",
+    "Does it match a known family?",
+)
+
+
+def suggested(findings: Findings | None) -> tuple[str, ...]:
+    """Questions that follow from what was found in an RNA, as many as `GENERAL` has."""
+    if findings is None or not (findings.hits or findings.evidence):
+        return GENERAL
+    if not findings.hits:
+        return _OF_NO_FAMILY
+    special = _QUESTIONS_OF_TYPE.get(
+        findings.hits[0].record.type, "What is its secondary structure?"
+    )
+    return (
+        "What is this RNA?",
+        special,
+        "What is its function?",
+        "Where in the sequence does it match?",
+        "Which papers say so?",
+    )
