@@ -65,12 +65,16 @@ class SearchResult:
 
 
 class _Part(NamedTuple):
-    """A window of a record to be searched; `window` is None for a record that is not searched."""
+    """A window of a record to be searched; `window` is None for a record that is not searched.
+
+    `share` is what it is of the record's length, in nt.
+    """
 
     number: int
     result: SearchResult
     letters: str = ""
     window: Window | None = None
+    share: float = 0.0
 
 
 class _Settings(NamedTuple):
@@ -106,6 +110,7 @@ def annotate(
     evalue: float = EVALUE,
     jobs: int = 1,
     verify: Verifier | None = None,
+    searched: Callable[[float], object] = lambda nt: None,
 ) -> Iterator[SearchResult]:
     """What is known of RNAs: the families and RNAs of a reference that they match.
 
@@ -118,6 +123,8 @@ def annotate(
         verify: asks Infernal about every hit. Weaker candidates (E-values up to `LOOSE_EVALUE`, the
             best `MAX_CANDIDATES` of a record) that reach their family's gathering cut-off are hits
             too, of the source `COVARIANCE_MODEL`. Where Infernal fails, the hit says why.
+        searched: called after each window with the nt that this was of the work: a record's windows
+            together make up its length. The last of a record come before its result.
 
     Yields:
         One result per RNA, in order; one with `error` for what is no RNA.
@@ -130,20 +137,32 @@ def annotate(
         raise ValueError(f"evalue and jobs are positive, not {evalue} and {jobs}")
     opened = reference if isinstance(reference, Reference) else Reference.open(reference)
     if verify is not None:
-        yield from _verified(rnas, opened, evalue, jobs, verify)
+        yield from _verified(rnas, opened, evalue, jobs, verify, searched)
         return
-    for record in _searched(rnas, opened, _Settings(evalue), jobs):
+    for record in _searched(rnas, opened, _Settings(evalue), jobs, searched):
         yield replace(record.result, hits=tuple(opened.hits(record.matches, record.result.length)))
 
 
 def _searched(
-    rnas: Iterable[Any], reference: Reference, settings: _Settings, jobs: int
+    rnas: Iterable[Any],
+    reference: Reference,
+    settings: _Settings,
+    jobs: int,
+    searched: Callable[[float], object],
 ) -> Iterator[_Record]:
-    scanned = _scanned(_parts(rnas, reference), reference, settings, jobs)
+    scanned = _counted(_scanned(_parts(rnas, reference), reference, settings, jobs), searched)
     for _, found in groupby(scanned, lambda one: one[0].number):
         pieces = list(found)
         matches = [match for _, matches in pieces for match in matches]
         yield _Record(pieces[0][0].result, matches, [part for part, _ in pieces])
+
+
+def _counted(
+    scanned: Iterable[tuple[_Part, list[Match]]], searched: Callable[[float], object]
+) -> Iterator[tuple[_Part, list[Match]]]:
+    for part, matches in scanned:
+        searched(part.share)
+        yield part, matches
 
 
 def _joined(parts: list[_Part]) -> str:
@@ -158,11 +177,16 @@ def _joined(parts: list[_Part]) -> str:
 
 
 def _verified(
-    rnas: Iterable[Any], reference: Reference, evalue: float, jobs: int, verifier: Verifier
+    rnas: Iterable[Any],
+    reference: Reference,
+    evalue: float,
+    jobs: int,
+    verifier: Verifier,
+    searched: Callable[[float], object],
 ) -> Iterator[SearchResult]:
     """As `annotate`, with what Infernal says; its programs are waited for by threads."""
     settings = _Settings(max(evalue, verifier.evalue), sensitive=True)
-    records = _searched(rnas, reference, settings, jobs)
+    records = _searched(rnas, reference, settings, jobs, searched)
     if jobs == 1:
         for record in records:
             yield _review(record, reference, evalue, verifier, map)
@@ -213,8 +237,10 @@ def _parts(rnas: Iterable[Any], reference: Reference) -> Iterator[_Part]:
         except TooShortError as error:
             yield _Part(number, replace(result, note=str(error)))
             continue
-        for window in reference.windows(len(letters)):
-            yield _Part(number, result, letters[window.start : window.end], window)
+        windows = list(reference.windows(len(letters)))
+        share = len(letters) / len(windows) if windows else 0.0
+        for window in windows:
+            yield _Part(number, result, letters[window.start : window.end], window, share)
 
 
 def _scanned(
