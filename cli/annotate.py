@@ -19,6 +19,7 @@ from rnagpt.cli.values import evalue, positive
 from rnagpt.reference.executor import EXECUTORS, ExecutorOptions, TaskError
 
 if TYPE_CHECKING:
+    from rnagpt.cli.terminal_hits import HitTable
     from rnagpt.reference.parts import Complaints
 
 HELP = """\
@@ -37,8 +38,9 @@ examples:
   rnagpt annotate rnas.fasta --verify
   rnagpt annotate rnas.fasta --verify --cm Rfam.cm
 
-Formats: table, to read; tsv, with the columns of Infernal's cmscan; json, one object per record;
-gff3. Positions count from 1 on the strand as given, "from" is never larger than "to".
+Formats: table, to read (coloured, as wide as the terminal and with links where it goes to one; not
+with NO_COLOR=1); tsv, with the columns of Infernal's cmscan; json, one object per record; gff3.
+Positions count from 1 on the strand as given, "from" is never larger than "to".
 
 With --verify, Infernal (Debian: infernal) says of every hit whether its family's covariance model
 agrees: whether its bit score reaches Rfam's gathering cut-off. Of weaker candidates, with E-values
@@ -120,8 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _annotate(arguments: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
+    from rnagpt.cli.progress import Progress
     from rnagpt.reference.annotate import annotate
     from rnagpt.reference.formats import format_of
     from rnagpt.reference.infernal import Verifier
@@ -148,20 +149,44 @@ def _annotate(arguments: argparse.Namespace) -> None:
         records = itertools.islice(read_fasta(arguments.fasta), done, None)
         if not done:
             out.write(layout.header)
-        results = annotate(
-            records, reference, evalue=arguments.evalue, jobs=arguments.jobs, verify=verifier
-        )
-        shown = arguments.out is None and out.isatty()
-        for result in tqdm(
-            results, desc="annotating", unit=" RNAs", disable=True if shown else None, initial=done
-        ):
-            out.write(layout.write(result))
-            if arguments.out is None:
-                out.flush()
-            if result.error:
-                rejected.append(str(result.error))
-            unverified.extend(result.unverified)
+        table = _drawn_table(arguments)
+        with Progress("annotating", "nt", scaled=True) as progress:
+            results = annotate(
+                records,
+                reference,
+                evalue=arguments.evalue,
+                jobs=arguments.jobs,
+                verify=verifier,
+                searched=progress.advance,
+            )
+            for count, result in enumerate(results, start=done + 1):
+                with progress.aside():
+                    if table is not None:
+                        table.write(result)
+                    else:
+                        out.write(layout.write(result))
+                    if arguments.out is None:
+                        out.flush()
+                progress.advance(0, f"{count:,} RNAs")
+                if result.error:
+                    rejected.append(str(result.error))
+                unverified.extend(result.unverified)
+        if table is not None:
+            table.close()
     _complain(rejected, unverified)
+
+
+def _drawn_table(arguments: argparse.Namespace) -> HitTable | None:
+    """A table that is drawn, where the table to read goes to a terminal."""
+    from rnagpt.cli.terminal import console_of
+
+    if arguments.out is not None or arguments.format != "table":
+        return None
+    if (console := console_of(sys.stdout)) is None:
+        return None
+    from rnagpt.cli.terminal_hits import HitTable
+
+    return HitTable(console)
 
 
 def _asks_for_tasks(arguments: argparse.Namespace) -> bool:

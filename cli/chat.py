@@ -14,12 +14,13 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnagpt.cli.values import positive
 
 if TYPE_CHECKING:
     from rnagpt.cleaning_rnagpt import CleanedRna
+    from rnagpt.cli.terminal_answers import AnswerView
     from rnagpt.inference.attribution import NucleotideScores
     from rnagpt.inference.batch import Answer
     from rnagpt.inference.chat import RnaChat
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rnagpt.sequences.fasta import FastaRecord
     from rnagpt.sequences.folding import SecondaryStructure
 
+_Source = TypeVar("_Source")
 # The first that is set counts.
 KEY_VARIABLES = ("RNAGPT_API_KEY", "OPENAI_API_KEY")
 DESCRIPTION = """\
@@ -182,7 +184,8 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
     if args.explain:
         assert isinstance(language, LocalModel)  # `_check_models` saw to it
         explain = _Explainer(language, reference, rnas, len(args.ask), Path(args.explain))
-    return functools.partial(_print_answers, answers, args.json, explain)
+    total = len(rnas) * len(args.ask)
+    return functools.partial(_print_answers, answers, args.json, explain, total)
 
 
 def _language_model(args: argparse.Namespace) -> LanguageModel:
@@ -357,29 +360,84 @@ def _confidence_note(confidence: float | None) -> str:
 
 
 def _print_answers(
-    answers: Iterator[Answer], as_json: bool, explain: _Explainer | None = None
+    answers: Iterator[Answer],
+    as_json: bool,
+    explain: _Explainer | None = None,
+    total: int | None = None,
 ) -> None:
+    from rnagpt.cli.progress import Progress
+
+    view = None if as_json else _drawn_view(indent=4)
     record = 0
     told: set[int] = set()
-    for answer in answers:
-        explanation = explain(answer) if explain else None
-        if as_json:
-            row = answer.as_row() | ({"explanation": explanation} if explanation else {})
-            print(json.dumps(row, ensure_ascii=False), flush=True)
-            continue
-        if answer.record != record:
-            print(("\n" if record else "") + _title(answer.name, answer.length, answer.changes))
-            record, told = answer.record, set()
-        cut = "" if answer.complete else " [cut at --max-new-tokens]"
-        text = f"{answer.answer}{_confidence_note(answer.confidence)}{cut}"
-        text += f"\n[{explanation['summary']}]" if explanation else ""
-        lines = _new_records(answer.cites, answer.sources, told)
-        text = "\n".join([text, *lines])
-        print(f"  {answer.question}\n{textwrap.indent(text, '    ')}", flush=True)
+    with Progress("answering", " answers", total=total) as progress:
+        for answer in answers:
+            explanation = explain(answer) if explain else None
+            is_new = answer.record != record
+            if is_new:
+                told = set()
+            with progress.aside():
+                if as_json:
+                    row = answer.as_row() | ({"explanation": explanation} if explanation else {})
+                    print(json.dumps(row, ensure_ascii=False), flush=True)
+                else:
+                    if record and is_new:
+                        print()
+                    summary = explanation["summary"] if explanation else ""
+                    if view is None:
+                        _print_answer(answer, is_new, summary, told)
+                    else:
+                        _draw_answer(view, answer, is_new, summary, told)
+            record = answer.record
+            progress.advance()
 
 
-def _new_records(cites: Iterable[int], sources: Mapping[int, str], told: set[int]) -> list[str]:
-    """The lines of the records that are cited for the first time, which are told from now on."""
+def _print_answer(answer: Answer, is_new: bool, summary: str, told: set[int]) -> None:
+    """An answer as plain text, below the title of its RNA where that `is_new`."""
+    if is_new:
+        print(_title(answer.name, answer.length, answer.changes))
+    text = f"{answer.answer}{_confidence_note(answer.confidence)}{_cut_note(answer)}"
+    text += f"\n[{summary}]" if summary else ""
+    lines = _new_records(answer.cites, answer.sources, told)
+    text = "\n".join([text, *lines])
+    print(f"  {answer.question}\n{textwrap.indent(text, '    ')}", flush=True)
+
+
+def _draw_answer(
+    view: AnswerView, answer: Answer, is_new: bool, summary: str, told: set[int]
+) -> None:
+    """The same on a terminal."""
+    if is_new:
+        view.title(answer.name, answer.length, answer.changes)
+    view.question(answer.question)
+    view.answer(answer.answer, answer.items)
+    view.confidence(answer.confidence, answer.basis, _cut_note(answer).strip(" []"))
+    if summary:
+        view.remark(summary)
+    items = {item.number: item for item in answer.items}
+    view.records(_new_records(answer.cites, items, told))
+    view.console.file.flush()
+
+
+def _drawn_view(indent: int = 0) -> AnswerView | None:
+    """What draws on the terminal; None where standard output is none."""
+    from rnagpt.cli.terminal import console_of
+
+    if (console := console_of(sys.stdout)) is None:
+        return None
+    from rnagpt.cli.terminal_answers import AnswerView
+
+    return AnswerView(console, indent)
+
+
+def _cut_note(answer: Answer) -> str:
+    return "" if answer.complete else " [cut at --max-new-tokens]"
+
+
+def _new_records(
+    cites: Iterable[int], sources: Mapping[int, _Source], told: set[int]
+) -> list[_Source]:
+    """Of the records, those that are cited for the first time; they are told from now on."""
     new = [number for number in cites if number not in told]
     told.update(new)
     return [sources[number] for number in new]
@@ -439,6 +497,7 @@ class _Session:
         self.waiting = list(rnas)
         self.told: set[int] = set()  # numbers of the records whose lines were shown
         self.max_new_tokens = max_new_tokens
+        self.view = _drawn_view()
         self.ctrl_c = _CtrlC()
         # A search, or words that are checked before they are shown, come in one piece.
         self.ctrl_c.stop = chat.stop
@@ -491,6 +550,9 @@ class _Session:
             print(error)
 
     def ask(self, question: str) -> None:
+        if self.view is not None:
+            self.ask_drawn(question, self.view)
+            return
         for text in self.chat.ask(question, max_new_tokens=self.max_new_tokens):
             print(text, end="", flush=True)
             if self.ctrl_c.pressed:
@@ -500,6 +562,27 @@ class _Session:
             sources = {item.number: item.line for e in self.chat.evidence for item in e.items}
             for line in _new_records(self.chat.answer.cites, sources, self.told):
                 print(line, flush=True)
+
+    def ask_drawn(self, question: str, view: AnswerView) -> None:
+        """The same on a terminal: wrapped as it comes, then what it rests on."""
+        from rnagpt.cli.terminal_answers import WordWrapper
+
+        addresses: dict[int, str] = {}
+        wrapper = WordWrapper(view.console, addresses)
+        for text in self.chat.ask(question, max_new_tokens=self.max_new_tokens):
+            if not addresses:
+                addresses.update((i.number, i.address) for e in self.chat.evidence for i in e.items)
+            wrapper.write(text)
+            if self.ctrl_c.pressed:
+                self.chat.stop()
+        wrapper.flush()
+        print()
+        answer = self.chat.answer
+        view.confidence(self.chat.confidence, "model" if answer is None else answer.basis)
+        if answer is not None:
+            items = {item.number: item for e in self.chat.evidence for item in e.items}
+            view.records(_new_records(answer.cites, items, self.told))
+        view.console.file.flush()
 
     def evidence(self, _: str) -> None:
         """List the numbered records of the conversation, RNA by RNA."""
@@ -512,6 +595,10 @@ class _Session:
         if not found:
             raise ValueError("There is no RNA. Add one with /rna.")
         for evidence in found:
+            if self.view is not None and evidence.items:
+                self.view.title(evidence.name, evidence.facts.length, ())
+                self.view.records(evidence.items)
+                continue
             print(f"{evidence.name} ({evidence.facts.length:,} nt)")
             for item in evidence.items:
                 print(f"  {item.line}")
@@ -566,4 +653,8 @@ class _Session:
         print(f"{text} is drawn.")
 
     def show(self, rna: CleanedRna) -> None:
+        if self.view is not None:
+            self.view.title(rna.name or "RNA", len(rna.sequence), rna.changes)
+            self.view.console.file.flush()
+            return
         print(_title(rna.name or "RNA", len(rna.sequence), rna.changes), flush=True)

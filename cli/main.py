@@ -10,6 +10,7 @@ from pathlib import Path
 from rnagpt import __version__
 from rnagpt.cli import annotate as annotate_cli
 from rnagpt.cli import chat as chat_cli
+from rnagpt.cli import doctor as doctor_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import evaluate_answers as answers_cli
 from rnagpt.cli import mcp as mcp_cli
@@ -17,6 +18,7 @@ from rnagpt.cli import pretrain_encoder as pretrain_cli
 from rnagpt.cli import publish as publish_cli
 from rnagpt.cli import reference as reference_cli
 from rnagpt.cli import serve as serve_cli
+from rnagpt.cli.completion import add_print_completion
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.spelling import check_spelling
@@ -39,6 +41,7 @@ examples:
   rnagpt evaluate-answers ./rna-qa ./answers
   rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa ./encoder
   rnagpt publish model ./rna-gpt ORG/NAME --dry-run
+  rnagpt doctor
 
 Every command explains itself: rnagpt COMMAND --help
 
@@ -108,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rnagpt {__version__}")
+    add_print_completion(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     chat = _add_command(commands, "chat", "talk about RNAs with a model", run=chat_cli.run)
@@ -173,6 +177,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
     publish_cli.add_model_and_space(publish)
+
+    about = ("what is installed, what is missing, and for what", doctor_cli.HELP)
+    doctor = _add_command(commands, "doctor", *about, doctor_cli.EXAMPLES, run=doctor_cli.run)
+    doctor_cli.add_arguments(doctor)
     return parser
 
 

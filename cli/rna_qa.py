@@ -8,6 +8,7 @@ from pathlib import Path
 from rnagpt import __version__
 from rnagpt.cli import literature as literature_cli
 from rnagpt.cli import publish as publish_cli
+from rnagpt.cli.completion import add_print_completion
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.spelling import check_spelling
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rna-qa {__version__}")
+    add_print_completion(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_rfam(
         commands.add_parser(

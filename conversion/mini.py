@@ -77,8 +77,8 @@ def load_bundled(
     language = find_language_model(language_model)
     if out is not None:
         return _assemble(checkpoint, language, Path(out))
-    cache = cache_folder()
-    folder = cache / f"rna-gpt-mini-{_key(checkpoint, language)}"
+    folder = bundled_folder(language, checkpoint)
+    cache = folder.parent
     if folder.is_dir():  # complete, since it is renamed to this at the end
         return folder
     try:
@@ -92,6 +92,16 @@ def load_bundled(
         ) from error
     with lock:
         return folder if folder.is_dir() else _assemble(checkpoint, language, folder)
+
+
+def bundled_folder(language: FoundLanguageModel, checkpoint: str | Path = CHECKPOINT) -> Path:
+    """Where in the user's cache rna-gpt-mini is, or will be once it is composed.
+
+    Raises:
+        WeightsError: if a part of the checkpoint is missing.
+    """
+    _check_present(Path(checkpoint))
+    return cache_folder() / f"rna-gpt-mini-{_key(Path(checkpoint), language)}"
 
 
 def _assemble(checkpoint: Path, language: FoundLanguageModel, out: Path) -> Path:

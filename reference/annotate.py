@@ -72,12 +72,16 @@ class SearchResult:
 
 
 class _Part(NamedTuple):
-    """A window of a record to be searched; `window` is None for a record that is not searched."""
+    """A window of a record to be searched; `window` is None for a record that is not searched.
+
+    `share` is what it is of the record's length, in nt.
+    """
 
     number: int
     result: SearchResult
     letters: str = ""
     window: Window | None = None
+    share: float = 0.0
 
 
 class _Settings(NamedTuple):
@@ -90,6 +94,13 @@ class _Settings(NamedTuple):
 
     evalue: float
     sensitive: bool = False
+
+
+class _Watch(NamedTuple):
+    """Who watches a search: `stop` ends it, `searched` is told how far it is."""
+
+    stop: Callable[[], bool]
+    searched: Callable[[float], object]
 
 
 class _Record(NamedTuple):
@@ -114,6 +125,7 @@ def annotate(
     jobs: int = 1,
     verify: Verifier | None = None,
     stop: Callable[[], bool] = lambda: False,
+    searched: Callable[[float], object] = lambda nt: None,
 ) -> Iterator[SearchResult]:
     """What is known of RNAs: the families and RNAs of a reference that they match.
 
@@ -127,6 +139,8 @@ def annotate(
             best `MAX_CANDIDATES` of a record) that reach their family's gathering cut-off are hits
             too, of the source `COVARIANCE_MODEL`. Where Infernal fails, the hit says why.
         stop: asked before each window: whether the search ends here.
+        searched: called after each window with the nt that this was of the work: a record's windows
+            together make up its length. The last of a record come before its result.
 
     Yields:
         One result per RNA, in order; one with `error` for what is no RNA.
@@ -139,10 +153,11 @@ def annotate(
     if not evalue > 0 or jobs < 1:
         raise ValueError(f"evalue and jobs are positive, not {evalue} and {jobs}")
     opened = reference if isinstance(reference, Reference) else Reference.open(reference)
+    watch = _Watch(stop, searched)
     if verify is not None:
-        yield from _verified(rnas, opened, evalue, jobs, verify, stop)
+        yield from _verified(rnas, opened, evalue, jobs, verify, watch)
         return
-    for record in _searched(rnas, opened, _Settings(evalue), jobs, stop):
+    for record in _searched(rnas, opened, _Settings(evalue), jobs, watch):
         yield replace(record.result, hits=tuple(opened.hits(record.matches, record.result.length)))
 
 
@@ -151,10 +166,10 @@ def _searched(
     reference: Reference,
     settings: _Settings,
     jobs: int,
-    stop: Callable[[], bool],
+    watch: _Watch,
 ) -> Iterator[_Record]:
-    parts = _until(stop, _parts(rnas, reference))
-    scanned = _scanned(parts, reference, settings, jobs)
+    parts = _until(watch.stop, _parts(rnas, reference))
+    scanned = _counted(_scanned(parts, reference, settings, jobs), watch.searched)
     for _, found in groupby(scanned, lambda one: one[0].number):
         pieces = list(found)
         matches = [match for _, matches in pieces for match in matches]
@@ -166,6 +181,14 @@ def _until(stop: Callable[[], bool], parts: Iterable[_Part]) -> Iterator[_Part]:
         if stop():
             raise SearchStoppedError
         yield part
+
+
+def _counted(
+    scanned: Iterable[tuple[_Part, list[Match]]], searched: Callable[[float], object]
+) -> Iterator[tuple[_Part, list[Match]]]:
+    for part, matches in scanned:
+        searched(part.share)
+        yield part, matches
 
 
 def _joined(parts: list[_Part]) -> str:
@@ -185,11 +208,11 @@ def _verified(
     evalue: float,
     jobs: int,
     verifier: Verifier,
-    stop: Callable[[], bool],
+    watch: _Watch,
 ) -> Iterator[SearchResult]:
     """As `annotate`, with what Infernal says; its programs are waited for by threads."""
     settings = _Settings(max(evalue, verifier.evalue), sensitive=True)
-    records = _searched(rnas, reference, settings, jobs, stop)
+    records = _searched(rnas, reference, settings, jobs, watch)
     if jobs == 1:
         for record in records:
             yield _review(record, reference, evalue, verifier, map)
@@ -240,8 +263,10 @@ def _parts(rnas: Iterable[Any], reference: Reference) -> Iterator[_Part]:
         except TooShortError as error:
             yield _Part(number, replace(result, note=str(error)))
             continue
-        for window in reference.windows(len(letters)):
-            yield _Part(number, result, letters[window.start : window.end], window)
+        windows = list(reference.windows(len(letters)))
+        share = len(letters) / len(windows) if windows else 0.0
+        for window in windows:
+            yield _Part(number, result, letters[window.start : window.end], window, share)
 
 
 def _scanned(

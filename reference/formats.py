@@ -214,7 +214,7 @@ def _table(result: SearchResult) -> str:
         for hit in result.hits
     ]
     if any(hit.verified for hit in result.hits):
-        told = ("Infernal", *map(_verdict, result.hits))
+        told = ("Infernal", *map(verdict_of, result.hits))
         rows = [(*row, text) for row, text in zip(rows, told, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -226,7 +226,7 @@ def _table(result: SearchResult) -> str:
     return "\n".join([head, *(f"  ({remark})" for remark in remarks), *lines, "", ""])
 
 
-def _verdict(hit: Hit) -> str:
+def verdict_of(hit: Hit) -> str:
     """What Infernal says of a hit, such as "agrees: 66.9 bits (cut-off 29.0)"."""
     verified = hit.verified
     if not verified:
@@ -261,4 +261,12 @@ def format_of(name: str, *, verified: bool = False) -> Format:
     return _VERIFIED_TSV if verified and name == "tsv" else FORMATS[name]
 
 
-__all__ = ["FORMATS", "SO_TERMS", "TSV_COLUMNS", "VERIFIED_COLUMNS", "Format", "format_of"]
+__all__ = [
+    "FORMATS",
+    "SO_TERMS",
+    "TSV_COLUMNS",
+    "VERIFIED_COLUMNS",
+    "Format",
+    "format_of",
+    "verdict_of",
+]

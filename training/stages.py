@@ -1,9 +1,7 @@
 """Data and trained parameters of a stage, from its arguments."""
 
 import logging
-import time
 
-import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from torch import nn
@@ -14,6 +12,7 @@ from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import Record
 from rnagpt.training.arguments import StageArguments
+from rnagpt.training.bfloat16 import SLOW, slowdown_of_bfloat16
 from rnagpt.training.collators import AlignmentCollator, InstructionCollator, count_template_tokens
 from rnagpt.training.columns import parse_mapping
 from rnagpt.training.rows import INSTRUCTION, load_rnas, prepare_rnas
@@ -28,33 +27,12 @@ from rnagpt.training.trainer import (
 logger = logging.getLogger(__name__)
 
 
-def slowdown_of_bfloat16(seconds: float = 0.2) -> float:
-    """How many times longer a product of matrices takes this CPU in bfloat16 than in float32.
-
-    Below 1 where the CPU has units for bfloat16 (AVX-512 BF16, AMX); some 50 on one without.
-
-    Args:
-        seconds: to measure each of the two for.
-    """
-
-    def products_per_second(dtype: torch.dtype) -> float:
-        one, other = torch.randn(256, 256).to(dtype), torch.randn(256, 256).to(dtype)
-        one @ other  # the first one chooses how
-        start, count = time.monotonic(), 0
-        while (passed := time.monotonic() - start) < seconds:
-            one @ other
-            count += 1
-        return count / passed
-
-    return products_per_second(torch.float32) / products_per_second(torch.bfloat16)
-
-
 def warn_of_slow_bfloat16(training_args: SFTConfig, model_args: ModelConfig) -> None:
     """Says so where bfloat16 is asked of a CPU without units for it: days in place of hours."""
     asked = training_args.bf16 or "bfloat16" in str(model_args.dtype)
     if not asked or training_args.device.type != "cpu":
         return
-    if (times := slowdown_of_bfloat16()) > 2:
+    if (times := slowdown_of_bfloat16()) > SLOW:
         logger.warning(
             "This CPU computes in bfloat16 %.0f times slower than in float32. Train with "
             "--bf16 false --dtype float32.",

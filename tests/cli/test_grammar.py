@@ -197,6 +197,7 @@ WORK = {
     "rnagpt chat --rna ACGU --ask What?": "rnagpt.reference.library.Reference.open",
     "rnagpt compose --rna-encoder e --language-model m o": "rnagpt.conversion.compose.compose",
     "rnagpt convert-rnafm a o": "rnagpt.conversion.rnafm.convert_rnafm",
+    "rnagpt doctor": "rnagpt.cli.installation.examine",
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",
     "rnagpt evaluate-answers d o": "rnagpt.evaluation.cited_answers.evaluate_answers",
     "rnagpt mini o": "rnagpt.conversion.mini.load_bundled",

@@ -16,6 +16,7 @@ import rnagpt
 from rnagpt.cli import (
     annotate,
     chat,
+    doctor,
     evaluate,
     evaluate_answers,
     mcp,
@@ -63,6 +64,7 @@ def test_help_names_every_command_with_an_example(capsys):
         "chat",
         "compose",
         "convert-rnafm",
+        "doctor",
         "evaluate",
         "evaluate-answers",
         "mcp",
@@ -87,6 +89,7 @@ def examples() -> list[str]:
         reference.EXAMPLES,
         cli.COMPOSE_EXAMPLES,
         chat.EXAMPLES,
+        doctor.EXAMPLES,
         evaluate.EXAMPLES,
         evaluate_answers.EXAMPLES,
         mcp.EXAMPLES,

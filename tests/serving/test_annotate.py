@@ -149,7 +149,7 @@ def test_it_is_counted_and_asks_no_model(parts, reference):
         def fail(*_):
             raise AssertionError("the language model was asked")
 
-        service.engine.submit = fail
+        service.engine.submit = fail  # type: ignore[method-assign]
         body = {"rna": f">a\n{TRNA}\n>b\nACGU\n"}
         assert httpx.post(f"{address}/annotate", json=body, timeout=60).status_code == 200
         assert httpx.post(f"{address}/annotate", json={}).status_code == 400

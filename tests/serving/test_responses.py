@@ -1,6 +1,7 @@
 """`/v1/responses` asked by OpenAI's own client: its shapes, events, citations and rejections."""
 
 import base64
+from typing import Any
 
 import httpx
 import openai
@@ -96,7 +97,7 @@ def test_input_of_messages_files_and_parts(client):
 
 
 def test_an_answer_comes_back_as_the_client_keeps_it(client):
-    given = [{"role": "user", "content": f"What is {TRNA}?"}]
+    given: list[Any] = [{"role": "user", "content": f"What is {TRNA}?"}]
     first = respond(client, given)
     given += [item.model_dump() for item in first.output]
     given.append({"role": "user", "content": [{"type": "input_text", "text": "What does it do?"}]})
