@@ -178,8 +178,9 @@ def build_parser() -> argparse.ArgumentParser:
     publish = _add_command(commands, "publish", "a model or the Space to the Hub, verified there")
     publish_cli.add_model_and_space(publish)
 
-    about = ("what is installed, what is missing, and for what", doctor_cli.HELP)
-    doctor = _add_command(commands, "doctor", *about, doctor_cli.EXAMPLES, run=doctor_cli.run)
+    summary = "what is installed, what is missing, and for what"
+    about = (summary, doctor_cli.HELP, doctor_cli.EXAMPLES)
+    doctor = _add_command(commands, "doctor", *about, run=doctor_cli.run)
     doctor_cli.add_arguments(doctor)
     return parser
 

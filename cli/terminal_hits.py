@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.padding import Padding
@@ -88,7 +88,7 @@ class HitTable:
             header_style="bold underline",
         )
         for name, width in zip(HEADER, widths, strict=True):
-            justify = "right" if name in RIGHT else "left"
+            justify: Literal["left", "right"] = "right" if name in RIGHT else "left"
             table.add_column(name, width=width, justify=justify, overflow="fold")
         for number, hit in enumerate(result.hits):
             first, *cells = _cells(hit)

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -105,7 +106,7 @@ def test_further_blocks_of_the_servers_guide(address, capsys, tmp_path, monkeypa
     """The stream, responses and files, which go on with the client of the first block."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(FIVE_RNAS, "rnas.fa")
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(block(SERVE, "python", "OpenAI(").replace(ADDRESS, address), names)
     said = capsys.readouterr().out.splitlines()[0]
     exec(block(SERVE, "python", "stream=True\n"), names)
