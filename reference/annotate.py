@@ -74,14 +74,14 @@ class SearchResult:
 class _Part(NamedTuple):
     """A window of a record to be searched; `window` is None for a record that is not searched.
 
-    `share` is what it is of the record's length, in nt.
+    `share` is what it adds to the windows before it, in nt.
     """
 
     number: int
     result: SearchResult
     letters: str = ""
     window: Window | None = None
-    share: float = 0.0
+    share: int = 0
 
 
 class _Settings(NamedTuple):
@@ -100,7 +100,7 @@ class _Watch(NamedTuple):
     """Who watches a search: `stop` ends it, `searched` is told how far it is."""
 
     stop: Callable[[], bool]
-    searched: Callable[[float], object]
+    searched: Callable[[int], object]
 
 
 class _Record(NamedTuple):
@@ -125,7 +125,7 @@ def annotate(
     jobs: int = 1,
     verify: Verifier | None = None,
     stop: Callable[[], bool] = lambda: False,
-    searched: Callable[[float], object] = lambda nt: None,
+    searched: Callable[[int], object] = lambda nt: None,
 ) -> Iterator[SearchResult]:
     """What is known of RNAs: the families and RNAs of a reference that they match.
 
@@ -184,7 +184,7 @@ def _until(stop: Callable[[], bool], parts: Iterable[_Part]) -> Iterator[_Part]:
 
 
 def _counted(
-    scanned: Iterable[tuple[_Part, list[Match]]], searched: Callable[[float], object]
+    scanned: Iterable[tuple[_Part, list[Match]]], searched: Callable[[int], object]
 ) -> Iterator[tuple[_Part, list[Match]]]:
     for part, matches in scanned:
         searched(part.share)
@@ -263,9 +263,11 @@ def _parts(rnas: Iterable[Any], reference: Reference) -> Iterator[_Part]:
         except TooShortError as error:
             yield _Part(number, replace(result, note=str(error)))
             continue
-        windows = list(reference.windows(len(letters)))
-        share = len(letters) / len(windows) if windows else 0.0
-        for window in windows:
+        before = 0
+        for window in reference.windows(len(letters)):
+            # Without what it shares with the one before.
+            share = window.end - before
+            before = window.end
             yield _Part(number, result, letters[window.start : window.end], window, share)
 
 
