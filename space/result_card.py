@@ -132,9 +132,14 @@ def _arrow(hit: Hit, length: int, lane: int) -> str:
 
 
 def _table(hits: list[Hit]) -> str:
-    """The best candidates: hits, and after them those of the same clan that they outdo."""
+    """The best candidates: hits, and after them those of the same clan that they outdo.
+
+    Nothing where there is but one, of which the card says all of this above.
+    """
     rows = [(str(number), hit) for number, hit in enumerate(hits, start=1)]
     rows += [("clan", other) for hit in hits for other in hit.others]
+    if len(rows) < 2:
+        return ""
     body = "".join(
         f"<tr><td>{number}</td><td>{_link(hit.record.id, hit.record.name)}</td>"
         f"<td>{_escape(hit.record.type or '–')}</td><td>{hit.start:,}–{hit.end:,}</td>"

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 from helpers.tiny_models import make_rna
-from helpers.tiny_server import make_parts, serve_tiny
+from helpers.tiny_server import serve_tiny
 
 from rnagpt.cli.main import main
 from rnagpt.reference.annotate import annotate
@@ -19,16 +19,6 @@ TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGC
 HAMMERHEAD = "CUGAUGAGUCCGUGAGGACGAAACGAGUAAGCUCGUC"
 FASTA = f">mine a first\n{TRNA[:40]}\n{TRNA[40:]}\n>short\nACGU\n>odd\nACGX\n>dna\n{HAMMERHEAD}\n"
 LIMITS = Limits(max_records=4, max_searched_nt=2_000, max_body_bytes=100_000)
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return make_parts()
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return Reference.open()
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,10 @@ import openai
 import pytest
 import torch
 from helpers.tiny_models import make_rna
-from helpers.tiny_server import CONTEXT, NAME, ask_about, client_of, make_parts, serve_tiny
+from helpers.tiny_server import CONTEXT, NAME, ask_about, client_of, serve_tiny
 
 from rnagpt import RnaChat
 from rnagpt.serving.limits import Limits
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return make_parts()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import openai
 import pytest
 from helpers.loopback import serve
 from helpers.tiny_models import make_rna
-from helpers.tiny_server import CONTEXT, NAME, ask_about, client_of, make_parts, serve_tiny
+from helpers.tiny_server import CONTEXT, NAME, ask_about, client_of, serve_tiny
 
 from rnagpt import RnaChat
 from rnagpt.cleaning_rnagpt import clean_rna
@@ -31,16 +31,6 @@ RRNA_5S = (
 HAMMERHEAD = "CUGAUGAGUCCGUGAGGACGAAACGAGUAAGCUCGUC"
 PROTEIN = "MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTL"
 FIELDS = {"evidence", "basis", "confidence", "about", "sentences"}
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return make_parts()
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return Reference.open()
 
 
 @pytest.fixture(scope="module")

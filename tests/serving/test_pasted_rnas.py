@@ -6,7 +6,7 @@ import httpx
 import openai
 import pytest
 from helpers.tiny_models import make_rna
-from helpers.tiny_server import NAME, ask_about, client_of, make_parts, serve_tiny
+from helpers.tiny_server import NAME, ask_about, client_of, serve_tiny
 
 from rnagpt import RnaChat
 from rnagpt.serving.pasted_rnas import UnclearSequenceError, find_pasted
@@ -67,11 +67,6 @@ def test_sequences_in_a_text(text, left, rnas):
 def test_lines_that_may_be_one_rna_or_several_are_not_guessed_at(text):
     with pytest.raises(UnclearSequenceError, match="empty line"):
         find_pasted(text)
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return make_parts()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 from helpers.tiny_models import make_rna
-from helpers.tiny_server import NAME, ask_about, client_of, make_parts, serve_tiny
+from helpers.tiny_server import NAME, ask_about, client_of, serve_tiny
 from openai.types.responses import Response
 
 from rnagpt.reference.library import Reference
@@ -25,11 +25,6 @@ EVENTS = [
     "response.output_item.done",
     "response.completed",
 ]
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return make_parts()
 
 
 @pytest.fixture(scope="module")

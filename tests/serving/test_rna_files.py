@@ -7,7 +7,7 @@ import lzma
 
 import openai
 import pytest
-from helpers.tiny_server import NAME, ask_about, client_of, make_parts, serve_tiny
+from helpers.tiny_server import NAME, ask_about, client_of, serve_tiny
 
 from rnagpt.reference.library import Reference
 from rnagpt.serving.limits import Limits
@@ -30,11 +30,6 @@ def ask(client, *parts, text="What is mine?", **options):
     content = [*parts, {"type": "text", "text": text}]
     messages = [{"role": "user", "content": content}]
     return client.chat.completions.create(model=NAME, messages=messages, **options)
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return make_parts()
 
 
 @pytest.fixture(scope="module")
