@@ -1,0 +1,157 @@
+// Secondary structures as SVG: on the page, and as a document of its own. Units are those of
+// ViennaRNA's layout, in which neighbours are 25 apart.
+//
+// fornac draws with d3 3 and jQuery 2 and moves nucleotides by forces, so that a long RNA never
+// comes to rest; R2DT's and RNAcanvas' viewers fetch what they draw from their own servers;
+// svg-pan-zoom and @panzoom/panzoom know neither the keyboard nor what to leave out of a long RNA
+// seen from afar. None is taken.
+
+const SVG = 'http://www.w3.org/2000/svg';
+const FILLS = {A: '#9fd49f', C: '#8fc1ee', G: '#f5c26b', U: '#f0a0a0'};
+const OTHER_FILL = '#d0d0d0';
+const RADIUS = 11;
+const FONT = 14;
+const MARGIN = 48; // for numbers of the usual size
+const LABEL = 30;
+const FONTS = 'Helvetica, Arial, sans-serif';
+const ON_PAGE = {line: 'currentColor', paper: 'var(--paper)', knot: 'var(--knot)', outside: 'var(--paper)'};
+const ON_WHITE = {line: '#222222', paper: '#ffffff', knot: '#7c3aed', outside: '#ffffff'};
+const OPENING = {'(': ')', '[': ']', '{': '}', '<': '>'};
+
+function add(parent, tag, attributes, text) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  parent.appendChild(element);
+  return element;
+}
+
+/** Base pairs of dots and brackets: `partner` of each nucleotide, -1 without, and what crosses. */
+function readPairs(dots) {
+  const waiting = {};
+  const partner = new Array(dots.length).fill(-1);
+  const nested = [], knots = [];
+  [...dots].forEach((letter, place) => {
+    if (letter === '.') return;
+    const closing = OPENING[letter] || (/[A-Z]/.test(letter) && letter.toLowerCase());
+    if (closing) {
+      (waiting[closing] ||= []).push(place);
+      return;
+    }
+    const first = waiting[letter].pop();
+    [partner[first], partner[place]] = [place, first];
+    (letter === ')' ? nested : knots).push([first, place]);
+  });
+  return {partner, nested, knots};
+}
+
+/** A structure of the page's data with what is read from it: points, pairs, box. */
+function readView(view, sequence) {
+  const points = [];
+  for (let at = 0; at < view.places.length; at += 2) {
+    points.push([view.places[at], view.places[at + 1]]);
+  }
+  const inside = new Array(sequence.length).fill(view.parts.length === 0);
+  for (const [start, end] of view.parts) inside.fill(true, start - 1, end);
+  const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  const box = {x, y, w: Math.max(...xs) - x, h: Math.max(...ys) - y};
+  return {...view, sequence, points, inside, box, ...readPairs(view.pairs)};
+}
+
+/** The layers of a drawing, below each other, and the numbers, whose size follows the scale. */
+function drawLayers(svg, view, ink) {
+  const {points, sequence} = view;
+  const at = (place) => points[place].map((one) => one.toFixed(1)).join(' ');
+  const lines = (pairs) => pairs.map(([one, other]) => `M${at(one)}L${at(other)}`).join('');
+  const wobble = ([one, other]) => 'GUG'.includes(sequence[one] + sequence[other]);
+  const stroke = {fill: 'none', stroke: ink.line, 'stroke-linecap': 'round'};
+  const layers = {
+    backbone: add(svg, 'polyline', {...stroke, points: points.map((p) => p.join(',')).join(' '), opacity: 0.4}),
+    pairs: add(svg, 'path', {...stroke, class: 'pairs', d: lines(view.nested)}),
+    unformed: add(svg, 'path', {...stroke, class: 'unformed', d: lines(view.unformed), 'stroke-dasharray': '3 3', opacity: 0.7}),
+    knots: add(svg, 'path', {...stroke, class: 'knots', stroke: ink.knot, d: view.knots.map((pair) => bow(points, pair)).join('')}),
+  };
+  layers.wobbles = add(svg, 'g', {class: 'wobbles', fill: ink.line});
+  for (const [one, other] of view.nested.filter(wobble)) {
+    const [x, y] = [0, 1].map((axis) => (points[one][axis] + points[other][axis]) / 2);
+    add(layers.wobbles, 'circle', {cx: x.toFixed(1), cy: y.toFixed(1), r: 3});
+  }
+  layers.nucleotides = add(svg, 'g', {class: 'nucleotides', 'stroke-width': 2});
+  layers.letters = add(svg, 'g', {class: 'letters', 'font-size': FONT, 'text-anchor': 'middle', 'pointer-events': 'none'});
+  points.forEach(([x, y], place) => {
+    const letter = sequence[place];
+    const colour = FILLS[letter] || OTHER_FILL;
+    const inside = view.inside[place];
+    add(layers.nucleotides, 'circle', {
+      cx: x, cy: y, r: inside ? RADIUS : RADIUS - 1, fill: inside ? colour : ink.outside, stroke: colour,
+    });
+    const fill = inside ? '#000000' : ink.line;
+    add(layers.letters, 'text', {x, y: (y + 4.9).toFixed(1), fill}, letter);
+  });
+  layers.labels = add(svg, 'g', {class: 'labels', 'font-size': FONT, 'text-anchor': 'middle', fill: ink.line, 'pointer-events': 'none'});
+  for (const [place, text, dx, dy] of view.labels) {
+    const [x, y] = points[place];
+    const group = add(layers.labels, 'g', {'data-x': x, 'data-y': y});
+    add(group, 'line', {
+      x1: dx * (RADIUS + 1), y1: dy * (RADIUS + 1), x2: dx * (LABEL - 9), y2: dy * (LABEL - 9),
+      stroke: ink.line, opacity: 0.6,
+    });
+    // Long numbers end where their tick begins.
+    const wide = 4 * (text.length - 2);
+    add(group, 'text', {
+      x: (dx * (LABEL + wide)).toFixed(1), y: (dy * LABEL + 4.9).toFixed(1),
+      stroke: ink.paper, 'stroke-width': 3, 'paint-order': 'stroke', 'stroke-linejoin': 'round',
+    }, text);
+  }
+  return layers;
+}
+
+/** A bow between two nucleotides of a pseudoknot, which so differs from the pairs it crosses. */
+function bow(points, [one, other]) {
+  const [[x1, y1], [x2, y2]] = [points[one], points[other]];
+  const [x, y] = [(x1 + x2) / 2 - (y2 - y1) / 5, (y1 + y2) / 2 + (x2 - x1) / 5];
+  return `M${x1} ${y1}Q${x.toFixed(1)} ${y.toFixed(1)} ${x2} ${y2}`;
+}
+
+/** Line widths and the size of numbers for a scale in pixels a unit: neither gets too thin. */
+function fitLayers(layers, scale, least) {
+  const width = Math.max(1.6, 0.9 / scale);
+  for (const name of ['backbone', 'pairs', 'unformed', 'knots']) {
+    layers[name].setAttribute('stroke-width', width.toFixed(2));
+  }
+  layers.backbone.setAttribute('stroke-width', (1.4 * width).toFixed(2));
+  const size = Math.max(1, least / (FONT * scale));
+  for (const group of layers.labels.children) {
+    const {x, y} = group.dataset;
+    group.setAttribute('transform', `translate(${x} ${y}) scale(${size.toFixed(3)})`);
+  }
+}
+
+function titleOf(rna, view) {
+  const pairs = view.nested.length + view.knots.length;
+  return `Secondary structure of ${rna.name}: ${pairs} base pairs of ${view.sequence.length} nucleotides`;
+}
+
+/** A document of its own: colours resolved, on white, as wide or high as `longest` pixels. */
+function drawDocument(rna, view, longest) {
+  const extent = Math.max(view.box.w, view.box.h, 1);
+  const enlarged = Math.max(1, extent / 1500); // so that numbers can be read on a page
+  const margin = MARGIN * enlarged;
+  const [x, y] = [view.box.x - margin, view.box.y - margin];
+  const [w, h] = [view.box.w + 2 * margin, view.box.h + 2 * margin];
+  const scale = longest / Math.max(w, h);
+  const size = {width: Math.round(w * scale), height: Math.round(h * scale)};
+  const svg = document.createElementNS(SVG, 'svg');
+  const attributes = {
+    ...size, version: '1.1', 'font-family': FONTS,
+    viewBox: [x, y, w, h].map((one) => one.toFixed(1)).join(' '),
+  };
+  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
+  add(svg, 'title', {}, titleOf(rna, view));
+  add(svg, 'desc', {}, view.told);
+  add(svg, 'rect', {x, y, width: w, height: h, fill: '#ffffff'});
+  fitLayers(drawLayers(svg, view, ON_WHITE), 1 / enlarged, FONT);
+  const text = new XMLSerializer().serializeToString(svg);
+  return {...size, text: `<?xml version="1.0" encoding="UTF-8"?>\n${text}\n`};
+}
