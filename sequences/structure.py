@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterable
 
 _OPENING = {"(": ")", "<": ">", "[": "]", "{": "}"}
-_KINDS = ("[]", "{}", "<>", *map("".join, zip(string.ascii_uppercase, string.ascii_lowercase)))
+_KINDS = ("[]", "{}", "<>", *(letter + letter.lower() for letter in string.ascii_uppercase))
 _CLOSING = {closing: opening for opening, closing in _OPENING.items()}
 
 

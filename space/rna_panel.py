@@ -271,7 +271,8 @@ class RnaPanel:
         yield AS_IT_IS
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
-        """Draw the structures that are not drawn yet, one by one, the first of each RNA first."""
+        """Search, then draw the structures that are not drawn yet, the first of each RNA first."""
+        yield from self.search(conversation)
         for shown in [*conversation.rnas, *conversation.rnas]:
             if not shown.drawn:
                 draw(shown, conversation)

@@ -90,21 +90,31 @@ function drawLayers(svg, view, ink) {
     add(layers.letters, 'text', {x, y: (y + 4.9).toFixed(1), fill}, letter);
   });
   layers.labels = add(svg, 'g', {class: 'labels', 'font-size': FONT, 'text-anchor': 'middle', fill: ink.line, 'pointer-events': 'none'});
-  for (const [place, text, dx, dy] of view.labels) {
-    const [x, y] = points[place];
-    const group = add(layers.labels, 'g', {'data-x': x, 'data-y': y});
-    add(group, 'line', {
-      x1: dx * (RADIUS + 1), y1: dy * (RADIUS + 1), x2: dx * (LABEL - 9), y2: dy * (LABEL - 9),
-      stroke: ink.line, opacity: 0.6,
-    });
-    // Long numbers end where their tick begins.
-    const wide = 4 * (text.length - 2);
-    add(group, 'text', {
-      x: (dx * (LABEL + wide)).toFixed(1), y: (dy * LABEL + 4.9).toFixed(1),
-      stroke: ink.paper, 'stroke-width': 3, 'paint-order': 'stroke', 'stroke-linejoin': 'round',
-    }, text);
-  }
+  for (const [place, text, dx, dy] of view.labels) drawLabel(layers.labels, points[place], text, dx, dy, ink);
   return layers;
+}
+
+/** A number with its tick, about the nucleotide as its origin; `fitLayers` sets place and size. */
+function drawLabel(parent, [x, y], text, dx, dy, ink) {
+  const group = add(parent, 'g', {});
+  add(group, 'line', {
+    x1: dx * (RADIUS + 1), y1: dy * (RADIUS + 1), x2: dx * (LABEL - 9), y2: dy * (LABEL - 9),
+    stroke: ink.line, opacity: 0.6,
+  });
+  // Long numbers end where their tick begins.
+  const across = dx * (LABEL + 4 * (text.length - 2));
+  add(group, 'text', {
+    x: across.toFixed(1), y: (dy * LABEL + 4.9).toFixed(1),
+    stroke: ink.paper, 'stroke-width': 3, 'paint-order': 'stroke', 'stroke-linejoin': 'round',
+  }, text);
+  group.label = {x, y, across, down: dy * LABEL, width: 0.6 * FONT * text.length, rank: rankOf(text)};
+}
+
+/** Which of two numbers stays where there is room for one: the ends, then the rounder one. */
+function rankOf(text) {
+  if (text.includes('′')) return 0;
+  const number = Number(text.replaceAll(',', ''));
+  return 1 + [1000, 500, 200, 100, 50, 20, 10].findIndex((round) => number % round === 0);
 }
 
 /** A bow between two nucleotides of a pseudoknot, which so differs from the pairs it crosses. */
@@ -122,8 +132,15 @@ function fitLayers(layers, scale, least) {
   }
   layers.backbone.setAttribute('stroke-width', (1.4 * width).toFixed(2));
   const size = Math.max(1, least / (FONT * scale));
-  for (const group of layers.labels.children) {
-    const {x, y} = group.dataset;
+  const taken = [];
+  const labels = [...layers.labels.children].sort((one, other) => one.label.rank - other.label.rank);
+  for (const group of labels) {
+    const {x, y, across, down, width: w} = group.label;
+    const [cx, cy, half] = [x + size * across, y + size * down, (size * w) / 2];
+    const crowded = taken.some((one) => Math.abs(one.cx - cx) < one.half + half + 3 * size &&
+      Math.abs(one.cy - cy) < FONT * size * 1.1);
+    group.style.display = crowded ? 'none' : '';
+    if (!crowded) taken.push({cx, cy, half});
     group.setAttribute('transform', `translate(${x} ${y}) scale(${size.toFixed(3)})`);
   }
 }

@@ -14,14 +14,14 @@ const FRAME = `
     <svg class="structure" tabindex="0" role="application" aria-roledescription="drawing"
       aria-describedby="help"></svg>
     <output aria-live="polite"></output>
+  </div>
+  <div class="at">
     <div class="zoom" role="group" aria-label="Zoom">
       <button type="button" data-do="closer" aria-label="Zoom in" title="Zoom in">+</button>
       <button type="button" data-do="farther" aria-label="Zoom out" title="Zoom out">−</button>
       <button type="button" data-do="whole" title="Show the whole structure">Whole</button>
       <button type="button" data-do="enlarge" title="Show it on the full screen">Enlarge</button>
     </div>
-  </div>
-  <div class="at">
     <label>Go to nucleotide <input type="number" min="1" step="1" inputmode="numeric"></label>
   </div>
   <p class="legend"></p>
@@ -77,7 +77,7 @@ class RnaStructure extends HTMLElement {
     const {rna, parts, svg} = this;
     this.view = readView(rna.views[number], rna.sequence);
     this.chosen = -1;
-    this.scale = 0;
+    this.scale = this.fitted = 0;
     svg.replaceChildren();
     const drawn = this.view.points.length > 0;
     for (const part of [parts.canvas, parts.at, parts.legend, parts.help]) part.hidden = !drawn;
@@ -142,7 +142,7 @@ class RnaStructure extends HTMLElement {
     if (!this.view || !this.view.points.length || !canvas.clientWidth) return;
     const full = document.fullscreenElement === this;
     const {w, h} = this.view.box;
-    const height = full ? '' : `${Math.max(260, Math.min(520, (canvas.clientWidth * h) / (w || 1)))}px`;
+    const height = full ? '' : `${Math.max(320, Math.min(520, (canvas.clientWidth * h) / (w || 1)))}px`;
     if (this.svg.style.height !== height) this.svg.style.height = height;
     const {width, height: high} = this.svg.getBoundingClientRect();
     this.size = {width, height: high};
@@ -178,7 +178,8 @@ class RnaStructure extends HTMLElement {
     layers.letters.style.display = FONT * this.scale < LEGIBLE ? 'none' : '';
     layers.nucleotides.style.display = 2 * RADIUS * this.scale < 2.5 ? 'none' : '';
     layers.wobbles.style.display = layers.letters.style.display;
-    fitLayers(layers, this.scale, 11);
+    if (this.fitted !== this.scale) fitLayers(layers, this.scale, 11);
+    this.fitted = this.scale;
     // A finger scrolls the page past a structure that is seen as a whole, and moves one that is not.
     this.svg.style.touchAction = this.scale > this.fitting * 1.01 ? 'none' : 'pan-y';
     this.mark(this.chosen);
