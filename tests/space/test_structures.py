@@ -170,7 +170,7 @@ def test_nucleotides_do_not_overlap(length: int) -> None:
     folded = structure_folding.fold(make_rna(length, length), family=False)
     assert folded.places is not None
     assert folded.places.shape == (length, 2)
-    assert closest(folded.places) > 0.6 * DIAMETER
+    assert closest(folded.places) > DIAMETER
     steps = np.linalg.norm(np.diff(folded.places, axis=0), axis=1)
     assert np.median(steps) == pytest.approx(NEIGHBOURS, abs=0.5)
 
