@@ -264,10 +264,7 @@ class RnaPanel:
                 find(shown, conversation)
                 if conversation.closed:
                     break
-                yield {
-                    self.cards: rna_cards.cards(conversation),
-                    **self.suggest(conversation),
-                }
+                yield self._found(conversation)
         yield AS_IT_IS
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
@@ -283,7 +280,10 @@ class RnaPanel:
             yield AS_IT_IS
             return
         # The last word, should the answers to quick clicks have come in another order.
-        yield {
+        yield self._found(conversation)
+
+    def _found(self, conversation: Conversation) -> Updates:
+        return {
             self.cards: rna_cards.cards(conversation),
             **self.documents(conversation),
             **self.suggest(conversation),

@@ -27,6 +27,7 @@ _LONG = 1_000  # nt, from where on a visitor notices the folding
 _STEPS = ((200, 10), (500, 20), (1_500, 50))
 _LONGEST_STEP = 100
 _DIRECTIONS = np.stack([np.cos(angles := np.arange(16) * np.pi / 8), np.sin(angles)], axis=1)
+_LARGE = 1_500.0  # units of the layout
 _LABEL = 30.0  # from a nucleotide to the middle of its number; neighbours are 25 apart
 
 
@@ -48,12 +49,17 @@ def labels_of(places: np.ndarray) -> list[tuple[int, str, float, float]]:
     step = numbered_step(length)
     texts = {place - 1: f"{place:,}" for place in range(step, length + 1, step)}
     texts |= {0: "5′", length - 1: f"3′ ({length:,})"}
+    # As `structure_drawing.js` does it: seen as a whole, a large structure has large numbers.
+    far = _LABEL * max(1.0, float(np.ptp(places, axis=0).max()) / _LARGE)
     taken, labels = places, []
     for place, text in sorted(texts.items()):
-        spots = places[place] + _DIRECTIONS * _LABEL
+        room = np.full(len(_DIRECTIONS), np.inf)
         others = np.delete(taken, place, axis=0)
-        room = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1)
-        best = int(np.minimum(room, 2 * _LABEL).argmax())
+        for away in (_LABEL, far):
+            spots = places[place] + _DIRECTIONS * away
+            apart = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1)
+            room = np.minimum(room, apart)
+        best = int(np.minimum(room, 2 * far).argmax())
         across, down = (round(float(one), 3) for one in _DIRECTIONS[best])
         labels.append((place, text, across, down))
         taken = np.vstack([taken, spots[best]])

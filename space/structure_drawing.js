@@ -11,7 +11,6 @@ const FILLS = {A: '#9fd49f', C: '#8fc1ee', G: '#f5c26b', U: '#f0a0a0'};
 const OTHER_FILL = '#d0d0d0';
 const RADIUS = 11;
 const FONT = 14;
-const MARGIN = 48; // for numbers of the usual size
 const LABEL = 30;
 const FONTS = 'Helvetica, Arial, sans-serif';
 const ON_PAGE = {line: 'currentColor', paper: 'var(--paper)', knot: 'var(--knot)', outside: 'var(--paper)'};
@@ -59,6 +58,28 @@ function readView(view, sequence) {
   return {...view, sequence, points, inside, box, ...readPairs(view.pairs)};
 }
 
+/** The box of a structure with its numbers, which are `size` times as large as usual. */
+function boxWithLabels(view, size) {
+  const {x, y, w, h} = view.box;
+  const edge = RADIUS + 6;
+  let [left, top, right, bottom] = [x - edge, y - edge, x + w + edge, y + h + edge];
+  for (const [place, text, dx, dy] of view.labels) {
+    const [px, py] = view.points[place];
+    const {across, down, width} = placeLabel(text, dx, dy);
+    const [cx, cy] = [px + size * across, py + size * down];
+    left = Math.min(left, cx - (size * width) / 2);
+    right = Math.max(right, cx + (size * width) / 2);
+    top = Math.min(top, cy - size * FONT);
+    bottom = Math.max(bottom, cy + size * FONT);
+  }
+  return {x: left, y: top, w: right - left, h: bottom - top};
+}
+
+/** Where the middle of a number is from its nucleotide; long ones end where their tick begins. */
+function placeLabel(text, dx, dy) {
+  return {across: dx * (LABEL + 4 * (text.length - 2)), down: dy * LABEL, width: 0.6 * FONT * text.length};
+}
+
 /** The layers of a drawing, below each other, and the numbers, whose size follows the scale. */
 function drawLayers(svg, view, ink) {
   const {points, sequence} = view;
@@ -101,13 +122,12 @@ function drawLabel(parent, [x, y], text, dx, dy, ink) {
     x1: dx * (RADIUS + 1), y1: dy * (RADIUS + 1), x2: dx * (LABEL - 9), y2: dy * (LABEL - 9),
     stroke: ink.line, opacity: 0.6,
   });
-  // Long numbers end where their tick begins.
-  const across = dx * (LABEL + 4 * (text.length - 2));
+  const place = placeLabel(text, dx, dy);
   add(group, 'text', {
-    x: across.toFixed(1), y: (dy * LABEL + 4.9).toFixed(1),
+    x: place.across.toFixed(1), y: (place.down + 4.9).toFixed(1),
     stroke: ink.paper, 'stroke-width': 3, 'paint-order': 'stroke', 'stroke-linejoin': 'round',
   }, text);
-  group.label = {x, y, across, down: dy * LABEL, width: 0.6 * FONT * text.length, rank: rankOf(text)};
+  group.label = {x, y, ...place, rank: rankOf(text)};
 }
 
 /** Which of two numbers stays where there is room for one: the ends, then the rounder one. */
@@ -154,9 +174,7 @@ function titleOf(rna, view) {
 function drawDocument(rna, view, longest) {
   const extent = Math.max(view.box.w, view.box.h, 1);
   const enlarged = Math.max(1, extent / 1500); // so that numbers can be read on a page
-  const margin = MARGIN * enlarged;
-  const [x, y] = [view.box.x - margin, view.box.y - margin];
-  const [w, h] = [view.box.w + 2 * margin, view.box.h + 2 * margin];
+  const {x, y, w, h} = boxWithLabels(view, enlarged);
   const scale = longest / Math.max(w, h);
   const size = {width: Math.round(w * scale), height: Math.round(h * scale)};
   const svg = document.createElementNS(SVG, 'svg');

@@ -3,6 +3,7 @@
 
 const HELP = 'Drag to move; pinch, or Ctrl and the wheel, to zoom. After a click also the wheel, ' +
   'the arrow keys, + and −.';
+const LABEL_PIXELS = 11;
 const CLOSEST = 4; // pixels a unit
 const LEGIBLE = 5.5; // pixels of a letter
 const LONGEST_PICTURE = 4096; // pixels; more is refused by phones
@@ -48,7 +49,11 @@ class RnaStructure extends HTMLElement {
       input: find('input'), output: find('output'), legend: find('.legend'), dots: find('pre'),
       help: find('.help'),
     };
-    find('[data-do=enlarge]').hidden = !document.fullscreenEnabled;
+    const enlarge = find('[data-do=enlarge]');
+    enlarge.hidden = !document.fullscreenEnabled;
+    this.addEventListener('fullscreenchange', () => {
+      enlarge.textContent = document.fullscreenElement === this ? 'Close' : 'Enlarge';
+    });
     root.addEventListener('click', (event) => this.clicked(event.target.closest('button')));
     this.parts.input.addEventListener('input', () => this.goTo(this.parts.input.valueAsNumber - 1));
     this.svg.addEventListener('keydown', (event) => this.pressed(event));
@@ -146,26 +151,27 @@ class RnaStructure extends HTMLElement {
     if (this.svg.style.height !== height) this.svg.style.height = height;
     const {width, height: high} = this.svg.getBoundingClientRect();
     this.size = {width, height: high};
-    // Numbers keep their size where the structure gets smaller than that.
-    const small = Math.min((width - 2 * MARGIN) / w, (high - 2 * MARGIN) / h);
-    const large = Math.min(width / (w + 2 * MARGIN), high / (h + 2 * MARGIN), 2);
-    const whole = small < 1 ? small : Math.max(1, large);
-    if (!this.scale || this.scale === this.fitting) this.whole(whole);
-    this.fitting = whole;
+    const before = this.fitting;
+    this.fitting = 2;
+    // Numbers keep their size where the structure gets smaller, and so take more of its units.
+    for (let step = 0; step < 8; step += 1) {
+      this.box = boxWithLabels(this.view, Math.max(1, LABEL_PIXELS / (FONT * this.fitting)));
+      this.fitting = Math.min(width / this.box.w, high / this.box.h, 2);
+    }
+    if (!this.scale || this.scale === before) this.whole();
     this.place();
   }
 
-  whole(scale = this.fitting) {
-    const {x, y, w, h} = this.view.box;
-    this.scale = scale;
+  whole() {
+    const {x, y, w, h} = this.box;
+    this.scale = this.fitting;
     this.centre = [x + w / 2, y + h / 2];
   }
 
   /** Show centre and scale, neither of which may lose sight of the structure. */
   place() {
     const {size, layers} = this;
-    const {x, y, w, h} = this.view.box;
-    if (!size) return;
+    const {x, y, w, h} = this.box;
     this.scale = Math.min(Math.max(this.scale, this.fitting), Math.max(CLOSEST, this.fitting));
     this.centre = [
       Math.min(Math.max(this.centre[0], x), x + w),
@@ -178,7 +184,7 @@ class RnaStructure extends HTMLElement {
     layers.letters.style.display = FONT * this.scale < LEGIBLE ? 'none' : '';
     layers.nucleotides.style.display = 2 * RADIUS * this.scale < 2.5 ? 'none' : '';
     layers.wobbles.style.display = layers.letters.style.display;
-    if (this.fitted !== this.scale) fitLayers(layers, this.scale, 11);
+    if (this.fitted !== this.scale) fitLayers(layers, this.scale, LABEL_PIXELS);
     this.fitted = this.scale;
     // A finger scrolls the page past a structure that is seen as a whole, and moves one that is not.
     this.svg.style.touchAction = this.scale > this.fitting * 1.01 ? 'none' : 'pan-y';

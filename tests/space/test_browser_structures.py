@@ -58,12 +58,14 @@ def visit(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     page.get_by_role("button", name="Add RNA").wait_for()
-    page.on("request", lambda request: errors.append(request.url) if elsewhere(request.url) else 0)
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     try:
         yield page
     finally:
         context.close()
     assert errors == []
+    assert list(filter(elsewhere, requested)) == []
 
 
 def elsewhere(url: str) -> bool:
@@ -361,7 +363,8 @@ def test_lines_and_numbers_are_seen_in_both_modes(
               const canvas = document.createElement('canvas').getContext('2d');
               const light = (colour) => {
                 canvas.fillStyle = colour;
-                const [r, g, b] = canvas.fillStyle.match(/[0-9a-f]{2}/g).map((one) => parseInt(one, 16));
+                const hexadecimal = canvas.fillStyle.match(/[0-9a-f]{2}/g);
+                const [r, g, b] = hexadecimal.map((one) => parseInt(one, 16));
                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
               };
               const number = getComputedStyle(svg.querySelector('.labels text'));
