@@ -118,16 +118,14 @@ function drawLayers(svg, view, ink) {
 /** A number with its tick, about the nucleotide as its origin; `fitLayers` sets place and size. */
 function drawLabel(parent, [x, y], text, dx, dy, ink) {
   const group = add(parent, 'g', {});
-  add(group, 'line', {
-    x1: dx * (RADIUS + 1), y1: dy * (RADIUS + 1), x2: dx * (LABEL - 9), y2: dy * (LABEL - 9),
-    stroke: ink.line, opacity: 0.6,
-  });
+  const tick = {x2: dx * (LABEL - 9), y2: dy * (LABEL - 9), stroke: ink.line, opacity: 0.6};
+  add(group, 'line', tick);
   const place = placeLabel(text, dx, dy);
   add(group, 'text', {
     x: place.across.toFixed(1), y: (place.down + 4.9).toFixed(1),
     stroke: ink.paper, 'stroke-width': 3, 'paint-order': 'stroke', 'stroke-linejoin': 'round',
   }, text);
-  group.label = {x, y, ...place, rank: rankOf(text)};
+  group.label = {x, y, dx, dy, ...place, rank: rankOf(text)};
 }
 
 /** Which of two numbers stays where there is room for one: the ends, then the rounder one. */
@@ -155,7 +153,11 @@ function fitLayers(layers, scale, least) {
   const taken = [];
   const labels = [...layers.labels.children].sort((one, other) => one.label.rank - other.label.rank);
   for (const group of labels) {
-    const {x, y, across, down, width: w} = group.label;
+    const {x, y, dx, dy, across, down, width: w} = group.label;
+    // The tick begins at the nucleotide, which stays as small as it is.
+    const edge = (RADIUS + 1) / size;
+    group.firstChild.setAttribute('x1', (dx * edge).toFixed(2));
+    group.firstChild.setAttribute('y1', (dy * edge).toFixed(2));
     const [cx, cy, half] = [x + size * across, y + size * down, (size * w) / 2];
     const crowded = taken.some((one) => Math.abs(one.cx - cx) < one.half + half + 3 * size &&
       Math.abs(one.cy - cy) < FONT * size * 1.1);
