@@ -57,10 +57,10 @@ def with_pseudoknots(structure: str, pairs: Iterable[tuple[int, int]]) -> str:
     letters = list(structure)
     layers: list[list[tuple[int, int]]] = [[] for _ in _KINDS]
     for first, second in sorted(pairs):
-        for layer, (opening, closing) in zip(layers, _KINDS, strict=True):
+        for layer, kind in zip(layers, _KINDS, strict=True):
             if not any(_cross((first, second), other) for other in layer):
                 layer.append((first, second))
-                letters[first], letters[second] = opening, closing
+                letters[first], letters[second] = kind[0], kind[1]
                 break
         else:
             raise ValueError(f"{len(_KINDS)} kinds of brackets are too few for these pairs.")

@@ -141,12 +141,17 @@ def draw(shown: ShownRna, conversation: Conversation) -> None:
         if length > MAX_DRAWN:
             shown.drawing, shown.drawn = too_long(length, shown.findings), True
         else:
-            _draw_next(shown, lambda: conversation.closed)
+            _draw_next(shown, lambda: conversation.closed or not _is_there(shown, conversation))
     except FoldingStoppedError:
         pass
     except Exception:
         _log.exception("A structure could not be drawn.")
         shown.drawing, shown.drawn = shown.drawing or FAILED, True
+
+
+def _is_there(shown: ShownRna, conversation: Conversation) -> bool:
+    """Whether a visitor has not removed an RNA, and perhaps added the same one again."""
+    return any(one is shown for one in conversation.rnas)
 
 
 def _draw_next(shown: ShownRna, stop: Callable[[], bool]) -> None:

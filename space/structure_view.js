@@ -2,7 +2,7 @@
 // Gradio compares the page's own with what the server sends, and takes away what it does not know.
 
 const HELP = 'Drag to move; pinch, or Ctrl and the wheel, to zoom. After a click also the wheel, ' +
-  'the arrow keys, + and −.';
+  'the arrow keys, + and −, until Esc.';
 const LABEL_PIXELS = 11;
 const CLOSEST = 4; // pixels a unit
 const LEGIBLE = 5.5; // pixels of a letter
@@ -225,7 +225,12 @@ class RnaStructure extends HTMLElement {
     if (place === this.chosen) return;
     this.chosen = place;
     this.mark(place);
-    if (place < 0) return;
+    this.parts.output.textContent = place < 0 ? '' : this.tell(place);
+    const typing = this.shadowRoot.activeElement === this.parts.input;
+    if (place >= 0 && !typing) this.parts.input.value = place + 1;
+  }
+
+  tell(place) {
     const {partner, knots, unformed} = this.view;
     const name = (one) => `${this.rna.sequence[one]}${one + 1}`;
     const other = partner[place];
@@ -234,8 +239,7 @@ class RnaStructure extends HTMLElement {
     if (isIn(knots)) told += ' in a pseudoknot';
     const lost = isIn(unformed);
     if (lost && other < 0) told += `; its family pairs it with ${name(lost[0] === place ? lost[1] : lost[0])}`;
-    this.parts.output.textContent = `${name(place)}, ${told}`;
-    if (this.shadowRoot.activeElement !== this.parts.input) this.parts.input.value = place + 1;
+    return `${name(place)}, ${told}`;
   }
 
   mark(place) {
@@ -293,6 +297,7 @@ class RnaStructure extends HTMLElement {
       '-': () => this.zoom(0.8),
       '−': () => this.zoom(0.8),
       0: () => { this.whole(); this.place(); },
+      Escape: () => this.svg.blur(), // the wheel scrolls the page again
     }[event.key];
     if (!todo) return;
     event.preventDefault();
@@ -349,8 +354,9 @@ class RnaStructure extends HTMLElement {
     this.pointers.delete(event.pointerId);
   }
 
-  pointerleave() {
-    if (!this.pointers.size) this.choose(-1);
+  pointerleave({pointerType}) {
+    // A finger leaves whenever it is lifted.
+    if (pointerType === 'mouse' && !this.pointers.size) this.choose(-1);
   }
 
   // What a visitor takes away.

@@ -199,8 +199,13 @@ def test_the_wheel_scrolls_the_page_until_the_drawing_is_meant(page: Page) -> No
     scrolled = page.evaluate("scrollY")
     page.mouse.wheel(0, -100)
     page.wait_for_timeout(300)
-    assert view_of(page)[2] < closer[2]
+    closest = view_of(page)
+    assert closest[2] < closer[2]
     assert page.evaluate("scrollY") == scrolled
+    page.keyboard.press("Escape")
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("before => scrollY !== before", arg=scrolled)
+    assert view_of(page) == closest
 
 
 def test_a_drag_moves_the_structure(page: Page) -> None:
@@ -243,6 +248,11 @@ def test_two_fingers_zoom_and_one_moves(browser: Browser, address: str) -> None:
             fingers("touchMove", (x, y + away))
         fingers("touchEnd")
         assert view_of(page)[1] < pinched[1]
+        page.get_by_role("button", name="Whole").click()
+        drawing(page).locator(".nucleotides circle").nth(9).tap(force=True)
+        expect(told(page)).to_have_text("G10, pairs with C25")
+        page.mouse.move(0, 0)
+        expect(told(page)).to_have_text("G10, pairs with C25")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -259,6 +259,19 @@ def test_a_fold_leaves_the_process_free_and_can_be_stopped() -> None:
     assert max(later - earlier for earlier, later in pairwise(times)) < 0.8
 
 
+def test_an_rna_that_is_removed_is_folded_no_more() -> None:
+    talk = talk_of(CleanedRna("long", make_rna(3_000, 13)))
+    (shown,) = talk.rnas
+    thread = threading.Thread(target=structure_card.draw, args=(shown, talk))
+    thread.start()
+    time.sleep(0.5)
+    assert thread.is_alive()
+    talk.rnas = []
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert (shown.drawing, shown.drawn) == (None, False)
+
+
 def test_what_was_folded_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[str] = []
     run = structure_folding._run
