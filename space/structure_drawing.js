@@ -88,10 +88,14 @@ function drawLayers(svg, view, ink) {
   const wobble = ([one, other]) => 'GUG'.includes(sequence[one] + sequence[other]);
   const stroke = {fill: 'none', stroke: ink.line, 'stroke-linecap': 'round'};
   const layers = {
-    backbone: add(svg, 'polyline', {...stroke, points: points.map((p) => p.join(',')).join(' '), opacity: 0.4}),
+    backbone: add(svg, 'polyline', {...stroke, points: points.join(' '), opacity: 0.4}),
     pairs: add(svg, 'path', {...stroke, class: 'pairs', d: lines(view.nested)}),
-    unformed: add(svg, 'path', {...stroke, class: 'unformed', d: lines(view.unformed), 'stroke-dasharray': '3 3', opacity: 0.7}),
-    knots: add(svg, 'path', {...stroke, class: 'knots', stroke: ink.knot, d: view.knots.map((pair) => bow(points, pair)).join('')}),
+    unformed: add(svg, 'path', {
+      ...stroke, class: 'unformed', d: lines(view.unformed), 'stroke-dasharray': '3 3', opacity: 0.7,
+    }),
+    knots: add(svg, 'path', {
+      ...stroke, class: 'knots', stroke: ink.knot, d: view.knots.map((pair) => bow(points, pair)).join(''),
+    }),
   };
   layers.wobbles = add(svg, 'g', {class: 'wobbles', fill: ink.line});
   for (const [one, other] of view.nested.filter(wobble)) {
@@ -99,7 +103,8 @@ function drawLayers(svg, view, ink) {
     add(layers.wobbles, 'circle', {cx: x.toFixed(1), cy: y.toFixed(1), r: 3});
   }
   layers.nucleotides = add(svg, 'g', {class: 'nucleotides', 'stroke-width': 2});
-  layers.letters = add(svg, 'g', {class: 'letters', 'font-size': FONT, 'text-anchor': 'middle', 'pointer-events': 'none'});
+  const text = {'font-size': FONT, 'text-anchor': 'middle', 'pointer-events': 'none'};
+  layers.letters = add(svg, 'g', {...text, class: 'letters'});
   points.forEach(([x, y], place) => {
     const letter = sequence[place];
     const colour = FILLS[letter] || OTHER_FILL;
@@ -110,8 +115,8 @@ function drawLayers(svg, view, ink) {
     const fill = inside ? '#000000' : ink.line;
     add(layers.letters, 'text', {x, y: (y + 4.9).toFixed(1), fill}, letter);
   });
-  layers.labels = add(svg, 'g', {class: 'labels', 'font-size': FONT, 'text-anchor': 'middle', fill: ink.line, 'pointer-events': 'none'});
-  for (const [place, text, dx, dy] of view.labels) drawLabel(layers.labels, points[place], text, dx, dy, ink);
+  layers.labels = add(svg, 'g', {...text, class: 'labels', fill: ink.line});
+  for (const [place, ...label] of view.labels) drawLabel(layers.labels, points[place], ...label, ink);
   return layers;
 }
 

@@ -6,8 +6,6 @@ const HELP = 'Drag to move; pinch, or Ctrl and the wheel, to zoom. After a click
 const LABEL_PIXELS = 11;
 const CLOSEST = 4; // pixels a unit
 const LEGIBLE = 5.5; // pixels of a letter
-const LONGEST_PICTURE = 4096; // pixels; more is refused by phones
-const SHORTEST_PICTURE = 2000;
 const FRAME = `
   <div class="views" role="group" aria-label="Which structure"></div>
   <p class="told"></p>
@@ -279,7 +277,7 @@ class RnaStructure extends HTMLElement {
       copy: () => this.copy(button),
       svg: () => this.keep('svg', 'image/svg+xml', drawDocument(this.rna, this.view, SHORTEST_PICTURE).text),
       png: () => this.keepPicture(),
-      dbn: () => this.keep('dbn', 'text/plain', this.dotBracket()),
+      dbn: () => this.keep('dbn', 'text/plain', dotBracket(this.rna, this.view)),
     }[button.dataset.do];
     if (todo) todo();
   }
@@ -361,58 +359,18 @@ class RnaStructure extends HTMLElement {
 
   // What a visitor takes away.
 
-  get fileName() {
-    const name = this.rna.name.replace(/[^A-Za-z0-9._-]+/g, '_').replace(/^[._-]+|[._-]+$/g, '').slice(0, 80);
-    return `${name || 'rna'}-${this.view.kind}`;
-  }
-
-  dotBracket() {
-    const name = this.rna.name.replace(/\s+/g, ' ');
-    return `>${name} ${this.view.told}\n${this.rna.sequence}\n${this.view.pairs}\n`;
-  }
-
   keep(extension, type, content) {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([content], {type}));
-    link.download = `${this.fileName}.${extension}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    keepFile(`${fileName(this.rna.name)}-${this.view.kind}.${extension}`, type, content);
   }
 
   async keepPicture() {
-    const {w, h} = this.view.box;
-    const longest = Math.round(Math.min(LONGEST_PICTURE, Math.max(SHORTEST_PICTURE, 2 * Math.max(w, h))));
-    const {text, width, height} = drawDocument(this.rna, this.view, longest);
-    const image = new Image();
-    image.src = URL.createObjectURL(new Blob([text], {type: 'image/svg+xml'}));
-    await image.decode();
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [width, height];
-    canvas.getContext('2d').drawImage(image, 0, 0, width, height);
-    URL.revokeObjectURL(image.src);
-    canvas.toBlob((picture) => this.keep('png', 'image/png', picture), 'image/png');
+    this.keep('png', 'image/png', await pictureOf(this.rna, this.view));
   }
 
   async copy(button) {
     const copied = await copyText(this.view.pairs);
-    const label = 'Copy dot-bracket';
     button.textContent = copied ? 'Copied' : 'Select it above';
-    setTimeout(() => { button.textContent = label; }, 2000);
-  }
-}
-
-/** Whether it was copied. Browsers offer the clipboard only over HTTPS or on the same machine. */
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = document.body.appendChild(document.createElement('textarea'));
-    field.value = text;
-    field.select();
-    const copied = document.execCommand('copy');
-    field.remove();
-    return copied;
+    setTimeout(() => { button.textContent = 'Copy dot-bracket'; }, 2000);
   }
 }
 
