@@ -19,7 +19,7 @@ from rnagpt import SecondaryStructure
 from rnagpt.reference.structures import family_structure
 
 MAX_DRAWN = 3_000  # nt
-SECONDS = 180  # after which a fold is given up
+SECONDS = 300  # after which a fold is given up
 # ViennaRNA keeps settings for the whole process; whoever draws with it in this one holds this.
 FOLDING = threading.Lock()
 _PROCESS = Path(__file__).parent / "folding_process.py"
