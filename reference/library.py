@@ -33,6 +33,7 @@ from rnagpt.reference.profiles import Match, ProfileLibrary, SeedAlignment, Wind
 from rnagpt.reference.records import Record, RecordsById
 from rnagpt.reference.single_rnas import GROUP, RnaMatch, SingleRnas, open_single_rnas
 from rnagpt.sequences.fasta import read_fasta
+from rnagpt.sequences.structure import base_pairs, pseudoknot_pairs
 
 MIN_LENGTH = 16  # nt; of shorter ones any reference holds many by chance
 MAX_LENGTH = 10_000_000
@@ -194,6 +195,26 @@ class Reference:
             else None
             for column in hit.columns
         )
+
+    def consensus_pairs(self, hit: Hit) -> Iterator[tuple[int, int, bool]]:
+        """The family's base pairs both of whose columns have a letter of a hit.
+
+        Yields:
+            The two letters, 0-based from the hit's first along the strand that matches, and whether
+            the pair is a pseudoknot's. Whether the letters can form it is not asked. Nothing for a
+            hit of another kind than a profile's.
+        """
+        if hit.source != PROFILE:
+            return
+        structure = self.profiles.structure(hit.record.id)
+        place_of = {column - 1: place for place, column in enumerate(hit.columns) if column}
+        for knotted, listed in (
+            (False, base_pairs(structure)),
+            (True, pseudoknot_pairs(structure)),
+        ):
+            for left, right in listed:
+                if left in place_of and right in place_of:
+                    yield place_of[left], place_of[right], knotted
 
     def prepare(self) -> None:
         """Make ready in the user's cache what the search reads, where that is not done yet."""

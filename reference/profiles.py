@@ -217,6 +217,10 @@ class ProfileLibrary:
     def __len__(self) -> int:
         return sum(self._sizes)
 
+    def structure(self, name: str) -> str:
+        """A profile's consensus structure in WUSS notation, one letter a column; may be empty."""
+        return self._structures[name]
+
     def windows(self, length: int) -> Iterator[Window]:
         """The windows in which a sequence of `length` nt is searched."""
         for number, scale in enumerate(_SCALES):

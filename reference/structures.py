@@ -8,12 +8,7 @@ from typing import NamedTuple
 from rnagpt.cleaning_rnagpt import CleanedRna, clean_rna
 from rnagpt.reference.hits import CAN_PAIR, SEQUENCE, Hit
 from rnagpt.reference.library import MAX_LENGTH, MIN_LENGTH, Reference
-from rnagpt.sequences.folding import (
-    MAX_FOLDED,
-    SecondaryStructure,
-    fold_around,
-    minimum_free_energy,
-)
+from rnagpt.sequences.folding import SecondaryStructure, fold_rest
 from rnagpt.sequences.structure import base_pairs
 
 _REVERSED = str.maketrans("()", ")(")
@@ -26,12 +21,15 @@ class _Laid(NamedTuple):
         places: 0-based.
         pairs: dots and brackets, one for each of the places.
         conservation: bits for each of the places; empty where the hit has none.
+        pseudoknots, unformed: as of `SecondaryStructure`.
     """
 
     hit: Hit
     places: range
     pairs: str
     conservation: tuple[float | None, ...]
+    pseudoknots: tuple[tuple[int, int], ...]
+    unformed: tuple[tuple[int, int], ...]
 
 
 def structure_of(rna: str | CleanedRna, reference: Reference | None) -> SecondaryStructure:
@@ -51,20 +49,45 @@ def structure_of(rna: str | CleanedRna, reference: Reference | None) -> Secondar
         ImportError: when no family's structure is known and ViennaRNA is not installed.
         RnaSequenceError: it is no RNA.
     """
-    if not isinstance(rna, CleanedRna):
-        rna = clean_rna(rna, max_length=MAX_LENGTH, max_ambiguous=1.0)
+    cleaned = _cleaned(rna)
+    return fold_rest(cleaned.sequence, family_structure(cleaned, reference))
+
+
+def family_structure(rna: str | CleanedRna, reference: Reference | None) -> SecondaryStructure:
+    """The same with nothing folded: without `parts`, and no pair, where no family's is known.
+
+    Raises:
+        RnaSequenceError: it is no RNA.
+    """
+    rna = _cleaned(rna)
     letters = rna.sequence
     laid: list[_Laid] = []
     if reference is not None and len(letters) >= MIN_LENGTH:
         laid = [_lay(hit, letters, reference) for hit in _apart(reference.search(rna))]
     conservation: list[float | None] = [None] * len(letters)
-    for part in laid:
-        if part.conservation:
-            conservation[part.places.start : part.places.stop] = part.conservation
+    pairs = ["."] * len(letters)
     known = [part for part in laid if "(" in part.pairs]
-    pairs, source = _around(known, letters) if known else _folded(laid, letters)
+    for part in laid:
+        places = slice(part.places.start, part.places.stop)
+        if part.conservation:
+            conservation[places] = part.conservation
+        if part in known:
+            pairs[places] = part.pairs
     told = any(bits is not None for bits in conservation)
-    return SecondaryStructure(pairs, source, tuple(conservation) if told else ())
+    return SecondaryStructure(
+        "".join(pairs),
+        _source(laid, known, len(letters)),
+        tuple(conservation) if told else (),
+        tuple((part.places.start + 1, part.places.stop) for part in known),
+        tuple(pair for part in known for pair in part.pseudoknots),
+        tuple(pair for part in known for pair in part.unformed),
+    )
+
+
+def _cleaned(rna: str | CleanedRna) -> CleanedRna:
+    if isinstance(rna, CleanedRna):
+        return rna
+    return clean_rna(rna, max_length=MAX_LENGTH, max_ambiguous=1.0)
 
 
 def _apart(hits: Iterable[Hit]) -> list[Hit]:
@@ -82,7 +105,26 @@ def _lay(hit: Hit, letters: str, reference: Reference) -> _Laid:
     if hit.strand == "-":
         pairs = _turned(pairs, letters[places.start : places.stop])
         conservation = conservation[::-1]
-    return _Laid(hit, places, pairs, conservation)
+    pseudoknots, unformed = _other_pairs(hit, letters, pairs, reference)
+    return _Laid(hit, places, pairs, conservation, pseudoknots, unformed)
+
+
+def _other_pairs(
+    hit: Hit, letters: str, laid: str, reference: Reference
+) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """The family's pairs that are not in the dots and brackets: pseudoknots, and unformed ones."""
+    pseudoknots, unformed = [], []
+    for one, other, knotted in reference.consensus_pairs(hit):
+        if hit.strand == "+":
+            first, second = hit.start - 1 + one, hit.start - 1 + other
+        else:
+            first, second = hit.end - 1 - other, hit.end - 1 - one
+        if letters[first] + letters[second] not in CAN_PAIR:
+            unformed.append((first, second))
+        # A structure by Infernal may pair the letter otherwise.
+        elif knotted and laid[first - hit.start + 1] + laid[second - hit.start + 1] == "..":
+            pseudoknots.append((first, second))
+    return tuple(sorted(pseudoknots)), tuple(sorted(unformed))
 
 
 def _turned(pairs: str, letters: str) -> str:
@@ -97,30 +139,12 @@ def _turned(pairs: str, letters: str) -> str:
     return "".join(kept)
 
 
-def _around(known: list[_Laid], letters: str) -> tuple[str, str]:
-    """The structures of the families with what is folded around them, and its source."""
-    pairs = ["."] * len(letters)
-    for part in known:
-        pairs[part.places.start : part.places.stop] = part.pairs
-    inside = {place for part in known for place in part.places}
-    laid = "".join(pairs)
-    whole = len(known[0].places) == len(letters)
-    names = ", and ".join(_laid_on(part, whole=whole) for part in known)
-    laid, rest = (laid, "") if whole else _fold_rest(letters, laid, inside)
-    return laid, names + rest
-
-
-def _fold_rest(letters: str, laid: str, inside: set[int]) -> tuple[str, str]:
-    """The structure with what is outside of the families, and what the source says of that."""
-    if len(letters) > MAX_FOLDED:
-        return laid, f"; the rest not folded, as the RNA is longer than {MAX_FOLDED} nt"
-    try:
-        whole = fold_around(letters, laid, inside)
-    except ImportError:
-        return laid, "; the rest not folded, as ViennaRNA is not installed"
-    if whole == laid:
-        return laid, "; the rest unpaired at minimum free energy (ViennaRNA)"
-    return whole, "; the rest: minimum free energy around it (ViennaRNA)"
+def _source(laid: list[_Laid], known: list[_Laid], length: int) -> str:
+    if known:
+        whole = len(known[0].places) == length
+        return ", and ".join(_laid_on(part, whole=whole) for part in known)
+    names = ", ".join(_name(part.hit) for part in laid)
+    return f"no consensus structure is known of {names}" if laid else ""
 
 
 def _laid_on(part: _Laid, *, whole: bool) -> str:
@@ -135,22 +159,8 @@ def _laid_on(part: _Laid, *, whole: bool) -> str:
     )
 
 
-def _folded(laid: list[_Laid], letters: str) -> tuple[str, str]:
-    """The structure of minimum free energy with its source, where no family's is known."""
-    if len(letters) > MAX_FOLDED:
-        pairs = "." * len(letters)
-        source = f"none; only RNAs of up to {MAX_FOLDED} nt are folded"
-    else:
-        folded = minimum_free_energy(letters)
-        pairs, source = folded.pairs, folded.source
-    if laid:
-        names = ", ".join(_name(part.hit) for part in laid)
-        source += f"; no consensus structure is known of {names}"
-    return pairs, source
-
-
 def _name(hit: Hit) -> str:
     return f"{hit.record.name} ({hit.record.id})"
 
 
-__all__ = ["structure_of"]
+__all__ = ["family_structure", "structure_of"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rnagpt.sequences.structure import base_pairs
 
 MAX_FOLDED = 600
 SHORTEST_LOOP = 3  # nt that a hairpin's loop has at least
+_IMPOSSIBLE = 9_999.0  # kcal/mol; ViennaRNA counts 100,000 for a loop without figures
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,19 @@ class SecondaryStructure:
         conservation: of the family's column at each nucleotide, from 0 bits (any letter) to 2
             (always the same one), as `Reference.conservation` tells it; None where a nucleotide
             has no column. Empty where there is no family.
+        parts: where a family's structure lies, start and end counted from 1; the rest is folded.
+        pseudoknots: the family's further pairs, which cross others, and which the letters can form;
+            0-based.
+        unformed: the family's pairs that the letters cannot form by Watson and Crick's rules or as
+            G with U, pseudoknots' too; 0-based.
     """
 
     pairs: str
     source: str
     conservation: tuple[float | None, ...] = ()
+    parts: tuple[tuple[int, int], ...] = ()
+    pseudoknots: tuple[tuple[int, int], ...] = ()
+    unformed: tuple[tuple[int, int], ...] = ()
 
 
 def fold_rna(sequence: str) -> str:
@@ -64,6 +73,63 @@ def minimum_free_energy(sequence: str) -> SecondaryStructure:
         told = f"{energy:.1f}".replace("-", "−")
         source = f"minimum free energy (ViennaRNA), {told} kcal/mol"
     return SecondaryStructure(pairs, source)
+
+
+def free_energy(sequence: str, structure: str) -> float | None:
+    """The free energy of a structure in kcal/mol, at 37 °C, as ViennaRNA evaluates it.
+
+    Args:
+        structure: dots and round brackets.
+
+    Returns:
+        None for a structure that the energy model has no figures for, such as one with a hairpin
+        of fewer than 3 nt.
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    energy = float(_vienna_rna().eval_structure_simple(sequence, structure))
+    return energy if energy < _IMPOSSIBLE else None
+
+
+def fold_rest(
+    sequence: str, known: SecondaryStructure, max_folded: int = MAX_FOLDED
+) -> SecondaryStructure:
+    """A family's structure with what is outside of it folded; the whole where none is known.
+
+    Args:
+        known: as `family_structure` returns it: pairs in its `parts` alone.
+        max_folded: nothing is folded in a longer RNA, which the source says.
+
+    Raises:
+        ImportError: when no family's structure is known and ViennaRNA is not installed.
+    """
+    if not known.parts:
+        folded = _folded(sequence, max_folded)
+        source = "; ".join(filter(None, (folded.source, known.source)))
+        return replace(known, pairs=folded.pairs, source=source)
+    inside = {place for start, end in known.parts for place in range(start - 1, end)}
+    if len(inside) == len(sequence):
+        return known
+    if len(sequence) > max_folded:
+        rest = f"the rest not folded, as the RNA is longer than {max_folded} nt"
+        return replace(known, source=f"{known.source}; {rest}")
+    try:
+        pairs = fold_around(sequence, known.pairs, inside)
+    except ImportError:
+        rest = "the rest not folded, as ViennaRNA is not installed"
+        return replace(known, source=f"{known.source}; {rest}")
+    rest = "the rest: minimum free energy around it (ViennaRNA)"
+    if pairs == known.pairs:
+        rest = "the rest unpaired at minimum free energy (ViennaRNA)"
+    return replace(known, pairs=pairs, source=f"{known.source}; {rest}")
+
+
+def _folded(sequence: str, max_folded: int) -> SecondaryStructure:
+    if len(sequence) <= max_folded:
+        return minimum_free_energy(sequence)
+    source = f"none; only RNAs of up to {max_folded} nt are folded"
+    return SecondaryStructure("." * len(sequence), source)
 
 
 def fold_around(sequence: str, structure: str, places: Collection[int]) -> str:
@@ -121,8 +187,10 @@ __all__ = [
     "MAX_FOLDED",
     "SecondaryStructure",
     "fold_around",
+    "fold_rest",
     "fold_rna",
     "fold_with_energy",
+    "free_energy",
     "lay_out",
     "minimum_free_energy",
 ]

@@ -22,12 +22,11 @@ from rna_panel import (
     RnaPanel,
     Updates,
     command,
-    draw,
     field_commands,
     find,
 )
 from space_limits import Limits
-from structure_drawing import FOLDING, find_structure
+from structure_folding import FOLDING, structure_on
 
 from rnagpt import Answer, CleanedRna, draw_scores
 from rnagpt.reference.library import SearchStoppedError
@@ -330,7 +329,7 @@ class ChatPanel:
             scored = answering.explain(messages)
             names = [visible(name) for name in named]
             caption = visible(f"{last.question}\n{last.answer.strip()}")
-            structures = [find_structure(rna.sequence) for rna in scored]
+            structures = [structure_on(rna.sequence) for rna in scored]
             with FOLDING:
                 svg = draw_scores(scored, names, caption, structures=structures)
             yield {self.findings: f'<div class="scrolled">{svg}</div>'}
@@ -364,8 +363,7 @@ class ChatPanel:
     def view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""
         for shown in conversation.rnas:
-            find(shown, conversation)
-            draw(shown)  # what was taken up again, or came when too many were waiting
+            find(shown, conversation)  # what was taken up again, or came when too many waited
         at_rest = not conversation.waiting
         switch = gr.update(interactive=bool(conversation.turns) and at_rest)
         buttons = (self.retry_button, self.explain_button, self.copy)

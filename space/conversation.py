@@ -29,10 +29,15 @@ _BEGINNING = re.compile(r"^(\d*)([-+=.)])")
 
 @dataclass
 class ShownRna:
-    """An RNA of a conversation with its drawing and findings: None while they are not made yet."""
+    """An RNA of a conversation with its drawing and findings: None while they are not made yet.
+
+    Attributes:
+        drawn: whether no other structure is to be added to the drawing.
+    """
 
     rna: CleanedRna
     drawing: str | None = None
+    drawn: bool = False
     findings: Findings | None = None
 
     @property

@@ -27,6 +27,8 @@ from rnagpt import read_fasta
 _log = logging.getLogger("rnagpt.space")
 
 FOLDER = Path(__file__).parent
+# Events; most of them wait for `structure_folding` in a thread each, of Gradio's forty.
+_FOLDING_AT_ONCE = 16
 _TITLE = "<h1>RNA-GPT</h1><p>Give an RNA sequence, ask about it in plain English. {}</p>"
 _CITED = (
     "Answers are looked up in the records that it matches, and cite them; what the model reads "
@@ -115,7 +117,7 @@ class Page:
             )
 
     def _connect_rnas(self) -> list[Any]:
-        """What a visitor does with RNAs; returns the drawings of structures that follow."""
+        """What a visitor does with RNAs; returns the searches and the drawings that follow."""
         panel = self.rna_panel
         # Not in the queue, which may be full.
         at_once: dict[str, Any] = {"outputs": panel.parts, "queue": False}
@@ -135,7 +137,16 @@ class Page:
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
             example = functools.partial(panel.add_example, record)
             given.append(self._on(button.click, example, [], **at_once))
-        return [self._on(event.then, panel.fold, [], panel.found_parts) for event in given]
+        searches = [self._on(event.then, panel.search, [], panel.found_parts) for event in given]
+        return [*searches, *self._fold_after(searches)]
+
+    def _fold_after(self, events: list[Any]) -> list[Any]:
+        """The drawings that follow; they wait for each other, and no search waits for them."""
+        panel = self.rna_panel
+        waiting = {"concurrency_id": "folding", "concurrency_limit": _FOLDING_AT_ONCE}
+        return [
+            self._on(event.then, panel.fold, [], panel.found_parts, **waiting) for event in events
+        ]
 
     def _connect_chat(self) -> list[Any]:
         """What a visitor asks; returns the answers that follow."""
@@ -162,7 +173,8 @@ class Page:
             (panel.tsv, documents.as_tsv, DOWNLOAD_JS % ("text/tab-separated-values", "tsv")),
         ):
             button.click(None, [text], None, js=script)
-        return answered
+        # What was taken up again from the page, or came when too many were waiting.
+        return [*answered, *self._fold_after(answered)]
 
     def _connect(self, folding: list[Any], answered: list[Any]) -> None:
         """A new conversation empties both sides; nothing that was on its way comes after."""

@@ -17,10 +17,10 @@ from conversation import (
 )
 from plain_text import visible
 from result_card import result
+from structure_card import folding
 
 from rnagpt import Answer, CleanedRna
 from rnagpt.evidence.gathering import address_of
-from rnagpt.sequences.folding import MAX_FOLDED
 
 _MIN_USUAL = 20
 _MAX_AMBIGUOUS_USUAL = 0.05
@@ -115,9 +115,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
 
 
 def _structure(shown: ShownRna, opened: bool) -> str:
-    if len(shown.rna.sequence) > MAX_FOLDED:
-        return f"<p>Secondary structure: drawn up to {MAX_FOLDED} nt.</p>"
-    drawing = '<p role="status">Folding…</p>' if shown.drawing is None else shown.drawing
+    drawing = folding(len(shown.rna.sequence)) if shown.drawing is None else shown.drawing
     return (
         f"<details{' open' if opened else ''}><summary>Secondary structure</summary>{drawing}"
         "</details>"

@@ -19,15 +19,14 @@ from model_loading import MODEL
 from plain_text import check_text, visible
 from rna_input import records_of_file, records_of_text
 from space_limits import Limits
-from structure_drawing import draw_structure
+from structure_card import draw
+from structure_script import structure_script
 
 from rnagpt import FastaRecord
 from rnagpt.reference.library import SearchStoppedError
-from rnagpt.sequences.folding import MAX_FOLDED
 
 _log = logging.getLogger("rnagpt.space")
 
-_NOT_DRAWN = "<p>The structure could not be drawn. You can ask about the RNA all the same.</p>"
 # Of a generator that gives nothing at all, Gradio makes parts that are empty.
 AS_IT_IS: dict[Any, Any] = gr.skip()
 # A longer text is not sent back to tell that it was taken.
@@ -66,7 +65,11 @@ class RnaPanel:
             )
             self.add_records = gr.Button("Add the chosen", elem_id="add-records")
         self.rna_notice = gr.HTML(elem_id="rna-notice")
-        self.cards = gr.HTML(rna_cards.cards(Conversation()), js_on_load=REMOVE_JS, elem_id="cards")
+        self.cards = gr.HTML(
+            rna_cards.cards(Conversation()),
+            js_on_load=REMOVE_JS + structure_script(),
+            elem_id="cards",
+        )
         gr.HTML("<h3>Six real RNAs (Rfam seed alignments, CC0)</h3>")
         with gr.Row(elem_id="examples"):
             self.example_buttons = [
@@ -254,26 +257,33 @@ class RnaPanel:
             **dict.fromkeys(self.downloads, gr.update(interactive=bool(conversation.rnas))),
         }
 
+    def search(self, conversation: Conversation) -> Iterator[Any]:
+        """Search what is not searched yet, one by one."""
+        for shown in list(conversation.rnas):
+            if shown.findings is None:
+                find(shown, conversation)
+                if conversation.closed:
+                    break
+                yield self._found(conversation)
+        yield AS_IT_IS
+
     def fold(self, conversation: Conversation) -> Iterator[Any]:
-        """Search what is not searched yet, then draw the structures, one by one."""
-        for shown in list(conversation.rnas):
-            missing = shown.findings is None
-            find(shown, conversation)
-            if missing and not conversation.closed:
-                yield {
-                    self.cards: rna_cards.cards(conversation),
-                    **self.suggest(conversation),
-                }
-        for shown in list(conversation.rnas):
-            missing = shown.drawing is None
-            draw(shown)
-            if conversation.closed:
-                yield AS_IT_IS
-                return
-            if missing and shown.drawing is not None:
+        """Search, then draw the structures that are not drawn yet, the first of each RNA first."""
+        yield from self.search(conversation)
+        for shown in [*conversation.rnas, *conversation.rnas]:
+            if not shown.drawn:
+                draw(shown, conversation)
+                if conversation.closed:
+                    break
                 yield {self.cards: rna_cards.cards(conversation)}
+        if conversation.closed:
+            yield AS_IT_IS
+            return
         # The last word, should the answers to quick clicks have come in another order.
-        yield {
+        yield self._found(conversation)
+
+    def _found(self, conversation: Conversation) -> Updates:
+        return {
             self.cards: rna_cards.cards(conversation),
             **self.documents(conversation),
             **self.suggest(conversation),
@@ -322,14 +332,3 @@ def find(shown: ShownRna, conversation: Conversation) -> None:
     except Exception:
         _log.exception("An RNA could not be searched.")
         shown.findings = Findings(note=FAILED)
-
-
-def draw(shown: ShownRna) -> None:
-    """Draw an RNA's structure, if it is one that is drawn."""
-    if shown.drawing is not None or len(shown.rna.sequence) > MAX_FOLDED:
-        return
-    try:
-        shown.drawing = draw_structure(shown.rna.sequence)
-    except Exception:
-        _log.exception("A structure could not be drawn.")
-        shown.drawing = _NOT_DRAWN

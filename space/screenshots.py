@@ -80,6 +80,8 @@ def add_example(page: Page, name: str, num_rnas: int) -> None:
     """Take an example; returns once it is folded."""
     page.get_by_role("button", name=name).click()
     expect(page.locator("#cards svg.structure")).to_have_count(num_rnas)
+    views = page.locator("#cards rna-structure .views")
+    expect(views.filter(has_text="being folded")).to_have_count(0)
 
 
 def ask(page: Page, question: str) -> None:

@@ -26,7 +26,9 @@ import rna_input  # noqa: E402
 import rna_panel  # noqa: E402
 import searching  # noqa: E402
 import space_limits  # noqa: E402
-import structure_drawing  # noqa: E402
+import structure_card  # noqa: E402
+import structure_folding  # noqa: E402
+import structure_script  # noqa: E402
 import validation  # noqa: E402
 import visitors  # noqa: E402
 
@@ -77,7 +79,9 @@ __all__ = [
     "rna_panel",
     "searching",
     "space_limits",
-    "structure_drawing",
+    "structure_card",
+    "structure_folding",
+    "structure_script",
     "validation",
     "visitors",
 ]

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.paths import DATA
 
-from rnagpt.reference.hits import Hit
+from rnagpt.reference.hits import CAN_PAIR, Hit
 from rnagpt.reference.library import Reference
-from rnagpt.reference.structures import structure_of
-from rnagpt.sequences.structure import base_pairs
+from rnagpt.reference.structures import family_structure, structure_of
+from rnagpt.sequences.structure import base_pairs, with_pseudoknots
 
 # Of yeast, tRNA-Phe (Protein Data Bank 1EHZ), as in the README, with the cloverleaf of
 # every textbook.
@@ -177,6 +178,9 @@ class OneHit:
     def conservation(self, hit: Hit) -> tuple[float | None, ...]:
         return (1.0,) * (hit.end + 1 - hit.start)
 
+    def consensus_pairs(self, hit: Hit) -> tuple[()]:
+        return ()
+
 
 def test_of_overlapping_hits_the_best_counts(bundled: Reference) -> None:
     (best,) = bundled.search(IN_FAMILY)
@@ -201,3 +205,50 @@ def test_the_structure_of_a_single_rna_is_called_that(bundled: Reference) -> Non
     (hit,) = bundled.search(IN_FAMILY)
     found: Any = OneHit(replace(hit, source="sequence"))
     assert structure_of(IN_FAMILY, found).source == "that of tRNA (RF00005), laid on this RNA"
+
+
+def test_pseudoknots_are_those_that_rfam_lists_apart(reference: Reference) -> None:
+    """Its second row of structure (SS_cons2) has them in brackets, where the first has letters."""
+    text = (DATA / "rfam_five_families.seed").read_text()
+    (block,) = (block for block in text.split("//\n") if "SS_cons2" in block)
+    (apart,) = (line.split()[-1] for line in block.splitlines() if "SS_cons2" in line)
+    knots = base_pairs(apart)
+    shared = told = 0
+    for line in block.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        row = line.split()[1].upper().replace("T", "U")
+        columns = [column for column, letter in enumerate(row) if letter not in "-."]
+        sequence = "".join(row[column] for column in columns)
+        known = family_structure(sequence, reference)
+        places = {column: place for place, column in enumerate(columns)}
+        expected = {
+            (places[left], places[right])
+            for left, right in knots
+            if left in places and right in places and row[left] + row[right] in CAN_PAIR
+        }
+        shared += len(expected & set(known.pseudoknots))
+        told += len(known.pseudoknots)
+        for first, second in known.unformed:
+            assert sequence[first] + sequence[second] not in CAN_PAIR
+        drawn = with_pseudoknots(known.pairs, known.pseudoknots)
+        assert drawn.count("[") == drawn.count("]") == len(known.pseudoknots)
+        assert set(base_pairs(drawn)) == {*base_pairs(known.pairs), *known.pseudoknots}
+    assert told > 30
+    assert shared / told > 0.95
+
+
+def test_pairs_that_letters_cannot_form_are_listed(bundled: Reference) -> None:
+    broken = "A" + IN_FAMILY[1:]  # G1 pairs with C72; A1 does not
+    known = family_structure(broken, bundled)
+    assert known.parts == ((1, 73),)
+    assert (0, 71) in known.unformed
+    assert (0, 71) not in base_pairs(known.pairs)
+    assert (0, 71) not in family_structure(IN_FAMILY, bundled).unformed
+
+
+def test_crossing_pairs_get_brackets_of_their_own() -> None:
+    drawn = with_pseudoknots("((....))........", [(2, 9), (3, 8), (4, 12), (5, 15)])
+    assert drawn == "(([[{<))]]..}..>"
+    with pytest.raises(ValueError, match="too few"):
+        with_pseudoknots("." * 80, [(place, place + 40) for place in range(40)])

@@ -193,7 +193,7 @@ def test_an_answer_comes_while_it_is_written(page, pace):
     paste(page, f">mine\n{make_rna(60)}")
     card = page.locator("#cards .card")
     expect(card).to_contain_text("60 nt")
-    expect(card.locator("circle")).to_have_count(60)
+    expect(card.locator(".nucleotides circle")).to_have_count(60)
     expect(page.get_by_label("Paste a sequence or FASTA")).to_have_value("")
     pace.hold(after=HELD_AFTER)
     ask(page, QUESTION)
@@ -321,7 +321,7 @@ def test_cards_stay_when_nothing_is_left_to_fold(page):
     page.locator("#cards svg").wait_for()
     paste(page, f">long\n{make_rna(601)}")
     names = page.locator("#cards h3")
-    expect(page.locator("#cards .card").last).to_contain_text("drawn up to 600 nt")
+    page.locator("#cards .card").last.locator("svg.structure").wait_for()
     paste(page, "ACGUX")
     expect(page.locator("#rna-notice").get_by_role("alert")).to_contain_text("position 5")
     with page.expect_response(lambda response: "queue/join" in response.url):

@@ -37,7 +37,7 @@ from helpers.tiny_space import (
     rna_panel,
     searching,
     space_limits,
-    structure_drawing,
+    structure_card,
     validation,
     visitors,
 )
@@ -53,9 +53,7 @@ from rnagpt import (
     NucleotideScores,
     Reference,
     RnaChat,
-    base_pairs,
     clean_rna,
-    fold_rna,
     read_fasta,
 )
 from rnagpt.cli.main import main
@@ -83,9 +81,12 @@ FROM_INSIDE = {
     "rnagpt.reference.library.SearchStoppedError",
     "rnagpt.reference.formats.FORMATS",
     "rnagpt.sequences.fasta.unpacked",
-    "rnagpt.sequences.folding.MAX_FOLDED",
+    "rnagpt.reference.structures.family_structure",
+    "rnagpt.sequences.folding.fold_rest",
+    "rnagpt.sequences.folding.free_energy",
     "rnagpt.sequences.folding.lay_out",
     "rnagpt.sequences.strands.reverse_complement",
+    "rnagpt.sequences.structure.with_pseudoknots",
     "rnagpt.serving.middleware.BodySizeLimit",
     "rnagpt.serving.rna_tools",
 }
@@ -101,7 +102,6 @@ def model_alone(monkeypatch):
 def cited(model_alone, monkeypatch):
     """Answers are looked up in the families that come with rna-gpt-mini."""
     monkeypatch.delenv(searching.VARIABLE)
-    structure_drawing.find_structure.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,7 @@ def test_gc_is_counted_among_known_nucleotides():
 
 def test_a_card_says_what_the_cleaner_changed():
     card = rna_cards.cards(conversation_of(clean_rna("ggttTTaa--cc" * 3, name="mine")))
-    for words in ("mine", "30 nt", "GC 40%", "12 T read as U", "6 gaps dropped", "Folding…"):
+    for words in ("mine", "30 nt", "GC 40%", "12 T read as U", "6 gaps dropped", "Being folded…"):
         assert words in card
 
 
@@ -297,10 +297,6 @@ def test_a_card_warns_of_short_and_ambiguous_sequences():
     assert rna_cards.warnings_of("ACGU" * 10) == []
     assert "Very short" in rna_cards.warnings_of("ACGU")[0]
     assert "10 of 50 nucleotides" in rna_cards.warnings_of("ACGU" * 10 + "N" * 10)[0]
-
-
-def test_a_long_rna_is_said_not_to_be_folded():
-    assert "drawn up to 600 nt" in rna_cards.cards(conversation_of(CleanedRna("a", "A" * 601)))
 
 
 def test_only_what_was_not_asked_about_can_be_removed():
@@ -463,33 +459,7 @@ def test_downloads_hold_what_was_found(cited, tmp_path, capsys):
     assert findings.as_tsv(pairs) == rows
 
 
-# Structures
-
-
-def test_a_structure_is_drawn_with_every_nucleotide_and_pair():
-    drawing, told = ElementTree.fromstring(structure_drawing.draw_structure(HAIRPIN))
-    tags = [element.tag.rpartition("}")[2] for element in drawing.iter()]
-    assert tags.count("circle") == len(HAIRPIN)
-    assert tags.count("line") == len(base_pairs(fold_rna(HAIRPIN))) == 4
-    width, height = map(float, drawing.attrib["viewBox"].split()[2:])
-    for circle in drawing.iter("{http://www.w3.org/2000/svg}circle"):
-        assert 0 < float(circle.attrib["cx"]) < width
-        assert 0 < float(circle.attrib["cy"]) < height
-
-    assert told.text.startswith("Structure: minimum free energy (ViennaRNA), −")
-
-
-def test_a_trna_is_drawn_as_its_family_folds(cited):
-    trna = next(read_fasta(SPACE / "examples.fasta"))
-    drawing, told = ElementTree.fromstring(structure_drawing.draw_structure(trna.sequence))
-    assert told.text == "Structure: consensus of tRNA (RF00005), laid on this RNA."
-    lines = drawing.findall("{http://www.w3.org/2000/svg}line")
-    (hit,) = Reference.open().search(trna.sequence)
-    assert len(lines) == hit.structure.count("(") > 18
-
-
-def test_an_rna_without_pairs_has_a_sentence_in_place_of_a_drawing():
-    assert "no base pair" in structure_drawing.draw_structure("AAAAAAAA")
+# Examples
 
 
 def test_the_examples_are_six_rnas_with_accessions():
@@ -946,14 +916,14 @@ def test_records_that_are_no_longer_held_are_said_to_be_gone(built):
 
 
 def test_a_structure_that_cannot_be_drawn_is_not_awaited_for_ever(built, monkeypatch, caplog):
-    def break_down(_: str):
-        raise ImportError("no ViennaRNA")
+    def break_down(*_: object, **__: object):
+        raise RuntimeError("no ViennaRNA")
 
-    monkeypatch.setattr(rna_panel, "draw_structure", break_down)
+    monkeypatch.setattr(structure_card, "fold", break_down)
     talk = conversation_of(CleanedRna("a", HAIRPIN))
     cards = final(built.rna_panel.fold(talk))[built.rna_panel.cards]
     assert "could not be drawn" in cards
-    assert "Folding…" not in cards
+    assert "Being folded…" not in cards
     assert "no ViennaRNA" in caplog.text
 
 
