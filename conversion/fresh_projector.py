@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModel
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
 
 _PROBES, _PROBE_LENGTH = 8, 128  # random RNAs, nt
@@ -44,7 +44,7 @@ def fresh_projector(
         torch.manual_seed(seed)
         projector = RnaProjector(model.config)
         for module in projector.modules():
-            model._init_weights(module)
+            model._init_weights(module)  # type: ignore[no-untyped-call]
     norm = mean_norm(embeddings)
     hidden_states = _encode_probes(model.config, encoder, seed)
     size, text_size = model.config.rna_merge_size, model.config.text_config.hidden_size
@@ -61,26 +61,15 @@ def _encode_probes(
     config: RnaGptConfig, encoder: Mapping[str, torch.Tensor], seed: int
 ) -> torch.Tensor:
     """The encoder's vectors of random RNAs: (RNAs, length, rna hidden), float32."""
-    alphabet = config.rna_alphabet
     length = max(config.rna_merge_size, min(_PROBE_LENGTH, config.rna_window_length))
     random = np.random.default_rng(seed)
     rnas = ["".join(random.choice(list("ACGU"), length)) for _ in range(_PROBES)]
-    pooler = {"add_pooling_layer": False} if config.rna_config.model_type == "esm" else {}
-    reader = AutoModel.from_config(config.rna_config, dtype=torch.float32, **pooler).eval()
-    reader.load_state_dict(dict(encoder), strict=False)
-    head, tail = [
-        [] if token is None else [token]
-        for token in (config.rna_cls_token_id, config.rna_eos_token_id)
-    ]
-    ids = torch.tensor([[*head, *alphabet.tokenize(rna).tolist(), *tail] for rna in rnas])
-    with torch.inference_mode():
-        vectors = reader(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    return vectors[:, len(head) : len(head) + length]
+    return RnaEncoder(config.rna_config, encoder).vectors(rnas)
 
 
 def _scale_output(projection: nn.Module, inputs: torch.Tensor, size: int, norm: float) -> None:
     """Give the vectors of this size that a projection makes this mean norm."""
-    last = projection if isinstance(projection, nn.Linear) else projection[-1]
+    *_, last = [part for part in projection.modules() if isinstance(part, nn.Linear)]
     mean = float(projection(inputs).unflatten(-1, (-1, size)).norm(dim=-1).mean())
     last.weight.mul_(norm / mean)  # its bias is zero
 
