@@ -338,8 +338,10 @@ def probe_encoder(
         probes.ask("family, of clusters never seen", seen, _family),
         probes.ask("type, of clusters never seen", seen, _type),
         probes.ask("type, of families never seen", typed, _type, new_families=True),
-        probes.terms("ontology terms (F1), of families never seen", _with_terms(asked_families)),
     ]
+    with_terms = [rna for rna in asked_families if rna.terms]
+    if with_terms and any(rna.terms for rna in train):
+        figures.append(probes.terms("ontology terms (F1), of families never seen", with_terms))
     if of_clans:
         figures += [
             probes.ask("clan, of families never seen", of_clans, _clan, new_families=True),
@@ -388,10 +390,6 @@ def read_nrc(fasta: str | Path) -> list[ProbedRna]:
         cleaned = clean_rna(record.sequence, name=record.name)
         rnas.append(ProbedRna(cleaned.sequence, record.description, record.description))
     return rnas
-
-
-def _with_terms(rnas: Sequence[ProbedRna]) -> list[ProbedRna]:
-    return [rna for rna in rnas if rna.terms]
 
 
 __all__ = [
