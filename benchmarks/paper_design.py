@@ -25,7 +25,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 
 import rnagpt
-from rnagpt import answer_questions, clean_rna, load_model
+from rnagpt import answer_questions, clean_rna, load_model, load_processor
 from rnagpt.conversion.compose import compose
 from rnagpt.conversion.mini import find_language_model
 from rnagpt.evaluation.matching import Names
@@ -195,7 +195,7 @@ def measure(model_folder: Path, data: Path, limit: int, seed: int) -> dict[str, 
         of an RNA of another family; `commonest`: by always naming the commonest training family;
         `right_interval` (95 %, by resampling RNAs); `rnas`.
     """
-    model, processor = load_model(model_folder)
+    model, processor = load_model(str(model_folder)), load_processor(str(model_folder))
     rows = load_splits(str(data), usual="annotations")
     known = Names(
         {row["family"]: [row["family"], row["family_description"]] for row in rows["train"]}
