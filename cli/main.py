@@ -13,6 +13,7 @@ from rnagpt.cli import chat as chat_cli
 from rnagpt.cli import doctor as doctor_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import evaluate_answers as answers_cli
+from rnagpt.cli import evaluate_encoder as encoder_cli
 from rnagpt.cli import mcp as mcp_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
 from rnagpt.cli import publish as publish_cli
@@ -39,6 +40,7 @@ examples:
   rnagpt mcp
   rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
   rnagpt evaluate-answers ./rna-qa ./answers
+  rnagpt evaluate-encoder mini ./rna-qa ./probes
   rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fa ./encoder
   rnagpt publish model ./rna-gpt ORG/NAME --dry-run
   rnagpt doctor
@@ -170,6 +172,10 @@ def build_parser() -> argparse.ArgumentParser:
     about = (summary, answers_cli.HELP, answers_cli.EXAMPLES)
     parser_of = _add_command(commands, "evaluate-answers", *about, run=answers_cli.run)
     answers_cli.add_arguments(parser_of)
+
+    about = ("what an RNA encoder's vectors tell", encoder_cli.HELP, encoder_cli.EXAMPLES)
+    parser_of = _add_command(commands, "evaluate-encoder", *about, run=encoder_cli.run)
+    encoder_cli.add_arguments(parser_of)
 
     # `main` hands its words to a parser of its own.
     about = ("train an RNA encoder", pretrain_cli.HELP, pretrain_cli.EXAMPLES)

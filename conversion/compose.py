@@ -19,6 +19,7 @@ from rnagpt.configuration_rnagpt import RnaGptConfig, encoder_alphabet, max_wind
 from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
 from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
 from rnagpt.conversion.atomic_folder import atomic_folder
+from rnagpt.conversion.fresh_projector import fresh_projector
 from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_language_model
 from rnagpt.conversion.projector_folder import (
     PLAIN_SHAPE,
@@ -27,7 +28,7 @@ from rnagpt.conversion.projector_folder import (
     check_projector,
 )
 from rnagpt.conversion.stage_record import learned_from_evidence
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM, RnaProjector
+from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 ENCODER = "model.rna_encoder."
@@ -126,10 +127,15 @@ def compose(
         config = _config(encoder_config, language.config, fields, _dtype(language, dtype))
         with torch.device("meta"):
             model = RnaGptForCausalLM(config)
+        language_sources = _language_sources(model, language)
         sources = {
             **{ENCODER + name: _fetch(encoder_tensors, name) for name in encoder_tensors},
-            **_projector_sources(model, projector, seed),
-            **_language_sources(model, language),
+            **(
+                _fresh_projector_sources(model, encoder_tensors, language_sources, seed)
+                if projector is None
+                else _projector_sources(model, projector)
+            ),
+            **language_sources,
         }
         if lora is not None:
             sources = _merged_sources(sources, lora)
@@ -238,26 +244,30 @@ def _window_length(encoder: PreTrainedConfig) -> int:
     return min(1022, max_window_length(encoder, len(ends)) or 1022)
 
 
-def _projector_sources(
-    model: RnaGptForCausalLM, folder: str | Path | None, seed: int
-) -> dict[str, Fetch]:
+def _projector_sources(model: RnaGptForCausalLM, folder: str | Path) -> dict[str, Fetch]:
     expected = model.model.projector.state_dict()
-    tensors = (
-        _new_projector(model, seed)
-        if folder is None
-        else load_file(Path(folder) / PROJECTOR_WEIGHTS)
-    )
+    tensors = load_file(Path(folder) / PROJECTOR_WEIGHTS)
     _reject_missing(f"The projection in {folder}", sorted(expected.keys() - tensors.keys()))
     return {PROJECTOR + name: _fetch(tensors, name) for name in expected}
 
 
-def _new_projector(model: RnaGptForCausalLM, seed: int) -> dict[str, torch.Tensor]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        projector = RnaProjector(model.config)
-        for module in projector.modules():
-            model._init_weights(module)
-    return projector.state_dict()
+def _fresh_projector_sources(
+    model: RnaGptForCausalLM,
+    encoder: Mapping[str, torch.Tensor],
+    language_sources: Mapping[str, Fetch],
+    seed: int,
+) -> dict[str, Fetch]:
+    embeddings = language_sources[LANGUAGE_MODEL + _embedding_name(model)]()
+    tensors = fresh_projector(model, encoder, embeddings, seed)
+    return {PROJECTOR + name: _fetch(tensors, name) for name in tensors}
+
+
+def _embedding_name(model: RnaGptForCausalLM) -> str:
+    language_model = model.model.language_model
+    embeddings = language_model.get_input_embeddings()
+    return next(
+        f"{name}.weight" for name, part in language_model.named_modules() if part is embeddings
+    )
 
 
 def _language_sources(model: RnaGptForCausalLM, language: LanguageModel) -> dict[str, Fetch]:

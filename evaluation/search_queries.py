@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
-from rnagpt.sequences.strands import middle_part, mutate, random_sequence, reverse_complement
+from rnagpt.sequences.strands import (
+    middle_part,
+    mutate,
+    random_coding,
+    random_sequence,
+    reverse_complement,
+)
 
 # Sequences of the trade that are in many files and are no RNA of a family.
 PRIMERS = (
@@ -75,24 +81,10 @@ def made_negatives(
         "shuffled, dinucleotides kept": [
             shuffle_dinucleotides(sequence, random) for sequence in shuffled
         ],
-        "coding sequence, made": [_coding(length, random) for length in lengths],
+        "coding sequence, made": [random_coding(length, random) for length in lengths],
         "primers and adapters": [primer.replace("T", "U") for primer in PRIMERS],
         "repeats": [(unit * 200)[:length] for unit in REPEATS for length in (30, 80, 200)],
     }
-
-
-# Codons per thousand in human genes are uneven; what matters here is that a reading frame stays
-# open and that its third letters are free.
-_STOPS = ("UAA", "UAG", "UGA")
-
-
-def _coding(length: int, random: np.random.Generator) -> str:
-    codons = ["AUG"]
-    while 3 * len(codons) < length - 3:
-        codon = random_sequence(3, random)
-        if codon not in _STOPS:
-            codons.append(codon)
-    return "".join([*codons, "UAA"])
 
 
 __all__ = [

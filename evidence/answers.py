@@ -11,7 +11,7 @@ from rnagpt.evidence.confidence import confidence_of_match
 from rnagpt.evidence.gathering import Evidence
 from rnagpt.evidence.matching import content
 from rnagpt.evidence.questions import SEQUENCE_KINDS, About, Kind, Question, find_about, understand
-from rnagpt.evidence.sentences import Sentence, answer_from_records, compare, decline
+from rnagpt.evidence.sentences import Sentence, answer_from_records, compare, decline, tell_reading
 from rnagpt.evidence.support import check_sentence, read_sentences
 
 RECORDS, SEQUENCE, MODEL, NONE = BASES = ("records", "sequence", "model", "none")
@@ -64,7 +64,7 @@ class CitedAnswer:
         kind: what the question asks for.
         about: names of the RNAs that it is about.
         sentences: each with the records that support it.
-        basis: `RECORDS`, `SEQUENCE`, `MODEL` (read from the sequence by the model alone), or `NONE`
+        basis: `RECORDS`, `SEQUENCE`, `MODEL` (read from the sequence by a model alone), or `NONE`
             (nothing is known, or nothing of what was asked).
         confidence: how likely it is that the cited records are of this RNA's family, from 0 to 1;
             None where that was not calibrated.
@@ -145,8 +145,8 @@ class LookUp:
     @property
     def is_readable(self) -> bool:
         """Whether the model may be asked for its own reading: the search was silent."""
-        silent = len(self.evidences) == 1 and not self.evidences[0].items
-        return silent and not self.evidences[0].note and self.question.kind in READABLE
+        silent = len(self.evidences) == 1 and self.evidences[0].is_silent
+        return silent and self.answer.basis == NONE and self.question.kind in READABLE
 
 
 def look_up(text: str, evidences: Sequence[Evidence]) -> LookUp:
@@ -193,6 +193,12 @@ def _answer(
     found = answer_from_records(question, evidence)
     if found is None:
         said = decline(question, evidence)
+        if question.kind in READABLE and evidence.is_silent:
+            reading = evidence.facts.type_reading
+            if reading is not None:
+                told = (said, tell_reading(reading))
+                sure = reading.confidence
+                return CitedAnswer(question.text, question.kind, names, told, MODEL, sure, note)
         return CitedAnswer(question.text, question.kind, names, (said,), NONE, None, note)
     if question.kind in SEQUENCE_KINDS:
         return CitedAnswer(question.text, question.kind, names, tuple(found), SEQUENCE, None, note)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnagpt.evidence.type_reading import TypeReading
 
 # nt; beyond, the structure of minimum free energy takes seconds and means little.
 MAX_FOLDED = 1_000
@@ -46,6 +50,16 @@ class SequenceFacts:
             return round(fold_with_energy(self.sequence)[1], 1)
         except ImportError:
             return None
+
+    @cached_property
+    def type_reading(self) -> TypeReading | None:
+        """The type that it looks like by composition and folding: `rnagpt.evidence.type_reading`.
+
+        None where that is too uncertain, the length is not read, or ViennaRNA is not installed.
+        """
+        from rnagpt.evidence.type_reading import bundled_reader  # it loads numpy
+
+        return bundled_reader().read(self.sequence)
 
     def to_dict(self) -> dict[str, int | float | None]:
         """Without the energy, which takes time: it is computed for who asks."""

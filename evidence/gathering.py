@@ -109,6 +109,11 @@ class Evidence:
         return self.items[0] if self.items else None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether a search found nothing."""
+        return not self.items and not self.note
+
+    @property
     def parts(self) -> tuple[Item, ...]:
         """The items, best first, of which none overlaps with a better one by half of its length."""
         taken: list[Item] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rnagpt.evidence.facts import MAX_FOLDED, SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
@@ -43,6 +44,9 @@ from rnagpt.sequences.rna_types import (
     type_sentence,
     with_article,
 )
+
+if TYPE_CHECKING:
+    from rnagpt.evidence.type_reading import TypeReading
 
 MAX_PARTS = 3  # of one RNA that an answer speaks of
 MAX_PAPERS = 5
@@ -134,6 +138,12 @@ def decline(question: Question, evidence: Evidence) -> Sentence:
     if evidence.note:
         return Sentence(f"Nothing is known of this RNA here: {evidence.note}.")
     return Sentence(f"No record of {evidence.reference} matches this RNA.")
+
+
+def tell_reading(reading: TypeReading) -> Sentence:
+    """The type that a sequence looks like, which no record supports."""
+    text = f"By composition and folding alone, it looks like {with_article(reading.type)}."
+    return Sentence(text, supported=False)
 
 
 # --- the sequence

@@ -26,6 +26,23 @@ def random_sequence(length: int, random: np.random.Generator) -> str:
     return "".join(_LETTERS[place] for place in random.integers(0, 4, length).tolist())
 
 
+_STOPS = ("UAA", "UAG", "UGA")
+
+
+def random_coding(length: int, random: np.random.Generator) -> str:
+    """An open reading frame of about so many nucleotides, from start to stop, codons at random.
+
+    Codons of real genes are uneven; what matters is that the frame stays open and third letters
+    are free.
+    """
+    codons = ["AUG"]
+    while 3 * len(codons) < length - 3:
+        codon = random_sequence(3, random)
+        if codon not in _STOPS:
+            codons.append(codon)
+    return "".join([*codons, "UAA"])
+
+
 def mutate(sequence: str, share: float, random: np.random.Generator) -> str:
     """The sequence with each letter changed into another of A, C, G and U with this probability."""
     letters = list(sequence)
@@ -46,4 +63,4 @@ def middle_part(sequence: str, share: float) -> str:
     return sequence[cut : len(sequence) - cut]
 
 
-__all__ = ["middle_part", "mutate", "random_sequence", "reverse_complement"]
+__all__ = ["middle_part", "mutate", "random_coding", "random_sequence", "reverse_complement"]

@@ -23,6 +23,7 @@ WRITERS = {
     "rnagpt convert-rnafm": ["checkpoint", "out"],
     "rnagpt evaluate": ["out"],
     "rnagpt evaluate-answers": ["dataset", "out"],
+    "rnagpt evaluate-encoder": ["encoder", "dataset", "out"],
     "rnagpt mini": ["out"],
     "rnagpt pretrain-encoder": ["out"],
     "rnagpt reference add": ["reference", "notes", "out"],
@@ -95,6 +96,7 @@ def test_seed_is_a_number_everywhere(parsers, capsys):
         "rnagpt compose",
         "rnagpt evaluate",
         "rnagpt evaluate-answers",
+        "rnagpt evaluate-encoder",
         "rnagpt pretrain-encoder",
         "rnagpt reference evaluate",
         "rna-qa literature",
@@ -200,6 +202,7 @@ WORK = {
     "rnagpt doctor": "rnagpt.cli.installation.examine",
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",
     "rnagpt evaluate-answers d o": "rnagpt.evaluation.cited_answers.evaluate_answers",
+    "rnagpt evaluate-encoder e d o": "rnagpt.reference.library.Reference.open",
     "rnagpt mini o": "rnagpt.conversion.mini.load_bundled",
     "rnagpt pretrain-encoder --objective masked --fasta f o": (
         "rnagpt.training.encoder.pretrain.prepare"

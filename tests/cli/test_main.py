@@ -67,6 +67,7 @@ def test_help_names_every_command_with_an_example(capsys):
         "doctor",
         "evaluate",
         "evaluate-answers",
+        "evaluate-encoder",
         "mcp",
         "mini",
         "pretrain-encoder",

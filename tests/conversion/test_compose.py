@@ -138,6 +138,28 @@ def test_projector_folder_is_used_as_it_is(encoder, language_model, tmp_path):
     assert int((prompt(out)["input_ids"] == model.config.rna_token_id).sum()) == 2 + 8
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"rna_merge_size": 4},
+        {"projector_type": "mlp"},
+        {"rna_merge_size": 2, "rna_summary_size": 3},
+    ],
+)
+def test_new_vectors_are_as_long_as_embeddings(encoder, language_model, tmp_path, shape):
+    """Longer ones, of the usual random weights, are what training then begins to unlearn."""
+    out = compose(encoder, language_model, tmp_path / "model", **shape)
+    model = RnaGptForCausalLM.from_pretrained(out, dtype=torch.float32)
+    tokens = torch.tensor(model.config.rna_alphabet.tokenize(RNA * 3))
+    vectors = model.get_rna_vectors(tokens[None])
+    embeddings = model.get_input_embeddings().weight
+    expected = embeddings.norm(dim=-1).mean()
+    summaries = shape.get("rna_summary_size", 0)
+    for part in filter(len, (vectors[:summaries], vectors[summaries:])):
+        assert 0.5 * expected < part.norm(dim=-1).mean() < 2 * expected
+
+
 def test_new_projector_depends_on_the_seed_alone(encoder, language_model, tmp_path):
     weights = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
