@@ -16,6 +16,7 @@ import torch
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.generation import end_tokens
 from rnagpt.inference.loading import load_model, load_processor
+from rnagpt.inference.prompt_embeds import embed_inputs, rna_vectors
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.serving.engines.base import (
     AnswerStream,
@@ -123,12 +124,8 @@ class VllmEngine:
                 raise RuntimeError(f"vLLM ended the answer: {answer.finish_reason}.")
             yield Tokens(ids, "stop" if answer.finish_reason == "abort" else answer.finish_reason)
 
-    @torch.no_grad()
     def _embed(self, prompt: Prompt) -> torch.Tensor:
-        inputs = dict(prompt.inputs.to(self._model.device))
-        rnas = {name: value for name, value in inputs.items() if name.startswith("rna_")}
-        vectors = self._model.get_rna_vectors(**rnas) if rnas else None
-        return self._model.model.embed(inputs["input_ids"], None, vectors)[0].cpu()
+        return embed_inputs(self._model, prompt.inputs, rna_vectors(self._model, prompt.inputs))
 
     def _parameters(self, sampling: Sampling) -> Any:
         vllm = _import_vllm()
