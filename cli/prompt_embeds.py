@@ -38,9 +38,9 @@ examples:
   rnagpt prompt-embeds rnas.fasta prompts.jsonl --ask "What is this RNA?" --endpoint completions
   rnagpt prompt-embeds rnas.fasta --ask "What is this RNA?" --model ./my-rna-gpt --dtype bfloat16
 
-The body of --endpoint chat holds a message: the RNA's vectors as a part of type "prompt_embeds", and
-the question as text, which may be replaced by another. vLLM 0.32 takes it, older ones may not. That
-of --endpoint completions holds all of the prompt, and is larger.
+The body of --endpoint chat holds a message: the RNA's vectors as a part of type "prompt_embeds",
+and the question as text, which may be replaced by another. vLLM 0.32 takes it, older ones may not.
+That of --endpoint completions holds all of the prompt, and is larger.
 
 exit codes: 0 done; 2 rejected (an RNA, a file, a question or a model; the reason is on standard
 error, and OUT is not written); 130 stopped by Ctrl-C

@@ -1,4 +1,4 @@
-"""The language model of an RNA-GPT as a model and a folder of its own, which other programs serve."""
+"""The language model of an RNA-GPT as a model, or a folder, of its own."""
 
 from __future__ import annotations
 

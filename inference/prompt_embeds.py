@@ -140,7 +140,9 @@ def _embed_each(
 
 
 @torch.no_grad()
-def rna_vectors(model: RnaGptForCausalLM, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+def rna_vectors(
+    model: RnaGptForCausalLM, inputs: Mapping[str, torch.Tensor]
+) -> torch.Tensor | None:
     """The vectors of a prompt's RNAs (vectors, text hidden); None where it has none.
 
     Args:
@@ -167,9 +169,7 @@ def embed_inputs(
 
 def _with_records(question: str, rna: CleanedRna, evidence: Evidence) -> str:
     """The question below the records, where `rnagpt chat` would have the model read them too."""
-    plan = plan_answer(
-        look_up(question, [evidence]), [rna], reads_evidence=True, reads_rnas=False
-    )
+    plan = plan_answer(look_up(question, [evidence]), [rna], reads_evidence=True, reads_rnas=False)
     return question if plan.request is None else plan.request.text
 
 
@@ -189,7 +189,9 @@ def encode_tensor(tensor: torch.Tensor) -> str:
 class _Embedder(RnaGptForCausalLM):
     """An RNA-GPT without the layers of its language model, whose weights are left in their file."""
 
-    _keys_to_ignore_on_load_unexpected: ClassVar = [r"(?:^|\.)language_model\."]
+    _keys_to_ignore_on_load_unexpected: ClassVar = [  # type: ignore[misc]
+        r"(?:^|\.)language_model\."
+    ]
 
 
 def load_embedder(
@@ -211,12 +213,14 @@ def load_embedder(
     config.text_config.num_hidden_layers = 0
     if getattr(config.text_config, "layer_types", None):
         config.text_config.layer_types = []
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    accelerator = (
+        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    )
     kwargs.setdefault("dtype", torch.float32 if accelerator is None else "auto")
     model = _Embedder.from_pretrained(name, config=config, **kwargs)
     model.lm_head = torch.nn.Linear(1, 1)
     if accelerator is not None:
-        model.to(accelerator)
+        model.to(accelerator)  # type: ignore[arg-type]
     return model.eval(), load_processor(name, **kwargs)
 
 

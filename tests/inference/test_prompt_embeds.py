@@ -71,7 +71,7 @@ def inputs_of(parts: Parts, rna: str, question: str = QUESTION) -> Any:
 
 
 def test_a_whole_prompt_is_what_the_language_model_is_given(parts: Parts, tmp_path: Path) -> None:
-    model, processor = parts
+    model, _ = parts
     embedder = load_embedder(saved(parts, tmp_path))
     prompts = list(embed_prompts(*embedder, RNAS, [QUESTION, "Where is it found?"]))
     assert [prompt.rna.sequence for prompt in prompts] == [RNAS[0]] * 2 + [RNAS[1]] * 2
@@ -131,9 +131,7 @@ def test_a_token_that_stands_for_rnas_is_never_an_answer() -> None:
 
 def test_records_stand_above_the_question_where_the_model_reads_them() -> None:
     processor = make_processor(max_context=8192)
-    model = make_model(
-        processor, reads_evidence=True, text={"max_position_embeddings": 8192}
-    )
+    model = make_model(processor, reads_evidence=True, text={"max_position_embeddings": 8192})
     reference = Reference.open()
     rnas = [clean_rna(f">mine\n{TRNA}"), clean_rna(make_rna(60))]
     known, unknown = embed_prompts(model, processor, rnas, [QUESTION], reference)
@@ -166,9 +164,7 @@ def test_the_exported_language_model_says_what_the_model_says(parts: Parts, tmp_
     model, processor = parts
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "LICENSE.txt").write_text("terms")
-    folder = export_language_model(
-        model, processor, tmp_path / "out", source=tmp_path / "source"
-    )
+    folder = export_language_model(model, processor, tmp_path / "out", source=tmp_path / "source")
     assert (folder / "LICENSE.txt").read_text() == "terms"
     alone = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     (prompt,) = embed_prompts(model, processor, RNAS[:1], [QUESTION])
@@ -213,9 +209,7 @@ def lines_of(capsys: pytest.CaptureFixture[str], *words: object) -> list[dict[st
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_the_command(
-    chatml: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command(chatml: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = saved(chatml, tmp_path / "model")
     fasta = tmp_path / "rnas.fa"
     fasta.write_text(f">one\n{RNAS[0].replace('U', 'T')}\n>two\n{RNAS[1]}\n")
