@@ -10,8 +10,8 @@ from rnagpt.cli.quiet import add_quiet, quieted
 HELP = """\
 Write the language model of an RNA-GPT as a folder of its own, with its tokenizer and chat template.
 
-OUT is an ordinary folder of transformers, with the weights as training left them. An unmodified vLLM
-serves it, and `rnagpt prompt-embeds` makes the requests that bring it RNAs.
+OUT is an ordinary folder of transformers, with the weights as training left them. An unmodified
+vLLM serves it, and `rnagpt prompt-embeds` makes the requests that bring it RNAs.
 """
 EXAMPLES = """\
 examples:

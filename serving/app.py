@@ -99,6 +99,12 @@ _ANNOTATE_REPLIES: dict[int | str, dict[str, Any]] = {
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _MAX_SHOWN = 500
+_NO_LOGPROBS = (
+    "logprobs cannot be given here: answers are in records' words, which no language model wrote, "
+    "or in a model's that were checked and cited afterwards, so that its tokens are not the "
+    "answer's. Leave logprobs out; `confidence` says how likely an answer is right. A server that "
+    "was started with --no-reference gives the model's own words, with logprobs."
+)
 
 
 @dataclass
@@ -154,6 +160,8 @@ class Service:
         """
         began = time.monotonic()
         self._check(request)
+        if request.logprobs:
+            raise ApiError(400, _NO_LOGPROBS, param="logprobs", code="no_logprobs")
         conversation = await asyncio.to_thread(self.prompts.converse, request)
         self.metrics.rnas.inc(len(conversation.rnas))
         with self._rejections():
@@ -272,7 +280,8 @@ def make_app(service: Service) -> FastAPI:
             answers.cancel()
         texts = [prepared.note + text for text in texts]
         usage = usage_of(prepared.prompt.length, answers.completion_tokens)
-        return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
+        reply = Completion(body.model).whole(texts, finishes, usage, logprobs=answers.logprobs)
+        return JSONResponse(reply)
 
     @app.post("/v1/responses", responses=_RESPONSE_REPLIES)
     async def respond(request: Request, body: ResponseRequest) -> Response:
@@ -357,8 +366,9 @@ async def _events(
             if prepared.note:
                 yield _event(completion.chunk(index, {"content": prepared.note}))
         async for piece in answers.pieces():
-            if piece.text:
-                yield _event(completion.chunk(piece.index, {"content": piece.text}))
+            if piece.text or piece.logprobs:
+                content = {"content": piece.text}
+                yield _event(completion.chunk(piece.index, content, logprobs=piece.logprobs))
             if piece.finish is not None:
                 yield _event(completion.chunk(piece.index, {}, piece.finish))
         if chat_request.stream_options and chat_request.stream_options.include_usage:

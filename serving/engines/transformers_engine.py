@@ -20,6 +20,7 @@ from rnagpt.serving.engines.base import (
     EngineOverloadedError,
     Prompt,
     Sampling,
+    TokenProbability,
     Tokens,
 )
 from rnagpt.serving.engines.token_batch import TokenBatch, TokenSampler
@@ -187,14 +188,16 @@ class TransformersEngine:
             logger.exception("No token could be chosen.")
             answer.send(error)
             return True
-        chance = _log_probability(logits, token) if answer.sampling.log_probabilities else None
+        probability = _probability(logits, token, answer.sampling)
+        chance = None if probability is None else probability.log_probability
         if token in self._ends:
             answer.send(Tokens((), "stop", chance))
             return True
         answer.last = token
         answer.written += 1
         full = answer.written >= min(answer.sampling.max_tokens, answer.prompt.room)
-        answer.send(Tokens((token,), "length" if full else None, chance))
+        each = None if probability is None else (probability,)
+        answer.send(Tokens((token,), "length" if full else None, chance, each))
         return full
 
     def _drop_finished(self, finished: Sequence[bool]) -> None:
@@ -205,6 +208,11 @@ class TransformersEngine:
         self._running = [self._running[row] for row in rows]
 
 
-def _log_probability(logits: torch.Tensor, token: int) -> float:
-    """Of a token by logits (vocabulary,), whatever the temperature."""
-    return float(logits.float().log_softmax(-1)[token])
+def _probability(logits: torch.Tensor, token: int, sampling: Sampling) -> TokenProbability | None:
+    """Of a token by logits (vocabulary,); None where it was not asked for."""
+    if not sampling.log_probabilities and sampling.top is None:
+        return None
+    logs = logits.float().log_softmax(-1)
+    best = logs.topk(min(sampling.top or 0, len(logs)))
+    top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+    return TokenProbability(token, float(logs[token]), top)
