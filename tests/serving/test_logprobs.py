@@ -40,7 +40,7 @@ def client(address: str) -> openai.OpenAI:
 def complete(client: openai.OpenAI, **options: Any) -> Any:
     return client.chat.completions.create(
         model=NAME,
-        messages=ask_about(RNA),  # type: ignore[arg-type]  # a part of this project's own
+        messages=ask_about(RNA),
         **{"max_tokens": 12, "logprobs": True, **options},
     )
 
@@ -52,11 +52,11 @@ def joined(tokens: Sequence[Any]) -> str:
 def independent(parts: Parts, texts: int = 12) -> tuple[list[int], torch.Tensor]:
     """Greedy tokens of the whole model, and the log-probabilities (tokens, vocabulary) of all."""
     model, processor = parts
-    inputs = processor.apply_chat_template(
+    inputs: Any = processor.apply_chat_template(
         [make_question([RNA])], add_generation_prompt=True, tokenize=True
     )
     written = model.generate(
-        **inputs,  # type: ignore[arg-type]
+        **inputs,
         max_new_tokens=texts,
         do_sample=False,
         output_logits=True,
@@ -108,7 +108,8 @@ def test_a_stream_has_the_same_with_its_pieces(
     if stop:
         options["stop"] = whole.message.content[slice(*stop)]
         whole = complete(client, **options).choices[0]
-    text, tokens = "", []
+    text = ""
+    tokens: list[Any] = []
     for chunk in complete(client, stream=True, **options):
         choice = chunk.choices[0]
         text += choice.delta.content or ""
@@ -169,7 +170,8 @@ def test_the_bytes_of_any_tokens_join_to_their_text(style: str, data: st.DataObj
     if style == "mistral":
         ids = [token for token in ids if token not in control]
     spelling, text = TokenBytes(tokenizer), IncrementalDetokenizer(tokenizer)
-    trace, tokens, shown = TokenTrace(spelling), [], ""
+    trace, shown = TokenTrace(spelling), ""
+    tokens: list[dict[str, Any]] = []
     for token in ids:
         trace.add([TokenProbability(token, -1.0)])
         new = text.add([token])

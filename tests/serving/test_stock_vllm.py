@@ -64,10 +64,10 @@ def ours(parts: Parts) -> list[list[int]]:
     answers = []
     for rna in RNAS:
         for question in QUESTIONS:
-            inputs = processor.apply_chat_template(
+            inputs: Any = processor.apply_chat_template(
                 [make_question([rna], question)], add_generation_prompt=True, tokenize=True
             )
-            ids = model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)  # type: ignore[arg-type]
+            ids = model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
             answers.append(ids[0, inputs["input_ids"].shape[1] :].tolist())
     return answers
 
