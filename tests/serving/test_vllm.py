@@ -154,6 +154,50 @@ def test_greedy_answers_of_both_engines_agree(parts, engine, loop):
     assert len({tuple(ids) for ids, _ in by_vllm}) > NUM_PROMPTS // 2
 
 
+async def read_probabilities(engine, prompt, sampling):
+    (stream,) = engine.submit(prompt, [sampling])
+    pieces = [piece async for piece in stream]
+    told = [one for piece in pieces for one in piece.probabilities or ()]
+    return told, sum(piece.log_probability or 0.0 for piece in pieces)
+
+
+def test_both_engines_say_how_likely_tokens_are(parts, engine, loop):
+    model, processor = parts
+    here = TransformersEngine(model, processor)
+    sampling = Sampling(max_tokens=MAX_TOKENS, log_probabilities=True, top=3)
+    for prompt in make_prompts(processor, 6):
+        theirs, their_sum = run(loop, read_probabilities(engine, prompt, sampling))
+        ours, our_sum = run(loop, read_probabilities(here, prompt, sampling))
+        assert [one.id for one in theirs] == [one.id for one in ours]
+        assert their_sum == pytest.approx(our_sum, abs=1e-2)
+        for one, other in zip(theirs, ours, strict=True):
+            assert one.log_probability == pytest.approx(other.log_probability, abs=1e-3)
+            assert [number for number, _ in one.top] == [number for number, _ in other.top]
+            assert [chance for _, chance in one.top] == pytest.approx(
+                [chance for _, chance in other.top], abs=1e-3
+            )
+    run(loop, here.close())
+    # Nothing is told that was not asked for; the whole answer's probability alone may be.
+    plain = run(loop, read_probabilities(engine, prompt, Sampling(max_tokens=4)))
+    assert plain == ([], 0.0)
+
+
+def test_the_client_is_given_logprobs(client):
+    reply = client.chat.completions.create(
+        model=NAME,
+        messages=ask_about(make_rna(30)),
+        max_tokens=12,
+        logprobs=True,
+        top_logprobs=2,
+        temperature=1.5,
+        seed=2,
+    )
+    choice = reply.choices[0]
+    written = b"".join(bytes(one.bytes or b"") for one in choice.logprobs.content)
+    assert written.decode("utf-8", "replace") == choice.message.content
+    assert all(len(one.top_logprobs) == 2 for one in choice.logprobs.content)
+
+
 def test_a_stream_with_usage_and_a_stop_string(client):
     def ask(**options):
         return client.chat.completions.create(
