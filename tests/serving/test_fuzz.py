@@ -19,6 +19,8 @@ from rnagpt.serving.limits import Limits
 
 FEW, MANY = 40, 1000
 CHAT, RESPONSES, ANNOTATE = POSTED = ("/v1/chat/completions", "/v1/responses", "/annotate")
+# Without it no body is read, and every request is rejected for that alone.
+HEADERS = {"Content-Type": "application/json"}
 # Of 2,000 requests to a server that answers from records, how many go where.
 SHARES = {CHAT: 1000, RESPONSES: 600, ANNOTATE: 400}
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
@@ -70,7 +72,7 @@ GOODS: dict[str, dict[str, Any]] = {
                 ],
             },
             {"type": "message", "role": "assistant", "content": "It is a tRNA [1]."},
-            {"role": "user", "content": "What does it do?"},
+            {"role": "user", "content": "What does RNA 1 do?"},
         ],
         "instructions": "Answer shortly.",
         "max_output_tokens": 5,
@@ -182,15 +184,19 @@ def fuzz(strategy, examples, check):
 
 
 def fuzz_spoilt_requests(address, examples):
-    with httpx.Client(timeout=60) as client:
+    answered = []
+    with httpx.Client(timeout=60, headers=HEADERS) as client:
 
         def check(body):
-            check_reply(client.post(f"{address}{CHAT}", content=json.dumps(body).encode()))
+            reply = client.post(f"{address}{CHAT}", content=json.dumps(body).encode())
+            check_reply(reply)
+            answered.append(reply.status_code == 200)
 
         def check_bytes(content):
             check_reply(client.post(f"{address}{CHAT}", content=content))
 
         fuzz(spoilt(), examples, check)
+        assert sum(answered) > 0.05 * examples
         good = json.dumps(GOOD).encode()
         cuts = st.builds(
             lambda at, size, middle: good[:at] + middle + good[at + size :],
@@ -204,15 +210,18 @@ def fuzz_spoilt_requests(address, examples):
 def fuzz_cited_requests(address, share):
     """Spoilt requests to all that is answered from records; how many were sent, and answered."""
     counts = Counter()
-    with httpx.Client(timeout=60) as client:
-        for path, most in SHARES.items():
+    with httpx.Client(timeout=60, headers=HEADERS) as client:
 
-            def check(body, path=path):
+        def check_at(path):
+            def check(body):
                 reply = client.post(f"{address}{path}", content=json.dumps(body).encode())
                 check_reply(reply)
                 counts[path, reply.status_code == 200] += 1
 
-            fuzz(spoilt(GOODS[path]), round(share * most), check)
+            return check
+
+        for path, most in SHARES.items():
+            fuzz(spoilt(GOODS[path]), round(share * most), check_at(path))
     return counts
 
 
