@@ -20,11 +20,12 @@ import uvicorn
 from helpers.tiny_models import make_model, make_processor, make_rna
 from helpers.tiny_server import NAME, ask_about, client_of
 
-from rnagpt.serving.app import Service, make_app
+from rnagpt.serving.app import make_app
 from rnagpt.serving.engines.base import EngineOverloadedError, Prompt, Sampling
 from rnagpt.serving.engines.transformers_engine import TransformersEngine
 from rnagpt.serving.engines.vllm_engine import VllmEngine
 from rnagpt.serving.limits import Limits
+from rnagpt.serving.service import Service
 
 pytestmark = pytest.mark.vllm
 NUM_PROMPTS, MAX_TOKENS = 50, 24
