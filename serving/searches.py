@@ -52,10 +52,10 @@ class _SearchThread:
             try:
                 result = search(gone)
             except BaseException as error:
-                failure = error
-                tell(lambda: found.set_exception(failure))
+                # Bound, and no local variable: that and the traceback would keep each other.
+                tell(partial(found.set_exception, error))
             else:
-                tell(lambda: found.set_result(result))
+                tell(partial(found.set_result, result))
 
         if is_short:
             self._short.append(work)
