@@ -87,11 +87,14 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="at once")
     parser.add_argument("--each", type=int, default=3, help="questions per client and round")
     parser.add_argument("--skip-long", action="store_true", help="measure no long request")
+    tokens = "of the model's long prompt, some; its context takes 8,192 in all"
+    parser.add_argument("--long-tokens", type=int, default=8_000, help=tokens)
     args = parse(parser)
     with serving(serve_command()) as cited, serving(serve_command("--no-reference")) as model:
         addresses = {"cited": cited.address, "model": model.address}
         records = asyncio.run(measure(addresses, args))
-        delays = {} if args.skip_long else asyncio.run(measure_delays(addresses))
+        print(report(records, {}, args), flush=True)  # what follows takes long
+        delays = {} if args.skip_long else asyncio.run(measure_delays(addresses, args.long_tokens))
     text = report(records, delays, args)
     print(text)
     is_whole = set(CLIENTS) <= set(args.clients) and not args.skip_long
@@ -166,7 +169,7 @@ def _fault(message: Any, rna: KnownRna) -> str:
     return "" if right else f"{rna.name} of {rna.family}: {message.content!r}, {said['about']}"
 
 
-async def measure_delays(addresses: dict[str, str]) -> dict[str, Delay]:
+async def measure_delays(addresses: dict[str, str], long_tokens: int) -> dict[str, Delay]:
     """For each server, short requests beside the longest that it takes."""
     delays = {}
     for name, address in tqdm(addresses.items(), desc="long requests", unit="server"):
@@ -175,9 +178,8 @@ async def measure_delays(addresses: dict[str, str]) -> dict[str, Delay]:
             long = (KnownRna("long", make_rna(LONGEST_NT, seed), "") for seed in (1, 2))
             longs = [(rna, QUESTION) for rna in long]
         else:
-            listed = await client.models.retrieve("mini")
-            words = (listed.model_extra or {})["context_length"] - 200
-            longs = [(next(rnas), "why " * words + end) for end in ("what?", "which?")]
+            # Of which each "why " is a token.
+            longs = [(next(rnas), "why " * long_tokens + end) for end in ("what?", "which?")]
         alone = [await _seconds(ask(client, next(rnas))) for _ in range(8)]
         of_long = await _seconds(ask(client, *longs[0]))
         task = asyncio.create_task(_seconds(ask(client, *longs[1])))
@@ -213,7 +215,7 @@ def report(
         lines += [f"\nLost ({name}, {clients} clients): {one}" for one in record.lost]
         lines += [f"\nMixed ({name}, {clients} clients): {one}" for one in record.mixed]
     if delays:
-        lines += ["", "## A long request beside short ones", "", _about_delays()]
+        lines += ["", "## A long request beside short ones", "", _about_delays(args.long_tokens)]
         header = ["server", "the long one", "with short ones", "short ones beside it"]
         header += ["later, median", "later, at most"]
         lines += ["", table(header, [_delay_row(*pair) for pair in delays.items()])]
@@ -240,11 +242,12 @@ def _row(name: str, clients: int, records: dict[tuple[str, int], Record]) -> lis
     ]
 
 
-def _about_delays() -> str:
+def _about_delays(long_tokens: int) -> str:
     return (
-        f"cited: an RNA of {LONGEST_NT:,} nt; model: a question that fills the context. The long "
-        "one in times of a short one alone (median of 8). How much later short ones were answered "
-        "than alone, as a share of the time of the long one alone: 1 is as if they waited for it."
+        f"cited: an RNA of {LONGEST_NT:,} nt; model: a question of some {long_tokens:,} tokens. The "
+        "long one in times of a short one alone (median of 8). How much later short ones were "
+        "answered than alone, as a share of the time of the long one alone: 1 is as if they had "
+        "waited for it."
     )
 
 
