@@ -244,10 +244,10 @@ def _row(name: str, clients: int, records: dict[tuple[str, int], Record]) -> lis
 
 def _about_delays(long_tokens: int) -> str:
     return (
-        f"cited: an RNA of {LONGEST_NT:,} nt; model: a question of some {long_tokens:,} tokens. The "
-        "long one in times of a short one alone (median of 8). How much later short ones were "
-        "answered than alone, as a share of the time of the long one alone: 1 is as if they had "
-        "waited for it."
+        f"cited: an RNA of {LONGEST_NT:,} nt; model: a question of some {long_tokens:,} tokens. "
+        "The long one in times of a short one alone (median of 8). How much later short ones were "
+        "answered than alone, as a share of the time of the long one alone: 1 is as if they "
+        "had waited for it."
     )
 
 
