@@ -91,7 +91,8 @@ $(READY_VLLM): pyproject.toml
 	@touch $@
 
 test-vllm: $(READY_VLLM)
-	@VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -m vllm tests/serving/test_vllm.py
+	@VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -m vllm tests/serving/test_vllm.py \
+		tests/serving/test_stock_vllm.py
 
 compat: $(READY_DEV)
 	@$(BIN)/python tests/helpers/on_transformers.py

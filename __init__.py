@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .inference.embeddings import encode
     from .inference.loading import load_model, load_processor
     from .inference.local_model import LocalModel
+    from .inference.prompt_embeds import EmbeddedPrompt, embed_prompts, load_embedder
     from .inference.remote_model import RemoteModel
     from .modeling_rnagpt import RnaGptForCausalLM, RnaGptModel
     from .processing_rnagpt import RnaGptProcessor, tokenize_rna
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Answer": "inference.batch",
     "CleanedRna": "cleaning_rnagpt",
+    "EmbeddedPrompt": "inference.prompt_embeds",
     "FastaError": "sequences.fasta",
     "FastaRecord": "sequences.fasta",
     "Hit": "reference.hits",
@@ -57,10 +59,12 @@ _MODULE_OF = {
     "clean_rna": "cleaning_rnagpt",
     "clean_rnas": "sequences.fasta",
     "draw_scores": "sequences.drawing",
+    "embed_prompts": "inference.prompt_embeds",
     "encode": "inference.embeddings",
     "explain_answer": "inference.attribution",
     "fold_rna": "sequences.folding",
     "load_bundled": "conversion.mini",
+    "load_embedder": "inference.prompt_embeds",
     "load_model": "inference.loading",
     "load_processor": "inference.loading",
     "read_fasta": "sequences.fasta",
@@ -72,6 +76,7 @@ __all__ = [
     "MAX_RNA_LENGTH",
     "Answer",
     "CleanedRna",
+    "EmbeddedPrompt",
     "FastaError",
     "FastaRecord",
     "Hit",
@@ -94,10 +99,12 @@ __all__ = [
     "clean_rna",
     "clean_rnas",
     "draw_scores",
+    "embed_prompts",
     "encode",
     "explain_answer",
     "fold_rna",
     "load_bundled",
+    "load_embedder",
     "load_model",
     "load_processor",
     "read_fasta",

@@ -16,32 +16,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import re
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from measured import Figure, beginning, machine, make_parser, parse, table, write_down
 from openai import AsyncOpenAI
+from serving_clients import EXAMPLES, ROOT, client_of, serving
 from tqdm import tqdm
 
 from rnagpt.conversion.mini import load_bundled
 from rnagpt.sequences.fasta import read_fasta
 
-ROOT = Path(__file__).resolve().parents[1]
 REPORT = Path(__file__).with_suffix(".md")
 VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 ENGINES = ("one_by_one", "transformers", "vllm")
 CLIENTS = (8, 32)
-EXAMPLES = ROOT / "space" / "examples.fasta"
 QUESTIONS = (
     "What is this RNA?",
     "Which family does it belong to?",
@@ -52,8 +46,6 @@ QUESTIONS = (
     "Name the family of this RNA.",
     "Is this a coding or a non-coding RNA?",
 )
-# Time to load a model and, for vLLM, to build its kernels' caches.
-_START_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -85,52 +77,6 @@ def make_questions(fasta: Path = EXAMPLES) -> list[Question]:
     """Every question about every RNA of a file, RNA after RNA within a question."""
     rnas = [record.sequence for record in read_fasta(fasta)]
     return [Question(rna, text) for text in QUESTIONS for rna in rnas]
-
-
-@contextmanager
-def serving(command: Sequence[str]) -> Iterator[str]:
-    """Run `COMMAND serve …`, and end it as a service manager would; yields its address.
-
-    Raises:
-        RuntimeError: the server ended before it answered, or takes too long.
-    """
-    # vLLM's key-value cache, in GiB, is fixed beforehand on a CPU.
-    environment = {"VLLM_CPU_KVCACHE_SPACE": "2", **os.environ}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        lines = (re.search(r"Serving \S+ at (http://\S+)/v1", line) for line in process.stdout)
-        found = next(filter(None, lines), None)
-        if not found:
-            raise RuntimeError(f"The server did not start; run it to see why: {' '.join(command)}")
-        _await_health(found[1])
-        yield found[1]
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _await_health(address: str) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end:
-        try:
-            if httpx.get(f"{address}/health").status_code == 200:
-                return
-        except httpx.ConnectError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError(f"The server at {address} does not answer.")
-
-
-def client_of(address: str) -> AsyncOpenAI:
-    """OpenAI's client; it does not try again, so that what fails is seen."""
-    return AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=600)
 
 
 async def ask(client: AsyncOpenAI, model: str, question: Question, max_tokens: int) -> Answer:
@@ -200,8 +146,8 @@ def main() -> None:
     records = {(engine, clients): Record() for clients in args.clients for engine in args.engines}
     rounds = [(number, engine) for number in range(args.rounds) for engine in args.engines]
     for _, engine in tqdm(rounds, desc="rounds", unit="server"):
-        with serving(command_of(engine, args)) as address:
-            expected, by_clients = asyncio.run(measure(address, questions, args))
+        with serving(command_of(engine, args)) as server:
+            expected, by_clients = asyncio.run(measure(server.address, questions, args))
         for clients, load in by_clients.items():
             records[engine, clients].add(load, expected)
     text = report(records, args)

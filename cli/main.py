@@ -14,8 +14,10 @@ from rnagpt.cli import doctor as doctor_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import evaluate_answers as answers_cli
 from rnagpt.cli import evaluate_encoder as encoder_cli
+from rnagpt.cli import export_language_model as export_cli
 from rnagpt.cli import mcp as mcp_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
+from rnagpt.cli import prompt_embeds as embeds_cli
 from rnagpt.cli import publish as publish_cli
 from rnagpt.cli import reference as reference_cli
 from rnagpt.cli import serve as serve_cli
@@ -37,6 +39,8 @@ examples:
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   rnagpt serve --port 8000
+  rnagpt export-language-model ./language-model
+  rnagpt prompt-embeds rnas.fasta prompts.jsonl --ask "What is this RNA?"
   rnagpt mcp
   rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
   rnagpt evaluate-answers ./rna-qa ./answers
@@ -160,6 +164,14 @@ def build_parser() -> argparse.ArgumentParser:
 
     about = ("answer over HTTP, as OpenAI's API does", serve_cli.HELP, serve_cli.EXAMPLES)
     serve_cli.add_arguments(_add_command(commands, "serve", *about, run=serve_cli.run))
+
+    summary = "an RNA-GPT's language model, for an unmodified vLLM"
+    about = (summary, export_cli.HELP, export_cli.EXAMPLES)
+    export = _add_command(commands, "export-language-model", *about, run=export_cli.run)
+    export_cli.add_arguments(export)
+
+    about = ("questions about RNAs, for an unmodified vLLM", embeds_cli.HELP, embeds_cli.EXAMPLES)
+    embeds_cli.add_arguments(_add_command(commands, "prompt-embeds", *about, run=embeds_cli.run))
 
     about = ("RNA tools for desktop assistants (MCP)", mcp_cli.HELP, mcp_cli.EXAMPLES)
     mcp_cli.add_arguments(_add_command(commands, "mcp", *about, run=mcp_cli.run))

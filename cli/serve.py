@@ -20,7 +20,7 @@ from rnagpt.serving.limits import Limits
 
 if TYPE_CHECKING:
     from rnagpt.reference.library import Reference
-    from rnagpt.serving.app import Service
+    from rnagpt.serving.service import Service
 
 HELP = """\
 Answer questions about RNAs over HTTP, with the interface of OpenAI's chat completions, so that its
@@ -195,7 +195,7 @@ def make_service(
     from rnagpt.inference.default_model import resolve_model
     from rnagpt.inference.loading import load_processor
     from rnagpt.reference.library import Reference
-    from rnagpt.serving.app import Service
+    from rnagpt.serving.service import Service
 
     reference = None if arguments.no_reference else _ready(Reference.open(arguments.reference))
     folder = resolve_model(arguments.model)

@@ -66,7 +66,7 @@ def open_language_model(source: str | Path) -> LanguageModel:
         _generation_config(folder, config),
         AutoTokenizer.from_pretrained(folder),
         tensors,
-        _terms_of(folder),
+        terms_in(folder),
     )
 
 
@@ -121,7 +121,8 @@ def model_folder(source: str | Path) -> Path:
         ) from error
 
 
-def _terms_of(folder: Path) -> list[Path]:
+def terms_in(folder: Path) -> list[Path]:
+    """The licence files of a folder, which have to accompany its weights."""
     found = {path for pattern in _TERMS for path in folder.glob(pattern) if path.is_file()}
     return sorted(found)
 

@@ -6,12 +6,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from rnagpt.inference.detokenizer import IncrementalDetokenizer
-from rnagpt.serving.engines.base import AnswerStream, Engine, Prompt, Sampling
+from rnagpt.serving.engines.base import (
+    AnswerStream,
+    Engine,
+    Prompt,
+    Sampling,
+    TokenProbability,
+    Tokens,
+)
 from rnagpt.serving.metrics import Metrics
+from rnagpt.serving.token_logprobs import TokenBytes, TokenTrace
 
 
 @dataclass(frozen=True)
@@ -22,11 +31,13 @@ class Piece:
         index: which.
         text: may be empty.
         finish: "stop" or "length" in the last piece, else None.
+        logprobs: the tokens of the text as OpenAI has them; empty where they were not asked for.
     """
 
     index: int
     text: str
     finish: str | None
+    logprobs: Sequence[dict[str, Any]] = ()
 
 
 class Answers:
@@ -42,6 +53,8 @@ class Answers:
     Attributes:
         completion_tokens: written so far.
         log_probabilities: of each answer so far; None where the engine does not say.
+        logprobs: the tokens of each answer, as OpenAI has them, that `whole` has read; None where
+            they were not asked for.
     """
 
     def __init__(
@@ -59,6 +72,13 @@ class Answers:
         self._metrics = metrics
         self.completion_tokens = 0
         self.log_probabilities: list[float | None] = [0.0] * len(self._streams)
+        self._traces = [
+            None if sampling.top is None else TokenTrace(TokenBytes(tokenizer))
+            for sampling in samplings
+        ]
+        self.logprobs: list[list[dict[str, Any]] | None] = [
+            None if sampling.top is None else [] for sampling in samplings
+        ]
         metrics.prompt_tokens.inc(prompt.length)
 
     async def pieces(self) -> AsyncIterator[Piece]:
@@ -89,6 +109,8 @@ class Answers:
         async for piece in self.pieces():
             texts[piece.index] += piece.text
             finishes[piece.index] = piece.finish or ""
+            if (known := self.logprobs[piece.index]) is not None:
+                known += piece.logprobs
         return texts, finishes
 
     def cancel(self) -> None:
@@ -99,7 +121,7 @@ class Answers:
     async def _read(
         self, index: int, stream: AnswerStream, ready: asyncio.Queue[Piece | BaseException]
     ) -> None:
-        text = self._texts[index]
+        text, trace = self._texts[index], self._traces[index]
         try:
             async for tokens in stream:
                 if not self.completion_tokens:
@@ -114,7 +136,12 @@ class Answers:
                 if text.stopped:
                     finish = "stop"
                     stream.cancel()
-                ready.put_nowait(Piece(index, new, finish))
+                logprobs: Sequence[dict[str, Any]] = ()
+                if trace is not None:
+                    trace.add(_told(tokens))
+                    at_end = finish is not None and not text.stopped
+                    logprobs = trace.release(new, at_end=at_end)
+                ready.put_nowait(Piece(index, new, finish, logprobs))
                 if finish is not None:
                     return
         except Exception as error:
@@ -123,3 +150,14 @@ class Answers:
     def _add_probability(self, index: int, more: float | None) -> None:
         known = self.log_probabilities[index]
         self.log_probabilities[index] = None if known is None or more is None else known + more
+
+
+def _told(tokens: Tokens) -> Sequence[TokenProbability]:
+    """How likely each token was.
+
+    Raises:
+        RuntimeError: the engine does not say, so that an answer would come without.
+    """
+    if tokens.probabilities is None or len(tokens.probabilities) != len(tokens.ids):
+        raise RuntimeError("This engine does not say how likely its tokens were.")
+    return tokens.probabilities

@@ -5,42 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Body, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.reference.library import Reference
 from rnagpt.serving.annotations import (
     EXAMPLES,
     TSV_MEDIA_TYPE,
     AnnotateReply,
     AnnotateRequest,
-    Annotations,
-    to_tsv,
     wants_tsv,
 )
 from rnagpt.serving.answers import Answers
-from rnagpt.serving.cited_answers import CitedAnswers, CitedReply
-from rnagpt.serving.engines.base import (
-    Engine,
-    EngineClosedError,
-    EngineOverloadedError,
-    Prompt,
-    Sampling,
+from rnagpt.serving.cited_answers import CitedReply
+from rnagpt.serving.error_replies import (
+    failure,
+    reject_unauthorized,
+    reject_unread,
+    shape_errors,
 )
-from rnagpt.serving.limits import Limits
-from rnagpt.serving.metrics import CountRequests, Metrics
-from rnagpt.serving.middleware import ApiKey, BodySizeLimit, ReadBodyInTime, check_api_key
+from rnagpt.serving.metrics import CountRequests
+from rnagpt.serving.middleware import ApiKey, BodySizeLimit, ReadBodyInTime
 from rnagpt.serving.openai_api import (
     ApiError,
     ChatReply,
@@ -49,9 +37,9 @@ from rnagpt.serving.openai_api import (
     model_entry,
     usage_of,
 )
-from rnagpt.serving.prompts import Prepared, Prompts
+from rnagpt.serving.prompts import Prepared
 from rnagpt.serving.responses_api import ResponseMaker, ResponseReply, ResponseRequest
-from rnagpt.serving.searches import Searches
+from rnagpt.serving.service import Service
 
 logger = logging.getLogger(__name__)
 
@@ -98,159 +86,13 @@ _ANNOTATE_REPLIES: dict[int | str, dict[str, Any]] = {
 }
 # A proxy would keep the pieces of an answer until it has many of them, or hand out an old answer.
 _STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_MAX_SHOWN = 500
-
-
-@dataclass
-class Service:
-    """What the routes need.
-
-    Attributes:
-        engine, processor: of the model.
-        model_name: by which clients ask for it.
-        context: tokens that the language model reads.
-        limits: of requests.
-        api_key: that clients have to give; None: none.
-        cors_origins: of the web pages that may ask, such as "https://example.org"; "*": all.
-        stopping: whether new requests are rejected.
-        reference: what RNAs are searched in, so that answers come from records; None: the model
-            alone answers.
-        config: the model's, of which answers from records are told whether it reads evidence, and
-            how its confidence was calibrated; None: it does not, and was not.
-
-    Raises:
-        ValueError: as of `check_api_key`.
-    """
-
-    engine: Engine
-    processor: RnaGptProcessor
-    model_name: str
-    context: int
-    limits: Limits = field(default_factory=Limits)
-    api_key: str | None = None
-    cors_origins: tuple[str, ...] = ()
-    stopping: bool = False
-    reference: Reference | None = None
-    config: RnaGptConfig | None = None
-
-    def __post_init__(self) -> None:
-        if self.api_key is not None:
-            check_api_key(self.api_key)
-        self.metrics = Metrics(self.engine)
-        searching = self.reference is not None
-        self.prompts = Prompts(self.processor, self.context, self.limits, searching)
-        self.cited: CitedAnswers | None = None
-        self.annotations: Annotations | None = None
-        if self.reference is not None:
-            self.searches = Searches(self.reference, self.limits.max_waiting, self.metrics)
-            self.cited = CitedAnswers(self.prompts, self.searches, self._answers, self.config)
-            self.annotations = Annotations(self.searches, self.limits, self.metrics)
-
-    async def reply(self, cited: CitedAnswers, request: ChatRequest) -> CitedReply:
-        """Answer a request from evidence.
-
-        Raises:
-            ApiError: what cannot be done; says why.
-        """
-        began = time.monotonic()
-        self._check(request)
-        conversation = await asyncio.to_thread(self.prompts.converse, request)
-        self.metrics.rnas.inc(len(conversation.rnas))
-        with self._rejections():
-            reply = await cited.reply(request, conversation)
-        if not reply.prompt_tokens:  # else the engine's answers were counted
-            self.metrics.request_seconds.observe(time.monotonic() - began)
-        return reply
-
-    async def begin(self, request: ChatRequest) -> tuple[Answers, Prepared]:
-        """Begin the model's own answers to a request; returns them with the prompt.
-
-        Raises:
-            ApiError: what cannot be done; says why.
-        """
-        self._check(request)
-        # The tokenizer is fast, but an RNA of a million letters would hold up all others.
-        prepared = await asyncio.to_thread(self.prompts.prepare, request)
-        self.metrics.rnas.inc(prepared.num_rnas)
-        with self._rejections():
-            answers = self._answers(prepared.prompt, prepared.samplings, request.stop_strings)
-        return answers, prepared
-
-    async def annotate(self, request: AnnotateRequest, *, tsv: bool) -> Response:
-        """Search RNAs, and answer with what they match, as TSV or JSON.
-
-        Raises:
-            ApiError: what cannot be done; says why.
-        """
-        if self.stopping:
-            raise self._unavailable()
-        if self.annotations is None:
-            raise ApiError(
-                404,
-                "This server searches nothing: it was started with --no-reference.",
-                code="no_reference",
-            )
-        began = time.monotonic()
-        with self._rejections():
-            results = await self.annotations.find(request)
-        self.metrics.request_seconds.observe(time.monotonic() - began)
-        if tsv:
-            return Response(to_tsv(results), media_type=TSV_MEDIA_TYPE)
-        return JSONResponse(self.annotations.to_json(results))
-
-    def _answers(
-        self, prompt: Prompt, samplings: Sequence[Sampling], stop: Sequence[str] = ()
-    ) -> Answers:
-        tokenizer = self.processor.tokenizer
-        return Answers(self.engine, tokenizer, self.metrics, prompt, samplings, stop)
-
-    def _check(self, request: ChatRequest) -> None:
-        """Reject what needs no look at the messages."""
-        if self.stopping:
-            raise self._unavailable()
-        self.check_model(request.model)
-
-    @contextmanager
-    def _rejections(self) -> Iterator[None]:
-        """What the engine and the search do not take, as errors for clients."""
-        try:
-            yield
-        except EngineOverloadedError as error:
-            raise ApiError(
-                429,
-                f"{error} Try again in {self.limits.retry_after} seconds.",
-                kind="rate_limit_error",
-                code="overloaded",
-                retry_after=self.limits.retry_after,
-            ) from error
-        except EngineClosedError as error:
-            raise self._unavailable() from error
-
-    def check_model(self, name: str) -> None:
-        """Reject requests for other models."""
-        if name != self.model_name:
-            raise ApiError(
-                404,
-                f"There is no model {_shorten(name)!r} here; expected {self.model_name!r}.",
-                param="model",
-                code="model_not_found",
-            )
-
-    def _unavailable(self) -> ApiError:
-        return ApiError(
-            503,
-            "The server is stopping. Ask again later.",
-            kind="server_error",
-            code="stopping",
-            retry_after=self.limits.retry_after,
-        )
 
 
 def make_app(service: Service) -> FastAPI:
     """The application for an ASGI server."""
     app = FastAPI(title="RNA-GPT", summary="Search RNAs, and ask about them.")
     _add_middleware(app, service)
-    _shape_errors(app)
+    shape_errors(app)
     entry = model_entry(service.model_name, service.context)
 
     @app.post("/v1/chat/completions", responses=_REPLIES)
@@ -272,7 +114,8 @@ def make_app(service: Service) -> FastAPI:
             answers.cancel()
         texts = [prepared.note + text for text in texts]
         usage = usage_of(prepared.prompt.length, answers.completion_tokens)
-        return JSONResponse(Completion(body.model).whole(texts, finishes, usage))
+        reply = Completion(body.model).whole(texts, finishes, usage, logprobs=answers.logprobs)
+        return JSONResponse(reply)
 
     @app.post("/v1/responses", responses=_RESPONSE_REPLIES)
     async def respond(request: Request, body: ResponseRequest) -> Response:
@@ -330,10 +173,10 @@ def make_app(service: Service) -> FastAPI:
 def _add_middleware(app: FastAPI, service: Service) -> None:
     """Before a request is read: counted, authorised, measured, timed; the last added runs first."""
     limits = service.limits
-    app.add_middleware(ReadBodyInTime, seconds=limits.read_seconds, reject=_reject_unread)
-    app.add_middleware(BodySizeLimit, max_bytes=limits.max_body_bytes, reject=_reject_unread)
+    app.add_middleware(ReadBodyInTime, seconds=limits.read_seconds, reject=reject_unread)
+    app.add_middleware(BodySizeLimit, max_bytes=limits.max_body_bytes, reject=reject_unread)
     if service.api_key is not None:
-        app.add_middleware(ApiKey, key=service.api_key, reject=_reject_unauthorized)
+        app.add_middleware(ApiKey, key=service.api_key, reject=reject_unauthorized)
     if service.cors_origins:
         # A browser asks whether it may ask before it shows a key.
         app.add_middleware(
@@ -357,8 +200,9 @@ async def _events(
             if prepared.note:
                 yield _event(completion.chunk(index, {"content": prepared.note}))
         async for piece in answers.pieces():
-            if piece.text:
-                yield _event(completion.chunk(piece.index, {"content": piece.text}))
+            if piece.text or piece.logprobs:
+                content = {"content": piece.text}
+                yield _event(completion.chunk(piece.index, content, logprobs=piece.logprobs))
             if piece.finish is not None:
                 yield _event(completion.chunk(piece.index, {}, piece.finish))
         if chat_request.stream_options and chat_request.stream_options.include_usage:
@@ -367,7 +211,7 @@ async def _events(
         yield "data: [DONE]\n\n"
     except Exception as error:
         logger.exception("An answer failed.")
-        yield _event(_failure(error).body())
+        yield _event(failure(error).body())
     finally:
         # Also where the client went away.
         answers.cancel()
@@ -446,7 +290,7 @@ async def _response_events(
             yield event
     except Exception as error:
         logger.exception("An answer failed.")
-        yield maker.failed(_failure(error))
+        yield maker.failed(failure(error))
     finally:
         # Also where the client went away.
         answers.cancel()
@@ -467,78 +311,9 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
     except ApiError:
         raise
     except Exception as error:
-        raise _failure(error) from error
+        raise failure(error) from error
     finally:
         task.cancel()
 
 
-def _failure(error: Exception) -> ApiError:
-    """The reply to a client about an error that is not its own."""
-    if isinstance(error, ApiError):
-        return error
-    return ApiError(
-        500,
-        f"The answer failed: {type(error).__name__}. The server's log says more.",
-        kind="server_error",
-    )
-
-
-def _shorten(text: str) -> str:
-    """Without the middle of what a client sent and need not have back in millions of letters."""
-    half = _MAX_SHOWN // 2
-    return text if len(text) <= _MAX_SHOWN else f"{text[:half]} ... {text[-half:]}"
-
-
-def _reply(error: ApiError) -> JSONResponse:
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.body(), error.status, headers)
-
-
-def _reject_unread(message: str, status: int) -> JSONResponse:
-    code = {408: "request_timeout", 413: "request_too_large"}.get(status)
-    return _reply(ApiError(status, message, code=code))
-
-
-def _reject_unauthorized() -> JSONResponse:
-    return _reply(
-        ApiError(
-            401,
-            "The request has no valid API key. Give it as 'Authorization: Bearer KEY'.",
-            kind="authentication_error",
-            code="invalid_api_key",
-        )
-    )
-
-
-def _shape_errors(app: FastAPI) -> None:
-    """Every error in OpenAI's shape."""
-
-    @app.exception_handler(ApiError)
-    async def rejected(_: Request, error: ApiError) -> JSONResponse:
-        return _reply(error)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Of a part that is neither text nor RNA: the error of the part, not of the message.
-        deepest = max(error.errors(), key=lambda one: len(one["loc"]))
-        # The steps of the request to it, without those of its type.
-        steps = [str(key) for key in deepest["loc"][1:] if key != "str"]
-        place = ".".join(step for step in steps if step.isdecimal() or step.isidentifier())
-        where = f"{_shorten(place)}: " if place else ""
-        # Pydantic puts "Value error, " before what was raised here.
-        raised = deepest["type"] == "value_error"
-        message = deepest["ctx"]["error"] if raised else deepest["msg"]
-        return _reply(ApiError(400, f"{where}{_shorten(str(message))}.", param=place or None))
-
-    @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"{request.method} {request.url.path}: {error.detail}."
-        reply = _reply(ApiError(error.status_code, message))
-        reply.headers.update(error.headers or {})
-        return reply
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> JSONResponse:
-        return _reply(_failure(error))
+__all__ = ["make_app"]

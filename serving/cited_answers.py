@@ -140,9 +140,9 @@ class CitedAnswers:
     def _words(self, text: str, finish: str, log_probability: float | None) -> Words:
         is_complete = finish == "stop"
         confidence = None
-        # An engine without log-probabilities (vLLM's, here) leaves the model's own reading without
-        # a measured confidence. `Plan.conclude` shows no such reading, and says that nothing is
-        # known of the RNA.
+        # An engine that does not say how likely its words were leaves the model's own reading
+        # without a measured confidence. `Plan.conclude` shows no such reading, and says that
+        # nothing is known of the RNA.
         if log_probability is not None and self._config is not None:
             confidence = confidence_of(self._config, text, log_probability, is_complete)
         return Words(text, log_probability, is_complete, confidence)

@@ -67,9 +67,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 # What is not supported for a reason that is worth saying.
 _BECAUSE = {
-    "logprobs": "tokens' probabilities are not given, since answers are checked and cited once "
-    "they are written, or are records' words; `confidence` says how likely one is right",
-    "top_logprobs": "see logprobs",
+    "top_logprobs": "a server that was started with --no-reference gives tokens' probabilities at "
+    "/v1/chat/completions",
     "previous_response_id": "answers are not stored; give the conversation's messages as input",
     "conversation": "conversations are not stored; give their messages as input",
     "background": "answers are not stored, and so cannot be asked for later",
@@ -237,10 +236,33 @@ class CitedMessage(BaseModel):
     )
 
 
+class LikelyToken(BaseModel):
+    """A token that stood, or could have stood, in a place."""
+
+    token: str = Field(description="As text; in escaped bytes where it is no whole character.")
+    logprob: float = Field(description="Natural logarithm of its probability, at temperature 1.")
+    bytes: list[int] | None = Field(description="In UTF-8; null for a control token.")
+
+
+class WrittenToken(LikelyToken):
+    """A token of an answer."""
+
+    top_logprobs: list[LikelyToken]
+
+
+class ChoiceLogprobs(BaseModel):
+    """The tokens of an answer, whose bytes are its content."""
+
+    content: list[WrittenToken]
+    refusal: None = None
+
+
 class CitedChoice(BaseModel):
     index: int
     message: CitedMessage
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = Field(
+        None, description="Where they were asked for; with a reference such a request is rejected."
+    )
     finish_reason: Literal["stop", "length"]
 
 
@@ -295,6 +317,8 @@ class ChatRequest(BaseModel):
     )
     stream: bool = False
     stream_options: StreamOptions | None = None
+    logprobs: bool = Field(default=False, description="Only without a reference.")
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
 
     @model_validator(mode="before")
     @classmethod
@@ -305,6 +329,8 @@ class ChatRequest(BaseModel):
     @model_validator(mode="after")
     def _check_extras(self) -> ChatRequest:
         check_options(self.model_extra or {})
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs: true")
         return self
 
     @property
@@ -398,26 +424,41 @@ class Completion:
         finishes: list[str],
         usage: dict[str, int],
         extras: Sequence[dict[str, Any]] | None = None,
+        logprobs: Sequence[Sequence[dict[str, Any]] | None] | None = None,
     ) -> dict[str, Any]:
-        """A reply in one piece; each message with its fields of `extras`."""
+        """A reply in one piece; each message with its fields of `extras`, and its tokens."""
         more = [{}] * len(texts) if extras is None else extras
+        tokens = [None] * len(texts) if logprobs is None else logprobs
         choices = [
             {
                 "index": index,
                 "message": {"role": "assistant", "content": text, **fields},
-                "logprobs": None,
+                "logprobs": _logprobs(written),
                 "finish_reason": finish,
             }
-            for index, (text, finish, fields) in enumerate(zip(texts, finishes, more, strict=True))
+            for index, (text, finish, fields, written) in enumerate(
+                zip(texts, finishes, more, tokens, strict=True)
+            )
         ]
         return self._common | {"object": "chat.completion", "choices": choices, "usage": usage}
 
-    def chunk(self, index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def chunk(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        finish: str | None = None,
+        logprobs: Sequence[dict[str, Any]] = (),
+    ) -> dict[str, Any]:
+        tokens = _logprobs(logprobs or None)
+        choice = {"index": index, "delta": delta, "logprobs": tokens, "finish_reason": finish}
         return self._common | {"object": "chat.completion.chunk", "choices": [choice]}
 
     def usage_chunk(self, usage: dict[str, int]) -> dict[str, Any]:
         return self._common | {"object": "chat.completion.chunk", "choices": [], "usage": usage}
+
+
+def _logprobs(tokens: Sequence[dict[str, Any]] | None) -> dict[str, Any] | None:
+    return None if tokens is None else {"content": list(tokens), "refusal": None}
 
 
 def model_entry(name: str, context: int) -> dict[str, Any]:

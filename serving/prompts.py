@@ -123,6 +123,15 @@ class Prompts:
         messages, pasted = self._read(request)
         prompt, rnas = self._tokenised(messages)
         note = _note_of(rnas, pasted)
+        if note and request.logprobs:
+            raise ApiError(
+                400,
+                "logprobs tell of the model's tokens, and an answer about RNAs that were read from "
+                "the text begins with lines of this server's. Give the RNA as a part of the "
+                'message: {"type": "rna", "rna": "ACGU..."}.',
+                param="logprobs",
+                code="no_logprobs",
+            )
         return Prepared(prompt, self.samplings(request, prompt.room), note, len(rnas))
 
     def converse(self, request: ChatRequest) -> Conversation:
@@ -367,6 +376,7 @@ class Prompts:
                 top_p=request.top_p,
                 # Answers to one request differ, and are the same in the next with this seed.
                 seed=None if request.seed is None else (request.seed + index) % _SEEDS,
+                top=(request.top_logprobs or 0) if request.logprobs else None,
             )
             for index in range(request.n)
         ]

@@ -13,7 +13,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rnagpt.serving.app import Service
+from rnagpt.serving.service import Service
 
 
 class GracefulServer(uvicorn.Server):

@@ -34,6 +34,8 @@ class Sampling:
         top_p: sample from the fewest likeliest tokens whose probabilities sum to this (0 to 1).
         seed: of the draws; None: another one each time.
         log_probabilities: whether `Tokens` are to say how likely they were.
+        top: whether they are to say it of each token too, with so many of the likeliest tokens in
+            its place; None: they are not.
     """
 
     max_tokens: int
@@ -41,6 +43,22 @@ class Sampling:
     top_p: float = 1.0
     seed: int | None = None
     log_probabilities: bool = False
+    top: int | None = None
+
+
+@dataclass(frozen=True)
+class TokenProbability:
+    """How likely a token was by the model itself, whatever the temperature.
+
+    Attributes:
+        id: of the token.
+        log_probability: natural logarithm.
+        top: ids of the likeliest tokens in its place with theirs, the likeliest first.
+    """
+
+    id: int
+    log_probability: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,11 +70,14 @@ class Tokens:
         finish: in the last piece "stop", where the model ended the answer, or "length"; else None.
         log_probability: natural logarithm of the probability of these tokens, the one that ends the
             answer included; None where it was not asked for, or the engine does not say.
+        probabilities: of each of `ids`; None where they were not asked for, or the engine does not
+            say.
     """
 
     ids: tuple[int, ...]
     finish: str | None = None
     log_probability: float | None = None
+    probabilities: tuple[TokenProbability, ...] | None = None
 
 
 class EngineOverloadedError(RuntimeError):
@@ -113,5 +134,6 @@ __all__ = [
     "EngineOverloadedError",
     "Prompt",
     "Sampling",
+    "TokenProbability",
     "Tokens",
 ]

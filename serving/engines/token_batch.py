@@ -12,6 +12,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from rnagpt.inference.prompt_embeds import embed_inputs, rna_vectors
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.serving.engines.base import Prompt, Sampling
 
@@ -49,6 +50,37 @@ class TokenSampler:
         return int(torch.multinomial(shares, 1, generator=self._generator))
 
 
+class Reading:
+    """A prompt that is read a piece at a time, for the batch that it will join.
+
+    Args:
+        model: of the batch.
+        prompt: to read; its RNAs are encoded here.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: RnaGptForCausalLM, prompt: Prompt) -> None:
+        self._model = model
+        self._embeds = embed_inputs(model, prompt.inputs, rna_vectors(model, prompt.inputs))
+        self.length, self._read = prompt.length, 0
+        self.cache: DynamicCache | None = None
+
+    @torch.inference_mode()
+    def read_on(self, tokens: int) -> torch.Tensor | None:
+        """Read so many tokens more; the logits (vocabulary,) after the last, None before."""
+        piece = self._embeds[self._read : self._read + tokens].unsqueeze(0)
+        outputs = self._model(
+            inputs_embeds=piece.to(self._model.device),
+            use_cache=True,
+            logits_to_keep=1,
+            return_dict=True,
+            **({} if self.cache is None else {CACHE_NAME: self.cache}),
+        )
+        self.cache = _checked(outputs[CACHE_NAME])
+        self._read += piece.shape[1]
+        return outputs.logits[0, -1] if self._read == self.length else None
+
+
 class TokenBatch:
     """The model's state for the answers that are being written, one row per answer.
 
@@ -78,15 +110,22 @@ class TokenBatch:
             logits_to_keep=1,
             return_dict=True,
         )
-        cache = outputs[CACHE_NAME]
-        if not all(type(layer) is DynamicLayer for layer in cache.layers):
-            raise ValueError(
-                "This engine answers prompts together only for language models whose attention "
-                "sees all earlier tokens; this one's forgets some. Use --engine vllm."
-            )
-        self._cache = cache if self._cache is None else _joined(self._cache, cache)
-        self._lengths.append(prompt.length)
+        self._append(_checked(outputs[CACHE_NAME]), prompt.length)
         return outputs.logits[0, -1]
+
+    def begin(self, prompt: Prompt) -> Reading:
+        """A long prompt, to be read a piece at a time between the steps of this batch."""
+        return Reading(self._model, prompt)
+
+    @torch.inference_mode()
+    def join(self, reading: Reading) -> None:
+        """Take a prompt that is read as the last row from now on."""
+        assert reading.cache is not None
+        self._append(reading.cache, reading.length)
+
+    def _append(self, cache: DynamicCache, length: int) -> None:
+        self._cache = cache if self._cache is None else _joined(self._cache, cache)
+        self._lengths.append(length)
 
     @torch.inference_mode()
     def step(self, tokens: list[int]) -> torch.Tensor:
@@ -121,6 +160,21 @@ class TokenBatch:
         for layer in self._cache.layers:
             layer.keys = layer.keys[index, :, -width:]
             layer.values = layer.values[index, :, -width:]
+
+
+def _checked(cache: Any) -> DynamicCache:
+    """A cache that rows may be added to.
+
+    Raises:
+        ValueError: the language model keeps something other than all keys and values.
+    """
+    if not all(type(layer) is DynamicLayer for layer in cache.layers):
+        raise ValueError(
+            "This engine answers prompts together only for language models whose attention "
+            "sees all earlier tokens; this one's forgets some. Use --engine vllm."
+        )
+    checked: DynamicCache = cache
+    return checked
 
 
 def _joined(first: DynamicCache, second: DynamicCache) -> DynamicCache:

@@ -20,11 +20,16 @@ from rnagpt.serving.engines.base import (
     EngineOverloadedError,
     Prompt,
     Sampling,
+    TokenProbability,
     Tokens,
 )
-from rnagpt.serving.engines.token_batch import TokenBatch, TokenSampler
+from rnagpt.serving.engines.token_batch import Reading, TokenBatch, TokenSampler
 
 logger = logging.getLogger(__name__)
+
+# Tokens of a long prompt that are read between two steps of the answers that are being written or
+# wait, and where there are none. A prompt of no more than the second is read at once.
+READ_BETWEEN_STEPS, READ_AT_ONCE = 64, 512
 
 
 @dataclass(eq=False)
@@ -67,8 +72,9 @@ class _Answer:
 class TransformersEngine:
     """Writes answers in a thread of its own, one token per answer at a time.
 
-    Between two tokens one prompt that waits is read and joins them. An answer is the same, up to
-    rounding, as if it were the only one.
+    Between two tokens one prompt that waits is read and joins them, or a piece of a long one, which
+    so delays the others by no more than its share. Long ones take turns. An answer is the same, up
+    to rounding, as if it were the only one.
 
     Args:
         model: an RNA-GPT.
@@ -92,6 +98,8 @@ class TransformersEngine:
         self._running: list[_Answer] = []
         # Whether a prompt is being read, whose answer is in neither list.
         self._reading = False
+        # Long prompts of which a part is read, with their answers.
+        self._readings: deque[tuple[_Answer, Reading]] = deque()
         self._waiting: deque[_Answer] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -104,7 +112,7 @@ class TransformersEngine:
 
     @property
     def running(self) -> int:
-        return len(self._running) + self._reading
+        return len(self._running) + len(self._readings) + self._reading
 
     @property
     def waiting(self) -> int:
@@ -133,20 +141,23 @@ class TransformersEngine:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._waiting or self._running)
+                self._changed.wait_for(lambda: self._closed or self._waiting or self.running)
                 if self._closed:
                     break
                 new = self._next_waiting()
             self._drop_finished([answer.cancelled for answer in self._running])
             if new is not None:
                 self._begin(new)
+            if self._readings:
+                self._read_on()
             if self._running:
                 self._step()
-        for answer in [*self._running, *self._waiting]:
+        begun = [answer for answer, _ in self._readings]
+        for answer in [*self._running, *begun, *self._waiting]:
             answer.send(EngineClosedError("The engine was closed while this answer was written."))
 
     def _next_waiting(self) -> _Answer | None:
-        while self._waiting and len(self._running) < self.max_batch:
+        while self._waiting and self.running < self.max_batch:
             answer = self._waiting.popleft()
             if not answer.cancelled:
                 self._reading = True
@@ -156,6 +167,9 @@ class TransformersEngine:
     def _begin(self, answer: _Answer) -> None:
         """Read a prompt; what fails here concerns only this answer."""
         try:
+            if answer.prompt.length > READ_AT_ONCE:
+                self._readings.append((answer, self._batch.begin(answer.prompt)))
+                return
             logits = self._batch.add(answer.prompt)
         except Exception as error:
             logger.exception("A prompt could not be read.")
@@ -163,6 +177,29 @@ class TransformersEngine:
             return
         finally:
             self._reading = False
+        self._join(answer, logits)
+
+    def _read_on(self) -> None:
+        """Read a piece of the long prompt whose turn it is."""
+        answer, reading = self._readings.popleft()
+        if answer.cancelled:
+            return
+        alone = not (self._running or self._waiting)
+        try:
+            logits = reading.read_on(READ_AT_ONCE if alone else READ_BETWEEN_STEPS)
+            if logits is not None:
+                self._batch.join(reading)
+        except Exception as error:
+            logger.exception("A prompt could not be read.")
+            answer.send(error)
+            return
+        if logits is None:
+            self._readings.append((answer, reading))
+        else:
+            self._join(answer, logits)
+
+    def _join(self, answer: _Answer, logits: torch.Tensor) -> None:
+        """Choose the first token of an answer that has become the batch's last row."""
         self._running.append(answer)
         self._drop_finished([*[False] * (len(self._running) - 1), self._advance(answer, logits)])
 
@@ -187,14 +224,16 @@ class TransformersEngine:
             logger.exception("No token could be chosen.")
             answer.send(error)
             return True
-        chance = _log_probability(logits, token) if answer.sampling.log_probabilities else None
+        probability = _probability(logits, token, answer.sampling)
+        chance = None if probability is None else probability.log_probability
         if token in self._ends:
             answer.send(Tokens((), "stop", chance))
             return True
         answer.last = token
         answer.written += 1
         full = answer.written >= min(answer.sampling.max_tokens, answer.prompt.room)
-        answer.send(Tokens((token,), "length" if full else None, chance))
+        each = None if probability is None else (probability,)
+        answer.send(Tokens((token,), "length" if full else None, chance, each))
         return full
 
     def _drop_finished(self, finished: Sequence[bool]) -> None:
@@ -205,6 +244,11 @@ class TransformersEngine:
         self._running = [self._running[row] for row in rows]
 
 
-def _log_probability(logits: torch.Tensor, token: int) -> float:
-    """Of a token by logits (vocabulary,), whatever the temperature."""
-    return float(logits.float().log_softmax(-1)[token])
+def _probability(logits: torch.Tensor, token: int, sampling: Sampling) -> TokenProbability | None:
+    """Of a token by logits (vocabulary,); None where it was not asked for."""
+    if not sampling.log_probabilities and sampling.top is None:
+        return None
+    logs = logits.float().log_softmax(-1)
+    best = logs.topk(min(sampling.top or 0, len(logs)))
+    top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+    return TokenProbability(token, float(logs[token]), top)

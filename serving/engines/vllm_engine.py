@@ -16,6 +16,7 @@ import torch
 from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.inference.generation import end_tokens
 from rnagpt.inference.loading import load_model, load_processor
+from rnagpt.inference.prompt_embeds import embed_inputs, rna_vectors
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.serving.engines.base import (
     AnswerStream,
@@ -23,6 +24,7 @@ from rnagpt.serving.engines.base import (
     EngineOverloadedError,
     Prompt,
     Sampling,
+    TokenProbability,
     Tokens,
 )
 from rnagpt.serving.engines.vllm_folder import language_model_folder
@@ -117,18 +119,17 @@ class VllmEngine:
         async for output in self.llm.generate(prompt, self._parameters(sampling), request_id):
             (answer,) = output.outputs
             ids = tuple(answer.token_ids)
+            each = _probabilities(ids, answer.logprobs, sampling)
+            chance = None if each is None else sum(one.log_probability for one in each)
             if ids and ids[-1] in self._ends:
                 ids = ids[:-1]
             if answer.finish_reason not in (None, "stop", "length", "abort"):
                 raise RuntimeError(f"vLLM ended the answer: {answer.finish_reason}.")
-            yield Tokens(ids, "stop" if answer.finish_reason == "abort" else answer.finish_reason)
+            finish = "stop" if answer.finish_reason == "abort" else answer.finish_reason
+            yield Tokens(ids, finish, chance, None if each is None else each[: len(ids)])
 
-    @torch.no_grad()
     def _embed(self, prompt: Prompt) -> torch.Tensor:
-        inputs = dict(prompt.inputs.to(self._model.device))
-        rnas = {name: value for name, value in inputs.items() if name.startswith("rna_")}
-        vectors = self._model.get_rna_vectors(**rnas) if rnas else None
-        return self._model.model.embed(inputs["input_ids"], None, vectors)[0].cpu()
+        return embed_inputs(self._model, prompt.inputs, rna_vectors(self._model, prompt.inputs))
 
     def _parameters(self, sampling: Sampling) -> Any:
         vllm = _import_vllm()
@@ -141,6 +142,7 @@ class VllmEngine:
             seed=sampling.seed,
             stop_token_ids=self._ends,
             logit_bias={placeholder: -100.0} if in_vocabulary else None,
+            logprobs=_asked(sampling),
             detokenize=False,
             output_kind=vllm.sampling_params.RequestOutputKind.DELTA,
         )
@@ -190,6 +192,31 @@ def _start_vllm(vllm: Any, model: RnaGptForCausalLM, source: str, settings: dict
             raise ValueError(f"vLLM does not know an --engine-option: {error}") from error
         # Its processes have read the folder when this returns.
         return vllm.AsyncLLMEngine.from_engine_args(arguments)
+
+
+def _asked(sampling: Sampling) -> int | None:
+    """How many of the likeliest tokens vLLM is to name beside the one chosen; None: not even it."""
+    return sampling.top if sampling.top is not None else (0 if sampling.log_probabilities else None)
+
+
+def _probabilities(
+    ids: Sequence[int], logprobs: Sequence[Mapping[int, Any]] | None, sampling: Sampling
+) -> tuple[TokenProbability, ...] | None:
+    """Of each token, from what vLLM says of each place; None where it was not asked."""
+    if _asked(sampling) is None or logprobs is None:
+        return None
+    return tuple(
+        TokenProbability(
+            token,
+            float(place[token].logprob),
+            tuple(
+                (other, float(one.logprob))
+                for other, one in sorted(place.items(), key=lambda pair: pair[1].rank)
+                if one.rank <= (sampling.top or 0)
+            ),
+        )
+        for token, place in zip(ids, logprobs, strict=True)
+    )
 
 
 def _without_layers(model: RnaGptForCausalLM) -> RnaGptForCausalLM:

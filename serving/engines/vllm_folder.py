@@ -6,7 +6,6 @@ and found again by the content of the weights.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import logging
@@ -20,9 +19,10 @@ from pathlib import Path
 import torch
 import transformers
 from filelock import FileLock, Timeout
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 import rnagpt
+from rnagpt.conversion.language_model import language_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.reference.cache import cache_folder
 
@@ -65,20 +65,6 @@ def language_model_folder(model: RnaGptForCausalLM, source: str) -> Iterator[Pat
             _write(language, folder, source)
         _remove_earlier(folder, source)
         yield folder
-
-
-def language_model(model: RnaGptForCausalLM) -> PreTrainedModel:
-    """The language model of an RNA-GPT as a model of its own, with the very same tensors."""
-    # Copied, since whatever writes a model writes into its configurations too.
-    config = copy.deepcopy(model.config.text_config)
-    with torch.device("meta"):
-        bare = AutoModelForCausalLM.from_config(config, dtype=model.dtype)
-    layers = model.model.language_model.state_dict()
-    weights = {f"{bare.base_model_prefix}.{name}": layers[name] for name in layers}
-    # Not copied: they may fill most of the memory.
-    bare.load_state_dict({**weights, "lm_head.weight": model.lm_head.weight}, assign=True)
-    bare.generation_config = copy.deepcopy(model.generation_config)
-    return bare
 
 
 def _key(language: PreTrainedModel) -> str:

@@ -24,8 +24,10 @@ WRITERS = {
     "rnagpt evaluate": ["out"],
     "rnagpt evaluate-answers": ["dataset", "out"],
     "rnagpt evaluate-encoder": ["encoder", "dataset", "out"],
+    "rnagpt export-language-model": ["out"],
     "rnagpt mini": ["out"],
     "rnagpt pretrain-encoder": ["out"],
+    "rnagpt prompt-embeds": ["fasta", "out"],
     "rnagpt reference add": ["reference", "notes", "out"],
     "rnagpt reference evaluate": ["dataset", "out"],
     "rnagpt reference merge": ["references", "out"],
@@ -203,10 +205,12 @@ WORK = {
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",
     "rnagpt evaluate-answers d o": "rnagpt.evaluation.cited_answers.evaluate_answers",
     "rnagpt evaluate-encoder e d o": "rnagpt.reference.library.Reference.open",
+    "rnagpt export-language-model o": "rnagpt.inference.default_model.resolve_model",
     "rnagpt mini o": "rnagpt.conversion.mini.load_bundled",
     "rnagpt pretrain-encoder --objective masked --fasta f o": (
         "rnagpt.training.encoder.pretrain.prepare"
     ),
+    "rnagpt prompt-embeds f --ask What?": "rnagpt.sequences.fasta.read_fasta",
     "rnagpt publish model f a/b": "rnagpt.hub.model.publish_model",
     "rnagpt publish space a/b --model a/c": "rnagpt.hub.space.publish_space",
     "rnagpt reference add r n": "rnagpt.reference.library.Reference.open",

@@ -12,9 +12,10 @@ from openai import OpenAI
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.reference.library import Reference
-from rnagpt.serving.app import Service, make_app
+from rnagpt.serving.app import make_app
 from rnagpt.serving.engines.transformers_engine import TransformersEngine
 from rnagpt.serving.limits import Limits
+from rnagpt.serving.service import Service
 
 NAME = "tiny"
 CONTEXT = 512

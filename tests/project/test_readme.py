@@ -9,6 +9,7 @@ import shlex
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from helpers.fresh_process import run_fresh
 from helpers.paths import FIVE_RNAS, ROOT
 from helpers.small_hub import serve_hub
 from helpers.tiny_rna_qa import make_rna_qa
-from helpers.tiny_server import make_parts, serve_tiny
+from helpers.tiny_server import client_of, make_parts, serve_tiny
 
 from rnagpt.cli import main as cli
 from rnagpt.cli import rna_qa as rna_qa_cli
@@ -96,7 +97,7 @@ def address():
 
 
 def test_openai_client(address, capsys):
-    script = block(SERVE, "python", "OpenAI(")
+    script = block(SERVE, "python", f'OpenAI(base_url="{ADDRESS}')
     exec(script.replace(ADDRESS, address), {})
     shown = [line.split("# ")[1] for line in script.splitlines() if line.startswith("print(")]
     assert capsys.readouterr().out.splitlines() == shown
@@ -107,7 +108,7 @@ def test_further_blocks_of_the_servers_guide(address, capsys, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     shutil.copy(FIVE_RNAS, "rnas.fa")
     names: dict[str, Any] = {}
-    exec(block(SERVE, "python", "OpenAI(").replace(ADDRESS, address), names)
+    exec(block(SERVE, "python", f'OpenAI(base_url="{ADDRESS}').replace(ADDRESS, address), names)
     said = capsys.readouterr().out.splitlines()[0]
     exec(block(SERVE, "python", "stream=True\n"), names)
     assert capsys.readouterr().out.splitlines() == [said, " records ['RNA 1']"]
@@ -119,6 +120,42 @@ def test_further_blocks_of_the_servers_guide(address, capsys, tmp_path, monkeypa
     messages = [{"role": "user", "content": names["content"]}]
     reply = names["client"].chat.completions.create(model=MINI, messages=messages)
     assert len(reply.choices[0].message.model_extra["about"]) == 5
+
+
+def test_block_of_the_probabilities(capsys):
+    """On a server of the model alone, with the client and the content of the first block."""
+    with serve_tiny(make_parts(), name=MINI) as (address, _):
+        content = [{"type": "rna", "rna": "ACGU"}, {"type": "text", "text": "What is it?"}]
+        exec(
+            block(SERVE, "python", "logprobs=True"),
+            {"client": client_of(address), "content": content},
+        )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 40
+    assert all(re.fullmatch(r"""['"].*['"] -\d+\.\d+ \[.*\]""", line) for line in lines)
+
+
+def test_blocks_of_a_stock_vllm(tmp_path, monkeypatch, capsys):
+    """With a stand-in for its server, which the tests of vLLM have: what it would be sent."""
+    (tmp_path / "rnas.fasta").write_text(">a\nGCGGAUUUAGCUC\n")
+    for part in make_parts():
+        part.save_pretrained(tmp_path / "my-rna-gpt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RNAGPT_MODEL", "my-rna-gpt")
+    commands = block(SERVE, "bash", "rnagpt prompt-embeds").splitlines()
+    words = next(line for line in commands if line.startswith("rnagpt prompt-embeds"))
+    assert cli.main(shlex.split(words)[1:]) == 0
+    client = MagicMock()
+    reader = block(SERVE, "python", "prompts.jsonl").replace("client = OpenAI(", "OpenAI(")
+    exec(reader, {"client": client})
+    exec(block(SERVE, "python", "embed_prompts("), {"client": client, "rna": "GCGGAUUUAGCUC"})
+    first, second = client.chat.completions.create.call_args_list
+    assert first.kwargs["messages"] == second.kwargs["messages"]
+    assert [part["type"] for part in first.kwargs["messages"][0]["content"]] == [
+        "prompt_embeds",
+        "text",
+    ]
+    assert capsys.readouterr().out.startswith("a What type of RNA is this?")
 
 
 def post_as_curl(command, address):

@@ -19,9 +19,10 @@ from rnagpt.inference.cited import Request
 from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.library import Reference, SearchStoppedError
 from rnagpt.serving.answers import Answers
-from rnagpt.serving.app import Service, make_app
+from rnagpt.serving.app import make_app
 from rnagpt.serving.engines.base import Sampling, Tokens
 from rnagpt.serving.limits import Limits
+from rnagpt.serving.service import Service
 
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
 RRNA_5S = (

@@ -20,11 +20,12 @@ import uvicorn
 from helpers.tiny_models import make_model, make_processor, make_rna
 from helpers.tiny_server import NAME, ask_about, client_of
 
-from rnagpt.serving.app import Service, make_app
+from rnagpt.serving.app import make_app
 from rnagpt.serving.engines.base import EngineOverloadedError, Prompt, Sampling
 from rnagpt.serving.engines.transformers_engine import TransformersEngine
 from rnagpt.serving.engines.vllm_engine import VllmEngine
 from rnagpt.serving.limits import Limits
+from rnagpt.serving.service import Service
 
 pytestmark = pytest.mark.vllm
 NUM_PROMPTS, MAX_TOKENS = 50, 24
@@ -152,6 +153,50 @@ def test_greedy_answers_of_both_engines_agree(parts, engine, loop):
     print(f"{NUM_PROMPTS - ties} of {NUM_PROMPTS} answers are the same, {ties} part at a tie.")
     assert ties <= NUM_PROMPTS // 10
     assert len({tuple(ids) for ids, _ in by_vllm}) > NUM_PROMPTS // 2
+
+
+async def read_probabilities(engine, prompt, sampling):
+    (stream,) = engine.submit(prompt, [sampling])
+    pieces = [piece async for piece in stream]
+    told = [one for piece in pieces for one in piece.probabilities or ()]
+    return told, sum(piece.log_probability or 0.0 for piece in pieces)
+
+
+def test_both_engines_say_how_likely_tokens_are(parts, engine, loop):
+    model, processor = parts
+    here = TransformersEngine(model, processor)
+    sampling = Sampling(max_tokens=MAX_TOKENS, log_probabilities=True, top=3)
+    for prompt in make_prompts(processor, 6):
+        theirs, their_sum = run(loop, read_probabilities(engine, prompt, sampling))
+        ours, our_sum = run(loop, read_probabilities(here, prompt, sampling))
+        assert [one.id for one in theirs] == [one.id for one in ours]
+        assert their_sum == pytest.approx(our_sum, abs=1e-2)
+        for one, other in zip(theirs, ours, strict=True):
+            assert one.log_probability == pytest.approx(other.log_probability, abs=1e-3)
+            assert [number for number, _ in one.top] == [number for number, _ in other.top]
+            assert [chance for _, chance in one.top] == pytest.approx(
+                [chance for _, chance in other.top], abs=1e-3
+            )
+    run(loop, here.close())
+    # Nothing is told that was not asked for; the whole answer's probability alone may be.
+    plain = run(loop, read_probabilities(engine, prompt, Sampling(max_tokens=4)))
+    assert plain == ([], 0.0)
+
+
+def test_the_client_is_given_logprobs(client):
+    reply = client.chat.completions.create(
+        model=NAME,
+        messages=ask_about(make_rna(30)),
+        max_tokens=12,
+        logprobs=True,
+        top_logprobs=2,
+        temperature=1.5,
+        seed=2,
+    )
+    choice = reply.choices[0]
+    written = b"".join(bytes(one.bytes or b"") for one in choice.logprobs.content)
+    assert written.decode("utf-8", "replace") == choice.message.content
+    assert all(len(one.top_logprobs) == 2 for one in choice.logprobs.content)
 
 
 def test_a_stream_with_usage_and_a_stop_string(client):
