@@ -29,9 +29,14 @@ _BEGINNING = re.compile(r"^(\d*)([-+=.)])")
 
 @dataclass
 class ShownRna:
-    """An RNA of a conversation with its drawing and findings: None while they are not made yet."""
+    """An RNA of a conversation with its drawing and findings: None while they are not made yet.
+
+    Attributes:
+        description: what its FASTA header says after the name; may be empty.
+    """
 
     rna: CleanedRna
+    description: str = ""
     drawing: str | None = None
     findings: Findings | None = None
 
@@ -224,7 +229,9 @@ def as_markdown(conversation: Conversation, model: str) -> str:
     for shown in conversation.rnas:
         rna = shown.rna
         facts = ", ".join([f"{len(rna.sequence):,} nt", *rna.changes])
-        lines += [f"## RNA {_plain(rna.name)} ({facts})", "", f"`{rna.sequence}`", ""]
+        lines += [f"## RNA {_plain(rna.name)} ({facts})", ""]
+        lines += [_plain(shown.description), ""] if shown.description else []
+        lines += [f"`{rna.sequence}`", ""]
         lines += _findings_lines(shown)
     for turn in conversation.turns:
         remarks = " · ".join(filter(None, [f"basis: {_plain(turn.basis)}", turn.remarks]))
@@ -244,7 +251,8 @@ def as_json(conversation: Conversation, model: str, *, found: bool = False) -> s
     rnas: list[dict[str, Any]] = []
     for shown in conversation.rnas:
         rna = shown.rna
-        rnas.append({"name": rna.name, "sequence": rna.sequence, "changes": rna.changes})
+        told = {"description": shown.description, "sequence": rna.sequence}
+        rnas.append({"name": rna.name, **told, "changes": rna.changes})
         if found and shown.findings:
             rnas[-1]["findings"] = shown.findings.to_dict()
     turns = [vars(turn) for turn in conversation.turns]

@@ -121,7 +121,7 @@ class Page:
         at_once: dict[str, Any] = {"outputs": panel.parts, "queue": False}
         given = [
             self._on(panel.add.click, panel.add_text, [panel.sequence], **at_once),
-            self._on(panel.upload.upload, panel.add_file, [], **at_once),
+            self._on(panel.upload.upload, panel.add_files, [], **at_once),
             # Gradio would check against choices that it may have forgotten.
             self._on(
                 panel.add_records.click,

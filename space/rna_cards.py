@@ -102,6 +102,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     warned = "".join(notice(warning, "warning") for warning in warnings_of(rna.sequence))
     name = _name(rna)
+    about = shown.description and f'<p class="about">{escape(shown.description)}</p>'
     remove = (
         f'<button type="button" class="remove" data-remove="{shown.key}" '
         f'aria-label="Remove {name}">Remove</button>'
@@ -109,7 +110,8 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
         else ""
     )
     return (
-        f'<article class="card"><header><h3>{name}</h3>{remove}</header><ul>{listed}</ul>{warned}'
+        f'<article class="card"><header><h3>{name}</h3>{remove}</header>{about}'
+        f"<ul>{listed}</ul>{warned}"
         f"{result(rna, shown.findings)}{_structure(shown, opened)}</article>"
     )
 

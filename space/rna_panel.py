@@ -17,7 +17,7 @@ from conversation import Conversation, ShownRna, as_json, as_markdown
 from findings import FAILED, Findings, as_tsv, search, suggested
 from model_loading import MODEL
 from plain_text import check_text, visible
-from rna_input import records_of_file, records_of_text
+from rna_input import FilesRead, megabytes, records_of_files, records_of_text
 from space_limits import Limits
 from structure_drawing import draw_structure
 
@@ -58,7 +58,9 @@ class RnaPanel:
         self.field = field_commands(self.sequence)
         self.add = gr.Button("Add RNA", variant="primary", elem_id="add")
         self.upload = gr.HTML(
-            UPLOAD_HTML, js_on_load=UPLOAD_JS % self.limits.max_upload_bytes, elem_id="upload"
+            UPLOAD_HTML % megabytes(limits.max_upload_bytes),
+            js_on_load=UPLOAD_JS % limits.max_upload_bytes,
+            elem_id="upload",
         )
         with gr.Group(visible=False) as self.choosing:
             self.records = gr.Dropdown(
@@ -145,17 +147,42 @@ class RnaPanel:
         short = len(text) <= MAX_ECHO
         return updates | ({self.field: command(taken=text)} if short else {})
 
-    def add_file(self, conversation: Conversation, event: gr.EventData) -> Updates:
-        """Add what was uploaded."""
+    def add_files(self, conversation: Conversation, event: gr.EventData) -> Updates:
+        """Add what was chosen or dropped: the record of each file, or a choice where one has more.
+
+        What is wrong with some of several files is told beside what the others hold.
+        """
         try:
-            name = check_text(event.name, "The file's name", self.limits.max_name_letters)
-            if event.size < 0:
-                raise ValueError(f"{name} could not be read by your browser. Choose it again.")
-            records = records_of_file(event.content, name, event.size, self.limits)
-            offered = len(records) > 1
-            return (self._offer if offered else self._add)(conversation, records)
+            read = records_of_files(getattr(event, "files", None), self.limits)
+            free = self.limits.max_rnas - len(conversation.rnas)
+            records = [record for _, records in read.records for record in records]
+            if len(records) == 1 or (read.is_one_each and len(records) <= free):
+                updates = self._add(conversation, self._accepted(read))
+            else:
+                updates = self._offer(conversation, records)
         except ValueError as error:
             return self.shown(conversation, str(error))
+        if read.rejected:
+            told = rna_cards.notice("\n".join(read.rejected))
+            updates[self.rna_notice] = told + updates[self.rna_notice]
+        return updates
+
+    def _accepted(self, read: FilesRead) -> list[FastaRecord]:
+        """The records of files that have one each; those that are no RNA are rejected.
+
+        Raises:
+            ValueError: none of them is one.
+        """
+        accepted = []
+        for name, records in read.records:
+            try:
+                validation.cleaned(records, self.limits)
+                accepted += records
+            except ValueError as error:
+                read.rejected.append(f"{name}: {error}")
+        if not accepted:
+            raise ValueError("\n".join(read.rejected))
+        return accepted
 
     def add_chosen(self, conversation: Conversation, chosen: list[int]) -> Updates:
         """Add the chosen of several records."""
@@ -207,9 +234,10 @@ class RnaPanel:
         """
         with conversation.lock:
             rnas, twice = list(conversation.rnas), []
-            for rna in validation.cleaned(records, self.limits):
+            cleaned = validation.cleaned(records, self.limits)
+            for rna, record in zip(cleaned, records, strict=True):
                 named = rna if rna.name else dataclasses.replace(rna, name=_free_name(rnas))
-                new = ShownRna(named)
+                new = ShownRna(named, description=record.description)
                 if same := _same(new, rnas, named=bool(rna.name)):
                     twice.append(same.rna.name)
                 else:

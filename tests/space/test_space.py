@@ -261,6 +261,73 @@ def test_damaged_and_crowded_files_are_rejected():
         read_file(b">a\nA\n>b\nA\n>c\nA\n", limits=space_limits.Limits(max_records=2))
 
 
+def uploaded(name: str, content: bytes) -> dict[str, object]:
+    """A file as the browser sends it."""
+    return {"name": name, "size": len(content), "content": packed(content)}
+
+
+def test_several_files_are_read_and_a_bad_one_costs_the_others_nothing():
+    files = [
+        uploaded("a.fa", b">a one\nACGU\n"),
+        uploaded("b.gb", b"LOCUS X"),
+        uploaded("c.gz", gzip.compress(b">c\nGGCC\n")),
+        {"name": "d.fa", "size": -1, "content": ""},
+    ]
+    read = rna_input.records_of_files(files, LIMITS)
+    assert [(file, [one.name for one in records]) for file, records in read.records] == [
+        ("a.fa", ["a"]),
+        ("c.gz", ["c"]),
+    ]
+    assert read.is_one_each
+    assert "b.gb looks like GenBank" in read.rejected[0]
+    assert "d.fa could not be read by your browser" in read.rejected[1]
+    with pytest.raises(ValueError, match=r"(?s)b\.gb.*d\.fa"):
+        rna_input.records_of_files([files[1], files[3]], LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            [uploaded("a", b">a\nA\n" * 150), uploaded("b", b">b\nA\n" * 51)],
+            "more than 200 records",
+        ),
+        (
+            [{"name": name, "size": 3_000_000, "content": ""} for name in "ab"],
+            "These 2 files have 6 MB together; at most 5 MB are taken",
+        ),
+        ([], "There is no file"),
+        (None, "sent no files"),
+        ([{"name": "a", "content": ""}], "how large a is"),
+        ([{"name": "a", "size": 4, "content": None}], "What is in a must be a text"),
+        (["a"], "file's name must be a text"),
+    ],
+)
+def test_files_beyond_the_limits_are_rejected(files, message):
+    with pytest.raises(ValueError, match=message):
+        rna_input.records_of_files(files, LIMITS)
+
+
+def test_one_rna_of_each_file_is_added_and_what_is_none_is_named(built):
+    talk = conversation.Conversation()
+    files = [
+        uploaded("a.fa", b">a first of them\nACGUACGU\n"),
+        uploaded("p.fa", b">p\nMKVLFAAEDVGSNKG\n"),
+        uploaded("b.fa", b">b\n        1 ggccuu 6\n"),
+    ]
+    event = gr.EventData(None, {"files": files})
+    told = built.rna_panel.add_files(talk, event)[built.rna_panel.rna_notice]
+    assert [(one.rna.name, one.description) for one in talk.rnas] == [
+        ("a", "first of them"),
+        ("b", ""),
+    ]
+    assert talk.rnas[1].rna.changes == ("2 position numbers dropped",)
+    assert "p.fa: RNA &#x27;p&#x27;" in told
+    assert "protein" in told
+    assert "first of them" in rna_cards.cards(talk)
+    assert "first of them" in conversation.as_markdown(talk, "tiny")
+
+
 # Cards
 
 
@@ -547,7 +614,10 @@ def test_a_conversation_as_json_holds_all_of_it():
     talk.turns = [conversation.Turn("What?", "A tRNA.", 1, 0.5)]
     document = json.loads(conversation.as_json(talk, "tiny"))
     assert document["model"] == "tiny"
-    rna = {"name": "mine", "sequence": "ACGU", "changes": ["1 T read as U"]}
+    talk.rnas[0].description = "of a yeast"
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    rna = {"name": "mine", "description": "of a yeast", "sequence": "ACGU"}
+    rna |= {"changes": ["1 T read as U"]}
     assert document["rnas"] == [rna]
     turn = {"question": "What?", "answer": "A tRNA.", "num_rnas": 1, "confidence": 0.5, "note": ""}
     rests = {"basis": "model", "about": [], "sentences": [], "evidence": []}
@@ -618,7 +688,9 @@ def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
 def test_a_conversation_is_taken_up_again_as_it_was():
     talk = conversation_of(clean_rna("ACGT", name="m\u202eine"))
     talk.turns = [conversation.Turn("What?\u2066", "A tRNA.", 1, 0.5, "stopped")]
+    talk.rnas[0].description = "of a yeast"
     again = visitors.restored(conversation.as_json(talk, "tiny"), LIMITS)
+    assert again.rnas[0].description == "of a yeast"
     assert [shown.rna for shown in again.rnas] == [shown.rna for shown in talk.rnas]
     assert again.turns == talk.turns
 
@@ -1356,7 +1428,12 @@ class Visit:
         ("question", "submit", ["what \ud800?"], None),
         ("add", "click", [">a\ud800\nACGU"], None),
         ("add-records", "click", [["\ud800"]], None),
-        ("upload", "upload", [], {"name": "\udfff.fa", "size": 4, "content": "QUNHVQ=="}),
+        (
+            "upload",
+            "upload",
+            [],
+            {"files": [{"name": "\udfff.fa", "size": 4, "content": "QUNHVQ=="}]},
+        ),
         ("chat", "edit", [], {"index": 0, "value": "\ud800"}),
         ("cards", "select", [], {"value": "\ud800"}),
     ],
@@ -1379,7 +1456,7 @@ def test_a_name_of_four_megabytes_does_not_come_back(address, part):
         told = visit.add(record.decode())
     else:
         file = {"name": "a.fa", "size": len(record), "content": packed(record)}
-        told = json.dumps(visit.act("upload", "upload", data=file))
+        told = json.dumps(visit.act("upload", "upload", data={"files": [file]}))
     assert "has 4,000,000 letters; at most 200 are taken" in told
     assert len(told) < 50_000
 
