@@ -1,10 +1,12 @@
 """JavaScript and HTML that the page adds to Gradio's own components."""
 
-# A click on a card's button becomes an event that says which RNA is meant.
-REMOVE_JS = """
+# A click on a card's button becomes an event that says which RNA, and which of its hits, is meant.
+CARDS_JS = """
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-remove]');
-  if (button) trigger('select', {value: button.dataset.remove});
+  const button = event.target.closest('[data-value]');
+  if (!button) return;
+  const {value, trim} = button.dataset;
+  trigger('select', trim ? {value, trim: Number(trim)} : {value});
 });
 """
 # The browser reads files and sends their bytes with an event: Gradio's own upload would write them

@@ -13,6 +13,7 @@ import gradio as gr
 import rna_cards
 import validation
 from conversation import Conversation, Turn, as_chat, as_typed
+from field_commands import command, field_commands
 from findings import GENERAL
 from model_loading import MODEL
 from plain_text import check_text, visible
@@ -21,9 +22,7 @@ from rna_panel import (
     MAX_ECHO,
     RnaPanel,
     Updates,
-    command,
     draw,
-    field_commands,
     find,
 )
 from space_limits import Limits

@@ -16,7 +16,7 @@ from plain_text import escape_unseen, visible
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from rnagpt import CleanedRna, FastaRecord
+from rnagpt import CleanedRna, FastaRecord, Hit
 from rnagpt.evidence.gathering import address_of
 from rnagpt.inference.cited import name_rnas
 from rnagpt.inference.generation import user_message
@@ -43,7 +43,7 @@ class ShownRna:
     @property
     def key(self) -> str:
         """What tells it from the others of its conversation, wherever it stands among them."""
-        content = f"{self.rna.name}\n{self.rna.sequence}".encode()
+        content = f"{self.rna.name}\n{self.rna.sequence}".encode("utf-8", "surrogatepass")
         return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -283,19 +283,29 @@ def _findings_lines(shown: ShownRna) -> list[str]:
     found = shown.findings
     if found is None:
         return []
-    if found.note or not found.hits:
-        return [_plain(found.note or f"No known family matches in {found.searched}."), ""]
     lines = [f"Found in {_plain(found.searched)}:", ""]
-    for hit in found.hits:
-        strand = "" if hit.strand == "+" else ", reverse strand"
-        told = (
-            f"{hit.record.id} {hit.record.name}, {hit.record.type or 'type unknown'}: nucleotides "
-            f"{hit.start:,}–{hit.end:,}{strand}, E {hit.evalue:.1g}, {hit.bits:.1f} bits, "
-            f"identity {hit.identity:.0%}, confidence {sureness(hit)}"
-        )
-        address = address_of(hit.record.id)
-        lines.append(f"- {_plain(told)}" + (f", <{address}>" if address else ""))
+    if found.note or not found.hits:
+        lines = [_plain(found.note or f"No known family matches in {found.searched}.")]
+    lines += [_hit_line(hit, f"confidence {sureness(hit)}") for hit in found.hits]
+    if found.weaker:
+        lines += [
+            "",
+            "Not significant (as many matches this good are expected by chance as E):",
+            "",
+        ]
+        lines += [_hit_line(hit, "not significant") for hit in found.weaker]
     return [*lines, ""]
+
+
+def _hit_line(hit: Hit, remark: str) -> str:
+    strand = "" if hit.strand == "+" else ", reverse strand"
+    told = (
+        f"{hit.record.id} {hit.record.name}, {hit.record.type or 'type unknown'}: nucleotides "
+        f"{hit.start:,}–{hit.end:,}{strand}, E {hit.evalue:.1g}, {hit.bits:.1f} bits, "
+        f"identity {hit.identity:.0%}, {remark}"
+    )
+    address = address_of(hit.record.id)
+    return f"- {_plain(told)}" + (f", <{address}>" if address else "")
 
 
 def _source(record: CitedRecord) -> str:

@@ -130,7 +130,7 @@ class Page:
                 preprocess=False,
                 **at_once,
             ),
-            self._on(panel.cards.select, panel.remove, [], **at_once),
+            self._on(panel.cards.select, panel.act_on_card, [], **at_once),
         ]
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
             example = functools.partial(panel.add_example, record)

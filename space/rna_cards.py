@@ -104,7 +104,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     name = _name(rna)
     about = shown.description and f'<p class="about">{escape(shown.description)}</p>'
     remove = (
-        f'<button type="button" class="remove" data-remove="{shown.key}" '
+        f'<button type="button" class="remove" data-value="{shown.key}" '
         f'aria-label="Remove {name}">Remove</button>'
         if removable
         else ""
@@ -112,7 +112,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     return (
         f'<article class="card"><header><h3>{name}</h3>{remove}</header>{about}'
         f"<ul>{listed}</ul>{warned}"
-        f"{result(rna, shown.findings)}{_structure(shown, opened)}</article>"
+        f"{result(rna, shown.findings, shown.key)}{_structure(shown, opened)}</article>"
     )
 
 

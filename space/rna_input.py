@@ -11,8 +11,9 @@ from typing import IO, Any
 from plain_text import check_text
 from space_limits import Limits
 
-from rnagpt import FastaRecord, read_fasta
+from rnagpt import CleanedRna, FastaRecord, Hit, read_fasta
 from rnagpt.sequences.fasta import unpacked
+from rnagpt.sequences.strands import reverse_complement
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,19 @@ def records_of_files(given: Any, limits: Limits) -> FilesRead:
     if not read.records:
         raise ValueError("\n".join(read.rejected) or "There is no file. Choose or drop one.")
     return read
+
+
+def trimmed(rna: CleanedRna, hit: Hit) -> FastaRecord:
+    """The stretch of an RNA that a hit covers, on its strand, named by its place.
+
+    The name is that of Infernal's and Rfam's lists, with the strand: "transcript/8001-8100(-)".
+    """
+    letters = rna.sequence[hit.start - 1 : hit.end]
+    if hit.strand == "-":
+        letters = reverse_complement(letters)
+    name = f"{rna.name}/{hit.start}-{hit.end}({hit.strand})"
+    about = f"the stretch that matches {hit.record.name} ({hit.record.id})"
+    return FastaRecord(name, about, letters, 1)
 
 
 def _file(given: Any, limits: Limits) -> UploadedFile:

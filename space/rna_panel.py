@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 import rna_cards
 import validation
-from browser_scripts import FIELD_JS, REMOVE_JS, UPLOAD_HTML, UPLOAD_JS
+from browser_scripts import CARDS_JS, UPLOAD_HTML, UPLOAD_JS
 from conversation import Conversation, ShownRna, as_json, as_markdown
-from findings import FAILED, Findings, as_tsv, search, suggested
+from field_commands import command, field_commands
+from findings import FAILED, Findings, as_tsv, search, search_weaker, suggested
 from model_loading import MODEL
 from plain_text import check_text, visible
-from rna_input import FilesRead, megabytes, records_of_files, records_of_text
+from rna_input import FilesRead, megabytes, records_of_files, records_of_text, trimmed
 from space_limits import Limits
 from structure_drawing import draw_structure
 
@@ -68,7 +67,7 @@ class RnaPanel:
             )
             self.add_records = gr.Button("Add the chosen", elem_id="add-records")
         self.rna_notice = gr.HTML(elem_id="rna-notice")
-        self.cards = gr.HTML(rna_cards.cards(Conversation()), js_on_load=REMOVE_JS, elem_id="cards")
+        self.cards = gr.HTML(rna_cards.cards(Conversation()), js_on_load=CARDS_JS, elem_id="cards")
         gr.HTML("<h3>Six real RNAs (Rfam seed alignments, CC0)</h3>")
         with gr.Row(elem_id="examples"):
             self.example_buttons = [
@@ -205,6 +204,35 @@ class RnaPanel:
         except ValueError as error:
             return self.shown(conversation, str(error))
 
+    def act_on_card(self, conversation: Conversation, event: gr.EventData) -> Updates:
+        """Do what a button of a card says: trim to a hit, or remove the RNA."""
+        number = getattr(event, "trim", None)
+        if number is None:
+            return self.remove(conversation, event)
+        try:
+            return self.trim(conversation, event.value, number)
+        except ValueError as error:
+            return self.shown(conversation, str(error))
+
+    def trim(self, conversation: Conversation, key: str, number: int) -> Updates:
+        """Add the stretch of a hit as an RNA of its own.
+
+        Args:
+            key: of the RNA.
+            number: of the hit, from 1.
+
+        Raises:
+            ValueError: there is no such hit, or the RNA cannot be added.
+        """
+        shown = next((one for one in conversation.rnas if one.key == key), None)
+        if shown is None:
+            raise ValueError("This RNA is no longer here. Give it again.")
+        find(shown, conversation)  # a conversation that was taken up again
+        hits = shown.findings.hits if shown.findings else []
+        if not isinstance(number, int) or not 1 <= number <= len(hits):
+            raise ValueError(f"{shown.rna.name} has no such hit.")
+        return self._add(conversation, [trimmed(shown.rna, hits[number - 1])])
+
     def remove(self, conversation: Conversation, event: gr.EventData) -> Updates:
         """Remove an RNA that no question has brought to the model yet."""
         with conversation.lock:
@@ -292,14 +320,12 @@ class RnaPanel:
                     self.cards: rna_cards.cards(conversation),
                     **self.suggest(conversation),
                 }
+        yield from self._draw(conversation)
         for shown in list(conversation.rnas):
-            missing = shown.drawing is None
-            draw(shown)
-            if conversation.closed:
-                yield AS_IT_IS
-                return
-            if missing and shown.drawing is not None:
-                yield {self.cards: rna_cards.cards(conversation)}
+            find_weaker(shown, conversation)
+        if conversation.closed:
+            yield AS_IT_IS
+            return
         # The last word, should the answers to quick clicks have come in another order.
         yield {
             self.cards: rna_cards.cards(conversation),
@@ -307,17 +333,14 @@ class RnaPanel:
             **self.suggest(conversation),
         }
 
-
-def field_commands(field: gr.Textbox) -> gr.Textbox:
-    """A hidden part for `command`s about a field, which the browser carries out."""
-    commands = gr.Textbox(visible="hidden")
-    commands.change(None, [commands, field], [field], js=FIELD_JS)
-    return commands
-
-
-def command(**what: str) -> str:
-    """That a field's text was `taken`, or that a text goes `back` into it."""
-    return json.dumps({**what, "at": time.time_ns()})
+    def _draw(self, conversation: Conversation) -> Iterator[Any]:
+        for shown in list(conversation.rnas):
+            missing = shown.drawing is None
+            draw(shown)
+            if conversation.closed:
+                return
+            if missing and shown.drawing is not None:
+                yield {self.cards: rna_cards.cards(conversation)}
 
 
 def _free_name(rnas: Sequence[ShownRna]) -> str:
@@ -350,6 +373,19 @@ def find(shown: ShownRna, conversation: Conversation) -> None:
     except Exception:
         _log.exception("An RNA could not be searched.")
         shown.findings = Findings(note=FAILED)
+
+
+def find_weaker(shown: ShownRna, conversation: Conversation) -> None:
+    """Look for what is not significant in an RNA that was searched, unless that was done."""
+    if shown.findings is None or shown.findings.weaker is not None:
+        return
+    try:
+        shown.findings = search_weaker(shown.rna, shown.findings, lambda: conversation.closed)
+    except SearchStoppedError:
+        pass
+    except Exception:
+        _log.exception("Weaker candidates of an RNA could not be searched.")
+        shown.findings = dataclasses.replace(shown.findings, weaker=())
 
 
 def draw(shown: ShownRna) -> None:

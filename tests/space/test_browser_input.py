@@ -1,9 +1,11 @@
 """What visitors give, in a real browser: dropped and chosen files, pasted texts, long sequences."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from helpers.space_browser import browser, needs_chromium, paste, visit
+from helpers.tiny_models import make_rna
 from helpers.tiny_space import SPACE, load_tiny_model, open_page, space_limits
 from playwright.sync_api import Browser, FilePayload, JSHandle, Page, expect
 
@@ -91,16 +93,9 @@ def test_several_files_are_chosen_by_keyboard_and_the_bad_one_is_named(page: Pag
 def test_files_that_are_too_large_together_are_not_sent(page: Page) -> None:
     sent: list[int] = []
     page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
-    page.get_by_label("Upload FASTA", exact=True).set_input_files(
-        [
-            {
-                "name": f"{name}.fa",
-                "mimeType": "text/plain",
-                "buffer": b">a\n" + b"ACGU\n" * 600_000,
-            }
-            for name in "ab"
-        ]
-    )
+    half = b">a\n" + b"ACGU\n" * 600_000
+    chooser = page.get_by_label("Upload FASTA", exact=True)
+    chooser.set_input_files([text_file("a.fa", half), text_file("b.fa", half)])
     alert = page.locator("#rna-notice").get_by_role("alert")
     expect(alert).to_contain_text("These 2 files have 6 MB together; at most 5 MB are taken")
     assert max(sent) < 10_000
@@ -138,3 +133,30 @@ def test_marks_and_numbers_hide_no_error(page: Page, text: str, message: str) ->
     expect(page.locator("#cards .card")).to_have_count(0)
     paste(page, f"5′-{TRNA.sequence}-3′")
     expect(page.locator("#cards .card")).to_contain_text("the marks of the 5' and 3' ends dropped")
+
+
+def test_a_long_transcript_shows_its_hits_and_is_trimmed_to_one(page: Page) -> None:
+    sequence = make_rna(8000, 1) + TRNA.sequence + make_rna(16_384 - 8000 - 74, 2)
+    paste(page, f">transcript\n{sequence}\n")
+    card = page.locator("#cards .card")
+    expect(card).to_contain_text("16,384 nt")
+    expect(card.locator(".reading")).to_contain_text("Search: all 16,384 nt, both strands.")
+    expect(card.locator(".reading")).to_contain_text("longer than 1,022 nt")
+    place = card.get_by_role("table").get_by_role("row").nth(1)
+    expect(place).to_contain_text("8,001–8,074")
+    place.get_by_role("button", name="Trim to this hit: tRNA, nucleotides 8,001").click()
+    expect(page.locator("#cards h3")).to_have_text(["transcript", "transcript/8001-8074(+)"])
+    new = page.locator("#cards .card").last
+    expect(new).to_contain_text("74 nt")
+    expect(new.locator(".verdict")).to_contain_text("tRNA")
+
+
+def test_weaker_candidates_are_folded_out_by_keyboard(page: Page) -> None:
+    paste(page, f">sam\n{SAM.sequence}\n")
+    weaker = page.locator("#cards details.weaker")
+    weaker.wait_for()
+    expect(weaker.get_by_role("table")).to_be_hidden()
+    weaker.locator("summary").focus()
+    page.keyboard.press("Enter")
+    row = weaker.get_by_role("table").get_by_role("row").nth(1)
+    expect(row).to_contain_text(re.compile(r"not significant: \d+ such by chance expected"))

@@ -61,6 +61,7 @@ from rnagpt import (
 from rnagpt.cli.main import main
 from rnagpt.inference.cited import Words
 from rnagpt.reference import InvalidReferenceError
+from rnagpt.reference.library import EVALUE
 from rnagpt.serving.middleware import BodySizeLimit
 
 LIMITS = space_limits.Limits(max_new_tokens=12)
@@ -71,6 +72,7 @@ LINK = "[here](https://example.org)"
 FROM_INSIDE = {
     "rnagpt.evidence.confidence.confidence_of_match",
     "rnagpt.evidence.gathering.Evidence",
+    "rnagpt.evidence.gathering.WHOLE",
     "rnagpt.evidence.gathering.address_of",
     "rnagpt.evidence.gathering.gather_evidence",
     "rnagpt.inference.abstention.is_abstention",
@@ -440,7 +442,8 @@ def test_a_riboswitch_on_the_other_strand_of_a_long_transcript_is_placed(cited):
     card = rna_cards.cards(searched(record))
     assert "nucleotides 8,001–8,100, reverse strand (−)" in card
     assert "A part of this RNA matches" in card
-    assert "The search takes all of its 16,384 nt. It is too long for the model" in card
+    assert "<strong>Search:</strong> all 16,384 nt, both strands." in card
+    assert "<strong>Model:</strong> does not read it, being longer than 1,022 nt" in card
     # Its letters are read along the strand that matches.
     assert inner[:60] in card
     (arrow,) = track_of(card).iter("polygon")
@@ -449,6 +452,65 @@ def test_a_riboswitch_on_the_other_strand_of_a_long_transcript_is_placed(cited):
     assert max(places) == pytest.approx(1000 * 8100 / 16_384, abs=0.1)
     tops = [float(point.split(",")[1]) for point in arrow.attrib["points"].split()]
     assert tops[places.index(min(places))] == (min(tops) + max(tops)) / 2  # its head, to the left
+
+
+def test_a_long_transcript_is_trimmed_to_each_of_its_hits(built, cited):
+    purine, trna = (examples(place)[0].sequence for place in (5, 0))
+    long = make_rna(1000, 1) + purine + make_rna(300, 2) + other_strand(trna) + make_rna(99, 3)
+    talk = conversation_of(CleanedRna("long", long))
+    panel = built.rna_panel
+    list(panel.fold(talk))
+    card = rna_cards.cards(talk)
+    assert card.count("Trim to this hit</button>") == 2
+    assert "Trim to the best hit (100 nt)" in card
+    key = talk.rnas[0].key
+    for number in (1, 2):
+        panel.act_on_card(talk, gr.EventData(None, {"value": key, "trim": number}))
+    _, first, second = talk.rnas
+    assert (first.rna.name, first.rna.sequence) == ("long/1001-1100(+)", purine)
+    assert (second.rna.name, second.rna.sequence) == ("long/1401-1474(-)", trna)
+    assert second.description == "the stretch that matches tRNA (RF00005)"
+    list(panel.fold(talk))
+    assert [hit.record.name for hit in second.findings.hits] == ["tRNA"]
+    # Nothing is trimmed twice, and no hit that is not there.
+    for number, message in (
+        (1, "Among the RNAs already"),
+        (3, "no such hit"),
+        ("x", "no such hit"),
+    ):
+        event = gr.EventData(None, {"value": key, "trim": number})
+        assert message in panel.act_on_card(talk, event)[panel.rna_notice]
+    gone = gr.EventData(None, {"value": "gone", "trim": 1})
+    assert "no longer here" in panel.act_on_card(talk, gone)[panel.rna_notice]
+    assert len(talk.rnas) == 3
+
+
+def other_strand(sequence: str) -> str:
+    return sequence[::-1].translate(str.maketrans("ACGU", "UGCA"))
+
+
+def test_a_whole_rna_has_nothing_to_trim(built, cited):
+    talk = conversation_of(*examples(0, 4))
+    list(built.rna_panel.fold(talk))
+    assert "Trim" not in rna_cards.cards(talk)
+
+
+def test_what_is_not_significant_is_folded_and_downloaded(built, cited):
+    (sam,) = examples(2)
+    talk = conversation_of(sam)
+    list(built.rna_panel.fold(talk))
+    weak = [hit for hit in Reference.open().search(sam, evalue=10) if hit.evalue > EVALUE]
+    assert len(weak) >= 2
+    card = rna_cards.cards(talk)
+    assert f"{len(weak)} weaker candidates, not significant" in card
+    assert f"not significant: {weak[0].evalue:.1g} such by chance expected" in card
+    (rna,) = json.loads(conversation.as_json(talk, "tiny", found=True))["rnas"]
+    assert [hit["name"] for hit in rna["findings"]["hits"]] == ["SAM"]
+    told = [hit["name"] for hit in rna["findings"]["not_significant"]]
+    assert told == [hit.record.name for hit in weak]
+    assert f"{weak[0].record.id} {weak[0].record.name}" in conversation.as_markdown(talk, "tiny")
+    # Answers and the list of hits know nothing of them.
+    assert weak[0].record.id not in findings.as_tsv([(talk.rnas[0].rna, talk.rnas[0].findings)])
 
 
 def test_what_matches_nothing_is_too_short_or_is_not_searched_says_so(cited, monkeypatch):
@@ -1122,7 +1184,7 @@ def test_an_rna_is_searched_once_for_drawing_and_questions(built, cited, monkeyp
     search = Reference.search
 
     def counted(self, rna, **options):
-        searched.append(len(rna.sequence))
+        searched.append((len(rna.sequence), options.get("evalue", EVALUE)))
         return search(self, rna, **options)
 
     monkeypatch.setattr(Reference, "search", counted)
@@ -1130,7 +1192,9 @@ def test_an_rna_is_searched_once_for_drawing_and_questions(built, cited, monkeyp
     list(built.rna_panel.fold(talk))
     asked_about(built.chat_panel, talk, "What is this RNA?", "What is RNA 1?", "Compare the RNAs")
     list(built.chat_panel.compare(talk, "What is this RNA?"))
-    assert searched == [74, 116]
+    # Once for what is significant, and once for what is not.
+    weakest = findings.WEAKEST_EVALUE
+    assert searched == [(74, EVALUE), (116, EVALUE), (74, weakest), (116, weakest)]
     assert len(talk.turns) == 3
 
 
