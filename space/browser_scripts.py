@@ -9,6 +9,20 @@ element.addEventListener('click', (event) => {
   trigger('select', trim ? {value, trim: Number(trim)} : {value});
 });
 """
+# A citation in the conversation leads to its record below, for mouse, keyboard and screen reader;
+# without the address, whose change some browsers' back buttons would then undo.
+CITE_JS = """
+window.rnaCite?.abort();
+window.rnaCite = new AbortController();
+document.addEventListener('click', (event) => {
+  const link = event.target.closest?.('a[href^="#record-"]');
+  const record = link && document.getElementById(link.getAttribute('href').slice(1));
+  if (!record) return;
+  event.preventDefault();
+  record.scrollIntoView({block: 'nearest'});
+  record.focus();
+}, {signal: window.rnaCite.signal});
+"""
 # The browser reads files and sends their bytes with an event: Gradio's own upload would write them
 # to the server's disk. Files that are too large together are not read at all.
 UPLOAD_HTML = """

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import about_selector
 import answering
 import gradio as gr
 import rna_cards
 import validation
+from browser_scripts import CITE_JS
 from conversation import Conversation, Turn, as_chat, as_typed
 from field_commands import command, field_commands
 from findings import GENERAL
@@ -29,6 +31,7 @@ from space_limits import Limits
 from structure_drawing import FOLDING, find_structure
 
 from rnagpt import Answer, CleanedRna, draw_scores
+from rnagpt.inference.cited import name_rnas
 from rnagpt.reference.library import SearchStoppedError
 
 _log = logging.getLogger("rnagpt.space")
@@ -77,9 +80,11 @@ class ChatPanel:
             elem_id="chat",
         )
         # What the chat, which renders no links, cites.
-        self.sources = gr.HTML(elem_id="sources")
+        self.sources = gr.HTML(js_on_load=CITE_JS, elem_id="sources")
         self.question_notice = rna_panel.question_notice
         self.question_notice.render()
+        self.about = rna_panel.about
+        self.about.render()
         self.question = gr.Textbox(
             label="Your question",
             placeholder="What is this RNA?",
@@ -121,8 +126,21 @@ class ChatPanel:
             *(self.rna_panel.cards, self.rna_panel.compare),
         ]
 
-    def ask(self, conversation: Conversation, question: str) -> Iterator[Updates]:
-        """Ask a question after the others; while the model is at work it waits for its turn."""
+    def ask(
+        self, conversation: Conversation, question: str, chosen: object = about_selector.NAMED
+    ) -> Iterator[Updates]:
+        """Ask a question after the others; while the model is at work it waits for its turn.
+
+        Args:
+            chosen: which RNAs it is about, of `about_selector`.
+        """
+        try:
+            about = about_selector.places_of(conversation, chosen)
+        except ValueError as error:
+            yield {self.question_notice: rna_cards.notice(str(error))}
+            return
+        if isinstance(question, str) and question not in conversation.pending:
+            conversation.chosen[question] = about
         while not conversation.begin(question):
             if message := self._put_off(conversation, question):
                 yield message
@@ -136,6 +154,7 @@ class ChatPanel:
             return
         last = conversation.turns[-1]
         num_turns = len(conversation.turns) - 1
+        conversation.chosen[last.question] = last.chosen
         again = self._answered(conversation, last.question, num_turns, sampled=not last.note)
         yield from self._alone(conversation, again)
 
@@ -146,6 +165,7 @@ class ChatPanel:
         num_turns = (index if isinstance(index, int) else index[0]) // 2
         if num_turns < len(conversation.turns) and isinstance(question, str):
             question = as_typed(question)
+            conversation.chosen[question] = conversation.turns[num_turns].chosen
             edited = self._answered(conversation, question, num_turns)
             yield from self._alone(conversation, edited, question)
         else:
@@ -165,7 +185,8 @@ class ChatPanel:
         # Once: what the visitor types meanwhile is the next question.
         yield {self.field: command(taken=question), self.findings: ""}
         for turn in self._written(conversation, question, num_turns, sampled):
-            yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
+            turns = [*conversation.turns[:num_turns], turn]
+            yield {self.chat: as_chat(turns, growing=True)}
 
     def _put_off(self, conversation: Conversation, question: str) -> Updates | None:
         """Let a question wait, and say so; None where the model has come to rest meanwhile."""
@@ -175,7 +196,7 @@ class ChatPanel:
             return {self.question_notice: rna_cards.notice(str(error))}
         taken = {self.field: command(taken=question)}
         waiting = conversation.waiting
-        if question in (conversation.question, *waiting):
+        if question in conversation.pending:
             message = "This question is being answered, or waits for its turn, already."
             return {self.question_notice: rna_cards.notice(message, "hint"), **taken}
         if len(waiting) >= _MAX_WAITING:
@@ -265,9 +286,10 @@ class ChatPanel:
             rnas = [shown.rna for shown in conversation.rnas]
             num_rnas = conversation.reading = len(rnas)
             num_read = num_rnas - len(conversation.new_rnas(num_turns))
+            about = conversation.chosen.pop(question, [])
         turn = Turn(question, "…", num_rnas)
         yield turn
-        if not self._made_ready(conversation, rnas, question):
+        if not self._made_ready(conversation, rnas, question, about):
             return
         turn = dataclasses.replace(turn, answer="")
         limit = self._limit(conversation)
@@ -279,8 +301,13 @@ class ChatPanel:
             self.limits.max_new_tokens,
             sampled,
             limit.reached,
+            about,
         )
+        names = [name_rnas(rnas)[place] for place in about]
         for turn in pieces:
+            turn = dataclasses.replace(
+                turn, num_rnas=num_rnas, chosen=about, about=turn.about or names
+            )
             # What came whole is kept, however long it took.
             if limit.reached() and not turn.sentences:
                 turn = dataclasses.replace(turn, note=limit.note)
@@ -293,12 +320,16 @@ class ChatPanel:
             raise ValueError("There was no answer in time. Ask again, or in other words.")
 
     def _made_ready(
-        self, conversation: Conversation, rnas: list[CleanedRna], question: str
+        self,
+        conversation: Conversation,
+        rnas: list[CleanedRna],
+        question: str,
+        about: list[int],
     ) -> bool:
         """Search what was not searched, and await the model where it is needed; False: stopped."""
         limit = self._limit(conversation)
         try:
-            plan = answering.look_up(rnas, question, limit.reached)
+            plan = answering.look_up(rnas, question, limit.reached, about)
         except SearchStoppedError:
             if conversation.stopping:
                 return False

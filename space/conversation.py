@@ -11,16 +11,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from findings import Findings, sureness
+from findings import Findings
 from plain_text import escape_unseen, visible
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from rnagpt import CleanedRna, FastaRecord, Hit
+from rnagpt.evidence.confidence import (
+    CONFIDENCE_MEANS,
+    confidence_in_words,
+    confidence_of_match,
+    confidence_word,
+)
 from rnagpt.evidence.gathering import address_of
 from rnagpt.inference.cited import name_rnas
 from rnagpt.inference.generation import user_message
 
+_CITATION = re.compile(r"\[(\d{1,4})\]")
 # What Markdown or HTML could read as markup in a name or an answer.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&])")
 # What could begin a list or a rule.
@@ -83,6 +90,8 @@ class Turn:
         about: names of the RNAs that it is about; empty where the model alone answered, to all.
         sentences: each with its records; empty where the model alone answered.
         evidence: the records that it cites.
+        chosen: places, from 0, of the RNAs that the visitor said it is about; empty where the
+            question was to say so.
     """
 
     question: str
@@ -94,12 +103,25 @@ class Turn:
     about: list[str] = field(default_factory=list)
     sentences: list[CitedSentence] = field(default_factory=list)
     evidence: list[CitedRecord] = field(default_factory=list)
+    chosen: list[int] = field(default_factory=list)
 
     @property
     def remarks(self) -> str:
-        """Confidence and note, for people to read; empty where there is neither."""
-        sure = "" if self.confidence is None else f"confidence {self.confidence:.2f}"
-        return " · ".join(filter(None, [sure, self.note]))
+        """What it is about, rests on and how sure that is, for people to read; may be empty."""
+        told = []
+        if self.about and self.num_rnas > 1:
+            told.append(f"about {', '.join(self.about)}")
+        told += [self.sureness, self.note]
+        return " · ".join(filter(None, told))
+
+    @property
+    def sureness(self) -> str:
+        """How sure it is, in words; empty for what says that nothing is known, or was cut short."""
+        if self.basis == "sequence":
+            return "computed from the sequence"
+        if self.confidence is None and (self.note or self.basis == "none"):
+            return ""
+        return f"confidence {confidence_in_words(self.confidence)}"
 
 
 @dataclass
@@ -109,6 +131,8 @@ class Conversation:
     Attributes:
         records: FASTA records to choose from.
         waiting: questions that came while the model was at work, in order.
+        chosen: for questions that wait or are being answered, the places of the RNAs that the
+            visitor said they are about.
         question: the one that is being answered; empty while none is.
         reading: RNAs that the conversation had when that question came.
         answering: whether the model is at work for it.
@@ -122,6 +146,7 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     records: list[FastaRecord] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    chosen: dict[str, list[int]] = field(default_factory=dict)
     question: str = ""
     reading: int = 0
     answering: bool = False
@@ -162,6 +187,11 @@ class Conversation:
             return waiting
 
     @property
+    def pending(self) -> list[str]:
+        """The question that is being answered, and those that wait."""
+        return [question for question in (self.question, *self.waiting) if question]
+
+    @property
     def num_read(self) -> int:
         """RNAs that the model has read; they stay as long as the conversation."""
         return self.turns[-1].num_rnas if self.turns else 0
@@ -190,12 +220,12 @@ class Conversation:
         """
         last = self.turns[-1]
         names = name_rnas([shown.rna for shown in self.rnas])
-        if not last.sentences:
+        if not last.sentences and not last.chosen:
             return names, self.messages()
         rna_of = dict(zip(names, self.rnas, strict=True))
         about = [name for name in last.about if name in rna_of]
         asked = user_message(last.question, [rna_of[name].rna.sequence for name in about])
-        words = " ".join(sentence["text"] for sentence in last.sentences)
+        words = " ".join(sentence["text"] for sentence in last.sentences) or last.answer
         return about, [asked, {"role": "assistant", "content": words}]
 
     def new_rnas(self, num_turns: int) -> list[CleanedRna]:
@@ -260,17 +290,44 @@ def as_json(conversation: Conversation, model: str, *, found: bool = False) -> s
     return escape_unseen(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
 
 
-def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
+def as_chat(turns: Sequence[Turn], *, growing: bool = False) -> list[dict[str, str]]:
     """Turns as messages for people to read, as `gr.Chatbot` takes them.
 
     Without Markdown it still takes what it is given for HTML, and leaves out what it holds unsafe.
+
+    Args:
+        growing: whether the last answer is still being written, and nothing is to be said of it.
     """
     messages = []
-    for turn in turns:
-        remarks = f"\n\n({turn.remarks})" if turn.remarks else ""
-        for role, text in (("user", turn.question), ("assistant", turn.answer.strip() + remarks)):
-            messages.append({"role": role, "content": html.escape(visible(text), quote=False)})
+    for number, turn in enumerate(turns, start=1):
+        ended = not (growing and number == len(turns))
+        for role, text in (("user", _shown(turn.question)), ("assistant", _answer(turn, ended))):
+            messages.append({"role": role, "content": text})
     return messages
+
+
+def _answer(turn: Turn, ended: bool) -> str:
+    """An answer as HTML, its citations links to the list of records."""
+    numbers = {record["number"] for record in turn.evidence}
+    text = _CITATION.sub(
+        lambda cited: _link(cited) if int(cited[1]) in numbers else cited[0],
+        _shown(turn.answer.strip()),
+    )
+    if not ended or not turn.remarks:
+        return text
+    remarks = f"({_shown(turn.remarks)})"
+    if turn.sureness.startswith("confidence"):
+        means = html.escape(CONFIDENCE_MEANS[confidence_word(turn.confidence)])
+        remarks = f'<span title="{means}">{remarks}</span>'
+    return f"{text}\n\n{remarks}"
+
+
+def _link(cited: re.Match[str]) -> str:
+    return f'<a href="#record-{cited[1]}" title="Show record {cited[1]}">{cited[0]}</a>'
+
+
+def _shown(text: str) -> str:
+    return html.escape(visible(text), quote=False)
 
 
 def as_typed(shown: str) -> str:
@@ -286,7 +343,10 @@ def _findings_lines(shown: ShownRna) -> list[str]:
     lines = [f"Found in {_plain(found.searched)}:", ""]
     if found.note or not found.hits:
         lines = [_plain(found.note or f"No known family matches in {found.searched}.")]
-    lines += [_hit_line(hit, f"confidence {sureness(hit)}") for hit in found.hits]
+    lines += [
+        _hit_line(hit, f"confidence {confidence_word(confidence_of_match(hit))}")
+        for hit in found.hits
+    ]
     if found.weaker:
         lines += [
             "",

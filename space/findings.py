@@ -21,15 +21,8 @@ NO_REFERENCE = (
     "Nothing is searched here: no reference is set up. Answers are the model's own words."
 )
 FAILED = "The search failed on our side. Ask about the RNA, which searches it again."
-# From here on a match is called sure, in words; E-values of about 6e-7 and below.
-HIGH_CONFIDENCE = 0.9
 # As many matches this good are expected by chance.
 WEAKEST_EVALUE = 10.0
-SURE_OF = {
-    "high": "At least 9 of 10 RNAs with a match like this are of this family.",
-    "low": "Fewer than 9 of 10 RNAs with a match like this are of this family: verify it.",
-    "not measured": "How often matches of this kind are right has not been measured.",
-}
 
 
 @dataclass(frozen=True)
@@ -100,14 +93,6 @@ def search_weaker(rna: CleanedRna, findings: Findings, stop: Callable[[], bool])
     each = (one for hit in found for one in (hit, *hit.others))
     weaker = sorted((one for one in each if one.evalue > EVALUE), key=lambda one: one.evalue)
     return replace(findings, weaker=tuple(weaker))
-
-
-def sureness(hit: Hit) -> str:
-    """A key of `SURE_OF`: how sure it is that a hit names the RNA's family."""
-    confidence = confidence_of_match(hit)
-    if confidence is None:
-        return "not measured"
-    return "high" if confidence >= HIGH_CONFIDENCE else "low"
 
 
 def as_tsv(found: Sequence[tuple[CleanedRna, Findings | None]]) -> str:

@@ -143,15 +143,17 @@ class Page:
         # A visitor sees how many are before him in the queue.
         waiting = {"show_progress": "minimal", "show_progress_on": [panel.chat]}
         asking: dict[str, Any] = {"outputs": panel.parts, **self._with_model(), **waiting}
+        # Gradio would check against RNAs that it may have forgotten.
+        about = {**asking, "preprocess": False}
         answered = [
-            self._on(panel.question.submit, panel.ask, [panel.question], **asking),
+            self._on(panel.question.submit, panel.ask, [panel.question, panel.about], **about),
             self._on(panel.retry_button.click, panel.retry, [], **asking),
             self._on(panel.chat.edit, panel.edit, [], **asking),
             self._on(panel.explain_button.click, panel.explain, [], **asking),
             self._on(self.rna_panel.compare.click, panel.compare, [panel.question], **asking),
         ]
         for button in panel.suggestions:
-            answered.append(self._on(button.click, panel.ask, [button], **asking))
+            answered.append(self._on(button.click, panel.ask, [button, panel.about], **about))
         self._on(panel.stop_button.click, panel.stop, [], [], queue=False)
         documents = self.rna_panel
         copied = panel.copy.click(None, [documents.as_markdown], [panel.copy], js=COPY_JS)

@@ -6,12 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape as escape_markup
 
-from findings import SURE_OF, Findings, sureness
+from findings import Findings
 from plain_text import visible
 from searching import reference
 
 from rnagpt import CleanedRna, Hit
-from rnagpt.evidence.confidence import confidence_of_match
+from rnagpt.evidence.confidence import (
+    CONFIDENCE_MEANS,
+    confidence_in_words,
+    confidence_of_match,
+    confidence_word,
+)
 from rnagpt.evidence.gathering import WHOLE, address_of
 from rnagpt.inference.cited import MAX_READ_LENGTH
 from rnagpt.sequences.strands import reverse_complement
@@ -78,13 +83,17 @@ def _found(rna: CleanedRna, findings: Findings, key: str) -> str:
 
 
 def _sure(hit: Hit) -> str:
-    word = sureness(hit)
     confidence = confidence_of_match(hit)
-    number = "" if confidence is None else f" ({confidence:.2f})"
+    word = confidence_word(confidence)
     return (
-        f'<span class="sure {word.replace(" ", "-")}" title="{SURE_OF[word]}">'
-        f"confidence {word}{number}</span>"
+        f'<span class="sure {word.replace(" ", "-")}" title="{CONFIDENCE_MEANS[word]}">'
+        f"confidence {confidence_in_words(confidence)}</span>"
     )
+
+
+def sureness(hit: Hit) -> str:
+    """How sure it is that a hit names the RNA's family, in a word."""
+    return confidence_word(confidence_of_match(hit))
 
 
 def _place(hit: Hit) -> str:
@@ -226,7 +235,7 @@ def _trim_button(hit: Hit, number: int, key: str, words: str = "Trim to this hit
 def _sure_word(hit: Hit, number: str) -> str:
     if number == "clan":
         return "a weaker match of the same clan"
-    return f'<span title="{SURE_OF[sureness(hit)]}">{sureness(hit)}</span>'
+    return f'<span title="{CONFIDENCE_MEANS[sureness(hit)]}">{sureness(hit)}</span>'
 
 
 def _details(rna: CleanedRna, findings: Findings) -> str:

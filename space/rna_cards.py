@@ -19,6 +19,7 @@ from plain_text import visible
 from result_card import result
 
 from rnagpt import Answer, CleanedRna
+from rnagpt.evidence.confidence import CONFIDENCE_MEANS, confidence_in_words
 from rnagpt.evidence.gathering import address_of
 from rnagpt.sequences.folding import MAX_FOLDED
 
@@ -65,8 +66,20 @@ def cards(conversation: Conversation) -> str:
 def sources(turns: Sequence[Turn]) -> str:
     """The records that the answers of a conversation cite; nothing where they cite none."""
     records = records_of(turns)
-    listed = _listed(records, named=True)
-    return f"<h3>Records</h3>{listed}" if records else ""
+    listed = "".join(
+        f'<li id="record-{record["number"]}" tabindex="-1">{_source(record, named=True)}</li>'
+        for record in records
+    )
+    means = "".join(
+        f"<li><strong>{word}</strong>: {sentence}</li>"
+        for word, sentence in CONFIDENCE_MEANS.items()
+    )
+    return (
+        f'<h3>Records</h3><ul class="sources">{listed}</ul>'
+        f"<details><summary>What confidence means</summary><ul>{means}</ul></details>"
+        if records
+        else ""
+    )
 
 
 def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answer]) -> str:
@@ -128,7 +141,11 @@ def _structure(shown: ShownRna, opened: bool) -> str:
 
 def _answer_text(answer: Answer) -> str:
     cut = "" if answer.complete else " …"
-    sure = "" if answer.confidence is None else f" (confidence {answer.confidence:.2f})"
+    sure = (
+        ""
+        if answer.confidence is None
+        else f" (confidence {confidence_in_words(answer.confidence)})"
+    )
     cited = [record for record in answer.evidence if record["number"] in answer.cites]
     return escape(f"{answer.answer}{cut}{sure}") + _listed(cited, named=False)
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import about_selector
 import gradio as gr
 import rna_cards
 import validation
@@ -100,6 +101,8 @@ class RnaPanel:
             gr.Button(question, size="sm", min_width=140, render=False)
             for question in suggested(None)
         ]
+        # The chat panel shows it; it names the RNAs.
+        self.about = about_selector.selector()
         # The chat panel shows it; an RNA that is given may be what it requests.
         self.question_notice = gr.HTML(elem_id="question-notice", render=False)
 
@@ -108,7 +111,7 @@ class RnaPanel:
         """All parts that `shown`, `emptied` and the other methods update."""
         return [
             *(self.cards, self.rna_notice, self.compare, self.question_notice),
-            *(self.sequence, self.field, self.records, self.choosing),
+            *(self.sequence, self.field, self.records, self.choosing, self.about),
             *self.document_parts,
             *self.suggestions,
         ]
@@ -131,6 +134,7 @@ class RnaPanel:
             self.choosing: gr.update(visible=False),
             self.records: gr.update(choices=[], value=[]),
             **self.shown(fresh),
+            self.about: about_selector.update(fresh, reset=True),
         }
 
     def add_text(self, conversation: Conversation, text: str) -> Updates:
@@ -243,7 +247,8 @@ class RnaPanel:
                     return self.shown(conversation, stays)
             left = [shown for shown in conversation.rnas if shown.key != event.value]
             conversation.rnas = left
-        return self.shown(conversation)
+        chosen_may_be_gone = {self.about: about_selector.update(conversation, reset=True)}
+        return self.shown(conversation) | chosen_may_be_gone
 
     def _offer(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
         """Let the visitor choose among several records."""
@@ -291,6 +296,7 @@ class RnaPanel:
             self.compare: gr.update(
                 interactive=len(conversation.rnas) > 1 and not conversation.answering
             ),
+            self.about: about_selector.update(conversation),
             **self.documents(conversation),
             **self.suggest(conversation),
         }

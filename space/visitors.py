@@ -120,4 +120,6 @@ def _check(document: _Saved, limits: Limits) -> None:
         validation.check_question(turn.question, limits)
         if not num_read <= turn.num_rnas <= len(document.rnas):
             raise ValueError("a turn about RNAs that are not there")
+        if not all(0 <= place < turn.num_rnas for place in turn.chosen):
+            raise ValueError("a turn about RNAs that it does not have")
         num_read = turn.num_rnas

@@ -12,6 +12,7 @@ from helpers.tiny_models import make_model, make_processor
 SPACE = ROOT / "space"
 sys.path.insert(0, str(SPACE))
 
+import about_selector  # noqa: E402
 import answering  # noqa: E402
 import app  # noqa: E402
 import chat_panel  # noqa: E402
@@ -61,6 +62,7 @@ def open_page(limits: space_limits.Limits) -> Iterator[str]:
 
 __all__ = [
     "SPACE",
+    "about_selector",
     "answering",
     "app",
     "chat_panel",

@@ -23,6 +23,7 @@ from gradio_client.exceptions import AppError
 from helpers.tiny_models import make_question, make_rna
 from helpers.tiny_space import (
     SPACE,
+    about_selector,
     answering,
     chat_panel,
     conversation,
@@ -70,7 +71,10 @@ SCRIPT = "<script>alert(1)</script>"
 LINK = "[here](https://example.org)"
 # What the Space takes from inside the package, since it is no part of the public API.
 FROM_INSIDE = {
+    "rnagpt.evidence.confidence.CONFIDENCE_MEANS",
+    "rnagpt.evidence.confidence.confidence_in_words",
     "rnagpt.evidence.confidence.confidence_of_match",
+    "rnagpt.evidence.confidence.confidence_word",
     "rnagpt.evidence.gathering.Evidence",
     "rnagpt.evidence.gathering.WHOLE",
     "rnagpt.evidence.gathering.address_of",
@@ -659,7 +663,7 @@ def test_a_conversation_as_markdown_renders_no_markup_of_others():
     for markup in ("<script", "<a ", "<img", "<h1>&lt;"):
         assert markup not in rendered
     assert rendered.count("<em>") == 1  # the remarks alone
-    for words in ("2 T read as U", "confidence 0.75 · stopped", "<code>ACGU</code>", "*so*"):
+    for words in ("2 T read as U", "confidence low (0.75) · stopped", "<code>ACGU</code>", "*so*"):
         assert words in rendered
 
 
@@ -668,7 +672,7 @@ def test_no_answer_begins_a_list_a_rule_or_code_in_markdown(text):
     talk = conversation_of(CleanedRna("a", "ACGU"))
     talk.turns = [conversation.Turn("What?", text, 1)]
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
-    assert f"<p>{text.strip()} <em>(basis: model)</em></p>" in rendered
+    assert f"<p>{text.strip()} <em>(basis: model · confidence not measured)</em></p>" in rendered
 
 
 def test_a_conversation_as_json_holds_all_of_it():
@@ -682,7 +686,7 @@ def test_a_conversation_as_json_holds_all_of_it():
     rna |= {"changes": ["1 T read as U"]}
     assert document["rnas"] == [rna]
     turn = {"question": "What?", "answer": "A tRNA.", "num_rnas": 1, "confidence": 0.5, "note": ""}
-    rests = {"basis": "model", "about": [], "sentences": [], "evidence": []}
+    rests = {"basis": "model", "about": [], "sentences": [], "evidence": [], "chosen": []}
     assert document["turns"] == [turn | rests]
 
 
@@ -1147,7 +1151,9 @@ def test_records_answer_while_the_model_loads(built, cited, loading):
     (record,) = turn.evidence
     assert (record["number"], record["id"], record["rna"]) == (1, "RF00005", talk.rnas[0].rna.name)
     assert record["alignment"]
-    assert "tRNA [1]" in shown[built.chat_panel.chat][-1]["content"]
+    content = shown[built.chat_panel.chat][-1]["content"]
+    assert links_in(content) == {"#record-1"}
+    assert "(confidence high (0.98))" in content
     sources = shown[built.chat_panel.sources]
     assert '[1] <a href="https://rfam.org/family/RF00005"' in sources
     assert "nucleotides 1–74 of X07125.1/118-191" in sources
@@ -1218,10 +1224,69 @@ def test_an_answer_is_about_the_rnas_that_the_question_names(built, cited, loadi
     assert "5S" in talk.turns[1].answer
     assert talk.turns[1].evidence[0]["number"] == 2
     assert "the last RNA given" in talk.turns[3].answer
-    assert shown[built.chat_panel.sources].count("<li>") == 2
+    assert shown[built.chat_panel.sources].count('<li id="record-') == 2
     rejected = asked_about(built.chat_panel, talk, "What is RNA 3?")
     assert "RNA 3" in rejected[built.chat_panel.question_notice]
     assert len(talk.turns) == 4
+
+
+def test_an_answer_is_about_the_rna_that_is_chosen_where_the_question_names_none(
+    built, cited, loading
+):
+    talk = conversation_of(*examples(0, 1))
+    panel, (first, second) = built.chat_panel, (shown.rna.name for shown in talk.rnas)
+    key = talk.rnas[0].key
+    for question, chosen in (
+        ("What is it?", key),
+        ("What is RNA 2?", key),  # what is written is meant
+        ("How long is it?", about_selector.ALL),
+        ("What is this RNA?", about_selector.NAMED),
+    ):
+        shown = final(panel.ask(talk, question, chosen))
+    assert [turn.about for turn in talk.turns] == [[first], [second], [first, second], [second]]
+    assert [turn.chosen for turn in talk.turns] == [[0], [0], [0, 1], []]
+    assert "tRNA" in talk.turns[0].answer
+    assert "74 nucleotides" in talk.turns[2].answer
+    assert "116 nucleotides" in talk.turns[2].answer
+    assert f"(about {first} · confidence high" in shown[panel.chat][1]["content"]
+    assert f"about {first} ·" in conversation.as_markdown(talk, "tiny").replace("\\", "")
+    # Asked again, and taken up again, it is about the same.
+    talk.turns = talk.turns[:1]
+    again = visitors.restored(conversation.as_json(talk, "tiny"), LIMITS)
+    list(panel.retry(again))
+    (turn,) = again.turns
+    assert (turn.about, turn.chosen) == ([first], [0])
+    told = asked_about(panel, talk, "What is it?")
+    assert not talk.chosen
+    gone = final(panel.ask(talk, "What is it now?", "gone"))
+    assert "no longer here" in gone[panel.question_notice]
+    assert told[panel.chat]
+
+
+def test_a_chosen_rna_is_all_that_the_model_alone_is_given(loaded, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        answering,
+        "_in_the_models_words",
+        lambda *given_now: given.append(given_now) or iter([conversation.Turn("What?", "A.", 1)]),
+    )
+    rnas = [CleanedRna("a", "ACGUACGU"), CleanedRna("b", "GGCCGGCC")]
+    list(answering.write_answer([{}], rnas, 1, "What?", 12, False, lambda: False, [0]))
+    messages, chosen, num_read, *_ = given[0]
+    assert (list(messages), chosen, num_read) == ([], rnas[:1], 0)
+
+
+def test_the_choice_is_offered_of_several_rnas_and_forgets_one_that_is_gone(built):
+    talk = conversation.Conversation()
+    panel = built.rna_panel
+    assert not panel.add_text(talk, ">a\nACGUACGU")[panel.about]["visible"]
+    told = panel.add_text(talk, f">{'b' * 60}\nGGCCGGCC")[panel.about]
+    assert told["visible"]
+    labels = [label for label, _ in told["choices"]]
+    assert labels[1:] == ["all RNAs", "RNA 1: a", f"RNA 2: {'b' * 39}…"]
+    assert "value" not in told  # what is chosen stays
+    event = gr.EventData(None, {"value": talk.rnas[1].key})
+    assert panel.remove(talk, event)[panel.about]["value"] == about_selector.NAMED
 
 
 def test_records_do_not_change_their_words_when_asked_again(built, cited, loading):
@@ -1259,8 +1324,8 @@ def test_a_page_cannot_bring_links_or_markup_as_records(built, cited, loading):
     record |= {"id": f"{SCRIPT} {LINK}", "rna": SCRIPT, "address": "javascript:alert(1)"}
     changed = visitors.restored(json.dumps(document), LIMITS)
     tags, attributes = read_tags(rna_cards.sources(changed.turns))
-    assert tags == {"h3", "ul", "li"}
-    assert attributes == {"class"}
+    assert tags == {"h3", "ul", "li", "details", "summary", "strong"}
+    assert attributes == {"class", "id", "tabindex"}
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(changed, "tiny"))
     assert "<a " not in rendered
     assert "<script" not in rendered
@@ -1483,13 +1548,14 @@ class Visit:
         return json.dumps(self.act("add", "click", text))
 
     def ask(self, question: str) -> str:
-        return json.dumps(self.act("question", "submit", question))
+        return json.dumps(self.act("question", "submit", question, "named"))
 
 
 @pytest.mark.parametrize(
     ("part", "event", "given", "data"),
     [
-        ("question", "submit", ["what \ud800?"], None),
+        ("question", "submit", ["what \ud800?", "named"], None),
+        ("question", "submit", ["What?", "\ud800"], None),
         ("add", "click", [">a\ud800\nACGU"], None),
         ("add-records", "click", [["\ud800"]], None),
         (
@@ -1508,7 +1574,7 @@ def test_half_a_character_does_not_break_the_event_stream(address, part, event, 
     told = visit.act(part, event, *given, data=data)
     assert [one["msg"] for one in told][-1] == "close_stream"
     assert "unexpected_error" not in {one["msg"] for one in told}
-    if part in ("question", "add", "upload"):
+    if part in ("question", "add", "upload"):  # of a question, or of the RNA that it is about
         assert "holds half a character" in json.dumps(told)
 
 
