@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from conversation import CitedRecord, CitedSentence, Turn
+from cited_records import CitedRecord, CitedSentence
+from conversation import Turn
 from model_loading import MODEL
 from searching import reference
 from space_limits import Limits
@@ -21,7 +22,7 @@ from rnagpt.inference.abstention import is_abstention
 from rnagpt.inference.cited import Plan
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_SAMPLING = {"do_sample": True, "temperature": 0.7}
+_SAMPLING: dict[str, Any] = {"do_sample": True, "temperature": 0.7}
 ANOTHER_WORDING = "another wording"
 IN_RECORDS_WORDS = "in the records' words: no other wording"
 NO_OTHER_WORDING = "no other wording"
@@ -161,7 +162,7 @@ def _from_evidence(
     # A reading is offered for its confidence, which only greedy words have.
     varies = sampled and plan.request is not None and not plan.is_reading
     with _stopped_by(chat, stop):
-        asked = {"about": about, **(_SAMPLING if varies else {})}
+        asked: dict[str, Any] = {"about": about, **(_SAMPLING if varies else {})}
         for _ in chat.ask(question, max_new_tokens=max_new_tokens, **asked):
             own = chat.answer is not None and chat.answer.sentences == plan.look.answer.sentences
             yield _turn(chat, len(rnas), _note(chat, varies and not own) if sampled else "")

@@ -14,7 +14,8 @@ import gradio as gr
 import rna_cards
 import validation
 from browser_scripts import CITE_JS
-from conversation import Conversation, Turn, as_chat, as_typed
+from chat_messages import as_chat, as_typed
+from conversation import Conversation, Turn
 from field_commands import command, field_commands
 from findings import GENERAL
 from model_loading import MODEL
@@ -27,10 +28,11 @@ from rna_panel import (
     draw,
     find,
 )
+from side_by_side import side_by_side
 from space_limits import Limits
 from structure_drawing import FOLDING, find_structure
 
-from rnagpt import Answer, CleanedRna, draw_scores
+from rnagpt import CleanedRna, draw_scores
 from rnagpt.inference.cited import name_rnas
 from rnagpt.reference.library import SearchStoppedError
 
@@ -373,23 +375,10 @@ class ChatPanel:
         def compared() -> Iterator[Updates]:
             question = check_text(given, "The question").strip() or GENERAL[0]
             validation.check_question(question, self.limits)
-            rnas = [shown.rna for shown in conversation.rnas]
-            answers: list[Answer] = []
-            yield {self.findings: rna_cards.comparison(question, rnas, answers)}
-            for answer in self.answers_of(rnas, question):
-                answers.append(answer)
-                yield {self.findings: rna_cards.comparison(question, rnas, answers)}
-                if conversation.stopping:
-                    return
+            for tables in side_by_side(conversation, question, self.limits):
+                yield {self.findings: tables}
 
         yield from self._alone(conversation, compared())
-
-    def answers_of(self, rnas: list[CleanedRna], question: str) -> Iterator[Answer]:
-        """The answer to a question about each RNA on its own."""
-        limits = self.limits
-        return answering.answer_each(
-            rnas, question, limits.max_new_tokens, limits.seconds_per_answer
-        )
 
     def view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cited_records import CitedRecord, CitedSentence, match_of, name_of, sureness_of
+from comparison import Comparison
 from findings import Findings
 from plain_text import escape_unseen, visible
-from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict
 
 from rnagpt import CleanedRna, FastaRecord, Hit
 from rnagpt.evidence.confidence import (
-    CONFIDENCE_MEANS,
-    confidence_in_words,
     confidence_of_match,
     confidence_word,
 )
@@ -27,7 +24,6 @@ from rnagpt.evidence.gathering import address_of
 from rnagpt.inference.cited import name_rnas
 from rnagpt.inference.generation import user_message
 
-_CITATION = re.compile(r"\[(\d{1,4})\]")
 # What Markdown or HTML could read as markup in a name or an answer.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~!&])")
 # What could begin a list or a rule.
@@ -52,28 +48,6 @@ class ShownRna:
         """What tells it from the others of its conversation, wherever it stands among them."""
         content = f"{self.rna.name}\n{self.rna.sequence}".encode("utf-8", "surrogatepass")
         return hashlib.sha256(content).hexdigest()[:16]
-
-
-class CitedSentence(TypedDict):
-    """A sentence of an answer, as `rnagpt chat --json` gives it."""
-
-    text: str
-    records: list[int]
-    supported: bool
-
-
-@with_config(ConfigDict(extra="allow"))
-class CitedRecord(TypedDict):
-    """A record of the evidence, as `rnagpt chat --json` gives it, which has more fields."""
-
-    number: int
-    rna: str
-    id: str
-    name: str
-    evalue: float
-    start: int
-    end: int
-    strand: str
 
 
 @dataclass(frozen=True)
@@ -116,12 +90,10 @@ class Turn:
 
     @property
     def sureness(self) -> str:
-        """How sure it is, in words; empty for what says that nothing is known, or was cut short."""
-        if self.basis == "sequence":
-            return "computed from the sequence"
-        if self.confidence is None and (self.note or self.basis == "none"):
+        """As `sureness_of`; empty too for what was cut short and is not measured."""
+        if self.confidence is None and self.note and self.basis != "sequence":
             return ""
-        return f"confidence {confidence_in_words(self.confidence)}"
+        return sureness_of(self.basis, self.confidence)
 
 
 @dataclass
@@ -130,6 +102,7 @@ class Conversation:
 
     Attributes:
         records: FASTA records to choose from.
+        comparisons: of the RNAs, by their questions, the last one last.
         waiting: questions that came while the model was at work, in order.
         chosen: for questions that wait or are being answered, the places of the RNAs that the
             visitor said they are about.
@@ -145,6 +118,7 @@ class Conversation:
     rnas: list[ShownRna] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     records: list[FastaRecord] = field(default_factory=list)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     chosen: dict[str, list[int]] = field(default_factory=dict)
     question: str = ""
@@ -240,19 +214,6 @@ def records_of(turns: Iterable[Turn]) -> list[CitedRecord]:
     return [cited[number] for number in sorted(cited)]
 
 
-def match_of(record: CitedRecord, *, named: bool) -> str:
-    """How well and where a record matches: "E 2e-17, nucleotides 1–73"; `named`: of which RNA."""
-    strand = "" if record["strand"] == "+" else " of the other strand"
-    whose = f" of {record['rna']}" if named else ""
-    place = f"nucleotides {record['start']:,}–{record['end']:,}{strand}{whose}"
-    return f"E {record['evalue']:.1g}, {place}"
-
-
-def name_of(record: CitedRecord) -> str:
-    """Accession and name, once where they are the same."""
-    return " ".join(dict.fromkeys((record["id"], record["name"])))
-
-
 def as_markdown(conversation: Conversation, model: str) -> str:
     """The conversation as a Markdown document; no markup in names or answers survives in it."""
     lines = [f"# A conversation with {_plain(model)}", ""]
@@ -269,6 +230,8 @@ def as_markdown(conversation: Conversation, model: str) -> str:
         lines += [f"**{_plain(turn.question)}**", "", answer, ""]
         lines += [f"- {_source(record)}" for record in turn.evidence]
         lines += [""] if turn.evidence else []
+    for comparison in conversation.comparisons.values():
+        lines += _comparison_lines(comparison)
     return "\n".join(lines)
 
 
@@ -276,7 +239,8 @@ def as_json(conversation: Conversation, model: str, *, found: bool = False) -> s
     """The conversation as a JSON document: `model`, `rnas` and `turns`.
 
     Args:
-        found: with what was found in each RNA, which the page need not send back.
+        found: with what was found in each RNA and the comparisons, which the page need not send
+            back.
     """
     rnas: list[dict[str, Any]] = []
     for shown in conversation.rnas:
@@ -286,53 +250,10 @@ def as_json(conversation: Conversation, model: str, *, found: bool = False) -> s
         if found and shown.findings:
             rnas[-1]["findings"] = shown.findings.to_dict()
     turns = [vars(turn) for turn in conversation.turns]
-    document = {"model": model, "rnas": rnas, "turns": turns}
+    document: dict[str, Any] = {"model": model, "rnas": rnas, "turns": turns}
+    if found:
+        document["comparisons"] = [one.to_dict() for one in conversation.comparisons.values()]
     return escape_unseen(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
-
-
-def as_chat(turns: Sequence[Turn], *, growing: bool = False) -> list[dict[str, str]]:
-    """Turns as messages for people to read, as `gr.Chatbot` takes them.
-
-    Without Markdown it still takes what it is given for HTML, and leaves out what it holds unsafe.
-
-    Args:
-        growing: whether the last answer is still being written, and nothing is to be said of it.
-    """
-    messages = []
-    for number, turn in enumerate(turns, start=1):
-        ended = not (growing and number == len(turns))
-        for role, text in (("user", _shown(turn.question)), ("assistant", _answer(turn, ended))):
-            messages.append({"role": role, "content": text})
-    return messages
-
-
-def _answer(turn: Turn, ended: bool) -> str:
-    """An answer as HTML, its citations links to the list of records."""
-    numbers = {record["number"] for record in turn.evidence}
-    text = _CITATION.sub(
-        lambda cited: _link(cited) if int(cited[1]) in numbers else cited[0],
-        _shown(turn.answer.strip()),
-    )
-    if not ended or not turn.remarks:
-        return text
-    remarks = f"({_shown(turn.remarks)})"
-    if turn.sureness.startswith("confidence"):
-        means = html.escape(CONFIDENCE_MEANS[confidence_word(turn.confidence)])
-        remarks = f'<span title="{means}">{remarks}</span>'
-    return f"{text}\n\n{remarks}"
-
-
-def _link(cited: re.Match[str]) -> str:
-    return f'<a href="#record-{cited[1]}" title="Show record {cited[1]}">{cited[0]}</a>'
-
-
-def _shown(text: str) -> str:
-    return html.escape(visible(text), quote=False)
-
-
-def as_typed(shown: str) -> str:
-    """A text of `as_chat` as its writer typed it."""
-    return html.unescape(shown)
 
 
 def _findings_lines(shown: ShownRna) -> list[str]:
@@ -366,6 +287,17 @@ def _hit_line(hit: Hit, remark: str) -> str:
     )
     address = address_of(hit.record.id)
     return f"- {_plain(told)}" + (f", <{address}>" if address else "")
+
+
+def _comparison_lines(comparison: Comparison) -> list[str]:
+    """A comparison, a line for each RNA and each pair."""
+    lines = ["## Comparison", "", f"**{_plain(comparison.question)}**", ""]
+    for rna in comparison.rnas:
+        told = filter(None, (*rna.facts, rna.answer, rna.sureness))
+        lines.append(f"- {_plain(f'{rna.name}: ' + ' · '.join(told))}")
+    lines.append("")
+    lines += [f"- {_plain(f'{pair.one}, {pair.other}: {pair.told}')}" for pair in comparison.pairs]
+    return [*lines, ""]
 
 
 def _source(record: CitedRecord) -> str:

@@ -19,6 +19,7 @@ from conversation import Conversation
 from model_loading import MODEL
 from rna_panel import AS_IT_IS, RnaPanel, Updates
 from searching import reference
+from side_by_side import answers_of
 from space_limits import Limits
 from visitors import Visitors
 
@@ -74,7 +75,7 @@ class Page:
             record = validation.one_record(rna, self.limits)
             (cleaned,) = validation.cleaned([record], self.limits)
             validation.check_question(question, self.limits)
-            return next(self.chat_panel.answers_of([cleaned], question)).as_row()
+            return next(answers_of([cleaned], question, self.limits)).as_row()
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
             raise gr.Error(str(error), print_exception=False) from error

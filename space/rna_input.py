@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -114,6 +115,11 @@ def trimmed(rna: CleanedRna, hit: Hit) -> FastaRecord:
     name = f"{rna.name}/{hit.start}-{hit.end}({hit.strand})"
     about = f"the stretch that matches {hit.record.name} ({hit.record.id})"
     return FastaRecord(name, about, letters, 1)
+
+
+def free_name(names: Collection[str]) -> str:
+    """A name for an RNA that has none."""
+    return next(name for i in range(1, len(names) + 2) if (name := f"RNA {i}") not in names)
 
 
 def _file(given: Any, limits: Limits) -> UploadedFile:

@@ -17,7 +17,7 @@ from field_commands import command, field_commands
 from findings import FAILED, Findings, as_tsv, search, search_weaker, suggested
 from model_loading import MODEL
 from plain_text import check_text, visible
-from rna_input import FilesRead, megabytes, records_of_files, records_of_text, trimmed
+from rna_input import FilesRead, free_name, megabytes, records_of_files, records_of_text, trimmed
 from space_limits import Limits
 from structure_drawing import draw_structure
 
@@ -269,7 +269,13 @@ class RnaPanel:
             rnas, twice = list(conversation.rnas), []
             cleaned = validation.cleaned(records, self.limits)
             for rna, record in zip(cleaned, records, strict=True):
-                named = rna if rna.name else dataclasses.replace(rna, name=_free_name(rnas))
+                named = (
+                    rna
+                    if rna.name
+                    else dataclasses.replace(
+                        rna, name=free_name([shown.rna.name for shown in rnas])
+                    )
+                )
                 new = ShownRna(named, description=record.description)
                 if same := _same(new, rnas, named=bool(rna.name)):
                     twice.append(same.rna.name)
@@ -347,11 +353,6 @@ class RnaPanel:
                 return
             if missing and shown.drawing is not None:
                 yield {self.cards: rna_cards.cards(conversation)}
-
-
-def _free_name(rnas: Sequence[ShownRna]) -> str:
-    names = {shown.rna.name for shown in rnas}
-    return next(name for i in range(1, len(rnas) + 2) if (name := f"RNA {i}") not in names)
 
 
 def _same(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna | None:

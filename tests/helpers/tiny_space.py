@@ -15,7 +15,10 @@ sys.path.insert(0, str(SPACE))
 import about_selector  # noqa: E402
 import answering  # noqa: E402
 import app  # noqa: E402
+import chat_messages  # noqa: E402
 import chat_panel  # noqa: E402
+import comparison  # noqa: E402
+import comparison_table  # noqa: E402
 import conversation  # noqa: E402
 import findings  # noqa: E402
 import model_loading  # noqa: E402
@@ -65,7 +68,10 @@ __all__ = [
     "about_selector",
     "answering",
     "app",
+    "chat_messages",
     "chat_panel",
+    "comparison",
+    "comparison_table",
     "conversation",
     "findings",
     "load_tiny_model",

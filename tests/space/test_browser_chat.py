@@ -1,5 +1,8 @@
 """Questions and answers in a real browser: which RNA is meant, citations, comparison."""
 
+import csv
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -88,3 +91,28 @@ def test_a_citation_leads_to_its_record_which_links_outside(page: Page) -> None:
     means.locator("summary").click()
     expect(means).to_contain_text("9 of 10 RNAs")
     assert "(about first, second · confidence" in answers(page)[-1]
+
+
+def test_two_rnas_are_compared_and_the_table_is_downloaded(page: Page) -> None:
+    give_two(page)
+    page.get_by_role("button", name="Compare the RNAs").click()
+    rnas = page.get_by_role("region", name="Comparison").get_by_role("table")
+    expect(rnas.get_by_role("rowheader")).to_have_text(["first", "second"])
+    expect(rnas.get_by_role("row").nth(1)).to_contain_text("RF00005")
+    pairs = page.get_by_role("region", name="Pairs").get_by_role("row").nth(1)
+    expect(pairs).to_contain_text("no family, clan or type in common")
+    expect(pairs).to_contain_text(re.compile(r"\d\d%"))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download this comparison (TSV)").click()
+    assert download.value.suggested_filename == "rna-gpt-comparison.tsv"
+    rows = list(csv.DictReader(download.value.path().open(), delimiter="\t"))
+    assert [(row["name"], row["length"], row["family"]) for row in rows] == [
+        ("first", "74", "RF00005"),
+        ("second", "116", "RF00001"),
+    ]
+    assert rows[0]["answer"] == "It is tRNA [1]."
+    assert rows[0]["shares with second"] == "nothing"
+    document = json.loads(downloaded(page, "Download JSON"))
+    assert document["comparisons"][0]["pairs"][0]["identity"] == float(
+        rows[0]["identity to second"]
+    )

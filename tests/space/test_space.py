@@ -3,9 +3,11 @@
 import ast
 import base64
 import bz2
+import csv
 import dataclasses
 import gzip
 import html
+import io
 import json
 import lzma
 import time
@@ -25,7 +27,10 @@ from helpers.tiny_space import (
     SPACE,
     about_selector,
     answering,
+    chat_messages,
     chat_panel,
+    comparison,
+    comparison_table,
     conversation,
     findings,
     load_tiny_model,
@@ -85,6 +90,8 @@ FROM_INSIDE = {
     "rnagpt.inference.cited.name_rnas",
     "rnagpt.inference.generation.user_message",
     "rnagpt.inference.local_model.LocalModel",
+    "rnagpt.reference.identity.Identity",
+    "rnagpt.reference.identity.pairwise_identity",
     "rnagpt.reference.library.EVALUE",
     "rnagpt.reference.library.SearchStoppedError",
     "rnagpt.reference.formats.FORMATS",
@@ -356,8 +363,8 @@ def read_tags(html: str) -> tuple[set[str], set[str]]:
 
 
 def test_gc_is_counted_among_known_nucleotides():
-    assert rna_cards.gc_share("GGCAUUNNNN") == 0.5
-    assert rna_cards.gc_share("NNN") is None
+    assert comparison.gc_share("GGCAUUNNNN") == 0.5
+    assert comparison.gc_share("NNN") is None
 
 
 def test_a_card_says_what_the_cleaner_changed():
@@ -383,11 +390,19 @@ def test_only_what_was_not_asked_about_can_be_removed():
     assert "Remove b" in rna_cards.cards(asked)
 
 
+def compared(question: str, rna: CleanedRna, answer: Answer) -> comparison.Comparison:
+    """A comparison of an RNA with itself."""
+    both = comparison.compare(question, [(rna, None), (rna, None)])
+    for record in (1, 2):
+        both.add(dataclasses.replace(answer, record=record))
+    return both
+
+
 def test_names_and_answers_are_escaped_everywhere():
     rna = CleanedRna(SCRIPT + '" onload="alert(1)', "ACGU")
     answer = Answer(1, rna.name, 4, (), SCRIPT, SCRIPT, SCRIPT, True, -1.0, 0.5, False)
-    html = rna_cards.cards(conversation_of(rna)) + rna_cards.comparison(SCRIPT, [rna], [answer])
-    html += rna_cards.notice(SCRIPT)
+    html = rna_cards.cards(conversation_of(rna)) + rna_cards.notice(SCRIPT)
+    html += comparison_table.table(compared(SCRIPT, rna, answer), is_done=True)
     tags, attributes = read_tags(html)
     assert {"article", "table", "button"} <= tags
     assert "script" not in tags
@@ -818,10 +833,10 @@ def test_unseen_characters_are_named_wherever_a_visitors_text_is_shown(letter):
     talk.turns = [turn]
     shown = [
         rna_cards.cards(talk),
-        rna_cards.comparison(name, [rna], [answer]),
+        comparison_table.table(compared(name, rna, answer), is_done=True),
         rna_cards.notice(name),
         conversation.as_markdown(talk, "tiny"),
-        str(conversation.as_chat([turn])),
+        str(chat_messages.as_chat([turn])),
         rna_panel._label(SimpleNamespace(name=name, description=name, sequence=""), 1),
     ]
     for text in shown:
@@ -1394,6 +1409,68 @@ def test_rnas_side_by_side_cite_each_their_own_records(built, cited, loading):
     assert "tRNA [1]" in table
     for accession in ("RF00005", "RF00001"):
         assert f'[1] <a href="https://rfam.org/family/{accession}"' in table
+
+
+def test_a_comparison_holds_what_each_rna_is_and_how_alike_they_are(built, cited, loading):
+    trna, rrna = (record.sequence for record in examples(0, 1))
+    mutated = trna[:30] + ("A" if trna[30] != "A" else "C") + trna[31:]
+    rnas = [CleanedRna("a", trna), CleanedRna("b\tb", mutated), CleanedRna("c", rrna)]
+    talk = conversation_of(*rnas, CleanedRna("short", "ACGUACGUAC"))
+    shown = final(built.chat_panel.compare(talk, "What is this RNA?"))
+    html_table = shown[built.chat_panel.findings]
+    (kept,) = talk.comparisons.values()
+    pairs = {(pair.one, pair.other): pair for pair in kept.pairs}
+    assert len(pairs) == 6
+    assert pairs["a", "b\tb"].identity == pytest.approx(73 / 74, abs=1e-3)
+    assert (pairs["a", "b\tb"].identical, pairs["a", "b\tb"].columns) == (73, 74)
+    assert [pair.shares for pair in kept.pairs] == [
+        "family",
+        *2 * ["nothing", "unknown"],
+        "unknown",
+    ]
+    assert "99%" in html_table
+    assert "the same family" in html_table
+    rows = list(csv.DictReader(io.StringIO(kept.to_tsv()), delimiter="\t"))
+    assert [row["name"] for row in rows] == ["a", "b b", "c", "short"]
+    hit = Reference.open().search(trna)[0]
+    first = {"length": "74", "family": "RF00005", "family_name": "tRNA", "type": "tRNA"}
+    first |= {
+        "clan": hit.record.clan,
+        "evalue": f"{hit.evalue:.4g}",
+        "sureness": "confidence high (0.98)",
+    }
+    assert first.items() <= rows[0].items()
+    assert float(rows[0]["identity"]) == pytest.approx(hit.identity, abs=1e-3)
+    assert rows[0]["answer"] == "It is tRNA [1]."
+    assert (rows[0]["records"], rows[3]["records"]) == ("RF00005", "")
+    assert (rows[3]["family"], rows[3]["evalue"]) == ("", "")
+    assert float(rows[1]["identity to a"]) == float(rows[0]["identity to b b"])
+    assert rows[2]["shares with a"] == "nothing"
+    # It is in the downloads too, and not in what the page sends back.
+    (document,) = json.loads(conversation.as_json(talk, "tiny", found=True))["comparisons"]
+    assert document["rnas"][0]["answer"] == "It is tRNA [1]."
+    assert document["pairs"][0]["shares"] == "family"
+    assert "comparisons" not in json.loads(conversation.as_json(talk, "tiny"))
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
+    assert "a, b b: identity 99% (73 letters in 74 columns); the same family" in rendered
+    assert "c: 116 nt · GC" in rendered
+    # Asked again with one RNA less, it takes the old one's place.
+    talk.rnas = talk.rnas[:2]
+    list(built.chat_panel.compare(talk, "What is this RNA?"))
+    (kept,) = talk.comparisons.values()
+    assert [rna.name for rna in kept.rnas] == ["a", "b\tb"]
+
+
+def test_a_clan_or_a_type_may_be_all_that_is_shared(cited):
+    def best(*record: str) -> SimpleNamespace:
+        fields = dict(zip(("id", "clan", "type"), record, strict=True))
+        return SimpleNamespace(record=SimpleNamespace(**fields))
+
+    one, clan, kind = best("A", "C1", "tRNA"), best("B", "C1", "tRNA"), best("D", "", "tRNA")
+    shared = comparison._shared
+    assert [shared(one, one), shared(one, clan), shared(one, kind)] == ["family", "clan", "type"]
+    assert shared(best("A", "", ""), best("B", "", "")) == "nothing"
+    assert shared(one, None) == "unknown"
 
 
 def test_a_reference_that_is_not_there_is_told_by_its_name(monkeypatch, tmp_path):
