@@ -16,7 +16,7 @@ SCORES = Scores(match=5, mismatch=-4, gap_open=9, gap_extend=1)
 MAX_PLACES = 40_000_000
 _MAX_SHORTER = (2**15 - 1) // SCORES.match
 _LETTERS = "ACGU"
-# Of other letters, which are like none: one code for each of the two sequences, and one beyond them.
+# Of other letters, which are like none: a code for each of the two sequences, and one beyond them.
 _OTHER, _OTHER_TARGET, _BEYOND = 4, 5, 6
 
 
