@@ -18,11 +18,14 @@ def selector() -> gr.Dropdown:
     """The part, which is there once there is something to choose."""
     return gr.Dropdown(
         label="About",
+        # Else the last RNA, as the answer says then.
         choices=_choices(Conversation()),
         value=NAMED,
         visible=False,
         interactive=True,
         filterable=False,
+        scale=1,
+        min_width=210,
         elem_id="about",
         render=False,
     )
@@ -61,7 +64,7 @@ def places_of(conversation: Conversation, chosen: object) -> list[int]:
 
 def _choices(conversation: Conversation) -> list[tuple[str, str]]:
     names = name_rnas([shown.rna for shown in conversation.rnas])
-    choices = [("what it names, else the last RNA", NAMED), ("all RNAs", ALL)]
+    choices = [("as the question says", NAMED), ("all RNAs", ALL)]
     for number, (shown, name) in enumerate(zip(conversation.rnas, names, strict=True), start=1):
         short = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
         own = "" if name == f"RNA {number}" else f": {visible(short)}"

@@ -23,6 +23,15 @@ document.addEventListener('click', (event) => {
   record.focus();
 }, {signal: window.rnaCite.signal});
 """
+# On a phone what follows from a click is beyond the screen: the new card, and the answer.
+_SHOW = """
+() => {
+  if (window.innerWidth > 640 || document.querySelector('#rna-notice .error')) return;
+  [...document.querySelectorAll('%s')].pop()?.scrollIntoView({block: 'start'});
+}
+"""
+SHOW_CARD_JS = _SHOW % "#cards .card"
+SHOW_CHAT_JS = _SHOW % "#chat-head"
 # The browser reads files and sends their bytes with an event: Gradio's own upload would write them
 # to the server's disk. Files that are too large together are not read at all.
 UPLOAD_HTML = """

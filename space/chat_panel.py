@@ -13,6 +13,7 @@ import answering
 import gradio as gr
 import rna_cards
 import validation
+from answer_limit import AnswerLimit
 from browser_scripts import CITE_JS
 from chat_messages import as_chat, as_typed
 from conversation import Conversation, Turn
@@ -44,28 +45,15 @@ _MAX_WAITING = 4
 _PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
 
 
-@dataclasses.dataclass(frozen=True)
-class _Limit:
-    """When an answer ends where it is: when the visitor wants that, or its time is over."""
-
-    conversation: Conversation
-    end: float
-
-    def reached(self) -> bool:
-        return self.conversation.stopping or time.monotonic() > self.end
-
-    @property
-    def note(self) -> str:
-        return "took too long" if time.monotonic() > self.end else "stopped"
-
-
 class ChatPanel:
     """The parts, laid out where it is made, and what happens when a visitor acts on them."""
 
     def __init__(self, limits: Limits, rna_panel: RnaPanel) -> None:
         self.limits = limits
         self.rna_panel = rna_panel
-        gr.HTML("<h2>Questions</h2>")
+        with gr.Row(elem_id="chat-head"):
+            gr.HTML("<h2>Questions</h2>")
+            self.clear = gr.Button("New conversation", size="sm", min_width=100, elem_id="clear")
         self.chat = gr.Chatbot(
             label="Conversation",
             # It would lie upon the first question; there is a heading above.
@@ -78,23 +66,27 @@ class ChatPanel:
             latex_delimiters=[],
             # Those below copy the texts as they were written, and share them with nobody.
             buttons=[],
-            placeholder="Add an RNA, then ask about it.",
+            placeholder="Answers come here, with the records that they rest on.",
             elem_id="chat",
         )
         # What the chat, which renders no links, cites.
         self.sources = gr.HTML(js_on_load=CITE_JS, elem_id="sources")
         self.question_notice = rna_panel.question_notice
         self.question_notice.render()
-        self.about = rna_panel.about
-        self.about.render()
-        self.question = gr.Textbox(
-            label="Your question",
-            placeholder="What is this RNA?",
-            submit_btn="Ask",
-            lines=1,
-            max_lines=4,
-            elem_id="question",
-        )
+        # On a phone it stays at the bottom of the screen once there is an RNA.
+        with gr.Row(elem_id="ask"):
+            self.about = rna_panel.about
+            self.about.render()
+            self.question = gr.Textbox(
+                label="Your question",
+                placeholder="What is this RNA?",
+                submit_btn="Ask",
+                lines=1,
+                max_lines=4,
+                scale=3,
+                min_width=220,
+                elem_id="question",
+            )
         self.field = field_commands(self.question)
         with gr.Row(elem_id="suggestions"):
             self.suggestions = rna_panel.suggestions
@@ -108,9 +100,11 @@ class ChatPanel:
                 "Which nucleotides mattered?", elem_id="explain", **small
             )
             rna_panel.compare.render()
-            self.clear = gr.Button("New conversation", size="sm", min_width=100, elem_id="clear")
         self.findings = gr.HTML(elem_id="findings")
-        with gr.Row(elem_id="keeping"):
+        with (
+            gr.Accordion("Keep this conversation", open=False, elem_id="keep"),
+            gr.Row(elem_id="keeping"),
+        ):
             self.copy = gr.Button("Copy", elem_id="copy", **small)
             self.markdown, self.json, self.tsv = rna_panel.downloads
             for button in rna_panel.downloads:
@@ -342,8 +336,8 @@ class ChatPanel:
             validation.check_model()
         return True
 
-    def _limit(self, conversation: Conversation) -> _Limit:
-        return _Limit(conversation, time.monotonic() + self.limits.seconds_per_answer)
+    def _limit(self, conversation: Conversation) -> AnswerLimit:
+        return AnswerLimit(conversation, time.monotonic() + self.limits.seconds_per_answer)
 
     def stop(self, conversation: Conversation) -> None:
         """End what the model does at its next word."""

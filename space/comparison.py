@@ -24,7 +24,7 @@ SHARED = {
     "nothing": "no family, clan or type in common",
     "unknown": "unknown: not both match a family",
 }
-BY_CHANCE = "Unrelated RNAs of one length have 40 to 60 % too."
+BY_CHANCE = "Unrelated RNAs have 40 to 60 % too, and a short one in a long one more."
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rna_cards import escape, percent, source
 
 from rnagpt.evidence.gathering import address_of
 
-_FACTS = ("RNA", "nt", "GC", "Family", "Type", "Clan", "E-value", "Identity", "Answer")
+_FACTS = ("RNA", "nt", "GC", "Family", "Type", "Clan", "E-value", "Identity")
 _PAIRS = ("RNAs", "Identity", "Aligned", "In common")
 
 
@@ -50,10 +50,13 @@ def _rna(rna: ComparedRna) -> str:
         escape(rna.clan or "–"),
         "–" if rna.evalue is None else f"{rna.evalue:.1g}",
         "–" if rna.identity is None else percent(rna.identity),
-        _answer(rna),
     )
     told = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr><th scope="row">{escape(rna.name)}</th>{told}</tr>'
+    # The answer below, since it is longer than all the rest.
+    return (
+        f'<tr><th scope="row" rowspan="2">{escape(rna.name)}</th>{told}</tr>'
+        f'<tr><td colspan="{len(cells)}">{_answer(rna)}</td></tr>'
+    )
 
 
 def _answer(rna: ComparedRna) -> str:

@@ -13,7 +13,7 @@ import gradio as gr
 import mcp_tools
 import rna_cards
 import validation
-from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS
+from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS, SHOW_CARD_JS, SHOW_CHAT_JS
 from chat_panel import FAULT, ChatPanel
 from conversation import Conversation
 from model_loading import MODEL
@@ -48,7 +48,7 @@ class Page:
         ) as self.blocks:
             gr.HTML(_TITLE.format(_CITED if reference() else _GUESSED), elem_id="title")
             self.status = gr.HTML(self.model_status(), elem_id="model-status")
-            with gr.Row(equal_height=False):
+            with gr.Row(equal_height=False, elem_id="panels"):
                 with gr.Column(scale=2, min_width=320, elem_id="rna-panel"):
                     self.rna_panel = RnaPanel(limits, self.examples)
                 with gr.Column(scale=3, min_width=320, elem_id="chat-panel"):
@@ -136,6 +136,8 @@ class Page:
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
             example = functools.partial(panel.add_example, record)
             given.append(self._on(button.click, example, [], **at_once))
+        for event in given:
+            event.then(None, None, None, js=SHOW_CARD_JS)
         return [self._on(event.then, panel.fold, [], panel.found_parts) for event in given]
 
     def _connect_chat(self) -> list[Any]:
@@ -155,6 +157,8 @@ class Page:
         ]
         for button in panel.suggestions:
             answered.append(self._on(button.click, panel.ask, [button, panel.about], **about))
+        for asked in (panel.question.submit, *(button.click for button in panel.suggestions)):
+            asked(None, None, None, js=SHOW_CHAT_JS)
         self._on(panel.stop_button.click, panel.stop, [], [], queue=False)
         documents = self.rna_panel
         copied = panel.copy.click(None, [documents.as_markdown], [panel.copy], js=COPY_JS)

@@ -157,8 +157,9 @@ def _candidates(hits: list[Hit], length: int, key: str) -> str:
         return ""
     html = [_row(number, hit, key if trimmable else "", length) for number, hit in rows]
     best, rest = html[:MAX_ROWS], html[MAX_ROWS:]
-    heads = ("#", "Family", "Type", "Place", "Strand", "E-value", "Bits", "Identity", "Confidence")
-    named = (*heads, "Trim") if trimmable else heads
+    heads = ["#", "Family", "Type", "Place", "Strand", "E-value", "Bits", "Identity", "Confidence"]
+    # Beside the name: on a narrow card the last columns are out of sight.
+    named = [*heads[:2], "Trim", *heads[2:]] if trimmable else heads
     more = (
         f"<details><summary>{len(rest)} more candidates</summary>"
         f"{_table('More candidates', named, rest)}</details>"
@@ -174,14 +175,14 @@ def _row(number: str, hit: Hit, key: str, length: int) -> str:
         can = number != "clan" and can_trim(hit, length)
         trim = f"<td>{_trim_button(hit, int(number), key) if can else ''}</td>"
     return (
-        f"<tr><td>{number}</td>{_cells(hit)}<td>{hit.identity:.0%}</td>"
-        f"<td>{_sure_word(hit, number)}</td>{trim}</tr>"
+        f"<tr><td>{number}</td>{_cells(hit, trim)}<td>{hit.identity:.0%}</td>"
+        f"<td>{_sure_word(hit, number)}</td></tr>"
     )
 
 
-def _cells(hit: Hit) -> str:
+def _cells(hit: Hit, after_name: str = "") -> str:
     return (
-        f"<td>{_link(hit.record.id, hit.record.name)}</td>"
+        f"<td>{_link(hit.record.id, hit.record.name)}</td>{after_name}"
         f"<td>{_escape(hit.record.type or '–')}</td><td>{hit.start:,}–{hit.end:,}</td>"
         f"<td>{'+' if hit.strand == '+' else '−'}</td><td>{hit.evalue:.1g}</td>"
         f"<td>{hit.bits:.1f}</td>"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from plain_text import check_text
+from plain_text import check_text, visible
 from space_limits import Limits
 
 from rnagpt import CleanedRna, FastaRecord, Hit, read_fasta
@@ -120,6 +120,12 @@ def trimmed(rna: CleanedRna, hit: Hit) -> FastaRecord:
 def free_name(names: Collection[str]) -> str:
     """A name for an RNA that has none."""
     return next(name for i in range(1, len(names) + 2) if (name := f"RNA {i}") not in names)
+
+
+def label_of(record: FastaRecord, number: int) -> str:
+    """What stands for a record among others, whose names may be the same."""
+    about = f" {record.description[:60]}" if record.description else ""
+    return visible(f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}")
 
 
 def _file(given: Any, limits: Limits) -> UploadedFile:

@@ -16,8 +16,16 @@ from conversation import Conversation, ShownRna, as_json, as_markdown
 from field_commands import command, field_commands
 from findings import FAILED, Findings, as_tsv, search, search_weaker, suggested
 from model_loading import MODEL
-from plain_text import check_text, visible
-from rna_input import FilesRead, free_name, megabytes, records_of_files, records_of_text, trimmed
+from plain_text import check_text
+from rna_input import (
+    FilesRead,
+    free_name,
+    label_of,
+    megabytes,
+    records_of_files,
+    records_of_text,
+    trimmed,
+)
 from space_limits import Limits
 from structure_drawing import draw_structure
 
@@ -62,6 +70,12 @@ class RnaPanel:
             js_on_load=UPLOAD_JS % limits.max_upload_bytes,
             elem_id="upload",
         )
+        with gr.Row(elem_id="examples"):
+            gr.HTML("<h3>Examples</h3>", elem_id="examples-title")
+            # Links, which take less room than buttons; Rfam's accession stands on the card.
+            self.example_buttons = [
+                gr.Button(record.description, size="sm", min_width=10) for record in examples
+            ]
         with gr.Group(visible=False) as self.choosing:
             self.records = gr.Dropdown(
                 label="Which records?", multiselect=True, elem_id="records", interactive=True
@@ -69,12 +83,6 @@ class RnaPanel:
             self.add_records = gr.Button("Add the chosen", elem_id="add-records")
         self.rna_notice = gr.HTML(elem_id="rna-notice")
         self.cards = gr.HTML(rna_cards.cards(Conversation()), js_on_load=CARDS_JS, elem_id="cards")
-        gr.HTML("<h3>Six real RNAs (Rfam seed alignments, CC0)</h3>")
-        with gr.Row(elem_id="examples"):
-            self.example_buttons = [
-                gr.Button(f"{record.description}\n{record.name}", size="sm", min_width=140)
-                for record in examples
-            ]
         # It needs two RNAs; the chat's side shows it among its own.
         self.compare = gr.Button(
             "Compare the RNAs",
@@ -253,7 +261,7 @@ class RnaPanel:
     def _offer(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
         """Let the visitor choose among several records."""
         conversation.records = records
-        choices = [(_label(record, index + 1), index) for index, record in enumerate(records)]
+        choices = [(label_of(record, index + 1), index) for index, record in enumerate(records)]
         return self.shown(conversation) | {
             self.records: gr.update(choices=choices, value=[]),
             self.choosing: gr.update(visible=True),
@@ -361,12 +369,6 @@ def _same(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna |
         if shown.rna.sequence == new.rna.sequence and (not named or shown.key == new.key):
             return shown
     return None
-
-
-def _label(record: FastaRecord, number: int) -> str:
-    """What stands for a record among others, whose names may be the same."""
-    about = f" {record.description[:60]}" if record.description else ""
-    return visible(f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}")
 
 
 def find(shown: ShownRna, conversation: Conversation) -> None:

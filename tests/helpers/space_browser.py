@@ -66,7 +66,14 @@ def questions(page: Page) -> list[str]:
     return [text.strip() for text in page.get_by_test_id("user").all_inner_texts()]
 
 
+def open_keep(page: Page) -> None:
+    """Fold out what keeps a conversation: copy and downloads."""
+    if not page.locator("#copy").is_visible():
+        page.get_by_role("button", name="Keep this conversation").click()
+
+
 def downloaded(page: Page, button: str) -> str:
+    open_keep(page)
     with page.expect_download() as download:
         page.get_by_role("button", name=button).click()
     return download.value.path().read_text()

@@ -837,7 +837,7 @@ def test_unseen_characters_are_named_wherever_a_visitors_text_is_shown(letter):
         rna_cards.notice(name),
         conversation.as_markdown(talk, "tiny"),
         str(chat_messages.as_chat([turn])),
-        rna_panel._label(SimpleNamespace(name=name, description=name, sequence=""), 1),
+        rna_input.label_of(SimpleNamespace(name=name, description=name, sequence=""), 1),
     ]
     for text in shown:
         assert letter not in text
