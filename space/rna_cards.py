@@ -58,12 +58,11 @@ def sources(turns: Sequence[Turn]) -> str:
         for record in records
     )
     means = "".join(
-        f"<li><strong>{word}</strong>: {sentence}</li>"
-        for word, sentence in CONFIDENCE_MEANS.items()
+        f"<dt>{word}</dt><dd>{sentence}</dd>" for word, sentence in CONFIDENCE_MEANS.items()
     )
     return (
         f'<h3>Records</h3><ul class="sources">{listed}</ul>'
-        f"<details><summary>What confidence means</summary><ul>{means}</ul></details>"
+        f"<details><summary>What confidence means</summary><dl>{means}</dl></details>"
         if records
         else ""
     )

@@ -1339,7 +1339,7 @@ def test_a_page_cannot_bring_links_or_markup_as_records(built, cited, loading):
     record |= {"id": f"{SCRIPT} {LINK}", "rna": SCRIPT, "address": "javascript:alert(1)"}
     changed = visitors.restored(json.dumps(document), LIMITS)
     tags, attributes = read_tags(rna_cards.sources(changed.turns))
-    assert tags == {"h3", "ul", "li", "details", "summary", "strong"}
+    assert tags == {"h3", "ul", "li", "details", "summary", "dl", "dt", "dd"}
     assert attributes == {"class", "id", "tabindex"}
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(changed, "tiny"))
     assert "<a " not in rendered
