@@ -200,7 +200,7 @@ class ChatPanel:
             return {self.question_notice: rna_cards.notice(message, "hint")}
         if not conversation.wait_with(question):
             return None
-        return {self.question_notice: _line(conversation), **taken}
+        return {self.question_notice: rna_cards.waiting(conversation), **taken}
 
     def _alone(
         self,
@@ -250,7 +250,7 @@ class ChatPanel:
         try:
             busy = (self.retry_button, self.explain_button, self.rna_panel.compare)
             yield {
-                self.question_notice: _line(conversation),
+                self.question_notice: rna_cards.waiting(conversation),
                 self.stop_button: gr.update(interactive=stoppable),
                 **dict.fromkeys(busy, gr.update(interactive=False)),
             }
@@ -266,6 +266,7 @@ class ChatPanel:
         conversation.question, conversation.reading = "", 0
         if error or conversation.stopping:
             lost += conversation.give_back()
+        conversation.forget_choices()
         if not conversation.closed:
             yield self.view(conversation, error) | self._back(lost)
 
@@ -386,18 +387,10 @@ class ChatPanel:
             self.chat: as_chat(conversation.turns),
             self.sources: rna_cards.sources(conversation.turns),
             self.rna_panel.cards: rna_cards.cards(conversation),
-            self.question_notice: rna_cards.notice(error) or _line(conversation),
+            self.question_notice: rna_cards.notice(error) or rna_cards.waiting(conversation),
             self.stop_button: gr.update(interactive=False),
             self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1 and at_rest),
             **self.rna_panel.documents(conversation),
             **self.rna_panel.suggest(conversation),
             **dict.fromkeys(buttons, switch),
         }
-
-
-def _line(conversation: Conversation) -> str:
-    """The questions that wait, as HTML; nothing where none does."""
-    if not conversation.waiting:
-        return ""
-    waiting = " · ".join(question.strip() for question in conversation.waiting)
-    return rna_cards.notice(f"Next: {waiting} (Stop gives back what waits.)", "hint")

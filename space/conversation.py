@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,6 +160,11 @@ class Conversation:
             waiting, self.waiting = self.waiting, []
             return waiting
 
+    def forget_choices(self) -> None:
+        """Forget which RNAs questions are about that neither wait nor are being answered."""
+        pending = self.pending
+        self.chosen = {one: about for one, about in self.chosen.items() if one in pending}
+
     @property
     def pending(self) -> list[str]:
         """The question that is being answered, and those that wait."""
@@ -206,6 +211,14 @@ class Conversation:
         """RNAs that the question after the first turns brings."""
         num_read = self.turns[num_turns - 1].num_rnas if num_turns else 0
         return [shown.rna for shown in self.rnas[num_read:]]
+
+
+def same_rna(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna | None:
+    """The RNA that has the sequence of a new one, and its name, if that has one."""
+    for shown in rnas:
+        if shown.rna.sequence == new.rna.sequence and (not named or shown.key == new.key):
+            return shown
+    return None
 
 
 def records_of(turns: Iterable[Turn]) -> list[CitedRecord]:

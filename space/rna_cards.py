@@ -50,6 +50,14 @@ def cards(conversation: Conversation) -> str:
     )
 
 
+def waiting(conversation: Conversation) -> str:
+    """The questions that wait, as HTML; nothing where none does."""
+    if not conversation.waiting:
+        return ""
+    questions = " · ".join(question.strip() for question in conversation.waiting)
+    return notice(f"Next: {questions} (Stop gives back what waits.)", "hint")
+
+
 def sources(turns: Sequence[Turn]) -> str:
     """The records that the answers of a conversation cite; nothing where they cite none."""
     records = records_of(turns)

@@ -12,7 +12,7 @@ import gradio as gr
 import rna_cards
 import validation
 from browser_scripts import CARDS_JS, UPLOAD_HTML, UPLOAD_JS
-from conversation import Conversation, ShownRna, as_json, as_markdown
+from conversation import Conversation, ShownRna, as_json, as_markdown, same_rna
 from field_commands import command, field_commands
 from findings import FAILED, Findings, as_tsv, search, search_weaker, suggested
 from model_loading import MODEL
@@ -285,7 +285,7 @@ class RnaPanel:
                     )
                 )
                 new = ShownRna(named, description=record.description)
-                if same := _same(new, rnas, named=bool(rna.name)):
+                if same := same_rna(new, rnas, named=bool(rna.name)):
                     twice.append(same.rna.name)
                 else:
                     rnas.append(new)
@@ -361,14 +361,6 @@ class RnaPanel:
                 return
             if missing and shown.drawing is not None:
                 yield {self.cards: rna_cards.cards(conversation)}
-
-
-def _same(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna | None:
-    """The RNA that has the sequence of a new one, and its name, if that has one."""
-    for shown in rnas:
-        if shown.rna.sequence == new.rna.sequence and (not named or shown.key == new.key):
-            return shown
-    return None
 
 
 def find(shown: ShownRna, conversation: Conversation) -> None:

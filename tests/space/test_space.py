@@ -1276,6 +1276,8 @@ def test_an_answer_is_about_the_rna_that_is_chosen_where_the_question_names_none
     gone = final(panel.ask(talk, "What is it now?", "gone"))
     assert "no longer here" in gone[panel.question_notice]
     assert told[panel.chat]
+    list(panel.ask(talk, "?" * 2_000, talk.rnas[0].key))  # too long: nothing is kept of it
+    assert not talk.chosen
 
 
 def test_a_chosen_rna_is_all_that_the_model_alone_is_given(loaded, monkeypatch):
