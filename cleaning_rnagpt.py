@@ -576,23 +576,23 @@ _END = re.compile(rf"[35]\s*{_PRIME}")
 # What a text looks like, and what to do about it.
 _ADVICE: tuple[tuple[Callable[[str], object], str], ...] = (
     (
-        re.compile(rf"\s*3\s*{_PRIME}").match,
-        "This is written from 3' to 5'. Turn it round: a sequence is read from 5' to 3'.",
-    ),
-    (
         lambda text: len(_END.findall(text)) > 2 and not text[:1].isalpha(),
         "These look like two strands. Give one of them, from 5' to 3'.",
+    ),
+    (
+        re.compile(rf"\A\s*3\s*{_PRIME}|5\s*{_PRIME}\s*\Z").search,
+        "This is written from 3' to 5'. Turn it round: a sequence is read from 5' to 3', so write "
+        "its letters from the last to the first, without complementing them.",
     ),
     (
         re.compile(r"\S\t\s*\S|\S[,;|]\S").search,
         f"These look like columns of a table. {_TABLE}",
     ),
-    (
-        lambda text: any(map(_NUMBER.fullmatch, text.split())),
-        "Numbers are understood where they count the letters, and here they do not: letters are "
-        "missing, or the numbers are no positions. Remove position numbers, such as GenBank's, and "
-        "give the letters alone.",
-    ),
+)
+_NOT_COUNTING = (
+    "Numbers are understood where they count the letters, and here they do not: letters are "
+    "missing, or the numbers are no positions. Remove position numbers, such as GenBank's, and "
+    "give the letters alone."
 )
 
 
@@ -608,12 +608,12 @@ def _foreign_letter(lines: list[str], written: list[str], name: str) -> RnaSeque
     if sum(bool(line.strip()) for line in written) > 1:
         place += f" (line {number + 1}: {shorten(written[number].strip())!r})"
     shown = repr(letter) if letter.isprintable() else f"the character U+{ord(letter):04X}"
-    remedy = _remedy(letter, "\n".join(written).strip(), _letters(lines))
+    remedy = _remedy(letter, "\n".join(written).strip(), lines)
     return RnaSequenceError(f"{_record(name)} has {shown} at {place}. {remedy}", name, position)
 
 
-def _remedy(letter: str, text: str, letters: str) -> str:
-    """What to do about a text with a letter that no RNA has: by what the text seems to be."""
+def _remedy(letter: str, text: str, lines: list[str]) -> str:
+    """What to do about a letter that no RNA has: by what the text, or its sequence, seems to be."""
     if letter == ">":
         return "Give one FASTA record at a time, or read the file with rnagpt.read_fasta."
     if advice := other_format(text):
@@ -623,20 +623,23 @@ def _remedy(letter: str, text: str, letters: str) -> str:
     for looks_so, advice in _ADVICE:
         if looks_so(text):
             return advice
+    words = "\n".join(lines).split()
+    numbers = [word for word in words if _NUMBER.fullmatch(word)]
+    if _looks_like_protein([word for word in words if word not in numbers]):
+        return _PROTEIN
+    if numbers:
+        return _NOT_COUNTING
     if letter in "([{<" and set(text) & set(")]}>"):
         return (
             "A dot-bracket structure belongs below the sequence, on lines of its own, with one "
             "character for each letter of the sequence."
         )
-    return _advice_on_letters(text, letters)
+    return _advice_on_letters(words, _letters(lines))
 
 
-def _advice_on_letters(text: str, letters: str) -> str:
-    """For a text that is of none of the known forms: a protein, words, or a slip."""
-    words = text.split()
+def _advice_on_letters(words: list[str], letters: str) -> str:
+    """For words that are of none of the known forms, nor a protein: a text, or a slip."""
     native = sum(map(letters.count, NUCLEOTIDES + "TN")) / len(letters)
-    if _looks_like_protein(words):
-        return _PROTEIN
     odd = [word for word in words if _FOREIGN.search(_letters([word]))]
     if len(odd) < len(words) and odd == words[: len(odd)]:
         return (

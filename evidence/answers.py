@@ -149,12 +149,14 @@ class LookUp:
         return silent and self.answer.basis == NONE and self.question.kind in READABLE
 
 
-def look_up(text: str, evidences: Sequence[Evidence]) -> LookUp:
+def look_up(text: str, evidences: Sequence[Evidence], about: Sequence[int] = ()) -> LookUp:
     """Answer a question from the records.
 
     Args:
         text: the question.
         evidences: of the RNAs given, in order, with numbers that differ.
+        about: the places, from 0, of those that it is about where it names none itself; by default
+            the last one.
 
     Raises:
         ValueError: the question is about an RNA that was not given, or no RNA was.
@@ -163,7 +165,12 @@ def look_up(text: str, evidences: Sequence[Evidence]) -> LookUp:
         raise ValueError("No RNA was given. Add one, and ask again.")
     names = [evidence.name for evidence in evidences]
     question = understand(text, names)
-    about = find_about(text, names)
+    return _looked_up(question, find_about(text, names, about), names, evidences)
+
+
+def _looked_up(
+    question: Question, about: About, names: Sequence[str], evidences: Sequence[Evidence]
+) -> LookUp:
     if question.kind is Kind.COMPARE and len(about.places) == 1 and len(evidences) > 1:
         others = (*about.places, *(n for n in range(len(names)) if n not in about.places))
         about = About(tuple(sorted(others[:2] if about.named else range(len(names)))), named=True)

@@ -88,18 +88,21 @@ class About:
     named: bool
 
 
-def find_about(text: str, names: Sequence[str]) -> About:
+def find_about(text: str, names: Sequence[str], chosen: Sequence[int] = ()) -> About:
     """Which of several RNAs a question is about.
 
-    "RNA 2", "the second one", a FASTA name, "both", "which of them"; without any of these the last
-    one given. A name that is a word of questions as well, such as "function", names an RNA in
-    quotation marks or after "RNA"; one that is a type, such as "tRNA", does not after "a".
+    "RNA 2", "the second one", a FASTA name, "both", "which of them"; without any of these the
+    `chosen` ones, by their places from 0, and without these the last one given. A name that is a
+    word of questions as well, such as "function", names an RNA in quotation marks or after "RNA";
+    one that is a type, such as "tRNA", does not after "a".
 
     Raises:
         ValueError: the question is about an RNA that was not given.
     """
     if not names:
         return About((), named=False)
+    for place in chosen:
+        _check(place + 1, names)
     plain, places = _mark_named(text, names)
     if places:
         for place in places:
@@ -108,6 +111,8 @@ def find_about(text: str, names: Sequence[str]) -> About:
     is_other = len(names) == 2 and re.search(r"\bthe other\b", plain)
     if len(names) > 1 and (_SEVERAL.search(plain) or is_other):
         return About(tuple(range(len(names))), named=True)
+    if chosen:
+        return About(tuple(dict.fromkeys(chosen)), named=True)
     return About((len(names) - 1,), named=len(names) == 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class _Answer:
     turn: dict[str, Any]
     max_new_tokens: int
     generation: dict[str, Any]
+    about: tuple[int, ...] = ()
     # How it is written, without a reference.
     written: WrittenAnswer | None = None
     stopped: bool = False
@@ -232,10 +233,15 @@ class RnaChat:
         finally:
             self._searching.release()
 
-    def plan(self, question: str, stop: Callable[[], bool] = lambda: False) -> Plan:
+    def plan(
+        self,
+        question: str,
+        stop: Callable[[], bool] = lambda: False,
+        about: Sequence[int] = (),
+    ) -> Plan:
         """How the next question would be answered, and whether the model's words are needed.
 
-        RNAs that were not searched yet are.
+        RNAs that were not searched yet are. `about` is that of `ask`.
 
         Raises:
             SearchStoppedError: `stop` said so.
@@ -243,10 +249,15 @@ class RnaChat:
         """
         if self.reference is None:
             raise ValueError("Nothing is looked up: this conversation has no reference.")
-        return self._plan(question, self.reference, list(self._rnas), stop)
+        return self._plan(question, self.reference, list(self._rnas), stop, about)
 
     def ask(
-        self, question: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **generation: Any
+        self,
+        question: str,
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        about: Sequence[int] = (),
+        **generation: Any,
     ) -> Iterator[str]:
         """Ask a question; the answer comes in pieces.
 
@@ -257,12 +268,14 @@ class RnaChat:
         Args:
             question: plain text, without control tokens of the language model.
             max_new_tokens: the most tokens that the model writes; less where its context ends.
+            about: the places, from 0, of the RNAs that a question is about which names none; by
+                default the last one. Without a reference the model reads all of them.
             **generation: for `model.generate`. Greedy by default; beams cannot be streamed.
 
         Raises:
             ValueError: when the question is empty, names an RNA that was not given, or, without a
-                reference, does not fit the language model's context or holds a control token; the
-                conversation is as before.
+                reference, has `about`, does not fit the language model's context or holds a control
+                token; the conversation is as before.
             RuntimeError: while another answer is being written.
         """
         from rnagpt.inference.messages import user_message
@@ -273,15 +286,17 @@ class RnaChat:
                 raise ValueError("The question is empty.")
             new = [given.rna.sequence for given in self._rnas[self._num_told :]]
             turn = user_message(question, new)
-            answer = _Answer(question, turn, max_new_tokens, generation)
+            answer = _Answer(question, turn, max_new_tokens, generation, tuple(about))
             if self.reference is None:
+                if about:
+                    raise ValueError("Without a reference answers are about all RNAs given.")
                 messages = [*self.messages, turn]
                 answer.written = self._writer.prepare(messages, max_new_tokens, generation)
                 pieces = self._read(answer)
             else:
                 if not self._rnas:
                     raise ValueError("No RNA was given. Add one, and ask again.")
-                find_about(question, self.names)
+                find_about(question, self.names, about)
                 pieces = self._read_cited(answer, self.reference, list(self._rnas))
             answer.reader = weakref.ref(pieces)
             self._answer = answer
@@ -436,7 +451,7 @@ class RnaChat:
         self, answer: _Answer, reference: Reference, rnas: list[_GivenRna]
     ) -> CitedAnswer | None:
         """The answer; None where it was stopped."""
-        plan = self._plan(answer.question, reference, rnas, lambda: answer.stopped)
+        plan = self._plan(answer.question, reference, rnas, lambda: answer.stopped, answer.about)
         words = self._write(answer, plan)
         return None if answer.stopped else plan.conclude(words)
 
@@ -446,8 +461,9 @@ class RnaChat:
         reference: Reference,
         rnas: list[_GivenRna],
         stop: Callable[[], bool],
+        about: Sequence[int],
     ) -> Plan:
-        look = look_up(question, self._search(reference, rnas, stop))
+        look = look_up(question, self._search(reference, rnas, stop), about)
         earlier = [
             (one.question, one.text) for one in self._cited if one.about == look.answer.about
         ]

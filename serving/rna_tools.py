@@ -21,7 +21,7 @@ from rnagpt.evidence.sentences import Sentence
 from rnagpt.evidence.support import telling_sentences
 from rnagpt.inference.batch import Answer, answer_questions
 from rnagpt.inference.cited import LanguageModel, search_rna
-from rnagpt.reference.annotate import annotate
+from rnagpt.reference.annotate import SearchResult, annotate
 from rnagpt.reference.library import MAX_LENGTH, Reference
 from rnagpt.reference.records import Record
 from rnagpt.sequences.fasta import FastaRecord, clean_rnas, read_fasta
@@ -260,13 +260,21 @@ def identify(rna: CleanedRna, reference: Reference) -> Identification:
     )
 
 
-def annotate_all(rnas: Iterable[FastaRecord | CleanedRna], reference: Reference) -> Annotations:
+def annotate_all(
+    rnas: Iterable[FastaRecord | CleanedRna | SearchResult], reference: Reference
+) -> Annotations:
     """All hits of RNAs, in order.
+
+    Args:
+        rnas: and results of those that were rejected already.
+        reference: what they are searched in.
 
     Raises:
         ValueError: all of them are rejected.
     """
-    results = list(annotate(rnas, reference))
+    given = list(rnas)
+    searched = annotate((one for one in given if not isinstance(one, SearchResult)), reference)
+    results = [one if isinstance(one, SearchResult) else next(searched) for one in given]
     rejected = [str(result.error) for result in results if result.error]
     if rejected and len(rejected) == len(results):
         raise ValueError("\n".join(rejected))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from conversation import CitedRecord, CitedSentence, Turn
+from cited_records import CitedRecord, CitedSentence
+from conversation import Turn
 from model_loading import MODEL
 from searching import reference
 from space_limits import Limits
@@ -21,7 +22,7 @@ from rnagpt.inference.abstention import is_abstention
 from rnagpt.inference.cited import Plan
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_SAMPLING = {"do_sample": True, "temperature": 0.7}
+_SAMPLING: dict[str, Any] = {"do_sample": True, "temperature": 0.7}
 ANOTHER_WORDING = "another wording"
 IN_RECORDS_WORDS = "in the records' words: no other wording"
 NO_OTHER_WORDING = "no other wording"
@@ -45,7 +46,10 @@ def on_gpu(function: _Function) -> _Function:
 
 
 def look_up(
-    rnas: Sequence[CleanedRna], question: str, stop: Callable[[], bool] = lambda: False
+    rnas: Sequence[CleanedRna],
+    question: str,
+    stop: Callable[[], bool] = lambda: False,
+    about: Sequence[int] = (),
 ) -> Plan | None:
     """How the records answer, and whether the model's words are needed; None without a reference.
 
@@ -55,12 +59,13 @@ def look_up(
         rnas: of the conversation.
         question: about one of them, or several.
         stop: asked from time to time: whether the search ends here.
+        about: places of the RNAs that the question is about where it names none.
 
     Raises:
         SearchStoppedError: `stop` said so.
         ValueError: the question is about an RNA that was not given.
     """
-    return _begun(rnas).plan(question, stop) if reference() else None
+    return _begun(rnas).plan(question, stop, about) if reference() else None
 
 
 def needs_model(plan: Plan | None) -> bool:
@@ -76,6 +81,7 @@ def write_answer(
     max_new_tokens: int,
     sampled: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    about: Sequence[int] = (),
 ) -> Generator[Turn, None, None]:
     """Write the answer to the next question of a conversation.
 
@@ -90,6 +96,8 @@ def write_answer(
             records say does not change by that, and the turn's note says so.
         stop: asked from time to time: whether the answer ends here. (Not by ZeroGPU, where the
             answer is written in another process.)
+        about: places of the RNAs that the question is about where it names none. Without a
+            reference the model is then given these alone, and no earlier turns.
 
     Yields:
         The turn as it grows. Confidence comes once it has ended, and in the model's own words only
@@ -98,14 +106,16 @@ def write_answer(
     Raises:
         ValueError: as `RnaChat.ask`.
     """
-    plan = look_up(rnas, question, stop)
+    plan = look_up(rnas, question, stop, about)
     if plan is None:
+        if about:
+            messages, num_read, rnas = (), 0, [rnas[place] for place in about]
         yield from _in_the_models_words(messages, rnas, num_read, question, max_new_tokens, sampled)
     elif needs_model(plan):
         heeded = stop if spaces is None else _never  # another process knows nothing of this one's
-        yield from _from_evidence_on_gpu(rnas, question, max_new_tokens, sampled, heeded)
+        yield from _from_evidence_on_gpu(rnas, question, max_new_tokens, sampled, heeded, about)
     else:
-        yield from _from_evidence(rnas, question, max_new_tokens, sampled, stop)
+        yield from _from_evidence(rnas, question, max_new_tokens, sampled, stop, about)
 
 
 def _never() -> bool:
@@ -144,14 +154,16 @@ def _from_evidence(
     max_new_tokens: int,
     sampled: bool,
     stop: Callable[[], bool],
+    about: Sequence[int],
 ) -> Generator[Turn, None, None]:
     """The answer of the records, or of the model where they are silent, or in its words."""
     chat = _begun(rnas)
-    plan = chat.plan(question, stop)
+    plan = chat.plan(question, stop, about)
     # A reading is offered for its confidence, which only greedy words have.
     varies = sampled and plan.request is not None and not plan.is_reading
     with _stopped_by(chat, stop):
-        for _ in chat.ask(question, max_new_tokens=max_new_tokens, **(_SAMPLING if varies else {})):
+        asked: dict[str, Any] = {"about": about, **(_SAMPLING if varies else {})}
+        for _ in chat.ask(question, max_new_tokens=max_new_tokens, **asked):
             own = chat.answer is not None and chat.answer.sentences == plan.look.answer.sentences
             yield _turn(chat, len(rnas), _note(chat, varies and not own) if sampled else "")
 

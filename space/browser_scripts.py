@@ -1,32 +1,85 @@
 """JavaScript and HTML that the page adds to Gradio's own components."""
 
-# A click on a card's button becomes an event that says which RNA is meant.
-REMOVE_JS = """
+# A click on a card's button becomes an event that says which RNA, and which of its hits, is meant.
+CARDS_JS = """
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-remove]');
-  if (button) trigger('select', {value: button.dataset.remove});
+  const button = event.target.closest('[data-value]');
+  if (!button) return;
+  const {value, trim} = button.dataset;
+  trigger('select', trim ? {value, trim: Number(trim)} : {value});
 });
 """
-# The browser reads the file and sends its bytes with an event: Gradio's own upload would write them
-# to the server's disk. One that is too large is not read at all.
+# A citation in the conversation leads to its record below, for mouse, keyboard and screen reader;
+# without the address, whose change some browsers' back buttons would then undo.
+CITE_JS = """
+window.rnaCite?.abort();
+window.rnaCite = new AbortController();
+document.addEventListener('click', (event) => {
+  const link = event.target.closest?.('a[href^="#record-"]');
+  const record = link && document.getElementById(link.getAttribute('href').slice(1));
+  if (!record) return;
+  event.preventDefault();
+  record.scrollIntoView({block: 'nearest'});
+  record.focus();
+}, {signal: window.rnaCite.signal});
+"""
+# On a phone what follows from a click is beyond the screen: the new card, and the answer.
+_SHOW = """
+() => {
+  if (window.innerWidth > 640 || document.querySelector('#rna-notice .error')) return;
+  [...document.querySelectorAll('%s')].pop()?.scrollIntoView({block: 'start'});
+}
+"""
+SHOW_CARD_JS = _SHOW % "#cards .card"
+SHOW_CHAT_JS = _SHOW % "#chat-head"
+# The browser reads files and sends their bytes with an event: Gradio's own upload would write them
+# to the server's disk. Files that are too large together are not read at all.
 UPLOAD_HTML = """
-<label for="fasta">Or upload FASTA, plain or gzipped</label>
-<input id="fasta" type="file" aria-label="Upload FASTA">
+<label for="fasta">Or drop FASTA files anywhere on this page, plain or gzipped</label>
+<input id="fasta" type="file" multiple aria-label="Upload FASTA" aria-describedby="fasta-limit">
+<p id="fasta-limit">Up to %s in all. Files are read in your browser and not stored.</p>
+<p class="dropping" aria-hidden="true" hidden>Drop to add the RNAs</p>
 """
 UPLOAD_JS = """
 const input = element.querySelector('input');
-input.addEventListener('change', () => {
-  const file = input.files[0];
-  if (!file) return;
-  const upload = {name: file.name, size: file.size, content: ''};
+const read = (file) => new Promise((resolve) => {
   const reader = new FileReader();
-  reader.onload = () => {
-    trigger('upload', {...upload, content: reader.result.split(',')[1] || ''});
-    input.value = '';
-  };
-  reader.onerror = () => trigger('upload', {...upload, size: -1});
-  if (file.size > %d) trigger('upload', upload); else reader.readAsDataURL(file);
+  const told = {name: file.name, size: file.size, content: ''};
+  reader.onload = () => resolve({...told, content: reader.result.split(',')[1] || ''});
+  reader.onerror = () => resolve({...told, size: -1});
+  reader.readAsDataURL(file);
 });
+const give = async (list) => {
+  const files = [...list];
+  if (!files.length) return;
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  const unread = files.map((file) => ({name: file.name, size: file.size, content: ''}));
+  trigger('upload', {files: size > %d ? unread : await Promise.all(files.map(read))});
+  input.value = '';
+};
+input.addEventListener('change', () => give(input.files));
+// On the whole page, or a file that misses the field would replace the page.
+window.rnaDrop?.abort();
+window.rnaDrop = new AbortController();
+const {signal} = window.rnaDrop;
+const brings = (event) => event.dataTransfer?.types.includes('Files');
+const told = element.querySelector('.dropping');
+const show = (on) => { told.hidden = !on; };
+document.addEventListener('dragenter', (event) => {
+  if (brings(event)) { event.preventDefault(); show(true); }
+}, {signal});
+document.addEventListener('dragover', (event) => {
+  if (brings(event)) { event.preventDefault(); event.dataTransfer.dropEffect = 'copy'; }
+}, {signal});
+document.addEventListener('dragleave', (event) => {
+  if (!event.relatedTarget) show(false);  // out of the window
+}, {signal});
+document.addEventListener('drop', (event) => {
+  show(false);
+  if (!brings(event)) return;
+  event.preventDefault();
+  give(event.dataTransfer.files);
+}, {signal, capture: true});
 """
 # What was taken leaves its field, and what nothing came of returns to it, but never at the cost of
 # what a visitor has typed meanwhile. The server cannot tell: it does not see the field.

@@ -8,11 +8,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import about_selector
 import answering
 import gradio as gr
 import rna_cards
 import validation
-from conversation import Conversation, Turn, as_chat, as_typed
+from answer_limit import AnswerLimit
+from browser_scripts import CITE_JS
+from chat_messages import as_chat, as_typed
+from conversation import Conversation, Turn
+from field_commands import command, field_commands
 from findings import GENERAL
 from model_loading import MODEL
 from plain_text import check_text, visible
@@ -21,14 +26,14 @@ from rna_panel import (
     MAX_ECHO,
     RnaPanel,
     Updates,
-    command,
-    field_commands,
     find,
 )
+from side_by_side import side_by_side
 from space_limits import Limits
 from structure_folding import FOLDING, structure_on
 
-from rnagpt import Answer, CleanedRna, draw_scores
+from rnagpt import CleanedRna, draw_scores
+from rnagpt.inference.cited import name_rnas
 from rnagpt.reference.library import SearchStoppedError
 
 _log = logging.getLogger("rnagpt.space")
@@ -39,28 +44,15 @@ _MAX_WAITING = 4
 _PONDERING = '<div class="scrolled"><p role="status">Scoring the nucleotides…</p></div>'
 
 
-@dataclasses.dataclass(frozen=True)
-class _Limit:
-    """When an answer ends where it is: when the visitor wants that, or its time is over."""
-
-    conversation: Conversation
-    end: float
-
-    def reached(self) -> bool:
-        return self.conversation.stopping or time.monotonic() > self.end
-
-    @property
-    def note(self) -> str:
-        return "took too long" if time.monotonic() > self.end else "stopped"
-
-
 class ChatPanel:
     """The parts, laid out where it is made, and what happens when a visitor acts on them."""
 
     def __init__(self, limits: Limits, rna_panel: RnaPanel) -> None:
         self.limits = limits
         self.rna_panel = rna_panel
-        gr.HTML("<h2>Questions</h2>")
+        with gr.Row(elem_id="chat-head"):
+            gr.HTML("<h2>Questions</h2>")
+            self.clear = gr.Button("New conversation", size="sm", min_width=100, elem_id="clear")
         self.chat = gr.Chatbot(
             label="Conversation",
             # It would lie upon the first question; there is a heading above.
@@ -73,21 +65,27 @@ class ChatPanel:
             latex_delimiters=[],
             # Those below copy the texts as they were written, and share them with nobody.
             buttons=[],
-            placeholder="Add an RNA, then ask about it.",
+            placeholder="Answers come here, with the records that they rest on.",
             elem_id="chat",
         )
         # What the chat, which renders no links, cites.
-        self.sources = gr.HTML(elem_id="sources")
+        self.sources = gr.HTML(js_on_load=CITE_JS, elem_id="sources")
         self.question_notice = rna_panel.question_notice
         self.question_notice.render()
-        self.question = gr.Textbox(
-            label="Your question",
-            placeholder="What is this RNA?",
-            submit_btn="Ask",
-            lines=1,
-            max_lines=4,
-            elem_id="question",
-        )
+        # On a phone it stays at the bottom of the screen once there is an RNA.
+        with gr.Row(elem_id="ask"):
+            self.about = rna_panel.about
+            self.about.render()
+            self.question = gr.Textbox(
+                label="Your question",
+                placeholder="What is this RNA?",
+                submit_btn="Ask",
+                lines=1,
+                max_lines=4,
+                scale=3,
+                min_width=220,
+                elem_id="question",
+            )
         self.field = field_commands(self.question)
         with gr.Row(elem_id="suggestions"):
             self.suggestions = rna_panel.suggestions
@@ -101,9 +99,11 @@ class ChatPanel:
                 "Which nucleotides mattered?", elem_id="explain", **small
             )
             rna_panel.compare.render()
-            self.clear = gr.Button("New conversation", size="sm", min_width=100, elem_id="clear")
         self.findings = gr.HTML(elem_id="findings")
-        with gr.Row(elem_id="keeping"):
+        with (
+            gr.Accordion("Keep this conversation", open=False, elem_id="keep"),
+            gr.Row(elem_id="keeping"),
+        ):
             self.copy = gr.Button("Copy", elem_id="copy", **small)
             self.markdown, self.json, self.tsv = rna_panel.downloads
             for button in rna_panel.downloads:
@@ -121,8 +121,21 @@ class ChatPanel:
             *(self.rna_panel.cards, self.rna_panel.compare),
         ]
 
-    def ask(self, conversation: Conversation, question: str) -> Iterator[Updates]:
-        """Ask a question after the others; while the model is at work it waits for its turn."""
+    def ask(
+        self, conversation: Conversation, question: str, chosen: object = about_selector.NAMED
+    ) -> Iterator[Updates]:
+        """Ask a question after the others; while the model is at work it waits for its turn.
+
+        Args:
+            chosen: which RNAs it is about, of `about_selector`.
+        """
+        try:
+            about = about_selector.places_of(conversation, chosen)
+        except ValueError as error:
+            yield {self.question_notice: rna_cards.notice(str(error))}
+            return
+        if isinstance(question, str) and question not in conversation.pending:
+            conversation.chosen[question] = about
         while not conversation.begin(question):
             if message := self._put_off(conversation, question):
                 yield message
@@ -136,6 +149,7 @@ class ChatPanel:
             return
         last = conversation.turns[-1]
         num_turns = len(conversation.turns) - 1
+        conversation.chosen[last.question] = last.chosen
         again = self._answered(conversation, last.question, num_turns, sampled=not last.note)
         yield from self._alone(conversation, again)
 
@@ -146,6 +160,7 @@ class ChatPanel:
         num_turns = (index if isinstance(index, int) else index[0]) // 2
         if num_turns < len(conversation.turns) and isinstance(question, str):
             question = as_typed(question)
+            conversation.chosen[question] = conversation.turns[num_turns].chosen
             edited = self._answered(conversation, question, num_turns)
             yield from self._alone(conversation, edited, question)
         else:
@@ -165,7 +180,8 @@ class ChatPanel:
         # Once: what the visitor types meanwhile is the next question.
         yield {self.field: command(taken=question), self.findings: ""}
         for turn in self._written(conversation, question, num_turns, sampled):
-            yield {self.chat: as_chat([*conversation.turns[:num_turns], turn])}
+            turns = [*conversation.turns[:num_turns], turn]
+            yield {self.chat: as_chat(turns, growing=True)}
 
     def _put_off(self, conversation: Conversation, question: str) -> Updates | None:
         """Let a question wait, and say so; None where the model has come to rest meanwhile."""
@@ -175,7 +191,7 @@ class ChatPanel:
             return {self.question_notice: rna_cards.notice(str(error))}
         taken = {self.field: command(taken=question)}
         waiting = conversation.waiting
-        if question in (conversation.question, *waiting):
+        if question in conversation.pending:
             message = "This question is being answered, or waits for its turn, already."
             return {self.question_notice: rna_cards.notice(message, "hint"), **taken}
         if len(waiting) >= _MAX_WAITING:
@@ -183,7 +199,7 @@ class ChatPanel:
             return {self.question_notice: rna_cards.notice(message, "hint")}
         if not conversation.wait_with(question):
             return None
-        return {self.question_notice: _line(conversation), **taken}
+        return {self.question_notice: rna_cards.waiting(conversation), **taken}
 
     def _alone(
         self,
@@ -233,7 +249,7 @@ class ChatPanel:
         try:
             busy = (self.retry_button, self.explain_button, self.rna_panel.compare)
             yield {
-                self.question_notice: _line(conversation),
+                self.question_notice: rna_cards.waiting(conversation),
                 self.stop_button: gr.update(interactive=stoppable),
                 **dict.fromkeys(busy, gr.update(interactive=False)),
             }
@@ -249,6 +265,7 @@ class ChatPanel:
         conversation.question, conversation.reading = "", 0
         if error or conversation.stopping:
             lost += conversation.give_back()
+        conversation.forget_choices()
         if not conversation.closed:
             yield self.view(conversation, error) | self._back(lost)
 
@@ -265,9 +282,10 @@ class ChatPanel:
             rnas = [shown.rna for shown in conversation.rnas]
             num_rnas = conversation.reading = len(rnas)
             num_read = num_rnas - len(conversation.new_rnas(num_turns))
+            about = conversation.chosen.pop(question, [])
         turn = Turn(question, "…", num_rnas)
         yield turn
-        if not self._made_ready(conversation, rnas, question):
+        if not self._made_ready(conversation, rnas, question, about):
             return
         turn = dataclasses.replace(turn, answer="")
         limit = self._limit(conversation)
@@ -279,8 +297,13 @@ class ChatPanel:
             self.limits.max_new_tokens,
             sampled,
             limit.reached,
+            about,
         )
+        names = [name_rnas(rnas)[place] for place in about]
         for turn in pieces:
+            turn = dataclasses.replace(
+                turn, num_rnas=num_rnas, chosen=about, about=turn.about or names
+            )
             # What came whole is kept, however long it took.
             if limit.reached() and not turn.sentences:
                 turn = dataclasses.replace(turn, note=limit.note)
@@ -293,12 +316,16 @@ class ChatPanel:
             raise ValueError("There was no answer in time. Ask again, or in other words.")
 
     def _made_ready(
-        self, conversation: Conversation, rnas: list[CleanedRna], question: str
+        self,
+        conversation: Conversation,
+        rnas: list[CleanedRna],
+        question: str,
+        about: list[int],
     ) -> bool:
         """Search what was not searched, and await the model where it is needed; False: stopped."""
         limit = self._limit(conversation)
         try:
-            plan = answering.look_up(rnas, question, limit.reached)
+            plan = answering.look_up(rnas, question, limit.reached, about)
         except SearchStoppedError:
             if conversation.stopping:
                 return False
@@ -309,8 +336,8 @@ class ChatPanel:
             validation.check_model()
         return True
 
-    def _limit(self, conversation: Conversation) -> _Limit:
-        return _Limit(conversation, time.monotonic() + self.limits.seconds_per_answer)
+    def _limit(self, conversation: Conversation) -> AnswerLimit:
+        return AnswerLimit(conversation, time.monotonic() + self.limits.seconds_per_answer)
 
     def stop(self, conversation: Conversation) -> None:
         """End what the model does at its next word."""
@@ -342,23 +369,10 @@ class ChatPanel:
         def compared() -> Iterator[Updates]:
             question = check_text(given, "The question").strip() or GENERAL[0]
             validation.check_question(question, self.limits)
-            rnas = [shown.rna for shown in conversation.rnas]
-            answers: list[Answer] = []
-            yield {self.findings: rna_cards.comparison(question, rnas, answers)}
-            for answer in self.answers_of(rnas, question):
-                answers.append(answer)
-                yield {self.findings: rna_cards.comparison(question, rnas, answers)}
-                if conversation.stopping:
-                    return
+            for tables in side_by_side(conversation, question, self.limits):
+                yield {self.findings: tables}
 
         yield from self._alone(conversation, compared())
-
-    def answers_of(self, rnas: list[CleanedRna], question: str) -> Iterator[Answer]:
-        """The answer to a question about each RNA on its own."""
-        limits = self.limits
-        return answering.answer_each(
-            rnas, question, limits.max_new_tokens, limits.seconds_per_answer
-        )
 
     def view(self, conversation: Conversation, error: str = "") -> Updates:
         """The chat as it stands when no answer is being written."""
@@ -371,18 +385,10 @@ class ChatPanel:
             self.chat: as_chat(conversation.turns),
             self.sources: rna_cards.sources(conversation.turns),
             self.rna_panel.cards: rna_cards.cards(conversation),
-            self.question_notice: rna_cards.notice(error) or _line(conversation),
+            self.question_notice: rna_cards.notice(error) or rna_cards.waiting(conversation),
             self.stop_button: gr.update(interactive=False),
             self.rna_panel.compare: gr.update(interactive=len(conversation.rnas) > 1 and at_rest),
             **self.rna_panel.documents(conversation),
             **self.rna_panel.suggest(conversation),
             **dict.fromkeys(buttons, switch),
         }
-
-
-def _line(conversation: Conversation) -> str:
-    """The questions that wait, as HTML; nothing where none does."""
-    if not conversation.waiting:
-        return ""
-    waiting = " · ".join(question.strip() for question in conversation.waiting)
-    return rna_cards.notice(f"Next: {waiting} (Stop gives back what waits.)", "hint")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import re
 import threading
@@ -11,12 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from findings import Findings, sureness
+from cited_records import CitedRecord, CitedSentence, match_of, name_of, sureness_of
+from comparison import Comparison
+from findings import Findings
 from plain_text import escape_unseen, visible
-from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict
 
-from rnagpt import CleanedRna, FastaRecord
+from rnagpt import CleanedRna, FastaRecord, Hit
+from rnagpt.evidence.confidence import (
+    confidence_of_match,
+    confidence_word,
+)
 from rnagpt.evidence.gathering import address_of
 from rnagpt.inference.cited import name_rnas
 from rnagpt.inference.generation import user_message
@@ -32,10 +35,12 @@ class ShownRna:
     """An RNA of a conversation with its drawing and findings: None while they are not made yet.
 
     Attributes:
+        description: what its FASTA header says after the name; may be empty.
         drawn: whether no other structure is to be added to the drawing.
     """
 
     rna: CleanedRna
+    description: str = ""
     drawing: str | None = None
     drawn: bool = False
     findings: Findings | None = None
@@ -43,30 +48,8 @@ class ShownRna:
     @property
     def key(self) -> str:
         """What tells it from the others of its conversation, wherever it stands among them."""
-        content = f"{self.rna.name}\n{self.rna.sequence}".encode()
+        content = f"{self.rna.name}\n{self.rna.sequence}".encode("utf-8", "surrogatepass")
         return hashlib.sha256(content).hexdigest()[:16]
-
-
-class CitedSentence(TypedDict):
-    """A sentence of an answer, as `rnagpt chat --json` gives it."""
-
-    text: str
-    records: list[int]
-    supported: bool
-
-
-@with_config(ConfigDict(extra="allow"))
-class CitedRecord(TypedDict):
-    """A record of the evidence, as `rnagpt chat --json` gives it, which has more fields."""
-
-    number: int
-    rna: str
-    id: str
-    name: str
-    evalue: float
-    start: int
-    end: int
-    strand: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +66,8 @@ class Turn:
         about: names of the RNAs that it is about; empty where the model alone answered, to all.
         sentences: each with its records; empty where the model alone answered.
         evidence: the records that it cites.
+        chosen: places, from 0, of the RNAs that the visitor said it is about; empty where the
+            question was to say so.
     """
 
     question: str
@@ -94,12 +79,23 @@ class Turn:
     about: list[str] = field(default_factory=list)
     sentences: list[CitedSentence] = field(default_factory=list)
     evidence: list[CitedRecord] = field(default_factory=list)
+    chosen: list[int] = field(default_factory=list)
 
     @property
     def remarks(self) -> str:
-        """Confidence and note, for people to read; empty where there is neither."""
-        sure = "" if self.confidence is None else f"confidence {self.confidence:.2f}"
-        return " · ".join(filter(None, [sure, self.note]))
+        """What it is about, rests on and how sure that is, for people to read; may be empty."""
+        told = []
+        if self.about and self.num_rnas > 1:
+            told.append(f"about {', '.join(self.about)}")
+        told += [self.sureness, self.note]
+        return " · ".join(filter(None, told))
+
+    @property
+    def sureness(self) -> str:
+        """As `sureness_of`; empty too for what was cut short and is not measured."""
+        if self.confidence is None and self.note and self.basis != "sequence":
+            return ""
+        return sureness_of(self.basis, self.confidence)
 
 
 @dataclass
@@ -108,7 +104,10 @@ class Conversation:
 
     Attributes:
         records: FASTA records to choose from.
+        comparisons: of the RNAs, by their questions, the last one last.
         waiting: questions that came while the model was at work, in order.
+        chosen: for questions that wait or are being answered, the places of the RNAs that the
+            visitor said they are about.
         question: the one that is being answered; empty while none is.
         reading: RNAs that the conversation had when that question came.
         answering: whether the model is at work for it.
@@ -121,7 +120,9 @@ class Conversation:
     rnas: list[ShownRna] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     records: list[FastaRecord] = field(default_factory=list)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
+    chosen: dict[str, list[int]] = field(default_factory=dict)
     question: str = ""
     reading: int = 0
     answering: bool = False
@@ -161,6 +162,16 @@ class Conversation:
             waiting, self.waiting = self.waiting, []
             return waiting
 
+    def forget_choices(self) -> None:
+        """Forget which RNAs questions are about that neither wait nor are being answered."""
+        pending = self.pending
+        self.chosen = {one: about for one, about in self.chosen.items() if one in pending}
+
+    @property
+    def pending(self) -> list[str]:
+        """The question that is being answered, and those that wait."""
+        return [question for question in (self.question, *self.waiting) if question]
+
     @property
     def num_read(self) -> int:
         """RNAs that the model has read; they stay as long as the conversation."""
@@ -190,12 +201,12 @@ class Conversation:
         """
         last = self.turns[-1]
         names = name_rnas([shown.rna for shown in self.rnas])
-        if not last.sentences:
+        if not last.sentences and not last.chosen:
             return names, self.messages()
         rna_of = dict(zip(names, self.rnas, strict=True))
         about = [name for name in last.about if name in rna_of]
         asked = user_message(last.question, [rna_of[name].rna.sequence for name in about])
-        words = " ".join(sentence["text"] for sentence in last.sentences)
+        words = " ".join(sentence["text"] for sentence in last.sentences) or last.answer
         return about, [asked, {"role": "assistant", "content": words}]
 
     def new_rnas(self, num_turns: int) -> list[CleanedRna]:
@@ -204,23 +215,18 @@ class Conversation:
         return [shown.rna for shown in self.rnas[num_read:]]
 
 
+def same_rna(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna | None:
+    """The RNA that has the sequence of a new one, and its name, if that has one."""
+    for shown in rnas:
+        if shown.rna.sequence == new.rna.sequence and (not named or shown.key == new.key):
+            return shown
+    return None
+
+
 def records_of(turns: Iterable[Turn]) -> list[CitedRecord]:
     """The records that answers cite, by their numbers, which are the conversation's."""
     cited = {record["number"]: record for turn in turns for record in turn.evidence}
     return [cited[number] for number in sorted(cited)]
-
-
-def match_of(record: CitedRecord, *, named: bool) -> str:
-    """How well and where a record matches: "E 2e-17, nucleotides 1–73"; `named`: of which RNA."""
-    strand = "" if record["strand"] == "+" else " of the other strand"
-    whose = f" of {record['rna']}" if named else ""
-    place = f"nucleotides {record['start']:,}–{record['end']:,}{strand}{whose}"
-    return f"E {record['evalue']:.1g}, {place}"
-
-
-def name_of(record: CitedRecord) -> str:
-    """Accession and name, once where they are the same."""
-    return " ".join(dict.fromkeys((record["id"], record["name"])))
 
 
 def as_markdown(conversation: Conversation, model: str) -> str:
@@ -229,7 +235,9 @@ def as_markdown(conversation: Conversation, model: str) -> str:
     for shown in conversation.rnas:
         rna = shown.rna
         facts = ", ".join([f"{len(rna.sequence):,} nt", *rna.changes])
-        lines += [f"## RNA {_plain(rna.name)} ({facts})", "", f"`{rna.sequence}`", ""]
+        lines += [f"## RNA {_plain(rna.name)} ({facts})", ""]
+        lines += [_plain(shown.description), ""] if shown.description else []
+        lines += [f"`{rna.sequence}`", ""]
         lines += _findings_lines(shown)
     for turn in conversation.turns:
         remarks = " · ".join(filter(None, [f"basis: {_plain(turn.basis)}", turn.remarks]))
@@ -237,6 +245,8 @@ def as_markdown(conversation: Conversation, model: str) -> str:
         lines += [f"**{_plain(turn.question)}**", "", answer, ""]
         lines += [f"- {_source(record)}" for record in turn.evidence]
         lines += [""] if turn.evidence else []
+    for comparison in conversation.comparisons.values():
+        lines += _comparison_lines(comparison)
     return "\n".join(lines)
 
 
@@ -244,35 +254,21 @@ def as_json(conversation: Conversation, model: str, *, found: bool = False) -> s
     """The conversation as a JSON document: `model`, `rnas` and `turns`.
 
     Args:
-        found: with what was found in each RNA, which the page need not send back.
+        found: with what was found in each RNA and the comparisons, which the page need not send
+            back.
     """
     rnas: list[dict[str, Any]] = []
     for shown in conversation.rnas:
         rna = shown.rna
-        rnas.append({"name": rna.name, "sequence": rna.sequence, "changes": rna.changes})
+        told = {"description": shown.description, "sequence": rna.sequence}
+        rnas.append({"name": rna.name, **told, "changes": rna.changes})
         if found and shown.findings:
             rnas[-1]["findings"] = shown.findings.to_dict()
     turns = [vars(turn) for turn in conversation.turns]
-    document = {"model": model, "rnas": rnas, "turns": turns}
+    document: dict[str, Any] = {"model": model, "rnas": rnas, "turns": turns}
+    if found:
+        document["comparisons"] = [one.to_dict() for one in conversation.comparisons.values()]
     return escape_unseen(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
-
-
-def as_chat(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """Turns as messages for people to read, as `gr.Chatbot` takes them.
-
-    Without Markdown it still takes what it is given for HTML, and leaves out what it holds unsafe.
-    """
-    messages = []
-    for turn in turns:
-        remarks = f"\n\n({turn.remarks})" if turn.remarks else ""
-        for role, text in (("user", turn.question), ("assistant", turn.answer.strip() + remarks)):
-            messages.append({"role": role, "content": html.escape(visible(text), quote=False)})
-    return messages
-
-
-def as_typed(shown: str) -> str:
-    """A text of `as_chat` as its writer typed it."""
-    return html.unescape(shown)
 
 
 def _findings_lines(shown: ShownRna) -> list[str]:
@@ -280,18 +276,42 @@ def _findings_lines(shown: ShownRna) -> list[str]:
     found = shown.findings
     if found is None:
         return []
-    if found.note or not found.hits:
-        return [_plain(found.note or f"No known family matches in {found.searched}."), ""]
     lines = [f"Found in {_plain(found.searched)}:", ""]
-    for hit in found.hits:
-        strand = "" if hit.strand == "+" else ", reverse strand"
-        told = (
-            f"{hit.record.id} {hit.record.name}, {hit.record.type or 'type unknown'}: nucleotides "
-            f"{hit.start:,}–{hit.end:,}{strand}, E {hit.evalue:.1g}, {hit.bits:.1f} bits, "
-            f"identity {hit.identity:.0%}, confidence {sureness(hit)}"
-        )
-        address = address_of(hit.record.id)
-        lines.append(f"- {_plain(told)}" + (f", <{address}>" if address else ""))
+    if found.note or not found.hits:
+        lines = [_plain(found.note or f"No known family matches in {found.searched}.")]
+    lines += [
+        _hit_line(hit, f"confidence {confidence_word(confidence_of_match(hit))}")
+        for hit in found.hits
+    ]
+    if found.weaker:
+        lines += [
+            "",
+            "Not significant (as many matches this good are expected by chance as E):",
+            "",
+        ]
+        lines += [_hit_line(hit, "not significant") for hit in found.weaker]
+    return [*lines, ""]
+
+
+def _hit_line(hit: Hit, remark: str) -> str:
+    strand = "" if hit.strand == "+" else ", reverse strand"
+    told = (
+        f"{hit.record.id} {hit.record.name}, {hit.record.type or 'type unknown'}: nucleotides "
+        f"{hit.start:,}–{hit.end:,}{strand}, E {hit.evalue:.1g}, {hit.bits:.1f} bits, "
+        f"identity {hit.identity:.0%}, {remark}"
+    )
+    address = address_of(hit.record.id)
+    return f"- {_plain(told)}" + (f", <{address}>" if address else "")
+
+
+def _comparison_lines(comparison: Comparison) -> list[str]:
+    """A comparison, a line for each RNA and each pair."""
+    lines = ["## Comparison", "", f"**{_plain(comparison.question)}**", ""]
+    for rna in comparison.rnas:
+        told = filter(None, (*rna.facts, rna.answer, rna.sureness))
+        lines.append(f"- {_plain(f'{rna.name}: ' + ' · '.join(told))}")
+    lines.append("")
+    lines += [f"- {_plain(f'{pair.one}, {pair.other}: {pair.told}')}" for pair in comparison.pairs]
     return [*lines, ""]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from searching import reference
@@ -13,6 +13,7 @@ from rnagpt import CleanedRna, Hit, SearchResult
 from rnagpt.evidence.confidence import confidence_of_match
 from rnagpt.evidence.gathering import Evidence, gather_evidence
 from rnagpt.reference.formats import FORMATS
+from rnagpt.reference.library import EVALUE
 
 _log = logging.getLogger("rnagpt.space")
 
@@ -20,13 +21,8 @@ NO_REFERENCE = (
     "Nothing is searched here: no reference is set up. Answers are the model's own words."
 )
 FAILED = "The search failed on our side. Ask about the RNA, which searches it again."
-# From here on a match is called sure, in words; E-values of about 6e-7 and below.
-HIGH_CONFIDENCE = 0.9
-SURE_OF = {
-    "high": "At least 9 of 10 RNAs with a match like this are of this family.",
-    "low": "Fewer than 9 of 10 RNAs with a match like this are of this family: verify it.",
-    "not measured": "How often matches of this kind are right has not been measured.",
-}
+# As many matches this good are expected by chance.
+WEAKEST_EVALUE = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,13 @@ class Findings:
         note: why there was no search; empty else.
         conserved: of each hit, the bits of conservation at its letters, as
             `Reference.conservation` gives them.
+        weaker: what matches no better than by chance, the best first; None: not looked for yet.
     """
 
     evidence: Evidence | None = None
     note: str = ""
     conserved: tuple[tuple[float | None, ...], ...] = ()
+    weaker: tuple[Hit, ...] | None = None
 
     @property
     def hits(self) -> list[Hit]:
@@ -63,6 +61,7 @@ class Findings:
                 {**record, "confidence": confidence_of_match(hit)}
                 for record, hit in zip(records, self.hits, strict=True)
             ],
+            "not_significant": [hit.to_dict() for hit in self.weaker or ()],
         }
 
 
@@ -81,12 +80,19 @@ def search(rna: CleanedRna, stop: Callable[[], bool]) -> Findings:
     return Findings(evidence, note, conserved)
 
 
-def sureness(hit: Hit) -> str:
-    """A key of `SURE_OF`: how sure it is that a hit names the RNA's family."""
-    confidence = confidence_of_match(hit)
-    if confidence is None:
-        return "not measured"
-    return "high" if confidence >= HIGH_CONFIDENCE else "low"
+def search_weaker(rna: CleanedRna, findings: Findings, stop: Callable[[], bool]) -> Findings:
+    """The findings with what matches no better than by chance, up to `WEAKEST_EVALUE`.
+
+    Raises:
+        SearchStoppedError: `stop` said so.
+    """
+    searched = reference()
+    if searched is None or findings.note or findings.evidence is None:
+        return replace(findings, weaker=())
+    found = searched.search(rna, evalue=WEAKEST_EVALUE, stop=stop)
+    each = (one for hit in found for one in (hit, *hit.others))
+    weaker = sorted((one for one in each if one.evalue > EVALUE), key=lambda one: one.evalue)
+    return replace(findings, weaker=tuple(weaker))
 
 
 def as_tsv(found: Sequence[tuple[CleanedRna, Findings | None]]) -> str:

@@ -1,6 +1,8 @@
 """Tools for assistants, at `/gradio_api/mcp/` and in the API: those of `rnagpt mcp`.
 
-Each returns JSON as a text: Gradio would give an assistant a dictionary as Python writes it.
+Each returns JSON as a text: Gradio would give an assistant a dictionary as Python writes it, and
+has no schema of what a tool returns (its `structured_output` wraps the same text). So docstrings,
+which become the tools' descriptions, say which fields there are.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from rna_input import records_of_text
 from searching import reference
 from space_limits import Limits
 
-from rnagpt import CleanedRna, Reference
+from rnagpt import CleanedRna, FastaRecord, Reference, RnaSequenceError, SearchResult
 from rnagpt.serving import rna_tools
 
 _log = logging.getLogger("rnagpt.space")
@@ -75,6 +77,11 @@ class AssistantTools:
         """Identify an RNA by its sequence: what it is, family, accession, type, E-value, bit score,
         strand, place, confidence, papers and links; or that nothing known matches it.
 
+        Returns a JSON object: known, summary (with citations such as [1]), name, length, changes,
+        matches (the best first; each with number, accession, name, description, type, clan,
+        evalue, bits, identity, strand, start, end, is_whole, confidence, link, papers), searched,
+        note.
+
         Args:
             sequence: Nucleotides of one RNA (A, C, G, U or T, IUPAC codes), or one FASTA record.
         """
@@ -85,17 +92,24 @@ class AssistantTools:
         """Find all known RNA families and RNAs in one or several sequences, with the place, strand,
         E-value, alignment, secondary structure and papers of each hit.
 
+        Returns a JSON object: records (one for each sequence, in order, with name, length, changes
+        and hits; one that is no RNA has its reason as error and no hits) and rejected (these
+        reasons). It is an error only where no sequence is an RNA.
+
         Args:
             fasta: One or several FASTA records, as text, or one bare sequence.
         """
         records = records_of_text(check_text(fasta, "`fasta`"), self.limits)
-        return rna_tools.annotate_all(validation.cleaned(records, self.limits), _records())
+        return rna_tools.annotate_all(map(self._accepted, records), _records())
 
     @_as_json
     def ask_about_rna(self, sequence: str, question: str) -> rna_tools.CitedReply:
         """Answer a question about an RNA from the records that its sequence matches, with
         citations: the answer, what it rests on (records, sequence, model or none, which means that
         this is not known), its confidence, and the evidence with accessions and PubMed ids.
+
+        Returns a JSON object: answer, basis, confidence, complete, sentences (each with text,
+        records and supported), evidence (as matches of identify_rna), changes.
 
         Args:
             sequence: Nucleotides of one RNA (A, C, G, U or T, IUPAC codes), or one FASTA record.
@@ -113,6 +127,10 @@ class AssistantTools:
         """Show why the answer to a question about an RNA can be believed: for each sentence the
         record that supports it, that record's own sentences, quotes of papers and the papers.
 
+        Returns a JSON object: answer, basis, confidence, sentences (each with text, rests_on and
+        support: of each record it cites the record, what it says, quotes, fields and papers),
+        searched.
+
         Args:
             sequence: Nucleotides of one RNA (A, C, G, U or T, IUPAC codes), or one FASTA record.
             question: A question about this RNA in plain English.
@@ -120,6 +138,15 @@ class AssistantTools:
         rna = self._rna(sequence)
         validation.check_question(question, self.limits)
         return rna_tools.explain(rna, question, _records())
+
+    def _accepted(self, record: FastaRecord) -> CleanedRna | SearchResult:
+        """The RNA of a record, or why it is none, which costs the other records nothing."""
+        try:
+            return validation.cleaned([record], self.limits)[0]
+        except ValueError as error:
+            name = record.name[: self.limits.max_name_letters]
+            told = error if isinstance(error, RnaSequenceError) else RnaSequenceError(str(error))
+            return SearchResult(name, 0, error=told)
 
     def _rna(self, sequence: str) -> CleanedRna:
         record = validation.one_record(sequence, self.limits)

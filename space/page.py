@@ -13,12 +13,13 @@ import gradio as gr
 import mcp_tools
 import rna_cards
 import validation
-from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS
+from browser_scripts import COPY_AGAIN_JS, COPY_JS, DOWNLOAD_JS, SHOW_CARD_JS, SHOW_CHAT_JS
 from chat_panel import FAULT, ChatPanel
 from conversation import Conversation
 from model_loading import MODEL
 from rna_panel import AS_IT_IS, RnaPanel, Updates
 from searching import reference
+from side_by_side import answers_of
 from space_limits import Limits
 from visitors import Visitors
 
@@ -49,7 +50,7 @@ class Page:
         ) as self.blocks:
             gr.HTML(_TITLE.format(_CITED if reference() else _GUESSED), elem_id="title")
             self.status = gr.HTML(self.model_status(), elem_id="model-status")
-            with gr.Row(equal_height=False):
+            with gr.Row(equal_height=False, elem_id="panels"):
                 with gr.Column(scale=2, min_width=320, elem_id="rna-panel"):
                     self.rna_panel = RnaPanel(limits, self.examples)
                 with gr.Column(scale=3, min_width=320, elem_id="chat-panel"):
@@ -76,7 +77,7 @@ class Page:
             record = validation.one_record(rna, self.limits)
             (cleaned,) = validation.cleaned([record], self.limits)
             validation.check_question(question, self.limits)
-            return next(self.chat_panel.answers_of([cleaned], question)).as_row()
+            return next(answers_of([cleaned], question, self.limits)).as_row()
         except ValueError as error:
             # Not printed: what visitors give has no place in a log.
             raise gr.Error(str(error), print_exception=False) from error
@@ -123,7 +124,7 @@ class Page:
         at_once: dict[str, Any] = {"outputs": panel.parts, "queue": False}
         given = [
             self._on(panel.add.click, panel.add_text, [panel.sequence], **at_once),
-            self._on(panel.upload.upload, panel.add_file, [], **at_once),
+            self._on(panel.upload.upload, panel.add_files, [], **at_once),
             # Gradio would check against choices that it may have forgotten.
             self._on(
                 panel.add_records.click,
@@ -132,11 +133,13 @@ class Page:
                 preprocess=False,
                 **at_once,
             ),
-            self._on(panel.cards.select, panel.remove, [], **at_once),
+            self._on(panel.cards.select, panel.act_on_card, [], **at_once),
         ]
         for button, record in zip(panel.example_buttons, self.examples, strict=True):
             example = functools.partial(panel.add_example, record)
             given.append(self._on(button.click, example, [], **at_once))
+        for event in given:
+            event.then(None, None, None, js=SHOW_CARD_JS)
         searches = [self._on(event.then, panel.search, [], panel.found_parts) for event in given]
         return [*searches, *self._fold_after(searches)]
 
@@ -154,15 +157,19 @@ class Page:
         # A visitor sees how many are before him in the queue.
         waiting = {"show_progress": "minimal", "show_progress_on": [panel.chat]}
         asking: dict[str, Any] = {"outputs": panel.parts, **self._with_model(), **waiting}
+        # Gradio would check against RNAs that it may have forgotten.
+        about = {**asking, "preprocess": False}
         answered = [
-            self._on(panel.question.submit, panel.ask, [panel.question], **asking),
+            self._on(panel.question.submit, panel.ask, [panel.question, panel.about], **about),
             self._on(panel.retry_button.click, panel.retry, [], **asking),
             self._on(panel.chat.edit, panel.edit, [], **asking),
             self._on(panel.explain_button.click, panel.explain, [], **asking),
             self._on(self.rna_panel.compare.click, panel.compare, [panel.question], **asking),
         ]
         for button in panel.suggestions:
-            answered.append(self._on(button.click, panel.ask, [button], **asking))
+            answered.append(self._on(button.click, panel.ask, [button, panel.about], **about))
+        for asked in (panel.question.submit, *(button.click for button in panel.suggestions)):
+            asked(None, None, None, js=SHOW_CHAT_JS)
         self._on(panel.stop_button.click, panel.stop, [], [], queue=False)
         documents = self.rna_panel
         copied = panel.copy.click(None, [documents.as_markdown], [panel.copy], js=COPY_JS)

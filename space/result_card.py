@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape as escape_markup
 
-from findings import SURE_OF, Findings, sureness
+from findings import Findings
 from plain_text import visible
 from searching import reference
 
 from rnagpt import CleanedRna, Hit
-from rnagpt.evidence.confidence import confidence_of_match
-from rnagpt.evidence.gathering import address_of
+from rnagpt.evidence.confidence import (
+    CONFIDENCE_MEANS,
+    confidence_in_words,
+    confidence_of_match,
+    confidence_word,
+)
+from rnagpt.evidence.gathering import WHOLE, address_of
 from rnagpt.inference.cited import MAX_READ_LENGTH
 from rnagpt.sequences.strands import reverse_complement
 
-MAX_ROWS = 5  # candidates in the table
+MAX_ROWS = 5  # candidates that are not folded
+MAX_WEAKER = 20  # rows of what is not significant
 RNACENTRAL = "https://rnacentral.org/sequence-search/"
 CONSERVED = 1.0  # bits, of at most 2
 _LINE = 60  # nt in a line of the structure
@@ -30,16 +36,23 @@ _ADDRESSES = (
 )
 
 
-def result(rna: CleanedRna, findings: Findings | None) -> str:
-    """What an RNA is, as far as it was found; that it is being searched while it is not."""
+def result(rna: CleanedRna, findings: Findings | None, key: str) -> str:
+    """What an RNA is, as far as it was found; that it is being searched while it is not.
+
+    Args:
+        key: of the RNA, by which its buttons name it.
+    """
     if findings is None:
         if reference() is None:
             return ""
-        return '<p class="searching" role="status">Searching for known families…</p>'
+        searching = '<p class="searching" role="status">Searching for known families…</p>'
+        return searching + _reading(rna, [], key)
     inside = findings.note and f"<p>{_escape(findings.note)}</p>"
     if not inside:
-        inside = _found(rna, findings) if findings.hits else _nothing(findings)
-    return f'<section class="result" aria-label="Search">{inside}{_reading(rna)}</section>'
+        inside = _found(rna, findings, key) if findings.hits else _nothing(findings)
+        inside += weaker(findings.weaker or ())
+    reading = _reading(rna, findings.hits, key)
+    return f'<section class="result" aria-label="Search">{inside}{reading}</section>'
 
 
 def _nothing(findings: Findings) -> str:
@@ -50,37 +63,37 @@ def _nothing(findings: Findings) -> str:
     )
 
 
-def _found(rna: CleanedRna, findings: Findings) -> str:
+def _found(rna: CleanedRna, findings: Findings, key: str) -> str:
     hits = findings.hits
     best, length = hits[0], len(rna.sequence)
     record = best.record
     about = record.description if record.description != record.name else ""
     named = " — ".join(filter(None, (_link(record.id, record.name), _escape(about))))
     kind = f' <span class="type">{_escape(record.type)}</span>' if record.type else ""
-    part = (
-        ""
-        if findings.evidence and findings.evidence.is_whole(findings.evidence.items[0])
-        else ("A part of this RNA matches: ")
-    )
-    more = len(hits) - MAX_ROWS
-    rest = f"<p>{more} more in the downloads (TSV, JSON).</p>" if more > 0 else ""
+    whole = findings.evidence and findings.evidence.is_whole(findings.evidence.items[0])
+    part = "" if whole else "A part of this RNA matches: "
     return (
         f'<p class="verdict">{part}<strong>{named}</strong>{kind}</p>'
         f"<p>{_sure(best)} · E {best.evalue:.1g} · {best.bits:.1f} bits · "
         f"identity {best.identity:.0%} · {_place(best)} of {length:,}, in "
         f"{_escape(findings.searched)}</p>"
-        f"{_track(hits, length)}{_table(hits)}{rest}{_details(rna, findings)}{_elsewhere()}"
+        f"{_track(hits, length)}{_candidates(hits, length, key)}{_details(rna, findings)}"
+        f"{_elsewhere()}"
     )
 
 
 def _sure(hit: Hit) -> str:
-    word = sureness(hit)
     confidence = confidence_of_match(hit)
-    number = "" if confidence is None else f" ({confidence:.2f})"
+    word = confidence_word(confidence)
     return (
-        f'<span class="sure {word.replace(" ", "-")}" title="{SURE_OF[word]}">'
-        f"confidence {word}{number}</span>"
+        f'<span class="sure {word.replace(" ", "-")}" title="{CONFIDENCE_MEANS[word]}">'
+        f"confidence {confidence_in_words(confidence)}</span>"
     )
+
+
+def sureness(hit: Hit) -> str:
+    """How sure it is that a hit names the RNA's family, in a word."""
+    return confidence_word(confidence_of_match(hit))
 
 
 def _place(hit: Hit) -> str:
@@ -131,35 +144,99 @@ def _arrow(hit: Hit, length: int, lane: int) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _table(hits: list[Hit]) -> str:
-    """The best candidates: hits, and after them those of the same clan that they outdo.
+def _candidates(hits: list[Hit], length: int, key: str) -> str:
+    """The best candidates, and the rest to fold out.
 
-    Nothing where there is but one, of which the card says all of this above.
+    They are hits, and after them those of the same clan that they outdo. Nothing where there is but
+    one, of which the card says all of this above, and which cannot be trimmed to.
     """
     rows = [(str(number), hit) for number, hit in enumerate(hits, start=1)]
     rows += [("clan", other) for hit in hits for other in hit.others]
-    if len(rows) < 2:
+    trimmable = any(can_trim(hit, length) for hit in hits)
+    if len(rows) < 2 and not trimmable:
         return ""
-    body = "".join(
-        f"<tr><td>{number}</td><td>{_link(hit.record.id, hit.record.name)}</td>"
+    html = [_row(number, hit, key if trimmable else "", length) for number, hit in rows]
+    best, rest = html[:MAX_ROWS], html[MAX_ROWS:]
+    heads = ["#", "Family", "Type", "Place", "Strand", "E-value", "Bits", "Identity", "Confidence"]
+    # Beside the name: on a narrow card the last columns are out of sight.
+    named = [*heads[:2], "Trim", *heads[2:]] if trimmable else heads
+    more = (
+        f"<details><summary>{len(rest)} more candidates</summary>"
+        f"{_table('More candidates', named, rest)}</details>"
+        if rest
+        else ""
+    )
+    return _table("Candidates", named, best) + more
+
+
+def _row(number: str, hit: Hit, key: str, length: int) -> str:
+    trim = ""
+    if key:
+        can = number != "clan" and can_trim(hit, length)
+        trim = f"<td>{_trim_button(hit, int(number), key) if can else ''}</td>"
+    return (
+        f"<tr><td>{number}</td>{_cells(hit, trim)}<td>{hit.identity:.0%}</td>"
+        f"<td>{_sure_word(hit, number)}</td></tr>"
+    )
+
+
+def _cells(hit: Hit, after_name: str = "") -> str:
+    return (
+        f"<td>{_link(hit.record.id, hit.record.name)}</td>{after_name}"
         f"<td>{_escape(hit.record.type or '–')}</td><td>{hit.start:,}–{hit.end:,}</td>"
         f"<td>{'+' if hit.strand == '+' else '−'}</td><td>{hit.evalue:.1g}</td>"
-        f"<td>{hit.bits:.1f}</td><td>{hit.identity:.0%}</td><td>{_sure_word(hit, number)}</td></tr>"
-        for number, hit in rows[:MAX_ROWS]
+        f"<td>{hit.bits:.1f}</td>"
     )
-    heads = ("", "Family", "Type", "Place", "Strand", "E-value", "Bits", "Identity", "Confidence")
-    head = "".join(f'<th scope="col">{one or "#"}</th>' for one in heads)
+
+
+def _table(label: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f'<th scope="col">{one}</th>' for one in heads)
     return (
-        '<div class="scrolled" tabindex="0" role="region" aria-label="Candidates">'
+        f'<div class="scrolled" tabindex="0" role="region" aria-label="{label}">'
         f'<table class="comparison candidates"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def weaker(hits: Sequence[Hit]) -> str:
+    """What matches no better than by chance, to fold out; nothing where there is none of it."""
+    if not hits:
+        return ""
+    shown = hits[:MAX_WEAKER]
+    rows = [
+        f"<tr>{_cells(hit)}<td>not significant: {hit.evalue:.1g} such by chance expected</td></tr>"
+        for hit in shown
+    ]
+    heads = ("Family", "Type", "Place", "Strand", "E-value", "Bits", "What that means")
+    more = len(hits) - len(shown)
+    rest = f"<p>{more} more in the JSON download.</p>" if more else ""
+    noun = "candidate" if len(hits) == 1 else "candidates"
+    return (
+        f'<details class="weaker"><summary>{len(hits)} weaker {noun}, not significant</summary>'
+        "<p>An E-value says how many matches this good are expected by chance in a sequence of "
+        "this length. Answers do not rest on these.</p>"
+        f"{_table('Weaker candidates', heads, rows)}{rest}</details>"
+    )
+
+
+def can_trim(hit: Hit, length: int) -> bool:
+    """Whether a hit is so much less than the RNA that a part of it is worth a card of its own."""
+    covered = hit.end - hit.start + 1
+    return covered < WHOLE * length or covered < length > MAX_READ_LENGTH
+
+
+def _trim_button(hit: Hit, number: int, key: str, words: str = "Trim to this hit") -> str:
+    told = f"{words}: {hit.record.name}, {_place(hit)}"
+    return (
+        f'<button type="button" class="small" data-value="{key}" data-trim="{number}" '
+        f'aria-label="{_escape(told)}">{words}</button>'
     )
 
 
 def _sure_word(hit: Hit, number: str) -> str:
     if number == "clan":
         return "a weaker match of the same clan"
-    return f'<span title="{SURE_OF[sureness(hit)]}">{sureness(hit)}</span>'
+    return f'<span title="{CONFIDENCE_MEANS[sureness(hit)]}">{sureness(hit)}</span>'
 
 
 def _details(rna: CleanedRna, findings: Findings) -> str:
@@ -211,13 +288,20 @@ def _text(caption: str, text: str) -> str:
     )
 
 
-def _reading(rna: CleanedRna) -> str:
-    if len(rna.sequence) <= MAX_READ_LENGTH or reference() is None:
+def _reading(rna: CleanedRna, hits: list[Hit], key: str) -> str:
+    """What the model cannot read, apart from what is searched, and the way out."""
+    length = len(rna.sequence)
+    if length <= MAX_READ_LENGTH or reference() is None:
         return ""
-    return (
-        f"<p>The search takes all of its {len(rna.sequence):,} nt. It is too long for the model, "
-        f"which reads up to {MAX_READ_LENGTH:,} nt: only records answer.</p>"
+    told = (
+        f"<strong>Search:</strong> all {length:,} nt, both strands. <strong>Model:</strong> does "
+        f"not read it, being longer than {MAX_READ_LENGTH:,} nt; only records answer."
     )
+    trim = f"Give a part of up to {MAX_READ_LENGTH:,} nt for the model to read it."
+    if hits and can_trim(hits[0], length):
+        covered = hits[0].end - hits[0].start + 1
+        trim = _trim_button(hits[0], 1, key, f"Trim to the best hit ({covered:,} nt)")
+    return f'<p class="reading">{told} {trim}</p>'
 
 
 def _elsewhere() -> str:

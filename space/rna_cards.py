@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape as escape_markup
-from typing import Any, cast
 
-from conversation import (
-    CitedRecord,
-    Conversation,
-    ShownRna,
-    Turn,
-    match_of,
-    name_of,
-    records_of,
-)
+from cited_records import CitedRecord, match_of, name_of
+from comparison import gc_share
+from conversation import Conversation, ShownRna, Turn, records_of
 from plain_text import visible
 from result_card import result
 from structure_card import folding
 
-from rnagpt import Answer, CleanedRna
+from rnagpt import CleanedRna
+from rnagpt.evidence.confidence import CONFIDENCE_MEANS
 from rnagpt.evidence.gathering import address_of
 
 _MIN_USUAL = 20
@@ -45,12 +39,6 @@ def notice(text: str, kind: str = "error") -> str:
     return f'<p class="notice {kind}" role="{role}">{escape(text)}</p>'
 
 
-def gc_share(sequence: str) -> float | None:
-    """The share of G and C among the nucleotides that are known; None where none is."""
-    num_known = sum(map(sequence.count, "ACGU"))
-    return (sequence.count("G") + sequence.count("C")) / num_known if num_known else None
-
-
 def cards(conversation: Conversation) -> str:
     """One card for each RNA of a conversation; those not asked about yet can be removed."""
     if not conversation.rnas:
@@ -62,26 +50,29 @@ def cards(conversation: Conversation) -> str:
     )
 
 
+def waiting(conversation: Conversation) -> str:
+    """The questions that wait, as HTML; nothing where none does."""
+    if not conversation.waiting:
+        return ""
+    questions = " · ".join(question.strip() for question in conversation.waiting)
+    return notice(f"Next: {questions} (Stop gives back what waits.)", "hint")
+
+
 def sources(turns: Sequence[Turn]) -> str:
     """The records that the answers of a conversation cite; nothing where they cite none."""
     records = records_of(turns)
-    listed = _listed(records, named=True)
-    return f"<h3>Records</h3>{listed}" if records else ""
-
-
-def comparison(question: str, rnas: Sequence[CleanedRna], answers: Sequence[Answer]) -> str:
-    """A table of RNAs with the answer to one question about each; answers may be yet to come."""
-    texts = [_answer_text(answer) for answer in answers] + ["…"] * (len(rnas) - len(answers))
-    rows = "".join(
-        f'<tr><th scope="row">{_name(rna)}</th><td>{len(rna.sequence):,}</td>'
-        f"<td>{_percent(gc_share(rna.sequence))}</td><td>{words}</td></tr>"
-        for rna, words in zip(rnas, texts, strict=True)
+    listed = "".join(
+        f'<li id="record-{record["number"]}" tabindex="-1">{source(record, named=True)}</li>'
+        for record in records
+    )
+    means = "".join(
+        f"<dt>{word}</dt><dd>{sentence}</dd>" for word, sentence in CONFIDENCE_MEANS.items()
     )
     return (
-        f'<div class="scrolled"><table class="comparison"><caption>Each RNA separately: '
-        f'{escape(question)}</caption><thead><tr><th scope="col">RNA</th><th scope="col">nt</th>'
-        f'<th scope="col">GC</th><th scope="col">Answer</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<h3>Records</h3><ul class="sources">{listed}</ul>'
+        f"<details><summary>What confidence means</summary><dl>{means}</dl></details>"
+        if records
+        else ""
     )
 
 
@@ -98,19 +89,21 @@ def warnings_of(sequence: str) -> list[str]:
 
 def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
     rna = shown.rna
-    facts = [f"{len(rna.sequence):,} nt", f"GC {_percent(gc_share(rna.sequence))}", *rna.changes]
+    facts = [f"{len(rna.sequence):,} nt", f"GC {percent(gc_share(rna.sequence))}", *rna.changes]
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     warned = "".join(notice(warning, "warning") for warning in warnings_of(rna.sequence))
     name = _name(rna)
+    about = shown.description and f'<p class="about">{escape(shown.description)}</p>'
     remove = (
-        f'<button type="button" class="remove" data-remove="{shown.key}" '
+        f'<button type="button" class="remove" data-value="{shown.key}" '
         f'aria-label="Remove {name}">Remove</button>'
         if removable
         else ""
     )
     return (
-        f'<article class="card"><header><h3>{name}</h3>{remove}</header><ul>{listed}</ul>{warned}'
-        f"{result(rna, shown.findings)}{_structure(shown, opened)}</article>"
+        f'<article class="card"><header><h3>{name}</h3>{remove}</header>{about}'
+        f"<ul>{listed}</ul>{warned}"
+        f"{result(rna, shown.findings, shown.key)}{_structure(shown, opened)}</article>"
     )
 
 
@@ -122,20 +115,8 @@ def _structure(shown: ShownRna, opened: bool) -> str:
     )
 
 
-def _answer_text(answer: Answer) -> str:
-    cut = "" if answer.complete else " …"
-    sure = "" if answer.confidence is None else f" (confidence {answer.confidence:.2f})"
-    cited = [record for record in answer.evidence if record["number"] in answer.cites]
-    return escape(f"{answer.answer}{cut}{sure}") + _listed(cited, named=False)
-
-
-def _listed(records: Sequence[CitedRecord | dict[str, Any]], *, named: bool) -> str:
-    """Records by the numbers of their citations, with links to their pages."""
-    items = "".join(f"<li>{_source(cast(CitedRecord, one), named=named)}</li>" for one in records)
-    return f'<ul class="sources">{items}</ul>' if items else ""
-
-
-def _source(record: CitedRecord, *, named: bool) -> str:
+def source(record: CitedRecord, *, named: bool) -> str:
+    """A record that is cited: its number, name with a link to its page, how well it matches."""
     name, address = escape(name_of(record)), address_of(record["id"])
     if address:
         name = f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{name}</a>'
@@ -147,5 +128,6 @@ def _name(rna: CleanedRna) -> str:
     return escape(rna.name[: _MAX_NAME - 1] + "…" if long else rna.name)
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share in words."""
     return "unknown" if share is None else f"{share:.0%}"

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import about_selector
 import gradio as gr
 import rna_cards
 import validation
-from browser_scripts import FIELD_JS, REMOVE_JS, UPLOAD_HTML, UPLOAD_JS
-from conversation import Conversation, ShownRna, as_json, as_markdown
-from findings import FAILED, Findings, as_tsv, search, suggested
+from browser_scripts import CARDS_JS, UPLOAD_HTML, UPLOAD_JS
+from conversation import Conversation, ShownRna, as_json, as_markdown, same_rna
+from field_commands import command, field_commands
+from findings import FAILED, Findings, as_tsv, search, search_weaker, suggested
 from model_loading import MODEL
-from plain_text import check_text, visible
-from rna_input import records_of_file, records_of_text
+from plain_text import check_text
+from rna_input import (
+    FilesRead,
+    free_name,
+    label_of,
+    megabytes,
+    records_of_files,
+    records_of_text,
+    trimmed,
+)
 from space_limits import Limits
 from structure_card import draw
 from structure_script import structure_script
@@ -57,8 +65,16 @@ class RnaPanel:
         self.field = field_commands(self.sequence)
         self.add = gr.Button("Add RNA", variant="primary", elem_id="add")
         self.upload = gr.HTML(
-            UPLOAD_HTML, js_on_load=UPLOAD_JS % self.limits.max_upload_bytes, elem_id="upload"
+            UPLOAD_HTML % megabytes(limits.max_upload_bytes),
+            js_on_load=UPLOAD_JS % limits.max_upload_bytes,
+            elem_id="upload",
         )
+        with gr.Row(elem_id="examples"):
+            gr.HTML("<h3>Examples</h3>", elem_id="examples-title")
+            # Links, which take less room than buttons; Rfam's accession stands on the card.
+            self.example_buttons = [
+                gr.Button(record.description, size="sm", min_width=10) for record in examples
+            ]
         with gr.Group(visible=False) as self.choosing:
             self.records = gr.Dropdown(
                 label="Which records?", multiselect=True, elem_id="records", interactive=True
@@ -67,15 +83,9 @@ class RnaPanel:
         self.rna_notice = gr.HTML(elem_id="rna-notice")
         self.cards = gr.HTML(
             rna_cards.cards(Conversation()),
-            js_on_load=REMOVE_JS + structure_script(),
+            js_on_load=CARDS_JS + structure_script(),
             elem_id="cards",
         )
-        gr.HTML("<h3>Six real RNAs (Rfam seed alignments, CC0)</h3>")
-        with gr.Row(elem_id="examples"):
-            self.example_buttons = [
-                gr.Button(f"{record.description}\n{record.name}", size="sm", min_width=140)
-                for record in examples
-            ]
         # It needs two RNAs; the chat's side shows it among its own.
         self.compare = gr.Button(
             "Compare the RNAs",
@@ -102,6 +112,8 @@ class RnaPanel:
             gr.Button(question, size="sm", min_width=140, render=False)
             for question in suggested(None)
         ]
+        # The chat panel shows it; it names the RNAs.
+        self.about = about_selector.selector()
         # The chat panel shows it; an RNA that is given may be what it requests.
         self.question_notice = gr.HTML(elem_id="question-notice", render=False)
 
@@ -110,7 +122,7 @@ class RnaPanel:
         """All parts that `shown`, `emptied` and the other methods update."""
         return [
             *(self.cards, self.rna_notice, self.compare, self.question_notice),
-            *(self.sequence, self.field, self.records, self.choosing),
+            *(self.sequence, self.field, self.records, self.choosing, self.about),
             *self.document_parts,
             *self.suggestions,
         ]
@@ -133,6 +145,7 @@ class RnaPanel:
             self.choosing: gr.update(visible=False),
             self.records: gr.update(choices=[], value=[]),
             **self.shown(fresh),
+            self.about: about_selector.update(fresh, reset=True),
         }
 
     def add_text(self, conversation: Conversation, text: str) -> Updates:
@@ -148,17 +161,42 @@ class RnaPanel:
         short = len(text) <= MAX_ECHO
         return updates | ({self.field: command(taken=text)} if short else {})
 
-    def add_file(self, conversation: Conversation, event: gr.EventData) -> Updates:
-        """Add what was uploaded."""
+    def add_files(self, conversation: Conversation, event: gr.EventData) -> Updates:
+        """Add what was chosen or dropped: the record of each file, or a choice where one has more.
+
+        What is wrong with some of several files is told beside what the others hold.
+        """
         try:
-            name = check_text(event.name, "The file's name", self.limits.max_name_letters)
-            if event.size < 0:
-                raise ValueError(f"{name} could not be read by your browser. Choose it again.")
-            records = records_of_file(event.content, name, event.size, self.limits)
-            offered = len(records) > 1
-            return (self._offer if offered else self._add)(conversation, records)
+            read = records_of_files(getattr(event, "files", None), self.limits)
+            free = self.limits.max_rnas - len(conversation.rnas)
+            records = [record for _, records in read.records for record in records]
+            if len(records) == 1 or (read.is_one_each and len(records) <= free):
+                updates = self._add(conversation, self._accepted(read))
+            else:
+                updates = self._offer(conversation, records)
         except ValueError as error:
             return self.shown(conversation, str(error))
+        if read.rejected:
+            told = rna_cards.notice("\n".join(read.rejected))
+            updates[self.rna_notice] = told + updates[self.rna_notice]
+        return updates
+
+    def _accepted(self, read: FilesRead) -> list[FastaRecord]:
+        """The records of files that have one each; those that are no RNA are rejected.
+
+        Raises:
+            ValueError: none of them is one.
+        """
+        accepted = []
+        for name, records in read.records:
+            try:
+                validation.cleaned(records, self.limits)
+                accepted += records
+            except ValueError as error:
+                read.rejected.append(f"{name}: {error}")
+        if not accepted:
+            raise ValueError("\n".join(read.rejected))
+        return accepted
 
     def add_chosen(self, conversation: Conversation, chosen: list[int]) -> Updates:
         """Add the chosen of several records."""
@@ -181,6 +219,35 @@ class RnaPanel:
         except ValueError as error:
             return self.shown(conversation, str(error))
 
+    def act_on_card(self, conversation: Conversation, event: gr.EventData) -> Updates:
+        """Do what a button of a card says: trim to a hit, or remove the RNA."""
+        number = getattr(event, "trim", None)
+        if number is None:
+            return self.remove(conversation, event)
+        try:
+            return self.trim(conversation, event.value, number)
+        except ValueError as error:
+            return self.shown(conversation, str(error))
+
+    def trim(self, conversation: Conversation, key: str, number: int) -> Updates:
+        """Add the stretch of a hit as an RNA of its own.
+
+        Args:
+            key: of the RNA.
+            number: of the hit, from 1.
+
+        Raises:
+            ValueError: there is no such hit, or the RNA cannot be added.
+        """
+        shown = next((one for one in conversation.rnas if one.key == key), None)
+        if shown is None:
+            raise ValueError("This RNA is no longer here. Give it again.")
+        find(shown, conversation)  # a conversation that was taken up again
+        hits = shown.findings.hits if shown.findings else []
+        if not isinstance(number, int) or not 1 <= number <= len(hits):
+            raise ValueError(f"{shown.rna.name} has no such hit.")
+        return self._add(conversation, [trimmed(shown.rna, hits[number - 1])])
+
     def remove(self, conversation: Conversation, event: gr.EventData) -> Updates:
         """Remove an RNA that no question has brought to the model yet."""
         with conversation.lock:
@@ -191,12 +258,13 @@ class RnaPanel:
                     return self.shown(conversation, stays)
             left = [shown for shown in conversation.rnas if shown.key != event.value]
             conversation.rnas = left
-        return self.shown(conversation)
+        chosen_may_be_gone = {self.about: about_selector.update(conversation, reset=True)}
+        return self.shown(conversation) | chosen_may_be_gone
 
     def _offer(self, conversation: Conversation, records: list[FastaRecord]) -> Updates:
         """Let the visitor choose among several records."""
         conversation.records = records
-        choices = [(_label(record, index + 1), index) for index, record in enumerate(records)]
+        choices = [(label_of(record, index + 1), index) for index, record in enumerate(records)]
         return self.shown(conversation) | {
             self.records: gr.update(choices=choices, value=[]),
             self.choosing: gr.update(visible=True),
@@ -210,10 +278,17 @@ class RnaPanel:
         """
         with conversation.lock:
             rnas, twice = list(conversation.rnas), []
-            for rna in validation.cleaned(records, self.limits):
-                named = rna if rna.name else dataclasses.replace(rna, name=_free_name(rnas))
-                new = ShownRna(named)
-                if same := _same(new, rnas, named=bool(rna.name)):
+            cleaned = validation.cleaned(records, self.limits)
+            for rna, record in zip(cleaned, records, strict=True):
+                named = (
+                    rna
+                    if rna.name
+                    else dataclasses.replace(
+                        rna, name=free_name([shown.rna.name for shown in rnas])
+                    )
+                )
+                new = ShownRna(named, description=record.description)
+                if same := same_rna(new, rnas, named=bool(rna.name)):
                     twice.append(same.rna.name)
                 else:
                     rnas.append(new)
@@ -238,6 +313,7 @@ class RnaPanel:
             self.compare: gr.update(
                 interactive=len(conversation.rnas) > 1 and not conversation.answering
             ),
+            self.about: about_selector.update(conversation),
             **self.documents(conversation),
             **self.suggest(conversation),
         }
@@ -268,8 +344,12 @@ class RnaPanel:
         yield AS_IT_IS
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
-        """Search, then draw the structures that are not drawn yet, the first of each RNA first."""
+        """Search, also for what is weaker; then draw structures, the first of each RNA first."""
         yield from self.search(conversation)
+        for shown in list(conversation.rnas):
+            find_weaker(shown, conversation)
+        if not conversation.closed:
+            yield self._found(conversation)
         for shown in [*conversation.rnas, *conversation.rnas]:
             if not shown.drawn:
                 draw(shown, conversation)
@@ -290,37 +370,6 @@ class RnaPanel:
         }
 
 
-def field_commands(field: gr.Textbox) -> gr.Textbox:
-    """A hidden part for `command`s about a field, which the browser carries out."""
-    commands = gr.Textbox(visible="hidden")
-    commands.change(None, [commands, field], [field], js=FIELD_JS)
-    return commands
-
-
-def command(**what: str) -> str:
-    """That a field's text was `taken`, or that a text goes `back` into it."""
-    return json.dumps({**what, "at": time.time_ns()})
-
-
-def _free_name(rnas: Sequence[ShownRna]) -> str:
-    names = {shown.rna.name for shown in rnas}
-    return next(name for i in range(1, len(rnas) + 2) if (name := f"RNA {i}") not in names)
-
-
-def _same(new: ShownRna, rnas: Sequence[ShownRna], *, named: bool) -> ShownRna | None:
-    """The RNA that has the sequence of a new one, and its name, if that has one."""
-    for shown in rnas:
-        if shown.rna.sequence == new.rna.sequence and (not named or shown.key == new.key):
-            return shown
-    return None
-
-
-def _label(record: FastaRecord, number: int) -> str:
-    """What stands for a record among others, whose names may be the same."""
-    about = f" {record.description[:60]}" if record.description else ""
-    return visible(f"{number}. {record.name[:60]} ({len(record.sequence):,} nt){about}")
-
-
 def find(shown: ShownRna, conversation: Conversation) -> None:
     """Search an RNA, unless it was, or its conversation is closed."""
     if shown.findings is not None:
@@ -332,3 +381,16 @@ def find(shown: ShownRna, conversation: Conversation) -> None:
     except Exception:
         _log.exception("An RNA could not be searched.")
         shown.findings = Findings(note=FAILED)
+
+
+def find_weaker(shown: ShownRna, conversation: Conversation) -> None:
+    """Look for what is not significant in an RNA that was searched, unless that was done."""
+    if shown.findings is None or shown.findings.weaker is not None:
+        return
+    try:
+        shown.findings = search_weaker(shown.rna, shown.findings, lambda: conversation.closed)
+    except SearchStoppedError:
+        pass
+    except Exception:
+        _log.exception("Weaker candidates of an RNA could not be searched.")
+        shown.findings = dataclasses.replace(shown.findings, weaker=())

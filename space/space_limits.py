@@ -17,10 +17,11 @@ class Limits:
         max_rna_length: the longest RNA (nt); the model's own limit applies too.
         max_rnas: RNAs in one conversation.
         max_records: FASTA records in one upload or paste.
-        max_upload_bytes: an uploaded file as it is, or a pasted text.
+        max_upload_bytes: uploaded files together as they are, or a pasted text.
         max_text_bytes: an uploaded file unpacked.
         max_question_letters: a question.
         max_name_letters: an RNA's name, and a file's.
+        max_description_letters: what a FASTA header says after the name.
         max_new_tokens: the longest answer (tokens).
         seconds_per_answer: after this time an answer ends where it is.
         answers_at_once: answers that are written at the same time.
@@ -36,6 +37,7 @@ class Limits:
     max_text_bytes: int = 5_000_000
     max_question_letters: int = 1_000
     max_name_letters: int = 200
+    max_description_letters: int = 1_000
     max_new_tokens: int = 256
     seconds_per_answer: int = 120
     answers_at_once: int = 2

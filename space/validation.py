@@ -23,6 +23,7 @@ def cleaned(records: list[FastaRecord], limits: Limits) -> list[CleanedRna]:
     """Records as the model reads them, without a name where they have none."""
     for record in records:
         check_text(record.name, "The RNA's name", limits.max_name_letters)
+        check_text(record.description, "Its description", limits.max_description_letters)
     return clean_rnas(records, max_length=_longest(limits))
 
 

@@ -24,9 +24,14 @@ _SECONDS_IDLE = 3600
 
 
 @dataclass(frozen=True)
+class _SavedRna(CleanedRna):
+    description: str = ""
+
+
+@dataclass(frozen=True)
 class _Saved:
     model: str
-    rnas: list[CleanedRna]
+    rnas: list[_SavedRna]
     turns: list[Turn]
 
 
@@ -96,13 +101,17 @@ def restored(saved: str, limits: Limits) -> Conversation:
             "What your page holds of this conversation cannot be read. Download it, then begin a "
             "new conversation."
         ) from error
-    return Conversation(rnas=[ShownRna(rna) for rna in document.rnas], turns=document.turns)
+    rnas = [
+        ShownRna(CleanedRna(rna.name, rna.sequence, rna.changes), rna.description)
+        for rna in document.rnas
+    ]
+    return Conversation(rnas=rnas, turns=document.turns)
 
 
 def _check(document: _Saved, limits: Limits) -> None:
     if len(document.rnas) > limits.max_rnas:
         raise ValueError("too many RNAs")
-    records = [FastaRecord(rna.name, "", rna.sequence, 1) for rna in document.rnas]
+    records = [FastaRecord(rna.name, rna.description, rna.sequence, 1) for rna in document.rnas]
     for rna, cleaned in zip(document.rnas, validation.cleaned(records, limits), strict=True):
         if cleaned.sequence != rna.sequence:
             raise ValueError("an RNA that is not cleaned")
@@ -111,4 +120,6 @@ def _check(document: _Saved, limits: Limits) -> None:
         validation.check_question(turn.question, limits)
         if not num_read <= turn.num_rnas <= len(document.rnas):
             raise ValueError("a turn about RNAs that are not there")
+        if not all(0 <= place < turn.num_rnas for place in turn.chosen):
+            raise ValueError("a turn about RNAs that it does not have")
         num_read = turn.num_rnas

@@ -12,9 +12,13 @@ from helpers.tiny_models import make_model, make_processor
 SPACE = ROOT / "space"
 sys.path.insert(0, str(SPACE))
 
+import about_selector  # noqa: E402
 import answering  # noqa: E402
 import app  # noqa: E402
+import chat_messages  # noqa: E402
 import chat_panel  # noqa: E402
+import comparison  # noqa: E402
+import comparison_table  # noqa: E402
 import conversation  # noqa: E402
 import findings  # noqa: E402
 import model_loading  # noqa: E402
@@ -63,9 +67,13 @@ def open_page(limits: space_limits.Limits) -> Iterator[str]:
 
 __all__ = [
     "SPACE",
+    "about_selector",
     "answering",
     "app",
+    "chat_messages",
     "chat_panel",
+    "comparison",
+    "comparison_table",
     "conversation",
     "findings",
     "load_tiny_model",

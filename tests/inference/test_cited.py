@@ -101,6 +101,20 @@ def test_each_question_is_about_its_own_rna_and_numbers_are_the_conversations(re
     assert ask(chat, FAMILY).endswith("(5S_rRNA) [4].")
 
 
+def test_a_question_that_names_no_rna_is_about_those_that_are_chosen(reference):
+    chat = chat_about(unread(reads_evidence=False), reference, f">alpha\n{TRNA}", f">beta\n{RRNA}")
+    assert ask(chat, FAMILY, about=[0]) == "It belongs to the tRNA family (tRNA) [1]."
+    assert chat.answer.about == ("alpha",)
+    ask(chat, FAMILY, about=[1, 0])
+    assert chat.answer.about == ("beta", "alpha")
+    ask(chat, "Which family is beta?", about=[0])
+    assert chat.answer.about == ("beta",)
+    assert chat.plan(FAMILY, about=[0]).look.about.places == (0,)
+    with pytest.raises(ValueError, match="about RNA 3, and 2 RNAs were given: alpha, beta"):
+        chat.ask(FAMILY, about=[2])
+    assert len(chat.messages) == 6
+
+
 @pytest.mark.parametrize("question", [WHAT, FAMILY, "What does it do?", "Is it a riboswitch?"])
 def test_a_second_turn_is_as_good_as_a_first(reference, tiny, question):
     model, processor = tiny
@@ -491,6 +505,8 @@ def test_without_a_reference_the_model_alone_answers(tiny):
     assert (row.answer, row.basis, row.evidence, row.sentences) == (answer.strip(), "model", (), ())
     with pytest.raises(ValueError, match="has no reference"):
         chat.search()
+    with pytest.raises(ValueError, match="about all RNAs given"):
+        chat.ask(WHAT, about=[0])
     with pytest.raises(ValueError, match="give a reference"):
         RnaChat(unread())
     with pytest.raises(TypeError, match="needs its processor"):

@@ -269,7 +269,11 @@ def test_a_name_at_the_end_or_alone(name: str) -> None:
         (f"tRNA-Phe\n{TRNA}", "'tRNA-Phe' looks like a name"),
         (f"seq1 {TRNA}", "'seq1' looks like a name"),
         (f"Homo sapiens {TRNA}", "'Homo sapiens' looks like a name"),
-        ("3'-ACGU-5'", "from 3' to 5'. Turn it round"),
+        ("3'-ACGU-5'", "from 3' to 5'. Turn it round.*from the last to the first"),
+        ("3′ACGU5′", "Turn it round"),
+        ("ACGU-5'", "Turn it round"),
+        ("        1 acguacguac acguXcguac\n       21 acgu", "'X' at position 15.*IUPAC codes"),
+        ("        1 acguacguac acguacguac\n       31 acgu", "here they do not"),
         ("5'-ACGU-3'\n3'-UGCA-5'", "two strands"),
         ("ACGU\n(((...)))", "one character for each letter"),
         ("ACGU ((.))", "lines of its own"),
@@ -284,6 +288,19 @@ def test_tables_and_other_texts_are_rejected_with_what_to_do(text: str, message:
     with pytest.raises(RnaSequenceError, match=message) as caught:
         clean_rna(text)
     assert "protein" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "        1 mkvlfaaedv gsnkgaiigl mvggvviaef\n",
+        "1 MKVLFAAEDV GSNKGAIIGL 40 MVGGVVIAEF",
+    ],
+    ids=["numbers that count", "numbers that do not"],
+)
+def test_position_numbers_do_not_hide_a_protein(text: str) -> None:
+    with pytest.raises(RnaSequenceError, match="looks like a protein"):
+        clean_rna(text)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """RNA tools for assistants: the official client, over stdio and over HTTP at the real Space."""
 
 import asyncio
+import dataclasses
 import json
 import subprocess
 import sys
@@ -32,6 +33,12 @@ TOOLS = {
     "annotate_rna": {"fasta"},
     "ask_about_rna": {"sequence", "question"},
     "explain_answer": {"sequence", "question"},
+}
+RETURNED = {
+    "identify_rna": rna_tools.Identification,
+    "annotate_rna": rna_tools.Annotations,
+    "ask_about_rna": rna_tools.CitedReply,
+    "explain_answer": rna_tools.Explanation,
 }
 FUNCTION = "What is the function of this RNA?"
 # A library that prints, in Python and below it, whatever is asked.
@@ -332,6 +339,8 @@ def test_the_space_has_these_tools_and_nothing_else(space):
         assert set(given["properties"]) == set(given["required"]) == TOOLS[name]
         assert all(one["description"] for one in given["properties"].values())
         assert len(tool.description) > 100
+        # There is no schema of what is returned, so that its fields are told.
+        assert all(field.name in tool.description for field in dataclasses.fields(RETURNED[name]))
     assert resources.resources == []
 
 
@@ -355,6 +364,28 @@ def test_the_space_answers_as_the_command_does(space, called):
     assert annotated == {"records": [whole_file[0], whole_file[2]], "rejected": []}
     assert asked == called["function"].structuredContent
     assert explained == called["why"].structuredContent
+
+
+def test_one_bad_record_costs_the_space_no_other(space, called):
+    async def call(session):
+        # A protein, which `rnagpt mcp` rejects too, and what is beyond the Space's limits.
+        fasta = f">a\n{TRNA}\n>b\n{PROTEIN}\n>c\n{RRNA_5S}\n"
+        long = f">a\n{TRNA}\n>long\n{'ACGU' * 5_000}\n>{'n' * 300}\n{TRNA}\n"
+        return [
+            await session.call_tool("annotate_rna", {"fasta": fasta}),
+            await session.call_tool("annotate_rna", {"fasta": long}),
+        ]
+
+    first, second = over_http(call, space)
+    assert not first.isError
+    assert json.loads(text_of(first)) == called["fasta"].structuredContent
+    annotated = json.loads(text_of(second))
+    assert [record["name"] for record in annotated["records"]] == ["a", "long", "n" * 200]
+    assert [len(record["hits"]) for record in annotated["records"]] == [1, 0, 0]
+    assert "has 20,000 nt" in annotated["records"][1]["error"]
+    too_long, named = annotated["rejected"]
+    assert "has 20,000 nt" in too_long
+    assert "name has 300 letters" in named
 
 
 def test_the_space_tells_what_is_wrong_and_goes_on(space):

@@ -3,9 +3,11 @@
 import ast
 import base64
 import bz2
+import csv
 import dataclasses
 import gzip
 import html
+import io
 import json
 import lzma
 import time
@@ -23,8 +25,12 @@ from gradio_client.exceptions import AppError
 from helpers.tiny_models import make_question, make_rna
 from helpers.tiny_space import (
     SPACE,
+    about_selector,
     answering,
+    chat_messages,
     chat_panel,
+    comparison,
+    comparison_table,
     conversation,
     findings,
     load_tiny_model,
@@ -59,6 +65,7 @@ from rnagpt import (
 from rnagpt.cli.main import main
 from rnagpt.inference.cited import Words
 from rnagpt.reference import InvalidReferenceError
+from rnagpt.reference.library import EVALUE
 from rnagpt.serving.middleware import BodySizeLimit
 
 LIMITS = space_limits.Limits(max_new_tokens=12)
@@ -67,8 +74,12 @@ SCRIPT = "<script>alert(1)</script>"
 LINK = "[here](https://example.org)"
 # What the Space takes from inside the package, since it is no part of the public API.
 FROM_INSIDE = {
+    "rnagpt.evidence.confidence.CONFIDENCE_MEANS",
+    "rnagpt.evidence.confidence.confidence_in_words",
     "rnagpt.evidence.confidence.confidence_of_match",
+    "rnagpt.evidence.confidence.confidence_word",
     "rnagpt.evidence.gathering.Evidence",
+    "rnagpt.evidence.gathering.WHOLE",
     "rnagpt.evidence.gathering.address_of",
     "rnagpt.evidence.gathering.gather_evidence",
     "rnagpt.inference.abstention.is_abstention",
@@ -77,6 +88,8 @@ FROM_INSIDE = {
     "rnagpt.inference.cited.name_rnas",
     "rnagpt.inference.generation.user_message",
     "rnagpt.inference.local_model.LocalModel",
+    "rnagpt.reference.identity.Identity",
+    "rnagpt.reference.identity.pairwise_identity",
     "rnagpt.reference.library.EVALUE",
     "rnagpt.reference.library.SearchStoppedError",
     "rnagpt.reference.formats.FORMATS",
@@ -261,6 +274,73 @@ def test_damaged_and_crowded_files_are_rejected():
         read_file(b">a\nA\n>b\nA\n>c\nA\n", limits=space_limits.Limits(max_records=2))
 
 
+def uploaded(name: str, content: bytes) -> dict[str, object]:
+    """A file as the browser sends it."""
+    return {"name": name, "size": len(content), "content": packed(content)}
+
+
+def test_several_files_are_read_and_a_bad_one_costs_the_others_nothing():
+    files = [
+        uploaded("a.fa", b">a one\nACGU\n"),
+        uploaded("b.gb", b"LOCUS X"),
+        uploaded("c.gz", gzip.compress(b">c\nGGCC\n")),
+        {"name": "d.fa", "size": -1, "content": ""},
+    ]
+    read = rna_input.records_of_files(files, LIMITS)
+    assert [(file, [one.name for one in records]) for file, records in read.records] == [
+        ("a.fa", ["a"]),
+        ("c.gz", ["c"]),
+    ]
+    assert read.is_one_each
+    assert "b.gb looks like GenBank" in read.rejected[0]
+    assert "d.fa could not be read by your browser" in read.rejected[1]
+    with pytest.raises(ValueError, match=r"(?s)b\.gb.*d\.fa"):
+        rna_input.records_of_files([files[1], files[3]], LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            [uploaded("a", b">a\nA\n" * 150), uploaded("b", b">b\nA\n" * 51)],
+            "more than 200 records",
+        ),
+        (
+            [{"name": name, "size": 3_000_000, "content": ""} for name in "ab"],
+            "These 2 files have 6 MB together; at most 5 MB are taken",
+        ),
+        ([], "There is no file"),
+        (None, "sent no files"),
+        ([{"name": "a", "content": ""}], "how large a is"),
+        ([{"name": "a", "size": 4, "content": None}], "What is in a must be a text"),
+        (["a"], "file's name must be a text"),
+    ],
+)
+def test_files_beyond_the_limits_are_rejected(files, message):
+    with pytest.raises(ValueError, match=message):
+        rna_input.records_of_files(files, LIMITS)
+
+
+def test_one_rna_of_each_file_is_added_and_what_is_none_is_named(built):
+    talk = conversation.Conversation()
+    files = [
+        uploaded("a.fa", b">a first of them\nACGUACGU\n"),
+        uploaded("p.fa", b">p\nMKVLFAAEDVGSNKG\n"),
+        uploaded("b.fa", b">b\n        1 ggccuu 6\n"),
+    ]
+    event = gr.EventData(None, {"files": files})
+    told = built.rna_panel.add_files(talk, event)[built.rna_panel.rna_notice]
+    assert [(one.rna.name, one.description) for one in talk.rnas] == [
+        ("a", "first of them"),
+        ("b", ""),
+    ]
+    assert talk.rnas[1].rna.changes == ("2 position numbers dropped",)
+    assert "p.fa: RNA &#x27;p&#x27;" in told
+    assert "protein" in told
+    assert "first of them" in rna_cards.cards(talk)
+    assert "first of them" in conversation.as_markdown(talk, "tiny")
+
+
 # Cards
 
 
@@ -283,8 +363,8 @@ def read_tags(html: str) -> tuple[set[str], set[str]]:
 
 
 def test_gc_is_counted_among_known_nucleotides():
-    assert rna_cards.gc_share("GGCAUUNNNN") == 0.5
-    assert rna_cards.gc_share("NNN") is None
+    assert comparison.gc_share("GGCAUUNNNN") == 0.5
+    assert comparison.gc_share("NNN") is None
 
 
 def test_a_card_says_what_the_cleaner_changed():
@@ -306,11 +386,19 @@ def test_only_what_was_not_asked_about_can_be_removed():
     assert "Remove b" in rna_cards.cards(asked)
 
 
+def compared(question: str, rna: CleanedRna, answer: Answer) -> comparison.Comparison:
+    """A comparison of an RNA with itself."""
+    both = comparison.compare(question, [(rna, None), (rna, None)])
+    for record in (1, 2):
+        both.add(dataclasses.replace(answer, record=record))
+    return both
+
+
 def test_names_and_answers_are_escaped_everywhere():
     rna = CleanedRna(SCRIPT + '" onload="alert(1)', "ACGU")
     answer = Answer(1, rna.name, 4, (), SCRIPT, SCRIPT, SCRIPT, True, -1.0, 0.5, False)
-    html = rna_cards.cards(conversation_of(rna)) + rna_cards.comparison(SCRIPT, [rna], [answer])
-    html += rna_cards.notice(SCRIPT)
+    html = rna_cards.cards(conversation_of(rna)) + rna_cards.notice(SCRIPT)
+    html += comparison_table.table(compared(SCRIPT, rna, answer), is_done=True)
     tags, attributes = read_tags(html)
     assert {"article", "table", "button"} <= tags
     assert "script" not in tags
@@ -369,7 +457,8 @@ def test_a_riboswitch_on_the_other_strand_of_a_long_transcript_is_placed(cited):
     card = rna_cards.cards(searched(record))
     assert "nucleotides 8,001–8,100, reverse strand (−)" in card
     assert "A part of this RNA matches" in card
-    assert "The search takes all of its 16,384 nt. It is too long for the model" in card
+    assert "<strong>Search:</strong> all 16,384 nt, both strands." in card
+    assert "<strong>Model:</strong> does not read it, being longer than 1,022 nt" in card
     # Its letters are read along the strand that matches.
     assert inner[:60] in card
     (arrow,) = track_of(card).iter("polygon")
@@ -378,6 +467,65 @@ def test_a_riboswitch_on_the_other_strand_of_a_long_transcript_is_placed(cited):
     assert max(places) == pytest.approx(1000 * 8100 / 16_384, abs=0.1)
     tops = [float(point.split(",")[1]) for point in arrow.attrib["points"].split()]
     assert tops[places.index(min(places))] == (min(tops) + max(tops)) / 2  # its head, to the left
+
+
+def test_a_long_transcript_is_trimmed_to_each_of_its_hits(built, cited):
+    purine, trna = (examples(place)[0].sequence for place in (5, 0))
+    long = make_rna(1000, 1) + purine + make_rna(300, 2) + other_strand(trna) + make_rna(99, 3)
+    talk = conversation_of(CleanedRna("long", long))
+    panel = built.rna_panel
+    list(panel.fold(talk))
+    card = rna_cards.cards(talk)
+    assert card.count("Trim to this hit</button>") == 2
+    assert "Trim to the best hit (100 nt)" in card
+    key = talk.rnas[0].key
+    for number in (1, 2):
+        panel.act_on_card(talk, gr.EventData(None, {"value": key, "trim": number}))
+    _, first, second = talk.rnas
+    assert (first.rna.name, first.rna.sequence) == ("long/1001-1100(+)", purine)
+    assert (second.rna.name, second.rna.sequence) == ("long/1401-1474(-)", trna)
+    assert second.description == "the stretch that matches tRNA (RF00005)"
+    list(panel.fold(talk))
+    assert [hit.record.name for hit in second.findings.hits] == ["tRNA"]
+    # Nothing is trimmed twice, and no hit that is not there.
+    for number, message in (
+        (1, "Among the RNAs already"),
+        (3, "no such hit"),
+        ("x", "no such hit"),
+    ):
+        event = gr.EventData(None, {"value": key, "trim": number})
+        assert message in panel.act_on_card(talk, event)[panel.rna_notice]
+    gone = gr.EventData(None, {"value": "gone", "trim": 1})
+    assert "no longer here" in panel.act_on_card(talk, gone)[panel.rna_notice]
+    assert len(talk.rnas) == 3
+
+
+def other_strand(sequence: str) -> str:
+    return sequence[::-1].translate(str.maketrans("ACGU", "UGCA"))
+
+
+def test_a_whole_rna_has_nothing_to_trim(built, cited):
+    talk = conversation_of(*examples(0, 4))
+    list(built.rna_panel.fold(talk))
+    assert "Trim" not in rna_cards.cards(talk)
+
+
+def test_what_is_not_significant_is_folded_and_downloaded(built, cited):
+    (sam,) = examples(2)
+    talk = conversation_of(sam)
+    list(built.rna_panel.fold(talk))
+    weak = [hit for hit in Reference.open().search(sam, evalue=10) if hit.evalue > EVALUE]
+    assert len(weak) >= 2
+    card = rna_cards.cards(talk)
+    assert f"{len(weak)} weaker candidates, not significant" in card
+    assert f"not significant: {weak[0].evalue:.1g} such by chance expected" in card
+    (rna,) = json.loads(conversation.as_json(talk, "tiny", found=True))["rnas"]
+    assert [hit["name"] for hit in rna["findings"]["hits"]] == ["SAM"]
+    told = [hit["name"] for hit in rna["findings"]["not_significant"]]
+    assert told == [hit.record.name for hit in weak]
+    assert f"{weak[0].record.id} {weak[0].record.name}" in conversation.as_markdown(talk, "tiny")
+    # Answers and the list of hits know nothing of them.
+    assert weak[0].record.id not in findings.as_tsv([(talk.rnas[0].rna, talk.rnas[0].findings)])
 
 
 def test_what_matches_nothing_is_too_short_or_is_not_searched_says_so(cited, monkeypatch):
@@ -500,7 +648,7 @@ def test_a_conversation_as_markdown_renders_no_markup_of_others():
     for markup in ("<script", "<a ", "<img", "<h1>&lt;"):
         assert markup not in rendered
     assert rendered.count("<em>") == 1  # the remarks alone
-    for words in ("2 T read as U", "confidence 0.75 · stopped", "<code>ACGU</code>", "*so*"):
+    for words in ("2 T read as U", "confidence low (0.75) · stopped", "<code>ACGU</code>", "*so*"):
         assert words in rendered
 
 
@@ -509,7 +657,7 @@ def test_no_answer_begins_a_list_a_rule_or_code_in_markdown(text):
     talk = conversation_of(CleanedRna("a", "ACGU"))
     talk.turns = [conversation.Turn("What?", text, 1)]
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
-    assert f"<p>{text.strip()} <em>(basis: model)</em></p>" in rendered
+    assert f"<p>{text.strip()} <em>(basis: model · confidence not measured)</em></p>" in rendered
 
 
 def test_a_conversation_as_json_holds_all_of_it():
@@ -517,10 +665,13 @@ def test_a_conversation_as_json_holds_all_of_it():
     talk.turns = [conversation.Turn("What?", "A tRNA.", 1, 0.5)]
     document = json.loads(conversation.as_json(talk, "tiny"))
     assert document["model"] == "tiny"
-    rna = {"name": "mine", "sequence": "ACGU", "changes": ["1 T read as U"]}
+    talk.rnas[0].description = "of a yeast"
+    document = json.loads(conversation.as_json(talk, "tiny"))
+    rna = {"name": "mine", "description": "of a yeast", "sequence": "ACGU"}
+    rna |= {"changes": ["1 T read as U"]}
     assert document["rnas"] == [rna]
     turn = {"question": "What?", "answer": "A tRNA.", "num_rnas": 1, "confidence": 0.5, "note": ""}
-    rests = {"basis": "model", "about": [], "sentences": [], "evidence": []}
+    rests = {"basis": "model", "about": [], "sentences": [], "evidence": [], "chosen": []}
     assert document["turns"] == [turn | rests]
 
 
@@ -588,7 +739,9 @@ def test_a_model_that_cannot_be_loaded_is_said_to_have_failed(tmp_path, caplog):
 def test_a_conversation_is_taken_up_again_as_it_was():
     talk = conversation_of(clean_rna("ACGT", name="m\u202eine"))
     talk.turns = [conversation.Turn("What?\u2066", "A tRNA.", 1, 0.5, "stopped")]
+    talk.rnas[0].description = "of a yeast"
     again = visitors.restored(conversation.as_json(talk, "tiny"), LIMITS)
+    assert again.rnas[0].description == "of a yeast"
     assert [shown.rna for shown in again.rnas] == [shown.rna for shown in talk.rnas]
     assert again.turns == talk.turns
 
@@ -650,11 +803,11 @@ def test_unseen_characters_are_named_wherever_a_visitors_text_is_shown(letter):
     talk.turns = [turn]
     shown = [
         rna_cards.cards(talk),
-        rna_cards.comparison(name, [rna], [answer]),
+        comparison_table.table(compared(name, rna, answer), is_done=True),
         rna_cards.notice(name),
         conversation.as_markdown(talk, "tiny"),
-        str(conversation.as_chat([turn])),
-        rna_panel._label(SimpleNamespace(name=name, description=name, sequence=""), 1),
+        str(chat_messages.as_chat([turn])),
+        rna_input.label_of(SimpleNamespace(name=name, description=name, sequence=""), 1),
     ]
     for text in shown:
         assert letter not in text
@@ -983,7 +1136,9 @@ def test_records_answer_while_the_model_loads(built, cited, loading):
     (record,) = turn.evidence
     assert (record["number"], record["id"], record["rna"]) == (1, "RF00005", talk.rnas[0].rna.name)
     assert record["alignment"]
-    assert "tRNA [1]" in shown[built.chat_panel.chat][-1]["content"]
+    content = shown[built.chat_panel.chat][-1]["content"]
+    assert links_in(content) == {"#record-1"}
+    assert "(confidence high (0.98))" in content
     sources = shown[built.chat_panel.sources]
     assert '[1] <a href="https://rfam.org/family/RF00005"' in sources
     assert "nucleotides 1–74 of X07125.1/118-191" in sources
@@ -1020,7 +1175,7 @@ def test_an_rna_is_searched_once_for_drawing_and_questions(built, cited, monkeyp
     search = Reference.search
 
     def counted(self, rna, **options):
-        searched.append(len(rna.sequence))
+        searched.append((len(rna.sequence), options.get("evalue", EVALUE)))
         return search(self, rna, **options)
 
     monkeypatch.setattr(Reference, "search", counted)
@@ -1028,7 +1183,9 @@ def test_an_rna_is_searched_once_for_drawing_and_questions(built, cited, monkeyp
     list(built.rna_panel.fold(talk))
     asked_about(built.chat_panel, talk, "What is this RNA?", "What is RNA 1?", "Compare the RNAs")
     list(built.chat_panel.compare(talk, "What is this RNA?"))
-    assert searched == [74, 116]
+    # Once for what is significant, and once for what is not.
+    weakest = findings.WEAKEST_EVALUE
+    assert searched == [(74, EVALUE), (116, EVALUE), (74, weakest), (116, weakest)]
     assert len(talk.turns) == 3
 
 
@@ -1052,10 +1209,71 @@ def test_an_answer_is_about_the_rnas_that_the_question_names(built, cited, loadi
     assert "5S" in talk.turns[1].answer
     assert talk.turns[1].evidence[0]["number"] == 2
     assert "the last RNA given" in talk.turns[3].answer
-    assert shown[built.chat_panel.sources].count("<li>") == 2
+    assert shown[built.chat_panel.sources].count('<li id="record-') == 2
     rejected = asked_about(built.chat_panel, talk, "What is RNA 3?")
     assert "RNA 3" in rejected[built.chat_panel.question_notice]
     assert len(talk.turns) == 4
+
+
+def test_an_answer_is_about_the_rna_that_is_chosen_where_the_question_names_none(
+    built, cited, loading
+):
+    talk = conversation_of(*examples(0, 1))
+    panel, (first, second) = built.chat_panel, (shown.rna.name for shown in talk.rnas)
+    key = talk.rnas[0].key
+    for question, chosen in (
+        ("What is it?", key),
+        ("What is RNA 2?", key),  # what is written is meant
+        ("How long is it?", about_selector.ALL),
+        ("What is this RNA?", about_selector.NAMED),
+    ):
+        shown = final(panel.ask(talk, question, chosen))
+    assert [turn.about for turn in talk.turns] == [[first], [second], [first, second], [second]]
+    assert [turn.chosen for turn in talk.turns] == [[0], [0], [0, 1], []]
+    assert "tRNA" in talk.turns[0].answer
+    assert "74 nucleotides" in talk.turns[2].answer
+    assert "116 nucleotides" in talk.turns[2].answer
+    assert f"(about {first} · confidence high" in shown[panel.chat][1]["content"]
+    assert f"about {first} ·" in conversation.as_markdown(talk, "tiny").replace("\\", "")
+    # Asked again, and taken up again, it is about the same.
+    talk.turns = talk.turns[:1]
+    again = visitors.restored(conversation.as_json(talk, "tiny"), LIMITS)
+    list(panel.retry(again))
+    (turn,) = again.turns
+    assert (turn.about, turn.chosen) == ([first], [0])
+    told = asked_about(panel, talk, "What is it?")
+    assert not talk.chosen
+    gone = final(panel.ask(talk, "What is it now?", "gone"))
+    assert "no longer here" in gone[panel.question_notice]
+    assert told[panel.chat]
+    list(panel.ask(talk, "?" * 2_000, talk.rnas[0].key))  # too long: nothing is kept of it
+    assert not talk.chosen
+
+
+def test_a_chosen_rna_is_all_that_the_model_alone_is_given(loaded, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        answering,
+        "_in_the_models_words",
+        lambda *given_now: given.append(given_now) or iter([conversation.Turn("What?", "A.", 1)]),
+    )
+    rnas = [CleanedRna("a", "ACGUACGU"), CleanedRna("b", "GGCCGGCC")]
+    list(answering.write_answer([{}], rnas, 1, "What?", 12, False, lambda: False, [0]))
+    messages, chosen, num_read, *_ = given[0]
+    assert (list(messages), chosen, num_read) == ([], rnas[:1], 0)
+
+
+def test_the_choice_is_offered_of_several_rnas_and_forgets_one_that_is_gone(built):
+    talk = conversation.Conversation()
+    panel = built.rna_panel
+    assert not panel.add_text(talk, ">a\nACGUACGU")[panel.about]["visible"]
+    told = panel.add_text(talk, f">{'b' * 60}\nGGCCGGCC")[panel.about]
+    assert told["visible"]
+    labels = [label for label, _ in told["choices"]]
+    assert labels[1:] == ["all RNAs", "RNA 1: a", f"RNA 2: {'b' * 39}…"]
+    assert "value" not in told  # what is chosen stays
+    event = gr.EventData(None, {"value": talk.rnas[1].key})
+    assert panel.remove(talk, event)[panel.about]["value"] == about_selector.NAMED
 
 
 def test_records_do_not_change_their_words_when_asked_again(built, cited, loading):
@@ -1093,8 +1311,8 @@ def test_a_page_cannot_bring_links_or_markup_as_records(built, cited, loading):
     record |= {"id": f"{SCRIPT} {LINK}", "rna": SCRIPT, "address": "javascript:alert(1)"}
     changed = visitors.restored(json.dumps(document), LIMITS)
     tags, attributes = read_tags(rna_cards.sources(changed.turns))
-    assert tags == {"h3", "ul", "li"}
-    assert attributes == {"class"}
+    assert tags == {"h3", "ul", "li", "details", "summary", "dl", "dt", "dd"}
+    assert attributes == {"class", "id", "tabindex"}
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(changed, "tiny"))
     assert "<a " not in rendered
     assert "<script" not in rendered
@@ -1163,6 +1381,68 @@ def test_rnas_side_by_side_cite_each_their_own_records(built, cited, loading):
     assert "tRNA [1]" in table
     for accession in ("RF00005", "RF00001"):
         assert f'[1] <a href="https://rfam.org/family/{accession}"' in table
+
+
+def test_a_comparison_holds_what_each_rna_is_and_how_alike_they_are(built, cited, loading):
+    trna, rrna = (record.sequence for record in examples(0, 1))
+    mutated = trna[:30] + ("A" if trna[30] != "A" else "C") + trna[31:]
+    rnas = [CleanedRna("a", trna), CleanedRna("b\tb", mutated), CleanedRna("c", rrna)]
+    talk = conversation_of(*rnas, CleanedRna("short", "ACGUACGUAC"))
+    shown = final(built.chat_panel.compare(talk, "What is this RNA?"))
+    html_table = shown[built.chat_panel.findings]
+    (kept,) = talk.comparisons.values()
+    pairs = {(pair.one, pair.other): pair for pair in kept.pairs}
+    assert len(pairs) == 6
+    assert pairs["a", "b\tb"].identity == pytest.approx(73 / 74, abs=1e-3)
+    assert (pairs["a", "b\tb"].identical, pairs["a", "b\tb"].columns) == (73, 74)
+    assert [pair.shares for pair in kept.pairs] == [
+        "family",
+        *2 * ["nothing", "unknown"],
+        "unknown",
+    ]
+    assert "99%" in html_table
+    assert "the same family" in html_table
+    rows = list(csv.DictReader(io.StringIO(kept.to_tsv()), delimiter="\t"))
+    assert [row["name"] for row in rows] == ["a", "b b", "c", "short"]
+    hit = Reference.open().search(trna)[0]
+    first = {"length": "74", "family": "RF00005", "family_name": "tRNA", "type": "tRNA"}
+    first |= {
+        "clan": hit.record.clan,
+        "evalue": f"{hit.evalue:.4g}",
+        "sureness": "confidence high (0.98)",
+    }
+    assert first.items() <= rows[0].items()
+    assert float(rows[0]["identity"]) == pytest.approx(hit.identity, abs=1e-3)
+    assert rows[0]["answer"] == "It is tRNA [1]."
+    assert (rows[0]["records"], rows[3]["records"]) == ("RF00005", "")
+    assert (rows[3]["family"], rows[3]["evalue"]) == ("", "")
+    assert float(rows[1]["identity to a"]) == float(rows[0]["identity to b b"])
+    assert rows[2]["shares with a"] == "nothing"
+    # It is in the downloads too, and not in what the page sends back.
+    (document,) = json.loads(conversation.as_json(talk, "tiny", found=True))["comparisons"]
+    assert document["rnas"][0]["answer"] == "It is tRNA [1]."
+    assert document["pairs"][0]["shares"] == "family"
+    assert "comparisons" not in json.loads(conversation.as_json(talk, "tiny"))
+    rendered = MarkdownIt("commonmark").render(conversation.as_markdown(talk, "tiny"))
+    assert "a, b b: identity 99% (73 letters in 74 columns); the same family" in rendered
+    assert "c: 116 nt · GC" in rendered
+    # Asked again with one RNA less, it takes the old one's place.
+    talk.rnas = talk.rnas[:2]
+    list(built.chat_panel.compare(talk, "What is this RNA?"))
+    (kept,) = talk.comparisons.values()
+    assert [rna.name for rna in kept.rnas] == ["a", "b\tb"]
+
+
+def test_a_clan_or_a_type_may_be_all_that_is_shared(cited):
+    def best(*record: str) -> SimpleNamespace:
+        fields = dict(zip(("id", "clan", "type"), record, strict=True))
+        return SimpleNamespace(record=SimpleNamespace(**fields))
+
+    one, clan, kind = best("A", "C1", "tRNA"), best("B", "C1", "tRNA"), best("D", "", "tRNA")
+    shared = comparison._shared
+    assert [shared(one, one), shared(one, clan), shared(one, kind)] == ["family", "clan", "type"]
+    assert shared(best("A", "", ""), best("B", "", "")) == "nothing"
+    assert shared(one, None) == "unknown"
 
 
 def test_a_reference_that_is_not_there_is_told_by_its_name(monkeypatch, tmp_path):
@@ -1317,16 +1597,22 @@ class Visit:
         return json.dumps(self.act("add", "click", text))
 
     def ask(self, question: str) -> str:
-        return json.dumps(self.act("question", "submit", question))
+        return json.dumps(self.act("question", "submit", question, "named"))
 
 
 @pytest.mark.parametrize(
     ("part", "event", "given", "data"),
     [
-        ("question", "submit", ["what \ud800?"], None),
+        ("question", "submit", ["what \ud800?", "named"], None),
+        ("question", "submit", ["What?", "\ud800"], None),
         ("add", "click", [">a\ud800\nACGU"], None),
         ("add-records", "click", [["\ud800"]], None),
-        ("upload", "upload", [], {"name": "\udfff.fa", "size": 4, "content": "QUNHVQ=="}),
+        (
+            "upload",
+            "upload",
+            [],
+            {"files": [{"name": "\udfff.fa", "size": 4, "content": "QUNHVQ=="}]},
+        ),
         ("chat", "edit", [], {"index": 0, "value": "\ud800"}),
         ("cards", "select", [], {"value": "\ud800"}),
     ],
@@ -1337,7 +1623,7 @@ def test_half_a_character_does_not_break_the_event_stream(address, part, event, 
     told = visit.act(part, event, *given, data=data)
     assert [one["msg"] for one in told][-1] == "close_stream"
     assert "unexpected_error" not in {one["msg"] for one in told}
-    if part in ("question", "add", "upload"):
+    if part in ("question", "add", "upload"):  # of a question, or of the RNA that it is about
         assert "holds half a character" in json.dumps(told)
 
 
@@ -1349,7 +1635,7 @@ def test_a_name_of_four_megabytes_does_not_come_back(address, part):
         told = visit.add(record.decode())
     else:
         file = {"name": "a.fa", "size": len(record), "content": packed(record)}
-        told = json.dumps(visit.act("upload", "upload", data=file))
+        told = json.dumps(visit.act("upload", "upload", data={"files": [file]}))
     assert "has 4,000,000 letters; at most 200 are taken" in told
     assert len(told) < 50_000
 
