@@ -12,15 +12,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from rnagpt.cli.terminal import (
-    STRONG,
-    WEAK,
-    confidence_in_words,
-    is_strong,
-    printable,
-    styled,
-    supports_links,
-)
+from rnagpt.cli.sureness import STRONG, WEAK, confidence_in_words, is_strong
+from rnagpt.cli.terminal import printable, styled, supports_links
 
 if TYPE_CHECKING:
     from rnagpt.evidence.gathering import Item
