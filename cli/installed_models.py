@@ -222,4 +222,4 @@ def _age(built: str) -> str:
     return f" ({days:,} day{'' if days == 1 else 's'} ago)" if days >= 0 else ""
 
 
-__all__ = ["models", "reference"]
+__all__ = ["damage_of_model", "models", "reference"]

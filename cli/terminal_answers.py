@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CITATION = re.compile(r"\[(\d+)\]")
 BASES: Mapping[str, str] = {
-    "records": "from the records below",
+    "records": "from the records",
     "sequence": "computed from the sequence",
     "model": "the model's own reading",
     "none": "nothing is known",

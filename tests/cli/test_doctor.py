@@ -14,7 +14,8 @@ import pytest
 from helpers.paths import ROOT
 from helpers.tiny_models import make_model, make_processor
 
-from rnagpt.cli.installed_packages import EXTRAS, TORCH
+from rnagpt.cli.installed_models import damage_of_model, reference
+from rnagpt.cli.installed_packages import EXTRAS, TORCH, extras
 from rnagpt.cli.installed_programs import PROGRAMS
 from rnagpt.conversion.mini import CHECKPOINT, bundled_folder, find_language_model
 
@@ -32,24 +33,19 @@ def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def broken_line(name: str, **environment: str) -> str:
-    """The one line on standard error, of one broken thing; standard output tells it too."""
+def broken_lines(**environment: str) -> dict[str, str]:
+    """The line on standard error of each broken thing; standard output tells it too."""
     done = doctor(**environment)
-    lines = [line for line in done.stderr.splitlines() if f"doctor: {name}: " in line]
-    assert (done.returncode, len(lines)) == (2, 1), done.stderr
+    assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
-    assert all(line.startswith("rnagpt doctor: ") for line in done.stderr.splitlines())
-    assert re.search(rf"^  broken +{re.escape(name)} ", done.stdout, re.MULTILINE)
-    return lines[0]
-
-
-def missing(name: str, **environment: str) -> dict[str, str]:
-    """What is told of something optional; nothing else is broken by it."""
-    done = doctor("--json", **environment)
-    assert (done.returncode, done.stderr) == (0, "")
-    (found,) = [one for one in json.loads(done.stdout)["findings"] if one["name"] == name]
-    assert found["state"] == "missing"
-    return {key: str(value) for key, value in found.items()}
+    lines = {}
+    for line in done.stderr.splitlines():
+        told = re.fullmatch(r"rnagpt doctor: ([^:]+): (.+)", line)
+        assert told, line
+        assert told[1] not in lines
+        lines[told[1]] = told[2]
+        assert re.search(rf"^  broken +{re.escape(told[1])} ", done.stdout, re.MULTILINE)
+    return lines
 
 
 def package(folder: Path, name: str, code: str) -> str:
@@ -59,33 +55,34 @@ def package(folder: Path, name: str, code: str) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "reason"),
-    [
-        ("pyhmmer", "raise RuntimeError('first\\nsecond')", "RuntimeError: first second"),
-        ("packaging", "raise OSError('libfoo.so: not found')", "OSError: libfoo.so: not found"),
-        ("filelock", "import sys; sys.exit(3)", "SystemExit: 3"),
-        ("numpy", "import os; os.abort()", "its import crashes Python (SIGABRT)"),
-        ("shtab", "import os; os._exit(5)", "its import ends Python, with exit status 5"),
-        ("tqdm", "def (", "SyntaxError: invalid syntax"),
-        ("tenacity", "print('{no JSON'); raise ValueError", "ValueError"),
-    ],
-)
-def test_a_package_whose_import_fails(tmp_path, name, code, reason):
-    line = broken_line(name, PYTHONPATH=package(tmp_path, name, code))
-    assert f", which cannot be imported: {reason}" in line
-    assert re.search(rf"pip install --force-reinstall --no-deps '{name}[<>=,.\d]+'$", line)
+FAILING = {
+    "pyhmmer": ("raise RuntimeError('first\\nsecond')", "RuntimeError: first second"),
+    "filelock": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "numpy": ("import os; os.abort()", "its import crashes Python (SIGABRT)"),
+    "shtab": ("import os; os._exit(5)", "its import ends Python, with exit status 5"),
+    "tenacity": ("print('{no JSON'); raise ValueError", "ValueError"),
+    "tqdm": ("def (", "SyntaxError: invalid syntax (__init__.py, line 1)"),
+}
 
 
-def test_what_fails_with_it_names_the_package_to_mend(tmp_path):
-    line = broken_line("transformers", PYTHONPATH=package(tmp_path, "tqdm", "raise ValueError(1)"))
-    assert "since tqdm cannot. Fix it: pip install --force-reinstall --no-deps 'tqdm" in line
+def test_packages_whose_imports_fail(tmp_path):
+    for name, (code, _) in FAILING.items():
+        package(tmp_path, name, code)
+    lines = broken_lines(PYTHONPATH=str(tmp_path))
+    for name, (_, reason) in FAILING.items():
+        assert re.search(rf"^[\d.]+, which cannot be imported: {re.escape(reason)}", lines[name])
+        fix = rf"Fix it: pip install --force-reinstall --no-deps '{name}[<>=,.\d]+'$"
+        assert re.search(fix, lines[name])
+    assert " since numpy cannot. Fix it: pip install " in lines["gguf"]
 
 
-def test_what_a_package_needs_is_left_to_pip(tmp_path):
-    """Pip installs what a package needs that is not there; --no-deps would not."""
-    line = broken_line("jinja2", PYTHONPATH=package(tmp_path, "jinja2", "import absent_package"))
-    assert "No module named 'absent_package'. Fix it: pip install 'jinja2<" in line
+def test_without_what_doctor_itself_uses(tmp_path):
+    """What a package needs is left to pip, which --no-deps would not let it install."""
+    package(tmp_path, "packaging", "raise OSError('libfoo.so: not found')")
+    package(tmp_path, "jinja2", "import absent_package")
+    lines = broken_lines(PYTHONPATH=str(tmp_path))
+    assert "cannot be imported: OSError: libfoo.so: not found. Fix it: pip" in lines["packaging"]
+    assert "No module named 'absent_package'. Fix it: pip install 'jinja2<" in lines["jinja2"]
 
 
 def test_a_terminal_is_told_too_where_rich_is_broken(tmp_path):
@@ -108,8 +105,8 @@ def test_a_torch_of_another_version(tmp_path, version, found):
     metadata = tmp_path / "torch-2.1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
-    line = broken_line("torch", PYTHONPATH=str(tmp_path))
-    assert f"torch: {found}" in line
+    line = broken_lines(PYTHONPATH=str(tmp_path))["torch"]
+    assert line.startswith(found)
     assert line.endswith(f"Fix it: pip install '{TORCH}'")
     assert TORCH in (ROOT / "README.md").read_text()
 
@@ -153,61 +150,61 @@ def no_config(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", [cut_weights, cut_header, cut_tokenizer, no_weights, no_config])
-def test_a_mini_that_is_not_whole(tmp_path, monkeypatch, damage):
+def test_a_model_that_is_not_whole(tmp_path, monkeypatch, damage):
+    folder = mini_in(tmp_path, monkeypatch)
+    assert damage_of_model(folder) == ""
+    problem = damage(folder)
+    assert damage_of_model(folder).startswith(problem)
+
+
+def test_a_mini_that_is_not_whole(tmp_path, monkeypatch):
     folder = mini_in(tmp_path / "a cache", monkeypatch)
     whole = doctor("--json")
     assert whole.returncode == 0, whole.stdout
     assert f"rna-gpt-mini in {folder}" in whole.stdout
-    problem = damage(folder)
-    line = broken_line("default model")
-    assert f"rna-gpt-mini: {problem}" in line
+    problem = cut_weights(folder)
+    (line,) = broken_lines().values()
+    assert line.startswith(f"rna-gpt-mini: {problem}")
     assert line.endswith(f"Fix it: rm -r '{folder}' && rnagpt mini")
-    monkeypatch.setenv("RNAGPT_MODEL", str(folder))
-    assert problem in broken_line("default model")
 
 
-@pytest.mark.parametrize("cache", ["/proc/rnagpt", "FILE/rnagpt", "FILE"])
-def test_a_cache_that_cannot_be_written(tmp_path, cache):
+@pytest.mark.parametrize(
+    ("cache", "model"),
+    [("/proc/rnagpt", "/no/such/model"), ("FILE/rnagpt", "./models/mine"), ("FILE", "a b")],
+)
+def test_places_that_are_not_there(tmp_path, cache, model):
     (tmp_path / "file").write_text("in the way")
     cache = cache.replace("FILE", str(tmp_path / "file"))
-    line = broken_line("cache", RNAGPT_CACHE=cache)
-    assert f"{cache} cannot be written (" in line
-    assert line.endswith("export RNAGPT_CACHE=FOLDER")
+    absent = str(tmp_path / "reference")
+    lines = broken_lines(RNAGPT_CACHE=cache, RNAGPT_MODEL=model, RNAGPT_REFERENCE=absent)
+    assert set(lines) == {"cache", "default model", "reference"}
+    assert lines["cache"].startswith(f"{cache} cannot be written (")
+    assert lines["cache"].endswith("export RNAGPT_CACHE=FOLDER")
+    told = f"{model} does not exist. Fix it: set RNAGPT_MODEL to "
+    assert lines["default model"].startswith(told)
+    assert lines["default model"].endswith("unset RNAGPT_MODEL")
+    assert lines["reference"].startswith(f"{absent} is no reference")
+    assert lines["reference"].endswith("unset RNAGPT_REFERENCE")
 
 
-def test_looking_at_a_cache_leaves_nothing_in_it(tmp_path):
-    assert doctor(RNAGPT_CACHE=str(tmp_path / "new")).returncode == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["/no/such/model", "./models/mine", "a b"])
-def test_a_model_that_does_not_exist(name):
-    line = broken_line("default model", RNAGPT_MODEL=name)
-    assert f"{name} does not exist. Fix it: set RNAGPT_MODEL to " in line
-    assert line.endswith("unset RNAGPT_MODEL")
-
-
-def test_a_hub_id_is_downloaded_later():
-    told = missing("default model", RNAGPT_MODEL="nobody/nothing-of-this-name")
-    assert told["fix"] == "hf download nobody/nothing-of-this-name"
-
-
-def test_a_reference_that_does_not_exist():
-    line = broken_line("reference", RNAGPT_REFERENCE="/no/such/reference")
-    assert "/no/such/reference is no reference" in line
-    assert line.endswith("unset RNAGPT_REFERENCE")
-
-
-def test_a_reference_of_its_own_and_none(tmp_path):
+def test_what_is_named_by_variables_and_there(tmp_path):
     shutil.copytree(CHECKPOINT / "reference", tmp_path / "data" / "reference")
-    done = doctor("--json", RNAGPT_REFERENCE=str(tmp_path / "data"))
-    assert done.returncode == 0
-    assert str(tmp_path / "data" / "reference") in done.stdout
-    assert "the web demo searches nothing" in doctor(RNAGPT_REFERENCE="none").stdout
+    done = doctor(
+        "--json",
+        RNAGPT_CACHE=str(tmp_path / "new"),
+        RNAGPT_MODEL="nobody/nothing-of-this-name",
+        RNAGPT_REFERENCE=str(tmp_path / "data"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    findings = json.loads(done.stdout)["findings"]
+    assert str(tmp_path / "data" / "reference") in [one["found"] for one in findings]
+    (model,) = [one for one in findings if one["name"] == "default model"]
+    assert (model["state"], model["fix"]) == ("missing", "hf download nobody/nothing-of-this-name")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]  # nothing is left in the cache
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "absent", "manifest"])
-def test_a_damaged_reference(tmp_path, damage):
+def test_a_damaged_reference(tmp_path, monkeypatch, damage):
     folder = tmp_path / "reference"
     shutil.copytree(CHECKPOINT / "reference", folder)
     file = folder / "families.jsonl.xz"
@@ -224,42 +221,44 @@ def test_a_damaged_reference(tmp_path, damage):
     else:
         (folder / "manifest.json").write_text("{")
         told = f"{folder / 'manifest.json'} is no manifest of a reference"
-    assert told in broken_line("reference", RNAGPT_REFERENCE=str(folder))
+    monkeypatch.setenv("RNAGPT_REFERENCE", str(folder))
+    (broken,) = [one for one in reference() if one.state == "broken"]
+    assert broken.found.startswith(told)
 
 
-@pytest.mark.parametrize(
-    ("script", "told"),
-    [
-        (
-            "echo 'error while loading shared libraries: libgsl.so.27.1.0'; exit 127",
-            "exit status 127, error while loading shared libraries: libgsl.so.27.1.0",
-        ),
-        ("exit 3", "exit status 3"),
-        ("exit 0", "it does not say its version"),
-        ("echo 1.2.3; kill -SEGV $$", "exit status -11, 1.2.3"),
-        (None, "OSError: [Errno 8] Exec format error"),
-    ],
-)
-@pytest.mark.parametrize("program", [PROGRAMS[0], PROGRAMS[-1]], ids=lambda one: str(one.name))
-def test_a_program_that_does_not_work(tmp_path, program, script, told):
-    file = tmp_path / program.command[0]
-    file.write_bytes(b"\x00\x01" if script is None else f"#!/bin/sh\n{script}\n".encode())
-    file.chmod(0o755)
-    found = missing(program.name, PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert found["found"] == f"{file} does not work: {told}"
-    assert program.fix in found["fix"]
+FAULTY = {
+    "cmbuild": (
+        "echo 'error while loading shared libraries: libgsl.so.27.1.0'; exit 127",
+        "exit status 127, error while loading shared libraries: libgsl.so.27.1.0",
+    ),
+    "cmsearch": ("exit 3", "exit status 3"),
+    "cmscan": ("exit 0", "it does not say its version"),
+    "hmmscan": ("echo 1.2.3; kill -SEGV $$", "exit status -11, 1.2.3"),
+    "blastn": (None, "Exec format error"),
+    "cd-hit-est": ("exit 1", "it does not say its version"),
+}
 
 
-def test_a_viennarna_that_cannot_be_imported(tmp_path):
-    pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
-    path = package(tmp_path, "RNA", "raise ImportError('_RNA.so: undefined symbol')")
-    found = missing("ViennaRNA", PYTHONPATH=path)
-    assert "which cannot be imported: ImportError: _RNA.so: undefined symbol" in found["found"]
+def test_programs_that_do_not_work(tmp_path):
+    for name, (script, _) in FAULTY.items():
+        content = b"\x00\x01" if script is None else f"#!/bin/sh\n{script}\n".encode()
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o755)
+    package(tmp_path, "RNA", "raise ImportError('_RNA.so: undefined symbol')")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = doctor("--json", PATH=path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+    for program in PROGRAMS:
+        told = FAULTY[program.command[0]][1]
+        file = tmp_path / program.command[0]
+        assert found[program.name]["state"] == "missing"
+        assert found[program.name]["found"] == f"{file} does not work: {told}"
+        assert program.fix in found[program.name]["fix"]
+    assert "cannot be imported: ImportError: _RNA.so: undef" in found["ViennaRNA"]["found"]
 
 
 def test_every_extra_is_listed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(EXTRAS) == set(project["optional-dependencies"])
-    findings = json.loads(doctor("--json").stdout)["findings"]
-    listed = [one["name"] for one in findings if one["group"] == "extras"]
-    assert listed == list(EXTRAS)
+    assert [one.name for one in extras()] == list(EXTRAS)
