@@ -133,7 +133,7 @@ class Session:
         """
         lines = text.splitlines()
         if not self.pasted.lines and is_bare_sequence(lines):
-            self._reported(lambda: self.add_records(["> ", *lines]))
+            self._reported(lambda: self.show(self.chat.add_rna(text)))
             return
         while lines and self.pasted.takes(lines[0]):
             del lines[0]
