@@ -179,7 +179,7 @@ def test_fasta_that_comes_line_by_line():
         terminal.child.send(">amyloid\nDAEFRHDSGYEVHHQKLVFFAEDVGSNKG\n\n")
         terminal.child.expect(r"RNA 'amyloid' .*protein")
         terminal.until_prompt()
-        assert "RNA (12 nt)" in terminal.ask("ACGU ACGU acgu")
+        assert "RNA (12 nt, 3 blocks joined)" in terminal.ask("ACGU ACGU acgu")
         assert terminal.leave() == 0
 
 

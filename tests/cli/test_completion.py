@@ -109,7 +109,7 @@ def test_bash_offers_every_command_and_every_option(script_of, program):
 def test_the_options_of_pretrain_encoder_come_from_its_dataclasses(script_of):
     (offered,) = in_bash(script_of("rnagpt", "bash"), "rnagpt", ["rnagpt pretrain-encoder --"])
     spelled = {name for name in long_options(pretrain_encoder.make_parser()) if "_" not in name}
-    assert offered == spelled | {"--help"}
+    assert offered == spelled | {"--config", "--help"}
     assert {"--fasta", "--max-steps", "--learning-rate", "--config"} <= offered
 
 
@@ -146,15 +146,15 @@ def test_zsh_completes(script_of, line, expected):
     child = pexpect.spawn(zsh, ["-f", "-i"], encoding="utf-8", timeout=60, dimensions=(40, 200))
     try:
         child.sendline("PS1='%% '; autoload -Uz compinit && compinit -u -D")
-        child.sendline(f"source {script_of('rnagpt', 'zsh')}; print rea''dy")
+        child.sendline(f'eval "$(<{script_of("rnagpt", "zsh")})"; print rea""dy')
         child.expect_exact("ready\r\n")
         # Writes the line as it stands after the Tab key, in place of running it.
         child.sendline(
-            "show() { print -r -- \"<$BUFFER>\" }; zle -N show; bindkey '^X^S' show; print s''et"
+            "show() { print -r -- \"<$BUFFER>\" }; zle -N show; bindkey '^X^T' show; print s''et"
         )
         child.expect_exact("set\r\n")
         child.send(f"{line}\t")
-        child.send("\x18\x13")
+        child.send("\x18\x14")
         child.expect(r"<([^>\r\n]*)>")
         assert child.match[1] == expected
     finally:
