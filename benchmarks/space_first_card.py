@@ -46,8 +46,8 @@ with gr.Blocks() as page:
     field = gr.Textbox(elem_id="sequence")
     cards = gr.HTML(elem_id="cards")
     gr.Button("Add RNA", elem_id="add").click(
-        lambda text: f'<article class="card"><p class="verdict">{len(text)} nt</p></article>',
-        field, cards, queue=False)
+        lambda text, shown: f'{shown or ""}<article class="card">{len(text)} nt</article>',
+        [field, cards], cards, queue=False)
 page.launch()
 """
 # What is waited for, by the selector of its first element that is new.
@@ -55,8 +55,7 @@ MARKS = {"card": ".card", "what it is": ".card .verdict", "drawing": ".card svg.
 # Resolves with the milliseconds from the click to each mark's having one element more than before.
 CLICK = """
 marks => new Promise(resolve => {
-  const cards = document.querySelector("#cards");
-  const count = selector => cards.querySelectorAll(selector).length;
+  const count = selector => document.querySelectorAll(`#cards ${selector}`).length;
   const before = Object.fromEntries(Object.entries(marks).map(([name, one]) => [name, count(one)]));
   const seen = {};
   let begin;
@@ -69,7 +68,7 @@ marks => new Promise(resolve => {
     }
   };
   const observer = new MutationObserver(look);
-  observer.observe(cards, {childList: true, subtree: true, attributes: true});
+  observer.observe(document.body, {childList: true, subtree: true, attributes: true});
   begin = performance.now();
   document.querySelector("#add").click();
 })
@@ -209,9 +208,9 @@ def report(ours: Times, bare: Times, rounds: int) -> str:
     """The report, as Markdown."""
     about = (
         f"{machine('gradio', 'pyhmmer')} Chromium on the same machine, {rounds} rounds of one "
-        f"first and {WARM} later RNAs; medians, and from the shortest to the longest. Bare: a page of "
-        "Gradio's with one field, one button and one HTML part, in the same rounds. A card is the "
-        f"name and length at first; the target of what the RNA is, is {TARGET:.0f} s."
+        f"first and {WARM} later RNAs; medians, and from the shortest to the longest. Bare: a "
+        "page of Gradio's with one field, one button and one HTML part, in the same rounds. A card "
+        f"has the name and length at first; the target of what the RNA is, is {TARGET:.0f} s."
     )
     header = ["what", "the Space", "range", "bare Gradio", "range", "ratio"]
     rows = []
