@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 import pytest
 from helpers import space_browser
+from helpers.paths import DATA
 from helpers.space_browser import (
     answers,
     ask,
@@ -35,12 +36,16 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from rnagpt.cli.main import main
+from rnagpt.reference.edit import read_families
+from rnagpt.reference.writer import write_reference
+from rnagpt.sequences.fasta import read_fasta
 
 pytestmark = needs_chromium
 browser = space_browser.browser  # a fixture
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
 RECORD = "https://rfam.org/family/RF00005"
 QUESTION = "What is this RNA?"
+U1 = next(rna.sequence for rna in read_fasta(SPACE / "examples.fasta") if "U1" in rna.description)
 
 
 @contextlib.contextmanager
@@ -125,12 +130,10 @@ def test_from_a_pasted_rna_to_the_record_that_its_answer_cites(
 
 
 def test_a_question_that_names_the_first_of_two_rnas(browser: Browser, address: str) -> None:
-    records = (SPACE / "examples.fasta").read_text().split(">")[1:]
-    u1 = next(record for record in records if "U1" in record)
     with visit(browser, address) as page:
         paste(page, f">first\n{TRNA}\n")
         expect(named_card(page, "first").locator(".verdict")).to_contain_text("tRNA")
-        paste(page, f">second\n{u1.partition(chr(10))[2]}")
+        paste(page, f">second\n{U1}")
         expect(named_card(page, "second").locator(".verdict")).to_contain_text("U1")
         ask(page, "What is RNA 1?")
         first = await_answer(page)
@@ -306,11 +309,12 @@ def test_a_duplicated_space_answers_from_its_own_model_and_reference(
     rna = make_rna(120, 7)
     table = tmp_path / "notes.csv"
     table.write_text(
-        "sequence,id,name,type,text\n"
-        f"{rna},LAB7,Quetzal RNA,sRNA,Quetzal RNA binds the protein Zorp in our laboratory.\n"
+        "id,sequence,name,type,functions\n"
+        f"LAB7,{rna},Quetzal RNA,sRNA,Quetzal RNA binds the protein Zorp in our laboratory.\n"
     )
-    folder = tmp_path / "my-reference"
-    assert main(["reference", "add", str(folder), str(table), "--quiet"]) == 0
+    families, folder = tmp_path / "families", tmp_path / "my-reference"
+    write_reference(families, read_families(DATA / "rfam_five_families.seed"), name="Five")
+    assert main(["reference", "add", str(families), str(table), str(folder), "--quiet"]) == 0
     with space(model, RNAGPT_REFERENCE=str(folder)) as address, visit(browser, address) as page:
         expect(page.locator("#model-status")).to_contain_text("my-tiny-model")
         expect(page.locator("#model-status")).to_contain_text("is ready")
@@ -318,9 +322,9 @@ def test_a_duplicated_space_answers_from_its_own_model_and_reference(
         expect(named_card(page, "mine").locator(".verdict")).to_contain_text("Quetzal RNA")
         ask(page, QUESTION)
         assert "Quetzal RNA" in await_answer(page)
-        paste(page, f">transfer\n{TRNA}")  # of Rfam, which this Space does not search
-        expect(named_card(page, "transfer").locator(".verdict")).to_be_visible()
-        assert "tRNA" not in named_card(page, "transfer").locator(".verdict").inner_text()
+        paste(page, f">elsewhere\n{U1}")  # of Rfam, which this Space does not search
+        verdict = named_card(page, "elsewhere").locator(".verdict")
+        expect(verdict).to_contain_text("No known family matches")
         held = json.loads(downloaded(page, "Download JSON"))
         assert held["turns"][0]["evidence"][0]["id"] == "LAB7"
 
