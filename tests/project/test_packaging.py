@@ -21,6 +21,7 @@ PACKAGES = (
     "cli/",
     "conversion/",
     "evaluation/",
+    "evidence/",
     "hub/",
     "inference/",
     "reference/",

@@ -268,11 +268,11 @@ def test_colours_are_readable(browser: Browser, address: str, scheme: str) -> No
             expect(named_card(page, name).locator("svg.structure")).to_have_count(1)
         ask(page, QUESTION)
         await_answer(page)
-        paste(page, "ACGUX")
-        expect(page.locator("#rna-notice").get_by_role("alert")).to_be_visible()
         page.get_by_role("button", name="Compare the RNAs").click()
         expect(page.locator("#findings td").last).not_to_have_text("…")
         expect(page.locator("#retry")).to_be_enabled()
+        paste(page, "ACGUX")
+        expect(page.locator("#rna-notice").get_by_role("alert")).to_be_visible()
         page.locator("#cards details").evaluate_all("all => all.forEach(one => one.open = true)")
         page.mouse.move(0, 0)
         page.wait_for_timeout(500)  # colours that change slowly under the mouse
