@@ -266,7 +266,7 @@ def test_colours_are_readable(browser: Browser, address: str, scheme: str) -> No
         for name, rna in (("mine", TRNA), ("other", make_rna(60, 3))):
             paste(page, f">{name}\n{rna}")
             expect(named_card(page, name).locator("svg.structure")).to_have_count(1)
-        ask(page, QUESTION)
+        ask(page, "What is mine?")
         await_answer(page)
         page.get_by_role("button", name="Compare the RNAs").click()
         expect(page.locator("#findings td").last).not_to_have_text("…")
