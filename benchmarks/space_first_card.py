@@ -67,7 +67,9 @@ marks => new Promise(resolve => {
       resolve(seen);
     }
   };
-  const observer = new MutationObserver(look);
+  // Held by the page, which else may forget what nobody else holds, and the promise with it.
+  const observer = window.looking = new MutationObserver(look);
+  window.look = look;
   observer.observe(document.body, {childList: true, subtree: true, attributes: true});
   begin = performance.now();
   document.querySelector("#add").click();
