@@ -1,6 +1,7 @@
 """Completion in shells: every command and every option, by the shells themselves."""
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,7 @@ def test_zsh_completes(script_of, line, expected):
         child.send(f"{line}\t")
         child.send("\x18\x14")
         child.expect(r"<([^>\r\n]*)>")
+        assert isinstance(child.match, re.Match)
         assert child.match[1] == expected
     finally:
         child.close(force=True)
