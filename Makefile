@@ -1,9 +1,9 @@
-# make demo | space | serve | test | test-slow | test-vllm | compat | bench | lint | docs. Each sets
-# up what it needs of .venv on first use; test-vllm has an environment of its own, .venv-vllm, and compat two.
+# make demo | space | serve | test | test-slow | test-vllm | compat | bench | screenshots | lint | docs.
+# Each sets up what it needs of .venv on first use; test-vllm has an environment of its own, .venv-vllm, and compat two.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo space serve test test-slow test-vllm compat bench lint docs
+.PHONY: help demo space serve test test-slow test-vllm compat bench screenshots lint docs
 
 # The first interpreter that really starts: a version manager's stub may exist and not run.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -32,6 +32,7 @@ help:
 	@echo "make test-vllm  the tests of the vLLM engine, on the CPU, in .venv-vllm"
 	@echo "make compat     the core of the tests on the oldest and the newest transformers too"
 	@echo "make bench DATASET=rna-qa   a quick look at every figure of speed, on an RNA-QA"
+	@echo "make screenshots OUT=pictures   the web demo in Chromium: six states, three sizes, light and dark"
 	@echo "make lint       who imports whom, ruff, mypy"
 	@echo "make docs       the documentation site, in build/site"
 
@@ -100,6 +101,10 @@ compat: $(READY_DEV)
 bench: $(READY_DEV)
 	@test -n "$(DATASET)" || { echo "Name an RNA-QA, which \`rna-qa rfam rna-qa\` builds: make bench DATASET=rna-qa" >&2; exit 1; }
 	@$(BIN)/python benchmarks/quick.py --dataset "$(DATASET)"
+
+screenshots: $(READY_DEV)
+	@test -n "$(OUT)" || { echo "Name a folder for the pictures: make screenshots OUT=pictures" >&2; exit 1; }
+	@$(BIN)/python space/screenshots.py "$(OUT)"
 
 lint: $(READY_DEV)
 	@PYTHONPATH=.venv/src $(BIN)/lint-imports --no-logo --no-cache

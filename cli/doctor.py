@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from rnagpt.cli.exit_codes import DONE, REJECTED
 
 if TYPE_CHECKING:
-    from rnagpt.cli.installation import Finding
+    from rich.console import Console
+
+    from rnagpt.cli.finding import Finding
 
 HELP = """\
 Look at this installation: versions, models, the reference and its age, optional programs and
@@ -25,6 +27,8 @@ examples:
 
 With --json one object: "healthy", and "findings", each with group, name, state (ok, missing: only
 what is optional, or broken), found, use and fix.
+
+What is broken is told once more on standard error, one line each.
 
 exit codes: 0 the core works, whatever else is missing; 2 something that it needs is broken"""
 
@@ -51,17 +55,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         _print(findings)
+    sys.stdout.flush()  # first what was found, where both go to one place
     for finding in broken:
         fix = f" Fix it: {finding.fix}" if finding.fix else ""
-        print(f"rnagpt doctor: {finding.name}: {finding.found}.{fix}", file=sys.stderr)
+        print(f"rnagpt doctor: {finding.name}: {finding.found.rstrip('.')}.{fix}", file=sys.stderr)
     return REJECTED if broken else DONE
 
 
 def _print(findings: Sequence[Finding]) -> None:
     """A list by group; coloured on a terminal, where the state's word stands too."""
-    from rnagpt.cli.terminal import console_of
-
-    console = console_of(sys.stdout)
+    console = _console()
     width = max(len(finding.name) for finding in findings)
     for group, members in groupby(findings, lambda finding: finding.group):
         if console is None:
@@ -73,18 +76,27 @@ def _print(findings: Sequence[Finding]) -> None:
             if one.state != "ok":
                 for word, text in (("for", one.use), ("fix", one.fix)):
                     lines += [f"{word}: {text}"] if text else []
-            _print_finding(one.state, lines, width)
+            _print_finding(console, one.state, lines, width)
 
 
-def _print_finding(state: str, lines: Sequence[str], width: int) -> None:
-    from rnagpt.cli.terminal import console_of, styled
+def _console() -> Console | None:
+    """What draws; None also where rich, which draws, is what is broken."""
+    try:
+        from rnagpt.cli.terminal import console_of
 
-    console = console_of(sys.stdout)
+        return console_of(sys.stdout)
+    except (Exception, SystemExit):
+        return None
+
+
+def _print_finding(console: Console | None, state: str, lines: Sequence[str], width: int) -> None:
+    from rnagpt.cli.terminal import printable, styled
+
     indents = ["  ", *[" " * (width + 13)] * (len(lines) - 1)]
     for number, (indent, line) in enumerate(zip(indents, lines, strict=True)):
         shown = "" if number else f"{state:7}  "
         if console is None:
-            print(f"{indent}{shown}{line}")
+            print(f"{indent}{shown}{printable(line)}")
             continue
         colour = {"ok": "green", "missing": "yellow", "broken": "bold red"}[state]
         text = styled(line, "dim" if number else "")

@@ -117,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rnagpt {__version__}")
-    add_print_completion(parser)
+    add_print_completion(parser, {"pretrain-encoder": pretrain_cli.make_completed_parser})
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     chat = _add_command(commands, "chat", "talk about RNAs with a model", run=chat_cli.run)

@@ -96,3 +96,10 @@ def make_parser() -> TrlParser:
             action.help = argparse.SUPPRESS  # it is OUT here
     parser.add_argument("out", metavar="OUT", help="folder of the encoder")
     return parser
+
+
+def make_completed_parser() -> TrlParser:
+    """The parser with ``--config`` too, which TRL reads before a parser sees it."""
+    parser = make_parser()
+    parser.add_argument("--config", metavar="FILE", help="YAML file with options")
+    return parser

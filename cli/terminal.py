@@ -8,20 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any
-
-from rnagpt.evidence.confidence import confidence_of_evalue
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from rnagpt.reference.hits import Hit
-
-STRONG_EVALUE = 1e-6
-# That of a profile that matches with this E-value: some 0.89.
-HIGH_CONFIDENCE = confidence_of_evalue(STRONG_EVALUE)
-STRONG, WEAK = "●", "○"
 # Variables and values that terminals set which open OSC 8 hyperlinks.
 _LINKING_PROGRAMS = ("iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio")
 _LINKING_VARIABLES = ("WT_SESSION", "KONSOLE_VERSION", "KITTY_WINDOW_ID", "DOMTERM")
@@ -75,30 +67,4 @@ def styled(text: str, style: str = "", address: str = "") -> Text:
     return Text().append(printable(text), Style.parse(style) + link)
 
 
-def is_strong(hit: Hit) -> bool:
-    """Whether a hit names the RNA's family nearly for sure: by Infernal, else by its E-value."""
-    verified: Mapping[str, Any] = hit.verified or {}
-    if verified.get("agrees") is not None:
-        return bool(verified["agrees"])
-    return hit.evalue <= STRONG_EVALUE
-
-
-def confidence_in_words(confidence: float | None) -> str:
-    """Such as "high (0.98)"; "not measured" where it was not calibrated."""
-    if confidence is None:
-        return "not measured"
-    return f"{'high' if confidence >= HIGH_CONFIDENCE else 'low'} ({confidence:.2f})"
-
-
-__all__ = [
-    "HIGH_CONFIDENCE",
-    "STRONG",
-    "STRONG_EVALUE",
-    "WEAK",
-    "confidence_in_words",
-    "console_of",
-    "is_strong",
-    "printable",
-    "styled",
-    "supports_links",
-]
+__all__ = ["console_of", "printable", "styled", "supports_links"]

@@ -12,22 +12,16 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from rnagpt.cli.terminal import (
-    STRONG,
-    WEAK,
-    confidence_in_words,
-    is_strong,
-    printable,
-    styled,
-    supports_links,
-)
+from rnagpt.cli.sureness import STRONG, WEAK, is_strong
+from rnagpt.cli.terminal import printable, styled, supports_links
+from rnagpt.evidence.confidence import confidence_in_words
 
 if TYPE_CHECKING:
     from rnagpt.evidence.gathering import Item
 
 _CITATION = re.compile(r"\[(\d+)\]")
 BASES: Mapping[str, str] = {
-    "records": "from the records below",
+    "records": "from the records",
     "sequence": "computed from the sequence",
     "model": "the model's own reading",
     "none": "nothing is known",

@@ -10,7 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from rnagpt.cli.terminal import STRONG, STRONG_EVALUE, WEAK, is_strong, styled
+from rnagpt.cli.sureness import STRONG, WEAK, is_strong
+from rnagpt.cli.terminal import styled
+from rnagpt.evidence.confidence import STRONG_EVALUE
 from rnagpt.evidence.gathering import address_of
 
 if TYPE_CHECKING:

@@ -94,7 +94,8 @@ class Page:
         """Begin a new conversation; the old one ends, whatever it was doing."""
         fresh = self.visitors.start_over(_session(request))
         panel = self.chat_panel
-        return {**self.rna_panel.emptied(fresh), **panel.view(fresh), panel.findings: ""}
+        emptied = {panel.findings: "", panel.question: ""}
+        return {**self.rna_panel.emptied(fresh), **panel.view(fresh), **emptied}
 
     def show_fresh(self, conversation: Conversation) -> Updates:
         """Show a new conversation again, once what the old one was doing has ended.
@@ -192,7 +193,7 @@ class Page:
         for event in (self.chat_panel.clear.click, self.chat_panel.chat.clear):
             event(
                 self.clear,
-                outputs=[*both],
+                outputs=[*dict.fromkeys([*both, self.chat_panel.question])],
                 api_visibility="private",
                 show_progress="hidden",
                 queue=False,

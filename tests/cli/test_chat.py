@@ -14,8 +14,7 @@ import time
 
 import numpy as np
 import pytest
-import torch
-from helpers.tiny_models import make_model, make_processor, make_rna
+from helpers.tiny_models import make_model, make_processor, make_rna, save_endless_model
 from helpers.typed_lines import converse
 
 from rnagpt.cli.main import main
@@ -33,12 +32,7 @@ WHAT, WHERE = "What is this RNA?", "Where is it found?"
 def folder(tmp_path_factory):
     """A model that never ends an answer by itself, with a context of 100,000 tokens."""
     path = tmp_path_factory.mktemp("models") / "tiny"
-    processor = make_processor(max_context=100_000)
-    model = make_model(processor, text={"max_position_embeddings": 100_000})
-    with torch.no_grad():
-        model.lm_head.weight[processor.tokenizer.eos_token_id] = 0
-    model.save_pretrained(path)
-    processor.save_pretrained(path)
+    save_endless_model(path)
     return str(path)
 
 

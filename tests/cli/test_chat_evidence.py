@@ -170,7 +170,7 @@ def test_evidence_without_a_reference(folder, monkeypatch, capsys):
 
 
 def test_ctrl_c_ends_a_search_and_not_the_session(folder, monkeypatch, capsys):
-    from rnagpt.cli import chat as chat_module
+    from rnagpt.cli import chat_session
 
     begun = threading.Event()
 
@@ -181,13 +181,13 @@ def test_ctrl_c_ends_a_search_and_not_the_session(folder, monkeypatch, capsys):
 
     monkeypatch.setattr(Reference, "scan", slowly)
     presses = []
-    enter = chat_module._CtrlC.__enter__
+    enter = chat_session.CtrlC.__enter__
 
     def entered(self):
         presses.append(self._press)
         return enter(self)
 
-    monkeypatch.setattr(chat_module._CtrlC, "__enter__", entered)
+    monkeypatch.setattr(chat_session.CtrlC, "__enter__", entered)
 
     def press():
         assert begun.wait(60)

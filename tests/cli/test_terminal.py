@@ -1,4 +1,4 @@
-"""What `rnagpt annotate` draws on a terminal, what it pipes, and completion and doctor."""
+"""What `rnagpt annotate` draws on a terminal, what it pipes, and a whole installation."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 
-import pytest
 from helpers.paths import FIVE_RNAS
 
 COMMAND = [sys.executable, "-m", "rnagpt.cli.main"]
@@ -56,16 +55,3 @@ def test_doctor_finds_this_installation_whole():
     told = json.loads(piped("doctor", "--json"))
     assert told["healthy"]
     assert {one["state"] for one in told["findings"]} <= {"ok", "missing"}
-
-
-@pytest.mark.parametrize(("words", "expected"), [("ann", "annotate")])
-def test_bash_completes(tmp_path, words, expected):
-    script = tmp_path / "rnagpt.bash"
-    script.write_text(piped("--print-completion", "bash"))
-    subprocess.run(["bash", "-n", script], check=True)
-    code = (
-        f"source {script}; COMP_WORDS=(rnagpt {words}); COMP_CWORD=1; "
-        f'_shtab_rnagpt rnagpt {words} rnagpt; echo "${{COMPREPLY[@]}}"'
-    )
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == expected

@@ -5,6 +5,7 @@
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -155,3 +156,13 @@ def make_question(rnas: Sequence[str], text: str = "What is this RNA?") -> dict[
     """A user's message: its RNAs, then a text."""
     parts = [{"type": "rna", "rna": rna} for rna in rnas]
     return {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
+
+
+def save_endless_model(folder: Path) -> None:
+    """Save a model that never ends an answer by itself, with a context of 100,000 tokens."""
+    processor = make_processor(max_context=100_000)
+    model = make_model(processor, text={"max_position_embeddings": 100_000})
+    with torch.no_grad():
+        model.lm_head.weight[processor.tokenizer.eos_token_id] = 0
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
