@@ -23,7 +23,7 @@ _CITATION = re.compile(r"\[(\d+)\]")
 BASES: Mapping[str, str] = {
     "records": "from the records",
     "sequence": "computed from the sequence",
-    "model": "the model's own reading",
+    "model": "a model's reading of the sequence",
     "none": "nothing is known",
 }
 

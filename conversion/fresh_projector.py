@@ -44,7 +44,7 @@ def fresh_projector(
         torch.manual_seed(seed)
         projector = RnaProjector(model.config)
         for module in projector.modules():
-            model._init_weights(module)  # type: ignore[no-untyped-call]
+            model._init_weights(module)
     norm = mean_norm(embeddings)
     hidden_states = _encode_probes(model.config, encoder, seed)
     size, text_size = model.config.rna_merge_size, model.config.text_config.hidden_size
