@@ -140,7 +140,7 @@ def train(
         if not steps:
             continue
         if not (folder / "training_record.json").is_file():
-            words = [
+            words: list[object] = [
                 *("--config", RECIPES / f"{stage}.yaml", "--model_name_or_path", out / "base"),
                 *("--dataset_name", data, "--output_dir", folder, "--max_steps", steps),
                 *("--seed", settings.seed, "--learning_rate", settings.learning_rate, *earlier),
@@ -153,9 +153,9 @@ def train(
             run(ROOT / "train_sft.py", *words, log=log)
         earlier = ["--projector", folder]
     if not (out / "model").is_dir():
-        stage = out / "instruction"
-        adapter = stage if settings.adapter else None
-        compose(encoder, language_model, out / "model", projector=stage, adapter=adapter)
+        trained = out / "instruction"
+        adapter = trained if settings.adapter else None
+        compose(encoder, language_model, out / "model", projector=trained, adapter=adapter)
     return out / "model"
 
 

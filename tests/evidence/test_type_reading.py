@@ -34,7 +34,7 @@ def made(strong: bool, random: np.random.Generator) -> str:
     return f"{stem}GAAACAAAAG{stem[::-1].translate(pairs)}"
 
 
-def test_features_are_those_of_the_sequence():
+def test_features_are_those_of_the_sequence() -> None:
     features = dict(zip(NAMES, type_features(MIR21).tolist(), strict=True))
     assert features["length"] == 72
     assert features["A"] == pytest.approx(MIR21.count("A") / 72)
@@ -47,14 +47,14 @@ def test_features_are_those_of_the_sequence():
     assert {"5 0 U", "5 1 G", "3 0 A", "3 1 C", "3 5 C"} <= ends
 
 
-def test_lengths_that_are_not_read_are_told_and_give_no_reading():
+def test_lengths_that_are_not_read_are_told_and_give_no_reading() -> None:
     for length in (29, MAX_READ + 1):
         with pytest.raises(ValueError, match=f"30 to {MAX_READ} nt; this one has {length}"):
             type_features("ACGU" * (length // 4) + "A" * (length % 4))
         assert bundled_reader().read(MIR21[:29] if length == 29 else MIR21 * 9) is None
 
 
-def test_a_hairpin_of_a_microrna_looks_like_one_and_what_is_of_no_type_like_none():
+def test_a_hairpin_of_a_microrna_looks_like_one_and_what_is_of_no_type_like_none() -> None:
     reading = bundled_reader().read(MIR21)
     assert reading is not None
     assert reading.type == "miRNA"
@@ -67,7 +67,7 @@ def test_a_hairpin_of_a_microrna_looks_like_one_and_what_is_of_no_type_like_none
         assert sum(reading is not None for reading in told) <= 2, kind
 
 
-def test_the_file_tells_what_the_fitted_network_tells(tmp_path: Path):
+def test_the_file_tells_what_the_fitted_network_tells(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     strong = random.random(200) < 0.5
     rnas = [made(bool(one), random) for one in strong]
@@ -91,19 +91,21 @@ def test_the_file_tells_what_the_fitted_network_tells(tmp_path: Path):
     assert measured["right type"] == pytest.approx(0.7, abs=0.1)
 
 
-def test_a_file_of_other_features_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_of_other_features_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rnagpt.evidence.type_reading.NAMES", NAMES[:-1])
     with pytest.raises(ValueError, match="fitted on other features"):
         TypeReader()
 
 
-def test_nothing_is_read_without_viennarna(monkeypatch: pytest.MonkeyPatch):
+def test_nothing_is_read_without_viennarna(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "RNA", None)
     assert bundled_reader().read(MIR21) is None
 
 
 @pytest.mark.parametrize("question", ["What is this RNA?", "What type of RNA is this?"])
-def test_the_reading_is_told_as_a_guess_with_its_confidence(question: str):
+def test_the_reading_is_told_as_a_guess_with_its_confidence(question: str) -> None:
     answer = look_up(question, [silent(MIR21)]).answer
     assert answer.text == (
         "No record of Rfam 14.2 matches this RNA. By composition and folding alone, it looks like "
@@ -114,7 +116,7 @@ def test_the_reading_is_told_as_a_guess_with_its_confidence(question: str):
     assert [sentence.supported for sentence in answer.sentences] == [True, False]
 
 
-def test_no_other_question_is_answered_by_a_reading():
+def test_no_other_question_is_answered_by_a_reading() -> None:
     for question in ("Which family is this?", "What does it bind?", "Which papers describe it?"):
         answer = look_up(question, [silent(MIR21)]).answer
         assert (answer.basis, answer.confidence) == (NONE, None)
