@@ -832,7 +832,7 @@ def built():
 
 
 @pytest.fixture
-def ready(monkeypatch):
+def ready(loaded, monkeypatch):
     monkeypatch.setattr(model_loading.MODEL, "state", "ready")
 
 
