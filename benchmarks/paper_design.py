@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from rnagpt.conversion.compose import compose
 from rnagpt.conversion.mini import find_language_model
 from rnagpt.evaluation.matching import Names
 from rnagpt.sequences.dataset_loading import load_splits
+from rnagpt.sequences.even_families import even_families
 
 ROOT = Path(rnagpt.__file__).parent
 RECIPES = ROOT / "recipes" / "paper-mini"
@@ -200,7 +202,7 @@ def measure(model_folder: Path, data: Path, limit: int, seed: int) -> dict[str, 
     known = Names(
         {row["family"]: [row["family"], row["family_description"]] for row in rows["train"]}
     )
-    drawn = evenly([*rows["test"], *rows["validation"]], limit, seed)
+    drawn = even_families([*rows["test"], *rows["validation"]], limit, seed, itemgetter("family"))
     rnas = [clean_rna(row["sequence"], name=row["id"]) for row in drawn]
     others = [drawn[other_family(drawn, place, seed)] for place in range(len(drawn))]
     swapped = [clean_rna(row["sequence"], name=row["id"]) for row in others]
@@ -226,17 +228,6 @@ def measure(model_folder: Path, data: Path, limit: int, seed: int) -> dict[str, 
         "rnas": len(drawn),
         "families": len({row["family"] for row in drawn}),
     }
-
-
-def evenly(rows: list[dict[str, Any]], limit: int, seed: int) -> list[dict[str, Any]]:
-    """At most N rows, at random, as many of each family as possible."""
-    order = np.random.default_rng(seed).permutation(len(rows)).tolist()
-    met: Counter[str] = Counter()
-    ranks = {}
-    for index in order:
-        ranks[index] = met[rows[index]["family"]]
-        met[rows[index]["family"]] += 1
-    return [rows[index] for index in sorted(order, key=ranks.__getitem__)[:limit]]
 
 
 def other_family(rows: list[dict[str, Any]], place: int, seed: int) -> int:

@@ -64,7 +64,7 @@ def _encode_probes(
     length = max(config.rna_merge_size, min(_PROBE_LENGTH, config.rna_window_length))
     random = np.random.default_rng(seed)
     rnas = ["".join(random.choice(list("ACGU"), length)) for _ in range(_PROBES)]
-    return RnaEncoder(config.rna_config, encoder).vectors(rnas)
+    return RnaEncoder.of(config.rna_config, encoder).vectors(rnas)
 
 
 def _scale_output(projection: nn.Module, inputs: torch.Tensor, size: int, norm: float) -> None:

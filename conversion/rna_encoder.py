@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,26 +21,32 @@ class RnaEncoder:
     """A frozen encoder.
 
     Args:
-        config: its configuration; `kmer_size` and `rna_alphabet` in it say what it reads.
-        tensors: its weights.
+        network: it, in `eval()`; `kmer_size` and `rna_alphabet` in its configuration say what it
+            reads.
 
     Attributes:
         window: the longest stretch (nt) that it reads at once.
         size: of a nucleotide's vector.
     """
 
-    def __init__(self, config: PreTrainedConfig, tensors: Mapping[str, torch.Tensor]) -> None:
-        pooling = {"add_pooling_layer": False} if config.model_type == "esm" else {}
-        self.network = AutoModel.from_config(config, dtype=torch.float32, **pooling).eval()
-        self.network.load_state_dict(dict(tensors), strict=False)
-        self.alphabet = encoder_alphabet(config)
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.alphabet = encoder_alphabet(network.config)
         tokens = (self.alphabet.cls_token, self.alphabet.eos_token)
         # Ids by their place: the alphabet holds its tokens in order.
         ids = {token: place for place, token in enumerate(self.alphabet.tokens)}
         self._head, self._tail = [[] if token is None else [ids[token]] for token in tokens]
-        longest = max_window_length(config, len(self._head) + len(self._tail))
+        longest = max_window_length(network.config, len(self._head) + len(self._tail))
         self.window = min(MAX_WINDOW, longest or MAX_WINDOW)
-        self.size = int(config.hidden_size)
+        self.size = int(network.config.hidden_size)
+
+    @classmethod
+    def of(cls, config: PreTrainedConfig, tensors: Mapping[str, torch.Tensor]) -> RnaEncoder:
+        """An encoder of its configuration and weights, in float32."""
+        pooling = {"add_pooling_layer": False} if config.model_type == "esm" else {}
+        network = AutoModel.from_config(config, dtype=torch.float32, **pooling).eval()
+        network.load_state_dict(dict(tensors), strict=False)
+        return cls(network)
 
     @classmethod
     def open(cls, source: str | Path) -> RnaEncoder:
@@ -48,7 +55,7 @@ class RnaEncoder:
         Raises:
             WeightsError: if there is no such encoder, or tensors are missing.
         """
-        return cls(*open_encoder(source))
+        return cls.of(*open_encoder(source))
 
     @torch.inference_mode()
     def vectors(self, sequences: Sequence[str]) -> torch.Tensor:
@@ -61,11 +68,11 @@ class RnaEncoder:
             for one in sequences
         ]
         pad = self.alphabet.pad_token_id
-        ids = torch.nn.utils.rnn.pad_sequence(rows, True, pad)
+        ids = torch.nn.utils.rnn.pad_sequence(rows, True, pad).to(self.network.device)
         output = self.network(input_ids=ids, attention_mask=ids.ne(pad).long())
         first = len(self._head)
         vectors: torch.Tensor = output.last_hidden_state
-        return vectors[:, first : first + max(map(len, sequences))].float()
+        return vectors[:, first : first + max(map(len, sequences))].float().cpu()
 
     def means(self, sequences: Sequence[str]) -> np.ndarray:
         """Means of cleaned sequences, of long ones over all their windows: (RNAs, size)."""

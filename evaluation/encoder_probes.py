@@ -23,6 +23,7 @@ from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.evaluation.baselines import find_nearest
 from rnagpt.reference.records import Record
 from rnagpt.sequences.dataset_loading import load_splits
+from rnagpt.sequences.even_families import even_families
 from rnagpt.sequences.fasta import read_fasta
 
 Label = Callable[["ProbedRna"], str]
@@ -293,17 +294,6 @@ def _f1(named: Any, right: Any) -> float:
     return 2 * len(set(named) & set(right)) / max(1, len(named) + len(right))
 
 
-def even_families(rnas: Sequence[ProbedRna], most: int, seed: int) -> list[ProbedRna]:
-    """At most N RNAs, at random, with about as many of each family as it has to give."""
-    order = np.random.default_rng(seed).permutation(len(rnas)).tolist()
-    met: Counter[str] = Counter()
-    ranks = {}
-    for index in order:
-        ranks[index] = met[rnas[index].family]
-        met[rnas[index].family] += 1
-    return [rnas[index] for index in sorted(order, key=ranks.__getitem__)[:most]]
-
-
 def probe_encoder(
     encoder: RnaEncoder,
     dataset: str,
@@ -396,7 +386,6 @@ __all__ = [
     "Figure",
     "ProbedRna",
     "Probes",
-    "even_families",
     "probe_encoder",
     "read_nrc",
     "read_rnas",

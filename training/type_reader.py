@@ -28,12 +28,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from rnagpt.sequences.even_families import even_families
 from rnagpt.sequences.fasta import clean_rnas, read_fasta
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 from rnagpt.sequences.strands import random_coding, random_sequence
 from rnagpt.sequences.type_features import MAX_READ, MIN_READ, NAMES, type_features
 from rnagpt.training.encoder.batches import RnaRow, annotated_rows
-from rnagpt.training.encoder.probe import even_families
 
 NONE = ""  # the class of what is of no type
 FOLDS = 5

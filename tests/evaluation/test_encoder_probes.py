@@ -15,13 +15,9 @@ from helpers.tiny_parts import encoder_folder
 from rnagpt.cli.main import main
 from rnagpt.conversion.mini import CHECKPOINT
 from rnagpt.conversion.rna_encoder import RnaEncoder
-from rnagpt.evaluation.encoder_probes import (
-    ProbedRna,
-    Probes,
-    even_families,
-    read_nrc,
-)
+from rnagpt.evaluation.encoder_probes import ProbedRna, Probes, read_nrc
 from rnagpt.processing_rnagpt import tokenize_rna
+from rnagpt.sequences.even_families import even_families
 
 RANDOM = np.random.default_rng(0)
 FAMILIES = [f"family {i}" for i in range(40)]

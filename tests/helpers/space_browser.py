@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers.tiny_space import load_tiny_model, open_page, space_limits
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -22,6 +23,21 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a Space with a tiny model, which ends its answers soon."""
+    load_tiny_model(tmp_path_factory.mktemp("tiny"))
+    with open_page(space_limits.Limits(max_new_tokens=12)) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A page of a new visitor."""
+    with visit(browser, address) as page:
+        yield page
 
 
 @contextlib.contextmanager

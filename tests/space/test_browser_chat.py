@@ -3,33 +3,27 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
 
-import pytest
-from helpers.space_browser import answers, ask, await_answer, browser, downloaded, paste, visit
+from helpers.space_browser import (
+    address,
+    answers,
+    ask,
+    await_answer,
+    browser,
+    downloaded,
+    page,
+    paste,
+)
 from helpers.space_browser import needs_chromium as pytestmark
-from helpers.tiny_space import SPACE, load_tiny_model, open_page, space_limits
-from playwright.sync_api import Browser, Page, expect
+from helpers.tiny_space import SPACE
+from playwright.sync_api import Page, expect
 
 from rnagpt import read_fasta
 
 EXAMPLES = list(read_fasta(SPACE / "examples.fasta"))
 TRNA, RRNA_5S = EXAMPLES[0], EXAMPLES[1]
 
-__all__ = ["browser", "pytestmark"]  # a fixture, and marks
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    load_tiny_model(tmp_path_factory.mktemp("tiny"))
-    with open_page(space_limits.Limits(max_new_tokens=12)) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with visit(browser, address) as page:
-        yield page
+__all__ = ["address", "browser", "page", "pytestmark"]  # fixtures, and marks
 
 
 def give_two(page: Page) -> None:

@@ -1,34 +1,20 @@
 """What visitors give, in a real browser: dropped and chosen files, pasted texts, long sequences."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from helpers.space_browser import browser, needs_chromium, paste, visit
+from helpers.space_browser import address, browser, needs_chromium, page, paste
 from helpers.tiny_models import make_rna
-from helpers.tiny_space import SPACE, load_tiny_model, open_page, space_limits
-from playwright.sync_api import Browser, FilePayload, JSHandle, Page, expect
+from helpers.tiny_space import SPACE
+from playwright.sync_api import FilePayload, JSHandle, Page, expect
 
 from rnagpt import read_fasta
 
 EXAMPLES = list(read_fasta(SPACE / "examples.fasta"))
 TRNA, SAM = EXAMPLES[0], EXAMPLES[2]
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["address", "browser", "page"]  # fixtures
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    load_tiny_model(tmp_path_factory.mktemp("tiny"))
-    with open_page(space_limits.Limits(max_new_tokens=12)) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with visit(browser, address) as page:
-        yield page
 
 
 def text_file(name: str, content: bytes) -> FilePayload:

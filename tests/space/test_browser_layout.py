@@ -1,11 +1,9 @@
 """The page's layout in a real browser: what is there when, on a phone, by keyboard, in the dark."""
 
-from collections.abc import Iterator
-
 import pytest
-from helpers.space_browser import ask, await_answer, browser, paste, visit
+from helpers.space_browser import address, ask, await_answer, browser, paste, visit
 from helpers.space_browser import needs_chromium as pytestmark
-from helpers.tiny_space import SPACE, load_tiny_model, open_page, space_limits
+from helpers.tiny_space import SPACE
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from rnagpt import read_fasta
@@ -45,14 +43,7 @@ CONTRAST = """
 """
 
 
-__all__ = ["browser", "pytestmark"]  # a fixture, and marks
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    load_tiny_model(tmp_path_factory.mktemp("tiny"))
-    with open_page(space_limits.Limits(max_new_tokens=12)) as address:
-        yield address
+__all__ = ["address", "browser", "pytestmark"]  # fixtures, and marks
 
 
 def give_trna(page: Page) -> None:

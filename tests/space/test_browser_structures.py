@@ -5,29 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from helpers import space_browser
+from helpers.space_browser import browser
+from helpers.space_browser import needs_chromium as pytestmark
 from helpers.tiny_models import make_rna
 from helpers.tiny_space import load_tiny_model, open_page, searching, space_limits
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from rnagpt import Reference, base_pairs
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 # Of yeast, tRNA-Phe (Protein Data Bank 1EHZ).
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
 SVG = "{http://www.w3.org/2000/svg}"
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
-]
+__all__ = ["browser", "pytestmark"]  # a fixture, and marks
 
 
 @pytest.fixture(scope="module")
@@ -39,32 +37,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @contextlib.contextmanager
 def visit(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
-    """A page of a new visitor; an error in its scripts, or a request elsewhere, fails the test."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    page.get_by_role("button", name="Add RNA").wait_for()
+    """A page of a new visitor, which asks for nothing elsewhere."""
     requested: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
-    try:
+    with space_browser.visit(browser, address, **options) as page:
+        page.on("request", lambda request: requested.append(request.url))
         yield page
-    finally:
-        context.close()
-    assert errors == []
     assert list(filter(elsewhere, requested)) == []
 
 

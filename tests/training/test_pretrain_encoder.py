@@ -18,6 +18,7 @@ from trl import TrlParser
 from rnagpt.conversion.compose import compose
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import tokenize_rna
+from rnagpt.sequences.even_families import even_families
 from rnagpt.training.encoder.batches import (
     MaskedCollator,
     RnaRow,
@@ -37,8 +38,7 @@ from rnagpt.training.encoder.objectives import (
     mean_vectors,
 )
 from rnagpt.training.encoder.pretrain import EncoderArguments, main, make_encoder
-from rnagpt.training.encoder.probe import even_families, rna_means
-from rnagpt.training.encoder.probe import main as probe
+from rnagpt.training.encoder.probe import linear_probe, rna_means
 from rnagpt.training.encoder.rna_types import fit_types
 
 MASK = 24
@@ -386,9 +386,7 @@ def test_words_are_learned_and_the_folder_composes(train, language_model, rna_qa
     stored = load_file(out / "projector.safetensors")["summary.weight"]
     assert model.model.projector.summary.weight.equal(stored)
 
-    capsys.readouterr()
-    probe(["--encoder", str(out), "--dataset_name", str(rna_qa)])
-    alone = json.loads(capsys.readouterr().out.splitlines()[-1])
+    alone = linear_probe(encoder, str(rna_qa))
     assert alone["family"] == record["linear_probe"]["family"]
 
 

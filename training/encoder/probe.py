@@ -1,19 +1,11 @@
-"""
-Measures what an RNA encoder tells: a linear probe on the means of its frozen vectors.
-
-```bash
-python training/encoder/probe.py --encoder out/words --dataset_name rna-qa
-```
+"""A linear probe on the means of an encoder's frozen vectors, for the record of its training.
 
 For family and RNA type a linear classifier is fitted on training RNAs and measured on those of
 RNA-QA's validation split: about the most that a language model behind a linear projection can say.
+`rnagpt evaluate-encoder` asks more, of any encoder.
 """
 
-import argparse
-import json
-import logging
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,13 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import EsmModel
 
-from rnagpt.processing_rnagpt import tokenize_rna
-from rnagpt.training.encoder.batches import RnaRow, TokenBudgetSampler, annotated_rows, pad_rnas
-from rnagpt.training.encoder.objectives import mean_vectors
+from rnagpt.conversion.rna_encoder import MAX_WINDOW, RnaEncoder
+from rnagpt.sequences.even_families import even_families
+from rnagpt.training.encoder.batches import RnaRow, annotated_rows
 
 MAX_TRAIN_RNAS = 10_000
-MAX_LENGTH = 1022
-TOKENS_PER_BATCH = 8192
 
 
 def linear_probe(
@@ -77,53 +67,14 @@ def probe_rows(
     return accuracies
 
 
-def even_families(rows: Sequence[RnaRow], most: int, seed: int = 0) -> list[RnaRow]:
-    """At most N rows, at random, with about as many of each family as it has to give."""
-    order = np.random.default_rng(seed).permutation(len(rows)).tolist()
-    met: Counter[str] = Counter()
-    ranks = {}
-    for index in order:
-        ranks[index] = met[rows[index].family]
-        met[rows[index].family] += 1
-    return [rows[index] for index in sorted(order, key=ranks.__getitem__)[:most]]
-
-
-@torch.inference_mode()
 def rna_means(encoder: EsmModel, rows: Sequence[RnaRow]) -> np.ndarray:
     """Means of RNAs' nucleotide vectors, of long RNAs over 1,022 nt: (rnas, hidden), float32."""
     training = encoder.training
-    encoder.eval()
-    means = np.empty((len(rows), encoder.config.hidden_size), dtype=np.float32)
-    kmer_size = getattr(encoder.config, "kmer_size", 1)
-    sampler = TokenBudgetSampler(rows, TOKENS_PER_BATCH, max_length=MAX_LENGTH, shuffle=False)
-    for indices in sampler:
-        tokens = [tokenize_rna(rows[i].sequence[:MAX_LENGTH], kmer_size) for i in indices]
-        batch = {name: value.to(encoder.device) for name, value in pad_rnas(tokens).items()}
+    try:
         with torch.autocast(encoder.device.type, dtype=torch.bfloat16):
-            means[indices] = mean_vectors(encoder, **batch).float().cpu().numpy()
-    encoder.train(training)
-    return means
+            return RnaEncoder(encoder.eval()).means([row.sequence[:MAX_WINDOW] for row in rows])
+    finally:
+        encoder.train(training)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    description, _, rest = str(__doc__).strip().partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=rest.replace("```bash\n", "").replace("```\n", ""),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--encoder", required=True, help="folder or Hub id of an EsmModel")
-    parser.add_argument("--dataset_name", required=True, help="RNA-QA, folder or Hub id")
-    parser.add_argument("--max_train_rnas", type=int, default=MAX_TRAIN_RNAS)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    encoder = EsmModel.from_pretrained(options.encoder, add_pooling_layer=False)
-    result = linear_probe(encoder, options.dataset_name, max_train_rnas=options.max_train_rnas)
-    print(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main()
-
-
-__all__ = ["even_families", "linear_probe", "probe_rows", "rna_means"]
+__all__ = ["linear_probe", "probe_rows", "rna_means"]

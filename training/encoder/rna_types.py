@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rnagpt.sequences.even_families import even_families
 from rnagpt.training.encoder.batches import RnaRow, decoy_of
 from rnagpt.training.encoder.objectives import AnnotationWords
-from rnagpt.training.encoder.probe import even_families, rna_means
+from rnagpt.training.encoder.probe import rna_means
 
 MAX_RNAS = 12_000
 DECOY_SHARE = 0.1
