@@ -72,6 +72,9 @@ def launch(limits: Limits, **options: Any) -> gr.Blocks:
         footer_links=["api", "settings"],
         ssr_mode=False,
         mcp_server=True,  # for assistants, at /gradio_api/mcp/
+        # Without it Gradio gives up where its own first page takes more than three seconds, as on a
+        # machine that is busy, and says that localhost is not accessible.
+        _frontend=False,
         **options,
     )
     return blocks
