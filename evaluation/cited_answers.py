@@ -183,7 +183,7 @@ class CitedEvaluation:
         name(
             "families never seen",
             [rna.sequence for rna in self.never_seen],
-            [None] * len(self.never_seen),
+            self.never_seen,  # their type can be told, if not their family
         )
         for kind, sequences in self.negatives.items():
             name(kind, sequences, [None] * len(sequences))

@@ -38,9 +38,14 @@ def test_figures_with_intervals_are_in_the_results(results, document, at_least):
     ]
     written = FIGURE.findall((ROOT / document).read_text())
     assert len(written) >= at_least
-    of_ablations = FIGURE.findall((ROOT / "benchmarks" / "ablations.md").read_text())
+    reports = ("ablations.md", "encoder_probes.md")
+    reported = [
+        figure
+        for name in reports
+        for figure in FIGURE.findall((ROOT / "benchmarks" / name).read_text())
+    ]
     for figure in written:
-        known = [tuple(map(shown, one, figure)) for one in found] + of_ablations
+        known = [tuple(map(shown, one, figure)) for one in found] + reported
         assert figure in known, f"{figure} is in {document} and in no results"
 
 
