@@ -74,6 +74,34 @@ class RnaEncoder:
         vectors: torch.Tensor = output.last_hidden_state
         return vectors[:, first : first + max(map(len, sequences))].float().cpu()
 
+    @torch.inference_mode()
+    def attention(self, sequence: str) -> torch.Tensor | None:
+        """Attention between the nucleotides of a cleaned sequence: (layers · heads, nt, nt).
+
+        None where the network has no attention, or does not give it.
+
+        Args:
+            sequence: of at most `window` nt.
+        """
+        tokens = [*self._head, *self.alphabet.tokenize(sequence).tolist(), *self._tail]
+        ids = torch.tensor([tokens], device=self.network.device)
+        usual = self.network.config._attn_implementation
+        try:
+            self.network.set_attn_implementation("eager")  # others give no weights
+            output = self.network(
+                input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True
+            )
+        except (TypeError, ValueError):
+            return None
+        finally:
+            self.network.set_attn_implementation(usual)
+        layers = getattr(output, "attentions", None)
+        if not layers or any(layer is None for layer in layers):
+            return None
+        maps: torch.Tensor = torch.cat([layer[0] for layer in layers]).float().cpu()
+        first = len(self._head)
+        return maps[:, first : first + len(sequence), first : first + len(sequence)]
+
     def means(self, sequences: Sequence[str]) -> np.ndarray:
         """Means of cleaned sequences, of long ones over all their windows: (RNAs, size)."""
         sums = np.zeros((len(sequences), self.size), dtype=np.float32)

@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rnagpt.evaluation.encoder_probes import Figure
+from rnagpt.evaluation.probe_figures import Estimate, Figure
 
 
-def write_report(figures: Sequence[Figure], command: str, out: Path) -> str:
+def write_report(
+    figures: Sequence[Figure], command: str, out: Path, notes: Sequence[str] = ()
+) -> str:
     """Write encoder.md and encoder.json into a folder; returns the Markdown."""
     out.mkdir(parents=True, exist_ok=True)
-    text = as_markdown(figures, command)
+    text = as_markdown(figures, command, notes)
     (out / "encoder.md").write_text(text, encoding="utf-8")
     rows = [asdict(figure) for figure in figures]
     (out / "encoder.json").write_text(f"{json.dumps(rows, indent=2)}\n", encoding="utf-8")
     return text
 
 
-def as_markdown(figures: Sequence[Figure], command: str) -> str:
-    """A table with a row for each question; what was not measured of it is a dash."""
-    ways = list(dict.fromkeys(way for figure in figures for way in figure.scores))
-    lines = [
-        f"`{command}`",
-        "",
-        "Intervals are 95 %, by resampling families.",
-        "",
-        f"| question | RNAs | families | {' | '.join(ways)} |",
-        "| --- | --- | --- |" + " --- |" * len(ways),
-    ]
+def as_markdown(figures: Sequence[Figure], command: str, notes: Sequence[str] = ()) -> str:
+    """A table for each question, with a row for each way; what was not measured is a dash."""
+    lines = [f"`{command}`", "", "Intervals are 95 %, by resampling families."]
+    for note in notes:
+        lines += ["", note]
     for figure in figures:
-        low, high = figure.interval
-        shares = {way: f"{share:.3f}" for way, share in figure.scores.items()}
-        shares["encoder"] += f" ({low:.3f}–{high:.3f})"
-        cells = " | ".join(shares.get(way, "–") for way in ways)
-        lines.append(f"| {figure.question} | {figure.rnas:,} | {figure.families:,} | {cells} |")
+        lines += ["", f"## {_heading(figure.question)}", ""]
+        lines += [f"{figure.rnas:,} RNAs of {figure.families:,} families.", ""]
+        lines += _table(figure)
     return "\n".join([*lines, ""])
 
 
-__all__ = ["as_markdown", "write_report"]
+def _heading(question: str) -> str:
+    """A question with a capital letter, unless its first word is a name with a small one."""
+    return question if question.startswith("nRC") else question[0].upper() + question[1:]
+
+
+def _table(figure: Figure) -> Iterator[str]:
+    names = list(dict.fromkeys(name for scores in figure.ways.values() for name in scores))
+    yield f"| by | {' | '.join(names)} |"
+    yield "| --- |" + " --- |" * len(names)
+    for way, scores in figure.ways.items():
+        cells = " | ".join(show(scores.get(name)) for name in names)
+        yield f"| {way} | {cells} |"
+
+
+def show(estimate: Estimate | None) -> str:
+    """A figure with its interval."""
+    if estimate is None:
+        return "–"
+    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
+
+
+__all__ = ["as_markdown", "show", "write_report"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,19 @@ import pytest
 import torch
 from helpers.made_seed import make_dataset
 from helpers.tiny_parts import encoder_folder
+from sklearn.metrics import balanced_accuracy_score
 
+from rnagpt.cli import evaluate_encoder
 from rnagpt.cli.main import main
 from rnagpt.conversion.mini import CHECKPOINT
 from rnagpt.conversion.rna_encoder import RnaEncoder
-from rnagpt.evaluation.encoder_probes import ProbedRna, Probes, read_nrc
+from rnagpt.evaluation.encoder_evaluation import PARTS
+from rnagpt.evaluation.encoder_probes import Probes
+from rnagpt.evaluation.linear_probes import LabelProbe
+from rnagpt.evaluation.probe_figures import mean_estimate, score_labels
+from rnagpt.evaluation.probed_rnas import ProbedRna, Read, remembered, untrained
 from rnagpt.processing_rnagpt import tokenize_rna
+from rnagpt.reference.records import Record, Term
 from rnagpt.sequences.even_families import even_families
 
 RANDOM = np.random.default_rng(0)
@@ -32,18 +40,17 @@ def made(family: str) -> ProbedRna:
     return ProbedRna(sequence, family, TYPE[family], clan=TYPE[family], terms=terms)
 
 
-class Planted:
-    """An encoder whose vectors hold an RNA's type, or nothing of it."""
+def planted(rnas: Sequence[ProbedRna], strength: float) -> Read:
+    """Vectors that hold an RNA's type, or nothing of it."""
+    known = {rna.sequence: int(rna.type.split()[1]) for rna in rnas}
 
-    def __init__(self, rnas: Sequence[ProbedRna], strength: float) -> None:
-        self.known = {rna.sequence: list(TYPE.values()).index(rna.type) // 5 for rna in rnas}
-        self.strength = strength
-
-    def means(self, sequences: Sequence[str]) -> np.ndarray:
+    def read(sequences: Sequence[str]) -> np.ndarray:
         noise = np.random.default_rng(1).normal(size=(len(sequences), 16))
         for row, sequence in zip(noise, sequences, strict=True):
-            row[self.known[sequence]] += self.strength
+            row[known[sequence]] += strength
         return noise
+
+    return read
 
 
 @pytest.fixture(scope="module")
@@ -51,37 +58,114 @@ def rnas() -> list[ProbedRna]:
     return [made(family) for family in FAMILIES for _ in range(12)]
 
 
+def of_some(sequences: Sequence[str]) -> list[Record | None]:
+    """A search that finds a record of type 3 for every second RNA, and nothing for the others."""
+    found = Record("RF1", "family", "family 15", type="type 3", terms=(Term("GO:3", "three"),))
+    return [found if place % 2 else None for place in range(len(sequences))]
+
+
 def probes(rnas: Sequence[ProbedRna], strength: float) -> tuple[Probes, list[ProbedRna]]:
     """Probes fitted on all families but the last of each type, and RNAs of those."""
     new = set(FAMILIES[4::5])
     train = [rna for rna in rnas if rna.family not in new]
     asked = [rna for rna in rnas if rna.family in new]
-    return Probes(Planted(rnas, strength), train), asked  # type: ignore[arg-type]  # its means only
+    return Probes({"encoder": planted(rnas, strength)}, train, search=of_some), asked
 
 
-def test_a_planted_type_is_read_and_noise_is_chance(rnas):
+def test_a_planted_type_is_read_and_noise_is_chance(rnas: list[ProbedRna]):
     for strength, least, most in ((8.0, 0.95, 1.0), (0.0, 0.0, 0.35)):
         probe, asked = probes(rnas, strength)
         found = probe.ask("type", asked, lambda rna: rna.type, new_families=True)
-        assert least <= found.scores["encoder"] <= most
-        assert found.interval[0] <= found.scores["encoder"] <= found.interval[1]
+        for way in ("encoder", "nearest by the encoder"):
+            read = found.ways[way]["accuracy"]
+            assert least <= read.value <= most
+            assert read.low <= read.value <= read.high
         # Random sequences: neither neighbours nor the commonest type tell anything.
-        assert found.scores["nearest by 8-mers"] < 0.35
-        assert found.scores["commonest"] == pytest.approx(1 / 8, abs=0.01)
+        assert found.ways["nearest by 8-mers"]["accuracy"].value < 0.35
+        assert found.ways["commonest"]["accuracy"].value == pytest.approx(1 / 8, abs=0.01)
         assert (found.rnas, found.families) == (96, 8)
+        # Half of them are told "type 3", which an eighth of them are; no answer is no hit.
+        search = found.ways["search"]
+        assert search["answered"].value == 0.5
+        assert search["accuracy"].value == pytest.approx(1 / 16)
 
 
-def test_terms_and_neighbours_are_read_where_they_are_planted(rnas):
+def test_a_probe_of_clusters_is_chosen_on_the_validation_split(rnas: list[ProbedRna]):
+    """Fitted without the validation RNAs: their labels may be of a class that train lacks."""
+    train, rest = rnas[::2], rnas[1::2]
+    odd = [replace(rna, type="type 99") for rna in rest[:5]]
+    probe = Probes({"encoder": planted(rnas, 8.0)}, train, [*rest[5:100], *odd])
+    found = probe.ask("type", rest[100:], lambda rna: rna.type)
+    assert found.ways["encoder"]["accuracy"].value > 0.95
+
+
+def test_balanced_accuracy_weighs_classes_alike():
+    told, right = ["a"] * 100, ["a"] * 90 + ["b"] * 10
+    families = [f"f{place // 5}" for place in range(100)]
+    scores = score_labels(told, right, families)
+    assert scores["accuracy"].value == pytest.approx(0.9)
+    assert scores["balanced accuracy"].value == pytest.approx(
+        balanced_accuracy_score(right, told)  # 0.5
+    )
+    assert "answered" not in scores
+    assert score_labels([None, "a"], ["a", "a"], ["x", "y"])["answered"].value == 0.5
+
+
+def test_an_interval_covers_families_not_rnas():
+    """A thousand RNAs of two families say no more than two."""
+    hits = np.repeat([0.0, 1.0], 500)
+    of_families = mean_estimate(hits, ["a"] * 500 + ["b"] * 500)
+    of_rnas = mean_estimate(hits, [str(n) for n in range(1000)])
+    assert (of_families.low, of_families.high) == (0, 1)
+    assert of_rnas.low == pytest.approx(0.5 - 1.96 * (0.25 / 1000) ** 0.5, abs=0.005)
+
+
+def test_uneven_classes_are_told_by_weights_where_that_is_better():
+    random = np.random.default_rng(0)
+    labels = np.array(["common"] * 380 + ["rare"] * 20)
+    vectors = random.normal(size=(400, 4))
+    vectors[labels == "rare", 0] += 1.5
+    held = np.arange(400) % 4 == 0
+    probe = LabelProbe(vectors, labels, held)
+    assert probe.chosen["class_weight"] == "balanced"
+    asked = random.normal([1.5, 0, 0, 0], size=(200, 4))
+    assert np.mean([told == "rare" for told in probe.predict(asked)]) > 0.6
+
+
+def test_terms_are_read_where_they_are_planted(rnas: list[ProbedRna]):
     probe, asked = probes(rnas, 8.0)
-    assert probe.terms("terms", asked).scores["encoder"] > 0.95
-    assert probe.neighbours("clan", asked, lambda rna: rna.clan).scores["encoder"] > 0.95
+    found = probe.terms("terms", asked).ways
+    assert found["encoder"]["F1"].value > 0.95
+    # One of two terms of an eighth of the half that it answers: F1 of 2/3 for a sixteenth.
+    assert found["search"]["F1"].value == pytest.approx(2 / 3 / 16)
     probe, asked = probes(rnas, 0.0)
-    noise = probe.terms("terms", asked).scores
+    noise = probe.terms("terms", asked).ways
     # The term that all have is half of each answer.
-    assert noise["encoder"] < 0.8
-    assert noise["commonest"] < 0.7
-    near = probe.neighbours("clan", asked, lambda rna: rna.clan).scores
-    assert near["encoder"] == pytest.approx(near["ten at random"], abs=0.2)
+    assert noise["encoder"]["F1"].value < 0.8
+    assert noise["commonest"]["F1"].value < 0.7
+
+
+def test_random_weights_are_of_the_same_shape_and_another_encoder():
+    encoder = RnaEncoder.open(CHECKPOINT / "encoder")
+    sequence = "GCGGAUUUAGCUCAGUUGGGAGAGCGCC"
+    trained, fresh = encoder.means([sequence]), untrained(encoder, 0).means([sequence])
+    assert trained.shape == fresh.shape
+    assert not np.allclose(trained, fresh, atol=1e-2)
+    assert np.array_equal(fresh, untrained(encoder, 0).means([sequence]))
+    assert not np.array_equal(fresh, untrained(encoder, 1).means([sequence]))
+
+
+def test_vectors_are_read_once():
+    calls: list[str] = []
+
+    def read(sequences: Sequence[str]) -> np.ndarray:
+        calls.extend(sequences)
+        return np.array([[len(one)] for one in sequences])
+
+    look = remembered(read)
+    assert look(["A", "CC", "A"]).tolist() == [[1], [2], [1]]
+    assert look(["CC", "GGG"]).tolist() == [[2], [3]]
+    assert calls == ["A", "CC", "GGG"]
 
 
 def test_families_are_drawn_evenly(rnas):
@@ -114,25 +198,32 @@ def test_order_length_and_company_do_not_matter(tmp_path: Path):
     assert np.allclose(together[2], torch.cat(parts).mean(0).numpy(), atol=1e-4)
 
 
-def test_nrcs_classes_are_read_without_names(tmp_path: Path):
-    file = tmp_path / "nrc.fasta"
-    file.write_text(">RF00005_X_1 tRNA\nGCGGAUUUAGCUC\n>RF00001_Y 5S_rRNA\nGCGGATTTAG\n")
-    read = read_nrc(file)
-    assert [rna.nrc_class for rna in read] == ["tRNA", "5S_rRNA"]
-    assert not any("RF0" in str(rna) for rna in read)
-    file.write_text(">x snRNA\nGCGGAUUUAGCUC\n")
-    with pytest.raises(ValueError, match="'snRNA'; expected one of 5S_rRNA"):
-        read_nrc(file)
-
-
 def test_the_command_reports_a_small_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
     data, out = make_dataset(tmp_path), tmp_path / "probes"
-    assert main(["evaluate-encoder", "mini", str(data), str(out), "--quiet"]) == 0
+    nrc = tmp_path / "nrc.fasta"
+    nrc.write_text(">RF00000_X miRNA\nGCGGAUUUAGCUCAGUUGGGAGAGCGCC\n")
+    words = ["evaluate-encoder", "mini", str(data), str(out), "--nrc", str(nrc), "--quiet"]
+    assert main(words) == 0
     figures = json.loads((out / "encoder.json").read_text())
-    assert all(0 <= share <= 1 for row in figures for share in row["scores"].values())
+    for row in figures:
+        for scores in row["ways"].values():
+            assert all(
+                0 <= one["low"] <= one["value"] <= one["high"] <= 1 for one in scores.values()
+            )
     text = capsys.readouterr().out
-    assert "`rnagpt evaluate-encoder mini data probes`" in text
-    assert "| type, of families never seen | " in text
+    assert "`rnagpt evaluate-encoder mini data probes --nrc nrc.fasta`" in text
+    assert "## Type, of families never seen" in text
+    assert "## NRC's 13 classes" not in text
+    assert "## nRC's 13 classes" in text
+    # The made families have no structure.
+    assert "Base pairs were not asked" in text
+
+
+def test_parts_are_those_of_the_evaluation(capsys: pytest.CaptureFixture[str]):
+    assert evaluate_encoder.PARTS == PARTS
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate-encoder", "mini", "data", "out", "--ask", "structur"])
+    assert "'structur' (choose from labels, structure, relatives" in capsys.readouterr().err

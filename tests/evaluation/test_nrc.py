@@ -1,0 +1,61 @@
+"""nRC's classes: read without names, mapped from families and types."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rnagpt.evaluation.nrc import CLASSES, map_shares, nrc_class, read_nrc
+from rnagpt.evaluation.probed_rnas import ProbedRna
+from rnagpt.reference.library import Reference
+
+
+def test_classes_are_read_and_others_are_refused(tmp_path: Path):
+    file = tmp_path / "nrc.fasta"
+    file.write_text(">RF00005_X_1 tRNA\nGCGGAUUUAGCUC\n>made 5S_rRNA\nGCGGATTTAG\n")
+    read = read_nrc(file)
+    assert [nrc_class(rna) for rna in read] == ["tRNA", "5S_rRNA"]
+    assert read[1].sequence == "GCGGAUUUAG"
+    # The accession is what intervals resample.
+    assert [(rna.family, rna.accession) for rna in read] == [
+        ("RF00005", "RF00005"),
+        ("5S_rRNA", ""),
+    ]
+    file.write_text(">x snRNA\nGCGGAUUUAGCUC\n")
+    with pytest.raises(ValueError, match="'snRNA'; expected one of 5S_rRNA"):
+        read_nrc(file)
+
+
+def test_the_map_is_right_of_families_whose_class_everybody_knows():
+    assert len(CLASSES) == 13
+    families = Reference.open().families
+    known = {
+        "RF00001": "5S_rRNA",
+        "RF00002": "5_8S_rRNA",
+        "RF00005": "tRNA",
+        "RF00028": "Intron_gpI",
+        "RF00029": "Intron_gpII",
+        "RF00059": "riboswitch",  # TPP
+        "RF00008": "ribozyme",  # hammerhead
+        "RF00027": "miRNA",  # let-7
+        "RF00061": "IRES",  # of HCV
+    }
+    rnas = [ProbedRna("ACGU", name, right, accession=name) for name, right in known.items()]
+    assert map_shares(rnas, families) == list(known.values())
+    # Of a large subunit's rRNA, of an unknown family and without an accession nothing is said.
+    others = ["RF02541", "RF99999", ""]
+    strangers = [ProbedRna("ACGU", name, "tRNA", accession=name) for name in others]
+    assert map_shares(strangers, families) == [None] * 3
+
+
+def test_the_map_agrees_with_nrcs_own_labels():
+    folder = os.environ.get("RNAGPT_SHARED_DATA")
+    if not folder:
+        pytest.skip("RNAGPT_SHARED_DATA names no folder with nRC's test set")
+    nrc = read_nrc(Path(folder) / "nrc" / "nrc_test.fasta")
+    told = map_shares(nrc, Reference.open().families)
+    right = [one == nrc_class(rna) for one, rna in zip(told, nrc, strict=True) if one is not None]
+    assert len(right) > 0.9 * len(nrc)
+    assert sum(right) / len(right) > 0.95
