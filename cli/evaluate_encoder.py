@@ -41,10 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ask", type=_parts, default=list(PARTS), metavar="NAMES", help=about)
     add("--nrc", type=Path, metavar="FASTA", help="nRC's test set, each name followed by its class")
     add("--split", default="test", metavar="NAME", help="RNAs of new clusters (default: test)")
+    about = "RNAs of a split that are asked (default: %(default)s)"
+    add("--limit", type=positive, default=2000, metavar="N", help=about)
     about = "RNAs that probes are fitted on (default: %(default)s)"
     add("--max-train-rnas", type=positive, default=10_000, metavar="N", help=about)
     about = "RNAs that heads on base pairs are fitted on (default: %(default)s)"
-    add("--max-folded-rnas", type=positive, default=1500, metavar="N", help=about)
+    add("--max-folded-rnas", type=positive, default=800, metavar="N", help=about)
     about = "random seed of the draws (default: %(default)s)"
     add("--seed", type=random_seed, default=0, metavar="N", help=about)
     about = "processes that build profiles and search (default: %(default)s)"
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.out,
             nrc=read_nrc(arguments.nrc) if arguments.nrc else [],
             split=arguments.split,
+            limit=arguments.limit,
             max_train_rnas=arguments.max_train_rnas,
             max_folded_rnas=arguments.max_folded_rnas,
             seed=arguments.seed,
@@ -87,6 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     words += ["--ask", ",".join(arguments.ask)] if arguments.ask != list(PARTS) else []
     words += ["--nrc", arguments.nrc] if arguments.nrc else []
     words += ["--split", arguments.split] if arguments.split != "test" else []
+    words += ["--limit", arguments.limit] if arguments.limit != 2000 else []
+    if arguments.max_train_rnas != 10_000:
+        words += ["--max-train-rnas", arguments.max_train_rnas]
     text = write_report(figures, shown_command(words), arguments.out, evaluation.notes)
     print(text)
     return 0

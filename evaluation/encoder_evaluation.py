@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.evaluation.encoder_probes import (
+    MAX_ASKED,
     MAX_TRAIN_RNAS,
     encoder_readers,
     probe_encoder,
@@ -36,6 +37,7 @@ class EncoderEvaluation:
         work: folder for the references of the training split, built once.
         nrc: RNAs of nRC's test set; empty: not asked.
         split: RNAs of clusters never seen.
+        limit: RNAs of a split that are asked, at random; of nRC all are.
         max_train_rnas: probes are fitted on at most N RNAs, of as many families as possible.
         max_folded_rnas: heads on base pairs likewise.
         seed: of all draws.
@@ -53,13 +55,14 @@ class EncoderEvaluation:
         *,
         nrc: Sequence[ProbedRna] = (),
         split: str = "test",
+        limit: int = MAX_ASKED,
         max_train_rnas: int = MAX_TRAIN_RNAS,
         max_folded_rnas: int = MAX_FOLDED_RNAS,
         seed: int = 0,
         jobs: int = 1,
     ) -> None:
         self.encoder, self.dataset, self.work, self.nrc = encoder, dataset, work, list(nrc)
-        self.split, self.seed, self.jobs = split, seed, jobs
+        self.split, self.limit, self.seed, self.jobs = split, limit, seed, jobs
         self.max_train_rnas, self.max_folded_rnas = max_train_rnas, max_folded_rnas
         self.full = Reference.open(dataset)
         self.readers = encoder_readers(encoder, seed)
@@ -99,6 +102,7 @@ class EncoderEvaluation:
             search=search_in(self.known, jobs=self.jobs),
             max_train_rnas=self.max_train_rnas,
             split=self.split,
+            limit=self.limit,
             seed=self.seed,
         )
 
@@ -114,7 +118,7 @@ class EncoderEvaluation:
             )
             return []
         self.notes.append(
-            f"Base pairs: RNAs of at most {longest} nt, at most 10 of a family. Of families never "
+            f"Base pairs: RNAs of at most {longest} nt, at most 5 of a family. Of families never "
             f"seen {asked_too_long:,} RNAs are longer and were not asked, of the training split "
             f"{too_long:,}."
         )

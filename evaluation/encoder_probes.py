@@ -36,6 +36,7 @@ from rnagpt.reference.records import Record
 from rnagpt.sequences.even_families import even_families
 
 MAX_TRAIN_RNAS = 10_000
+MAX_ASKED = 2000
 ENCODER, UNTRAINED, KMERS = "encoder", "the same with random weights", "8-mers"
 NEAREST_BY_ENCODER, NEAREST = "nearest by the encoder", "nearest by 8-mers"
 SEARCH, READER = "search", "composition and folding"
@@ -233,6 +234,7 @@ def probe_encoder(
     search: Search | None = None,
     max_train_rnas: int = MAX_TRAIN_RNAS,
     split: str = "test",
+    limit: int = MAX_ASKED,
     seed: int = 0,
 ) -> list[Figure]:
     """Figures of families, types and terms.
@@ -244,10 +246,12 @@ def probe_encoder(
         search: in a reference of the training split.
         max_train_rnas: probes are fitted on at most N RNAs, of as many families as possible.
         split: RNAs of clusters never seen.
+        limit: RNAs of a split that are asked, at random.
         seed: of all draws.
     """
-    never_seen = read_rnas(dataset, "test_families", families)
-    clusters = read_rnas(dataset, split, families)
+    never_seen, clusters = (
+        _some(read_rnas(dataset, name, families), limit, seed) for name in ("test_families", split)
+    )
     train = even_families(read_rnas(dataset, "train", families), max_train_rnas, seed)
     validation = read_rnas(dataset, "validation", families)
     probes = Probes(with_kmers(readers, train, seed), train, validation, search, seed)
@@ -265,6 +269,11 @@ def probe_encoder(
     return figures
 
 
+def _some(rnas: Sequence[ProbedRna], limit: int, seed: int) -> list[ProbedRna]:
+    drawn = np.random.default_rng(seed).permutation(len(rnas))[:limit]
+    return [rnas[place] for place in sorted(drawn.tolist())]
+
+
 def _family(rna: ProbedRna) -> str:
     return rna.family
 
@@ -275,6 +284,7 @@ def _type(rna: ProbedRna) -> str:
 
 __all__ = [
     "ENCODER",
+    "MAX_ASKED",
     "MAX_TRAIN_RNAS",
     "Probes",
     "Search",

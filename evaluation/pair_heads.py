@@ -11,7 +11,7 @@ from torch import nn
 from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.sequences.folding import SHORTEST_LOOP
 
-EPOCHS, BATCH, LEARNING_RATE = 12, 16, 3e-3
+MIN_STEPS, EPOCHS, BATCH, LEARNING_RATE = 300, 6, 16, 1e-2
 _LETTERS = "ACGU"
 
 # Of sequences: what a linear head scores the pairs of their nucleotides by.
@@ -138,30 +138,41 @@ def fit_head(
         {"params": [head.bias], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
-    steps = EPOCHS * -(-len(features) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, max(2, steps))
+    batches = -(-len(features) // BATCH)
+    epochs = max(EPOCHS, -(-MIN_STEPS // batches))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, epochs * batches)
+    targets = [
+        _targets(one.shape[-1] if one.ndim == 3 else len(one), pairs)
+        for one, pairs in zip(features, right, strict=True)
+    ]
     random = np.random.default_rng(seed)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         order = random.permutation(len(features))
         for start in range(0, len(features), BATCH):
-            losses = [_loss(head, features[i], right[i]) for i in order[start : start + BATCH]]
+            losses = [_loss(head, features[i], targets[i]) for i in order[start : start + BATCH]]
             torch.stack(losses).mean().backward()
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
 
 
-def _loss(head: nn.Module, features: torch.Tensor, right: Pairs) -> torch.Tensor:
-    """Per nucleotide: an RNA of twice the length has four times the pairs, but twice the right."""
-    scores = head(features)
-    wanted = torch.zeros_like(scores)
+def _targets(length: int, right: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is right of each pair of nucleotides, and which count: both (nt, nt)."""
+    wanted = torch.zeros(length, length)
     for pair in right:
         wanted[pair] = 1
-    allowed = torch.ones_like(scores, dtype=torch.bool).triu(SHORTEST_LOOP + 1)
+    return wanted, torch.ones(length, length).triu(SHORTEST_LOOP + 1)
+
+
+def _loss(
+    head: nn.Module, features: torch.Tensor, targets: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """Per nucleotide: an RNA of twice the length has four times the pairs, but twice the right."""
+    wanted, counted = targets
     losses = nn.functional.binary_cross_entropy_with_logits(
-        scores[allowed], wanted[allowed], reduction="sum"
+        head(features), wanted, weight=counted, reduction="sum"
     )
-    return losses / len(scores)
+    return losses / len(wanted)
 
 
 __all__ = [

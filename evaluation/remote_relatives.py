@@ -27,8 +27,8 @@ from rnagpt.reference.library import EVALUE, MIN_LENGTH, Reference
 
 QUESTION = "remote relatives, of clusters never seen"
 RANKED = 10
-MAX_PER_FAMILY = 5
-WEAKEST = 100.0  # E-value up to which weak hits are ranked
+MAX_PER_FAMILY = 2
+WEAKEST = 50.0  # E-value up to which weak hits are ranked
 RECALL, ANY = f"recall at {RANKED}", f"any among {RANKED}"
 PROFILES, KMERS, RANDOM = "weak hits of profiles", "nearest by 8-mers", "at random"
 SCALINGS = ("as they are", "less the mean", "scaled")
@@ -53,7 +53,7 @@ class Query:
 
 
 def weak_hits(reference: Reference, weakest: float = WEAKEST) -> Weak:
-    """The best E-value of each family that has a hit at all, HMMER's filters open."""
+    """The best E-value of each family that has a hit at all, HMMER's filters wide."""
 
     def search(sequence: str) -> dict[str, float]:
         best: dict[str, float] = {}
@@ -63,7 +63,7 @@ def weak_hits(reference: Reference, weakest: float = WEAKEST) -> Weak:
         comparisons = reference.profiles.comparisons(length)
         for window in reference.profiles.windows(length):
             part = sequence[window.start : window.end]
-            matches = reference.profiles.scan(part, window, length, weakest, unfiltered=True)
+            matches = reference.profiles.scan(part, window, length, weakest, weak=True)
             for match in matches:
                 evalue = match.pvalue * comparisons
                 best[match.id] = min(evalue, best.get(match.id, evalue))

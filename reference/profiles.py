@@ -33,6 +33,7 @@ _CHUNK = 8  # alignments that a process is handed at once
 # P-values that HMMER's three filters pass. With its own nothing of E > 0.06 is found among the
 # families of Rfam.
 _FILTERS, _SENSITIVE_FILTERS = (0.02, 1e-3, 1e-4), (0.1, 0.02, 2e-3)
+_WEAK_FILTERS = (0.3, 0.1, 0.02)
 MAX_CANDIDATE = 10.0  # E-value of the score, from which on no support is asked for
 SURROUNDINGS = 50  # nt on each side of a match that is scored once more in a long window
 MIN_PLACES = 2.0  # as many times as long as a match with its surroundings is a long window
@@ -248,7 +249,7 @@ class ProfileLibrary:
         evalue: float,
         *,
         sensitive: bool = False,
-        unfiltered: bool = False,
+        weak: bool = False,
     ) -> list[Match]:
         """The profiles that match in a window, on either strand.
 
@@ -259,11 +260,10 @@ class ProfileLibrary:
             evalue: matches of a larger E-value are left out.
             sensitive: let HMMER's filters pass what its own settings would drop however large
                 `evalue` is.
-            unfiltered: let them pass everything, which takes many times as long.
+            weak: let them pass still more, up to an E-value of some 50 among Rfam's families.
         """
-        msv, viterbi, forward = _SENSITIVE_FILTERS if sensitive else _FILTERS
-        if unfiltered:
-            msv, viterbi, forward = (1.0,) * 3
+        strict = _SENSITIVE_FILTERS if sensitive else _FILTERS
+        msv, viterbi, forward = _WEAK_FILTERS if weak else strict
         comparisons = self.comparisons(length)
         # Of the score alone: support may yet bring it below `evalue`.
         loose = max(evalue, min(evalue * MAX_SUPPORT, MAX_CANDIDATE))

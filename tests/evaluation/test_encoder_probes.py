@@ -72,7 +72,7 @@ def probes(rnas: Sequence[ProbedRna], strength: float) -> tuple[Probes, list[Pro
     return Probes({"encoder": planted(rnas, strength)}, train, search=of_some), asked
 
 
-def test_a_planted_type_is_read_and_noise_is_chance(rnas: list[ProbedRna]):
+def test_a_planted_type_is_read_and_noise_is_chance(rnas: list[ProbedRna]) -> None:
     for strength, least, most in ((8.0, 0.95, 1.0), (0.0, 0.0, 0.35)):
         probe, asked = probes(rnas, strength)
         found = probe.ask("type", asked, lambda rna: rna.type, new_families=True)
@@ -90,7 +90,7 @@ def test_a_planted_type_is_read_and_noise_is_chance(rnas: list[ProbedRna]):
         assert search["accuracy"].value == pytest.approx(1 / 16)
 
 
-def test_a_probe_of_clusters_is_chosen_on_the_validation_split(rnas: list[ProbedRna]):
+def test_a_probe_of_clusters_is_chosen_on_the_validation_split(rnas: list[ProbedRna]) -> None:
     """Fitted without the validation RNAs: their labels may be of a class that train lacks."""
     train, rest = rnas[::2], rnas[1::2]
     odd = [replace(rna, type="type 99") for rna in rest[:5]]
@@ -99,7 +99,7 @@ def test_a_probe_of_clusters_is_chosen_on_the_validation_split(rnas: list[Probed
     assert found.ways["encoder"]["accuracy"].value > 0.95
 
 
-def test_balanced_accuracy_weighs_classes_alike():
+def test_balanced_accuracy_weighs_classes_alike() -> None:
     told, right = ["a"] * 100, ["a"] * 90 + ["b"] * 10
     families = [f"f{place // 5}" for place in range(100)]
     scores = score_labels(told, right, families)
@@ -111,7 +111,7 @@ def test_balanced_accuracy_weighs_classes_alike():
     assert score_labels([None, "a"], ["a", "a"], ["x", "y"])["answered"].value == 0.5
 
 
-def test_an_interval_covers_families_not_rnas():
+def test_an_interval_covers_families_not_rnas() -> None:
     """A thousand RNAs of two families say no more than two."""
     hits = np.repeat([0.0, 1.0], 500)
     of_families = mean_estimate(hits, ["a"] * 500 + ["b"] * 500)
@@ -120,7 +120,7 @@ def test_an_interval_covers_families_not_rnas():
     assert of_rnas.low == pytest.approx(0.5 - 1.96 * (0.25 / 1000) ** 0.5, abs=0.005)
 
 
-def test_uneven_classes_are_told_by_weights_where_that_is_better():
+def test_uneven_classes_are_told_by_weights_where_that_is_better() -> None:
     random = np.random.default_rng(0)
     labels = np.array(["common"] * 380 + ["rare"] * 20)
     vectors = random.normal(size=(400, 4))
@@ -132,7 +132,7 @@ def test_uneven_classes_are_told_by_weights_where_that_is_better():
     assert np.mean([told == "rare" for told in probe.predict(asked)]) > 0.6
 
 
-def test_terms_are_read_where_they_are_planted(rnas: list[ProbedRna]):
+def test_terms_are_read_where_they_are_planted(rnas: list[ProbedRna]) -> None:
     probe, asked = probes(rnas, 8.0)
     found = probe.terms("terms", asked).ways
     assert found["encoder"]["F1"].value > 0.95
@@ -145,7 +145,7 @@ def test_terms_are_read_where_they_are_planted(rnas: list[ProbedRna]):
     assert noise["commonest"]["F1"].value < 0.7
 
 
-def test_random_weights_are_of_the_same_shape_and_another_encoder():
+def test_random_weights_are_of_the_same_shape_and_another_encoder() -> None:
     encoder = RnaEncoder.open(CHECKPOINT / "encoder")
     sequence = "GCGGAUUUAGCUCAGUUGGGAGAGCGCC"
     trained, fresh = encoder.means([sequence]), untrained(encoder, 0).means([sequence])
@@ -155,7 +155,7 @@ def test_random_weights_are_of_the_same_shape_and_another_encoder():
     assert not np.array_equal(fresh, untrained(encoder, 1).means([sequence]))
 
 
-def test_vectors_are_read_once():
+def test_vectors_are_read_once() -> None:
     calls: list[str] = []
 
     def read(sequences: Sequence[str]) -> np.ndarray:
@@ -168,13 +168,13 @@ def test_vectors_are_read_once():
     assert calls == ["A", "CC", "GGG"]
 
 
-def test_families_are_drawn_evenly(rnas):
+def test_families_are_drawn_evenly(rnas: list[ProbedRna]) -> None:
     drawn = even_families(rnas, 80, seed=0)
     sizes = {family: sum(rna.family == family for rna in drawn) for family in FAMILIES}
     assert set(sizes.values()) == {2}
 
 
-def test_means_are_those_of_the_encoder_run_by_hand():
+def test_means_are_those_of_the_encoder_run_by_hand() -> None:
     encoder = RnaEncoder.open(CHECKPOINT / "encoder")
     sequence = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCC"
     ids = torch.tensor(tokenize_rna(sequence, 6))[None]
@@ -185,7 +185,7 @@ def test_means_are_those_of_the_encoder_run_by_hand():
     assert torch.allclose(torch.from_numpy(mean), whole[0].mean(0), atol=1e-5)
 
 
-def test_order_length_and_company_do_not_matter(tmp_path: Path):
+def test_order_length_and_company_do_not_matter(tmp_path: Path) -> None:
     encoder = RnaEncoder.open(encoder_folder(tmp_path / "encoder"))
     sequences = ["".join(RANDOM.choice(list("ACGU"), n)) for n in (300, 5, encoder.window + 40, 80)]
     together = encoder.means(sequences)
@@ -200,7 +200,7 @@ def test_order_length_and_company_do_not_matter(tmp_path: Path):
 
 def test_the_command_reports_a_small_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
     data, out = make_dataset(tmp_path), tmp_path / "probes"
     nrc = tmp_path / "nrc.fasta"
@@ -222,7 +222,7 @@ def test_the_command_reports_a_small_data_set(
     assert "Base pairs were not asked" in text
 
 
-def test_parts_are_those_of_the_evaluation(capsys: pytest.CaptureFixture[str]):
+def test_parts_are_those_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate_encoder.PARTS == PARTS
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate-encoder", "mini", "data", "out", "--ask", "structur"])

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from rnagpt.evaluation.encoder_probes import of_record
 from rnagpt.evaluation.nrc import CLASSES, map_shares, nrc_class, read_nrc
 from rnagpt.evaluation.probed_rnas import ProbedRna
 from rnagpt.reference.library import Reference
+from rnagpt.reference.records import Record
 
 
-def test_classes_are_read_and_others_are_refused(tmp_path: Path):
+def test_classes_are_read_and_others_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "nrc.fasta"
     file.write_text(">RF00005_X_1 tRNA\nGCGGAUUUAGCUC\n>made 5S_rRNA\nGCGGATTTAG\n")
     read = read_nrc(file)
@@ -28,14 +30,13 @@ def test_classes_are_read_and_others_are_refused(tmp_path: Path):
         read_nrc(file)
 
 
-def test_the_map_is_right_of_families_whose_class_everybody_knows():
+def test_the_map_is_right_of_families_whose_class_everybody_knows() -> None:
     assert len(CLASSES) == 13
     families = Reference.open().families
     known = {
         "RF00001": "5S_rRNA",
         "RF00002": "5_8S_rRNA",
         "RF00005": "tRNA",
-        "RF00028": "Intron_gpI",
         "RF00029": "Intron_gpII",
         "RF00059": "riboswitch",  # TPP
         "RF00008": "ribozyme",  # hammerhead
@@ -44,13 +45,15 @@ def test_the_map_is_right_of_families_whose_class_everybody_knows():
     }
     rnas = [ProbedRna("ACGU", name, right, accession=name) for name, right in known.items()]
     assert map_shares(rnas, families) == list(known.values())
+    group_one = Record("RF00028", "family", "Intron_gpI", type="intron")
+    assert nrc_class(of_record(group_one)) == "Intron_gpI"
     # Of a large subunit's rRNA, of an unknown family and without an accession nothing is said.
     others = ["RF02541", "RF99999", ""]
     strangers = [ProbedRna("ACGU", name, "tRNA", accession=name) for name in others]
     assert map_shares(strangers, families) == [None] * 3
 
 
-def test_the_map_agrees_with_nrcs_own_labels():
+def test_the_map_agrees_with_nrcs_own_labels() -> None:
     folder = os.environ.get("RNAGPT_SHARED_DATA")
     if not folder:
         pytest.skip("RNAGPT_SHARED_DATA names no folder with nRC's test set")

@@ -29,8 +29,8 @@ from rnagpt.evaluation.structure_probe import (
 )
 from rnagpt.reference.library import Reference
 from rnagpt.sequences.folding import fold_rna
-from rnagpt.sequences.structure import base_pairs
 from rnagpt.sequences.strands import reverse_complement
+from rnagpt.sequences.structure import base_pairs
 
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
 
@@ -44,7 +44,7 @@ def hairpins(count: int, seed: int) -> list[FoldedRna]:
 
     made = []
     for number in range(count):
-        before, stem = letters(random.integers(0, 12)), letters(9)
+        before, stem = letters(int(random.integers(12))), letters(9)
         sequence = f"{before}{stem}GAAA{reverse_complement(stem)}{letters(6)}"
         start = len(before)
         pairs = {(start + i, start + 21 - i) for i in range(9)}
@@ -52,20 +52,22 @@ def hairpins(count: int, seed: int) -> list[FoldedRna]:
     return made
 
 
-def test_the_best_pairs_are_mutual_can_pair_and_leave_a_loop():
+def test_each_nucleotide_pairs_once_can_pair_and_leaves_a_loop() -> None:
     sequence = "GGGAAACCC"
     scores = np.zeros((9, 9))
     for i, j, score in ((0, 8, 3.0), (1, 7, 2.0), (1, 8, 2.5), (2, 6, 1.0), (3, 8, 9.0)):
         scores[i, j] = scores[j, i] = score
-    # 3 (A) cannot pair with 8 (C), 8 prefers 0 to 1, which then is 7's; GAAAC leaves three between.
+    # 3 (A) cannot pair with 8 (C), which is taken before 1 asks for it; GAAAC leaves three between.
     assert [pair[1:] for pair in best_pairs(scores, sequence)] == [(0, 8), (1, 7), (2, 6)]
     near = np.full((5, 5), 1.0)
     assert [pair[1:] for pair in best_pairs(near, "GAAAC")] == [(0, 4)]
     assert best_pairs(near[:4, :4], "GAAC") == []
+    low = np.full((9, 9), -9.0)
+    assert best_pairs(low, sequence) == []
     assert best_pairs(np.ones((9, 9)), "NNNAAANNN") == []
 
 
-def test_scores_of_pairs_are_counted():
+def test_scores_of_pairs_are_counted() -> None:
     right = frozenset({(0, 8), (1, 7), (2, 6)})
     assert pair_scores({(0, 8), (1, 7), (3, 9), (4, 10)}, right) == pytest.approx(
         (4 / 7, 0.5, 2 / 3)
@@ -73,7 +75,7 @@ def test_scores_of_pairs_are_counted():
     assert pair_scores(set(), right) == (0, 0, 0)
 
 
-def test_a_head_on_letters_learns_that_complements_pair():
+def test_a_head_on_letters_learns_that_complements_pair() -> None:
     rnas = hairpins(60, 0)
     features = letter_features(0)([rna.sequence for rna in rnas])
     head = BilinearHead(4)
@@ -88,7 +90,7 @@ def test_a_head_on_letters_learns_that_complements_pair():
     assert torch.allclose(scores, scores.T)
 
 
-def test_what_reads_around_a_pair_finds_stems_and_letters_alone_do_not():
+def test_what_reads_around_a_pair_finds_stems_and_letters_alone_do_not() -> None:
     """Of an encoder with random weights of one token a nucleotide no more than letters is known."""
     encoder = RnaEncoder.open(CHECKPOINT / "encoder")
     figure = probe_structure(encoder, hairpins(120, 1), hairpins(30, 2))
@@ -104,7 +106,7 @@ def test_what_reads_around_a_pair_finds_stems_and_letters_alone_do_not():
     assert found["minimum free energy"] == pytest.approx(energy)
 
 
-def test_attention_is_that_of_the_network_without_its_ends(tmp_path: Path):
+def test_attention_is_that_of_the_network_without_its_ends(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path / "encoder")
     encoder = RnaEncoder.open(folder)
     maps = encoder.attention(TRNA)
@@ -128,13 +130,13 @@ def test_attention_is_that_of_the_network_without_its_ends(tmp_path: Path):
     assert attention_maps(RnaEncoder.open(CHECKPOINT / "encoder")) is None
 
 
-def test_an_encoder_with_attention_has_a_row_for_it(tmp_path: Path):
+def test_an_encoder_with_attention_has_a_row_for_it(tmp_path: Path) -> None:
     encoder = RnaEncoder.open(encoder_folder(tmp_path / "encoder"))
     figure = probe_structure(encoder, hairpins(20, 1), hairpins(5, 2))
     assert {"attention", "attention, random weights", "encoder"} <= figure.ways.keys()
 
 
-def test_structures_are_laid_by_the_rows_of_the_seeds():
+def test_structures_are_laid_by_the_rows_of_the_seeds() -> None:
     """Of the reference that comes with the mini: the tRNAs' arms, by letters that can pair."""
     reference = Reference.open()
     record = reference.families["RF00005"]
