@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, metavar="MODEL", help="folder or Hub id of an RNA-GPT")
     add("--dataset", required=True, metavar="DATA", help="folder or Hub id of an RNA-QA data set")
     add("--split", default="test", metavar="NAME", help="to draw from (default: %(default)s)")
+    about = (
+        "of all RNAs of the data set; its training part, built into OUT once, is searched for a "
+        "row beside the systems (default: DATA/reference, where there is one)"
+    )
+    add("--reference", type=Path, metavar="DIR", help=about)
     number = functools.partial(_add_number, parser)
     number("--limit", 1000, "RNAs")
     number("--min-training-rnas", 10, "draw from families with at least N RNAs in train", int)

@@ -125,6 +125,12 @@ def majority_labels(train: Dataset, count: int) -> Labels:
     return _labels(train, lambda column: [Counter(column).most_common(1)[0][0]] * count)
 
 
+def random_labels(train: Dataset, count: int, seed: int) -> Labels:
+    """Family, type and annotation of `count` training RNAs, each drawn at random."""
+    drawn = np.random.default_rng([seed, 9]).integers(len(train), size=count).tolist()
+    return _labels(train, lambda column: [column[place] for place in drawn])
+
+
 def _labels(train: Dataset, choose: Callable[[list[Any]], list[str | None]]) -> Labels:
     """What is chosen from each column; nothing of a column that the data set lacks."""
     lacking = [None] * len(train)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rnagpt.cleaning_rnagpt import CleanedRna
+from rnagpt.evaluation.baselines import majority_labels, nearest_labels, random_labels
 from rnagpt.evaluation.cited_scores import (
     IDENTIFIERS,
     Ask,
@@ -31,8 +32,10 @@ from rnagpt.evaluation.cited_scores import (
     score_confidence,
     score_names,
 )
+from rnagpt.evaluation.entities import EntityFinder, records_of
 from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.metrics import rouge_l
+from rnagpt.evaluation.probe_figures import mean_estimate
 from rnagpt.evaluation.search_quality import (
     AskedRna,
     check_unseen,
@@ -131,6 +134,8 @@ class CitedEvaluation:
         self.known = training_reference(self.full, self.rnas["train"], work / "train", jobs)
         rows = load_splits(dataset, usual="annotations")
         self.matcher = AnswerMatcher(rows.values())
+        self.train = rows["train"]
+        self.finder = EntityFinder(rows.values(), records_of(self.full.families))
         self.asked = self._draw(self.rnas[split], limit)
         self.never_seen = self._draw(self.rnas.get("test_families", []), limit)
         self.annotations = {
@@ -199,14 +204,18 @@ class CitedEvaluation:
                 extended(reference),
             )
         figures["known"] = self._known(ask, self.asked[:known_limit], backing)
+        figures["texts"] = figures["known"].pop("texts")
         figures["facts"] = self._facts(ask, self.asked[:known_limit])
         random = np.random.default_rng([self.seed, 7])
         figures["yes or no"] = count_contradictions(ask, _cleaned(self.asked[:known_limit]), random)
         figures["backing"] = backing.shares() | {"not backed": backing.not_backed}
         return figures
 
-    def _known(self, ask: Ask, asked: Sequence[AskedRna], backing: Backing) -> dict[str, float]:
-        """ROUGE-L of what is known, and precision and recall of the identifiers in it."""
+    def _known(self, ask: Ask, asked: Sequence[AskedRna], backing: Backing) -> dict[str, Any]:
+        """ROUGE-L of what is known, and precision and recall of the identifiers in it.
+
+        `texts` holds the scores of the answers and, beside them, of what needs no search.
+        """
         said = [row[0] for row in ask(_cleaned(asked), [QUESTIONS[KNOWN]])]
         for one in said:
             backing.add(one)
@@ -218,10 +227,34 @@ class CitedEvaluation:
             overlap += Counter(true=len(true), given=len(given), shared=len(true & given))
         return {
             "rnas": len(asked),
+            "texts": self._texts(asked, references, answers),
             "ROUGE-L": float(rouge_l(references, answers).mean()),
             "identifiers, precision": overlap["shared"] / max(1, overlap["given"]),
             "identifiers, recall": overlap["shared"] / max(1, overlap["true"]),
         }
+
+    def _texts(
+        self, asked: Sequence[AskedRna], references: Sequence[str], answers: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """ROUGE-L and what texts name, of the answers and of texts without a search."""
+        sequences = [rna.sequence for rna in asked]
+        blind = {
+            "nearest by 8-mers": nearest_labels(self.train, sequences),
+            "commonest": majority_labels(self.train, len(asked)),
+            "at random": random_labels(self.train, len(asked), self.seed),
+        }
+        rows = {"answers": list(answers)}
+        rows |= {way: [text or "" for text in said.annotation] for way, said in blind.items()}
+        families = [rna.family for rna in asked]
+        table: dict[str, dict[str, Any]] = {}
+        for way, texts in rows.items():
+            scores = {"ROUGE-L": rouge_l(references, texts)}
+            scores |= self.finder.score(references, texts)
+            table[way] = {"rnas": len(asked)} | {
+                name: asdict(mean_estimate(values, families, self.seed))
+                for name, values in scores.items()
+            }
+        return table
 
     def _facts(self, ask: Ask, asked: Sequence[AskedRna]) -> dict[str, float]:
         """Shares of RNAs whose length and GC content are told right."""
@@ -431,6 +464,8 @@ def report(figures: Mapping[str, Mapping[str, Any]], command: str) -> str:
     for system, found in figures["systems"].items():
         lines += ["", f"## {system}", ""]
         lines += _table("asked", _NAMED, found["named"])
+        lines += ["", "What is known, with 95 % intervals by resampling families:", ""]
+        lines += _texts_table(found["texts"])
         for part in ("known", "facts", "yes or no", "backing", "wrong evidence"):
             told = (
                 f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value:,}"
@@ -440,6 +475,15 @@ def report(figures: Mapping[str, Mapping[str, Any]], command: str) -> str:
             lines += ["", f"{part}: {', '.join(told)}."]
     lines += ["", "## Confidence", "", *_table("of", _CONFIDENCE, figures["confidence"]), ""]
     return "\n".join(lines)
+
+
+def _texts_table(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    names = [name for name in next(iter(rows.values())) if name != "rnas"]
+    yield f"| text | RNAs | {' | '.join(names)} |"
+    yield f"|{' --- |' * (len(names) + 2)}"
+    for way, scores in rows.items():
+        cells = ("{value:.3f} ({low:.3f}–{high:.3f})".format_map(scores[name]) for name in names)
+        yield f"| {way} | {scores['rnas']:,} | {' | '.join(cells)} |"
 
 
 def _table(

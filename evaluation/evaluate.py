@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import rnagpt
@@ -20,10 +20,16 @@ from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.evaluation.baselines import partners_of
 from rnagpt.evaluation.calibration import add_confidence, fit_calibration, write_calibration
 from rnagpt.evaluation.embedding_models import EmbeddingModel, open_embedding_model
+from rnagpt.evaluation.entities import EntityFinder, records_of
 from rnagpt.evaluation.matching import AnswerMatcher
-from rnagpt.evaluation.metrics import find_all
+from rnagpt.evaluation.metrics import ScoreTexts, find_all
 from rnagpt.evaluation.report import captions, choose_samples, draw_charts, write_report
 from rnagpt.evaluation.runner import Answers, EvalRunner, PredictionFile, ask_everything
+from rnagpt.evaluation.search_baseline import (
+    has_reference,
+    reference_of_training,
+    search_labels,
+)
 from rnagpt.evaluation.systems import (
     FUSION,
     RNA_GPT,
@@ -49,6 +55,7 @@ from rnagpt.evaluation.tasks import (
 from rnagpt.evaluation.text_metrics import score_texts
 from rnagpt.inference.loading import load_model, load_processor
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.reference.library import Reference
 
 VERSIONS_OF = ("torch", "transformers", "datasets", "numpy", "scikit-learn", "rouge-score")
 # Used where the data set has them, unless the command line names others.
@@ -89,8 +96,10 @@ def evaluate(
     with PredictionFile(arguments.out / "predictions.jsonl") as file:
         answers = Answers(file, matcher)
         settings, device = ask_systems(arguments, processor, plan, file, answers)
-        score = partial(score_texts, models=models, ways=arguments.matching)
-        figures = find_all(answers, plan, score, arguments.seed)
+        reference = _reference(arguments)
+        score = _scorer(arguments, plan, models, reference)
+        searched = search_labels(reference, plan.groups) if reference else {}
+        figures = find_all(answers, plan, score, arguments.seed, searched)
         calibration = fit_calibration(answers)
         curves = add_confidence(figures, answers, calibration) if calibration else {}
         record = {
@@ -119,6 +128,31 @@ def evaluate(
     if arguments.write_calibration and calibration is not None:
         write_calibration(Path(arguments.model), calibration)
     print(tables)
+
+
+def _reference(arguments: argparse.Namespace) -> Reference | None:
+    """The reference of the training split, for the search's row; None where there is none."""
+    full = arguments.reference
+    if full is None and not has_reference(arguments.dataset):
+        return None
+    work = arguments.out / "train"
+    return reference_of_training(arguments.dataset, full or arguments.dataset, work)
+
+
+def _scorer(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    models: Sequence[EmbeddingModel],
+    reference: Reference | None,
+) -> ScoreTexts:
+    """ROUGE, semantic scores, and the scores of what texts name."""
+    finder = EntityFinder(plan.splits, records_of(reference.families) if reference else ())
+
+    def score(references: Sequence[str], answers: Sequence[str]) -> dict[str, np.ndarray]:
+        scores = score_texts(references, answers, models, arguments.matching)
+        return scores | finder.score(references, answers)
+
+    return score
 
 
 def ask_systems(

@@ -11,11 +11,13 @@ from datasets import Dataset
 from rnagpt.evaluation.baselines import (
     CONTROLS,
     KMER_SIZE,
+    NONE,
     REAL,
     SHUFFLED,
     Labels,
     majority_labels,
     nearest_labels,
+    random_labels,
 )
 from rnagpt.evaluation.runner import Answers, Asked
 from rnagpt.evaluation.systems import FUSION, RNA_GPT, SEQUENCE, SYSTEMS
@@ -36,6 +38,8 @@ RESAMPLES = 1000
 TEXTS, RATIOS, CONTROLLED, GROUNDING = "systems", "ratios", "controls", "grounding"
 UNSEEN, ABSTENTION, FAMILIES = "unseen families", "refusals", "families"
 NEAREST, MAJORITY = f"nearest training RNA ({KMER_SIZE}-mers)", "majority class"
+RANDOM, SEARCH = "random training RNA", "search"
+ALONE = "language model, no RNA"
 RIGHT = {FAMILY: "right family", TYPE: "right type"}
 ONLY = "right family, no other"
 LIKELY = {FAMILY: "log-likelihood, family", TYPE: "log-likelihood, type"}
@@ -168,20 +172,29 @@ def rouge_l(references: Sequence[str], predictions: Sequence[str]) -> np.ndarray
     return score_texts(references, predictions)[ROUGE_L]
 
 
-def find_all(answers: Answers, plan: Plan, score: ScoreTexts, seed: int) -> Figures:
+def find_all(
+    answers: Answers,
+    plan: Plan,
+    score: ScoreTexts,
+    seed: int,
+    searched: Mapping[str, Labels] | None = None,
+) -> Figures:
     """All figures but those of confidence.
 
     Args:
         answers: of all systems.
         plan: by which they were asked.
         score: scores texts for the table of systems.
-        seed: of the intervals.
+        seed: of the intervals and of random training RNAs.
+        searched: what the search says of each group of RNAs, where there is one.
     """
     figures = Figures(seed)
-    labels = label_baselines(plan.splits.train, plan.groups)
+    labels = label_baselines(plan.splits.train, plan.groups, seed)
+    for group, found in (searched or {}).items():
+        labels[group][SEARCH] = found
     compared, evaluated = plan.groups[COMPARED], plan.groups[EVALUATED]
     add_systems(figures, answers, compared, labels[COMPARED], score)
-    add_ratios(figures, answers)
+    add_ratios(figures, answers, compared, labels[COMPARED])
     add_controls(figures, answers, evaluated, labels[EVALUATED])
     add_grounding(figures, answers)
     add_abstention(figures, answers)
@@ -191,15 +204,23 @@ def find_all(answers: Answers, plan: Plan, score: ScoreTexts, seed: int) -> Figu
     return figures
 
 
-def label_baselines(train: Dataset, groups: Mapping[str, Sequence[DrawnRna]]) -> Baselines:
+def label_baselines(
+    train: Dataset, groups: Mapping[str, Sequence[DrawnRna]], seed: int = 0
+) -> dict[str, dict[str, Labels]]:
     """What the baselines say of each group of RNAs."""
     sequences = [rna.cleaned.sequence for rnas in groups.values() for rna in rnas]
     nearest = nearest_labels(train, sequences)
     majority = majority_labels(train, len(sequences))
-    baselines, start = {}, 0
+    drawn = random_labels(train, len(sequences), seed)
+    baselines: dict[str, dict[str, Labels]] = {}
+    start = 0
     for group, rnas in groups.items():
         part = slice(start, start + len(rnas))
-        baselines[group] = {NEAREST: nearest[part], MAJORITY: majority[part]}
+        baselines[group] = {
+            NEAREST: nearest[part],
+            MAJORITY: majority[part],
+            RANDOM: drawn[part],
+        }
         start += len(rnas)
     return baselines
 
@@ -217,6 +238,10 @@ def add_systems(
         if asked in answers:
             _add_texts(figures, label, score(*answers.texts(asked)))
             _add_naming(figures, TEXTS, label, answers, asked)
+    alone = Asked(SEQUENCE, COMPARED, NONE, KNOWN)
+    if alone in answers:
+        _add_texts(figures, ALONE, score(*answers.texts(alone)))
+        _add_naming(figures, TEXTS, ALONE, answers, alone)
     references = [rna.annotation for rna in rnas]
     for label, labels in baselines.items():
         said = [annotation or "" for annotation in labels.annotation]
@@ -224,18 +249,28 @@ def add_systems(
         _add_labels(figures, TEXTS, label, labels, rnas)
 
 
-def add_ratios(figures: Figures, answers: Answers) -> None:
-    """How many times the plain language model's ROUGE the other systems have."""
+def add_ratios(
+    figures: Figures, answers: Answers, rnas: Sequence[DrawnRna], baselines: Mapping[str, Labels]
+) -> None:
+    """How many times the plain language model's ROUGE the others have, baselines too."""
     asked = {system: Asked(system, COMPARED, REAL, KNOWN) for system in SYSTEMS}
     if asked[SEQUENCE] not in answers:
         return
     plain = score_texts(*answers.texts(asked[SEQUENCE]))
-    for system in (FUSION, RNA_GPT):
-        if asked[system] in answers:
-            scores = score_texts(*answers.texts(asked[system]))
-            for name, values in scores.items():
-                row = f"{SYSTEMS[system]} / {SYSTEMS[SEQUENCE]}"
-                figures.add(RATIOS, row, name, ratio(values, plain[name]), len(values))
+    others = {
+        SYSTEMS[system]: answers.texts(asked[system])
+        for system in (FUSION, RNA_GPT)
+        if asked[system] in answers
+    }
+    alone = Asked(SEQUENCE, COMPARED, NONE, KNOWN)
+    others |= {ALONE: answers.texts(alone)} if alone in answers else {}
+    references = [rna.annotation for rna in rnas]
+    for label, labels in baselines.items():
+        others[label] = references, [annotation or "" for annotation in labels.annotation]
+    for label, texts in others.items():
+        for name, values in score_texts(*texts).items():
+            row = f"{label} / {SYSTEMS[SEQUENCE]}"
+            figures.add(RATIOS, row, name, ratio(values, plain[name]), len(values))
 
 
 def add_controls(

@@ -51,8 +51,17 @@ if TYPE_CHECKING:
 _SEPARATOR = "---"
 # Okabe and Ito's colours, which people with any colour vision tell apart; none depends only on hue
 # since bars are hatched too. https://jfly.uni-koeln.de/color/
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-HATCHES = ("", "//", "..", "xx", "\\\\", "--")
+COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+    "#000000",
+)
+HATCHES = ("", "//", "..", "xx", "\\\\", "--", "oo", "++")
 Sample = dict[str, Any]
 
 
@@ -211,7 +220,8 @@ def captions(plan: Plan, min_training_rnas: int) -> dict[str, str]:
     controls = f"; controls on the first {first:,}" if first < drawn["drawn"] else ""
     return {
         TEXTS: f"What is known about the first {len(plan.groups[COMPARED]):,} of {rnas}",
-        RATIOS: "The same: how many times the plain language model's score",
+        RATIOS: "The same: how many times the plain language model's score (published for "
+        "RNA-GPT's ROUGE-L on other data: 2.33 and 2.02)",
         CONTROLLED: f"{rnas}: share of right answers, log-likelihood of the right answer{controls}",
         GROUNDING: "Grounding: the share of the score, and the nats, that a control costs",
         ABSTENTION: "Knowing that it does not know: answers to the question of the family",

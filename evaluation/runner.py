@@ -14,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from rnagpt.cleaning_rnagpt import CleanedRna
-from rnagpt.evaluation.baselines import CONTROLS, REAL, SWAPPED, give, partners_of
+from rnagpt.evaluation.baselines import CONTROLS, NONE, REAL, SWAPPED, give, partners_of
 from rnagpt.evaluation.matching import AnswerMatcher, fold
-from rnagpt.evaluation.systems import RNA_GPT, Rating, Reply, System
+from rnagpt.evaluation.systems import RNA_GPT, SEQUENCE, Rating, Reply, System
 from rnagpt.evaluation.tasks import (
     CALIBRATION,
     COMPARED,
@@ -309,8 +309,8 @@ def ask_everything(
 ) -> None:
     """Asks a system all that the tables need, and tells `answers` where it is.
 
-    Every system is asked every question about the RNAs that systems are compared on; RNA-GPT is
-    asked about the others too, and under the controls.
+    Every system is asked every question about the RNAs that systems are compared on, the plain
+    language model without an RNA too; RNA-GPT is asked about the others, and under the controls.
 
     Args:
         runner: with the system.
@@ -329,6 +329,8 @@ def ask_everything(
     if name != RNA_GPT:
         for question in questions:
             ask(COMPARED, REAL, question)
+            if name == SEQUENCE:
+                ask(COMPARED, NONE, question)
         return
     for question in questions:
         # What is known takes long to say.

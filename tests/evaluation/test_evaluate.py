@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from helpers.made_seed import make_dataset
 from helpers.tiny_evaluation import FAMILIES, make_rows, write_data
 from helpers.tiny_models import make_model, make_processor
 from transformers import LlamaForCausalLM
@@ -20,13 +21,16 @@ from rnagpt.cli.main import build_parser
 from rnagpt.conversion.projector_folder import save_projector
 from rnagpt.evaluation import evaluate as evaluation
 from rnagpt.evaluation import metrics as findings
-from rnagpt.evaluation import systems
+from rnagpt.evaluation import search_quality, systems
 from rnagpt.evaluation.calibration import Calibration
+from rnagpt.evaluation.entities import SCORES
 from rnagpt.evaluation.metrics import Figures
 from rnagpt.evaluation.runner import begins_alike
+from rnagpt.evaluation.search_baseline import search_labels
 from rnagpt.evaluation.systems import Rating, Reply, System
-from rnagpt.evaluation.tasks import QUESTIONS
+from rnagpt.evaluation.tasks import QUESTIONS, DrawnRna
 from rnagpt.inference.loading import load_model
+from rnagpt.reference.library import Reference
 
 TRNA, SEC, U6 = "RF00005", "RF01852", "RF00026"
 RNA_GPT, SWAPPED, SHUFFLED, NO_RNA = (
@@ -146,8 +150,15 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
     figures = results["figures"]
     nearest, majority = "nearest training RNA (8-mers)", "majority class"
     three = ["RNA Sequence", "Modality Fusion", RNA_GPT]
-    assert list(figures["systems"]) == [*three, nearest, majority]
-    assert list(figures["controls"]) == [RNA_GPT, SWAPPED, SHUFFLED, NO_RNA, nearest, majority]
+    blind = ["language model, no RNA", nearest, majority, "random training RNA"]
+    assert list(figures["systems"]) == [*three, *blind]
+    controls = [SWAPPED, SHUFFLED, NO_RNA]
+    assert list(figures["controls"]) == [RNA_GPT, *controls, *blind[1:]]
+    # Without an RNA there is one answer; every other row is a ratio to the plain one's.
+    assert list(figures["ratios"]) == [f"{row} / RNA Sequence" for row in (*three[1:], *blind)]
+    alone = [row for row in read_lines(tmp_path) if row["system"] == "sequence"]
+    assert len({row["answer"] for row in alone if row["control"] == "none"}) <= 3
+    assert all(0 <= value(results, "systems", nearest, name) <= 1 for name in SCORES)
     assert figures["systems"][RNA_GPT]["ROUGE-L"]["n"] == 5
     assert figures["controls"][RNA_GPT]["right family"]["n"] == 9
     # By their making: a neighbour shares half of the sequence, and its family's annotation; a third
@@ -167,8 +178,9 @@ def test_results_of_random_models(folder: Path, tmp_path: Path) -> None:
     assert str(folder) not in json.dumps(results)
     rows = read_lines(tmp_path)
     # Family and type under four controls, what is known of five RNAs, all about those that the
-    # calibration is fitted on, family and type of those never seen; two systems more.
-    assert len(rows) == 2 * 4 * 9 + 4 * 5 + 3 * 6 + 2 * 4 + 2 * 3 * 5
+    # calibration is fitted on, family and type of those never seen; two systems more, the plain one
+    # without an RNA too.
+    assert len(rows) == 2 * 4 * 9 + 4 * 5 + 3 * 6 + 2 * 4 + 3 * 3 * 5
     assert len({row["key"] for row in rows}) == len(rows)
 
 
@@ -354,6 +366,36 @@ def test_systems_differ_in_their_parts_alone(folder: Path, tmp_path: Path) -> No
             answers[row["system"]][row["question"], row["id"]] = row["answer"]
     assert answers["fusion"] == answers["rnagpt"]
     assert len(answers["fusion"]) == 27
+
+
+def test_the_search_has_a_row_where_the_data_set_has_a_reference(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its training part: families of which it holds no cluster are not found."""
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(systems, "System", Parrot)
+    data = make_dataset(tmp_path)
+    shutil.copytree(folder / "model", tmp_path / "model")
+    results = run(tmp_path, tmp_path / "out", "--compare-limit", "6")
+    for table in ("systems", "controls"):
+        assert 0 <= value(results, table, "search", "right family") <= 1
+    search, chance = (
+        value(results, "systems", row, "entity F1") for row in ("search", "random training RNA")
+    )
+    assert search is not None and chance is not None
+    known = Reference.open(tmp_path / "out" / "train")
+    rnas = search_quality.read_rnas(str(data))
+    held = {rna.family for rna in rnas["train"]}
+    assert set(known.families) == held
+    hits = search_quality.best_hits([rna.sequence for rna in rnas["test"]], known, 1e-3, 1)
+    labels = search_labels(known, {"evaluated": [drawn(rna) for rna in rnas["test"]]})["evaluated"]
+    assert labels.family == [hit.record.id if hit else None for hit in hits]
+    assert all(labels.annotation)
+
+
+def drawn(rna: search_quality.AskedRna) -> DrawnRna:
+    cleaned = CleanedRna(rna.id, rna.sequence)
+    return DrawnRna(rna.id, cleaned, rna.family, rna.family, "", rna.type, "")
 
 
 def test_a_data_set_without_families_is_asked_for_types(
