@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from rnagpt.cleaning_rnagpt import CleanedRna
-from rnagpt.evaluation.baselines import majority_labels, nearest_labels, random_labels
 from rnagpt.evaluation.cited_scores import (
     IDENTIFIERS,
     Ask,
@@ -35,7 +34,6 @@ from rnagpt.evaluation.cited_scores import (
 from rnagpt.evaluation.entities import EntityFinder, records_of
 from rnagpt.evaluation.matching import AnswerMatcher
 from rnagpt.evaluation.metrics import rouge_l
-from rnagpt.evaluation.probe_figures import mean_estimate
 from rnagpt.evaluation.search_quality import (
     AskedRna,
     check_unseen,
@@ -46,6 +44,7 @@ from rnagpt.evaluation.search_quality import (
 )
 from rnagpt.evaluation.search_queries import CONDITIONS, made_negatives
 from rnagpt.evaluation.tasks import FAMILY, KNOWN, QUESTIONS, TYPE
+from rnagpt.evaluation.text_rows import score_beside, texts_table
 from rnagpt.evidence.answers import CitedAnswer, look_up
 from rnagpt.evidence.confidence import confidence_of_evalue
 from rnagpt.evidence.gathering import Evidence, Item, gather_evidence
@@ -227,34 +226,11 @@ class CitedEvaluation:
             overlap += Counter(true=len(true), given=len(given), shared=len(true & given))
         return {
             "rnas": len(asked),
-            "texts": self._texts(asked, references, answers),
+            "texts": score_beside(self.train, self.finder, asked, references, answers, self.seed),
             "ROUGE-L": float(rouge_l(references, answers).mean()),
             "identifiers, precision": overlap["shared"] / max(1, overlap["given"]),
             "identifiers, recall": overlap["shared"] / max(1, overlap["true"]),
         }
-
-    def _texts(
-        self, asked: Sequence[AskedRna], references: Sequence[str], answers: Sequence[str]
-    ) -> dict[str, dict[str, Any]]:
-        """ROUGE-L and what texts name, of the answers and of texts without a search."""
-        sequences = [rna.sequence for rna in asked]
-        blind = {
-            "nearest by 8-mers": nearest_labels(self.train, sequences),
-            "commonest": majority_labels(self.train, len(asked)),
-            "at random": random_labels(self.train, len(asked), self.seed),
-        }
-        rows = {"answers": list(answers)}
-        rows |= {way: [text or "" for text in said.annotation] for way, said in blind.items()}
-        families = [rna.family for rna in asked]
-        table: dict[str, dict[str, Any]] = {}
-        for way, texts in rows.items():
-            scores = {"ROUGE-L": rouge_l(references, texts)}
-            scores |= self.finder.score(references, texts)
-            table[way] = {"rnas": len(asked)} | {
-                name: asdict(mean_estimate(values, families, self.seed))
-                for name, values in scores.items()
-            }
-        return table
 
     def _facts(self, ask: Ask, asked: Sequence[AskedRna]) -> dict[str, float]:
         """Shares of RNAs whose length and GC content are told right."""
@@ -465,7 +441,7 @@ def report(figures: Mapping[str, Mapping[str, Any]], command: str) -> str:
         lines += ["", f"## {system}", ""]
         lines += _table("asked", _NAMED, found["named"])
         lines += ["", "What is known, with 95 % intervals by resampling families:", ""]
-        lines += _texts_table(found["texts"])
+        lines += texts_table(found["texts"])
         for part in ("known", "facts", "yes or no", "backing", "wrong evidence"):
             told = (
                 f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value:,}"
@@ -475,15 +451,6 @@ def report(figures: Mapping[str, Mapping[str, Any]], command: str) -> str:
             lines += ["", f"{part}: {', '.join(told)}."]
     lines += ["", "## Confidence", "", *_table("of", _CONFIDENCE, figures["confidence"]), ""]
     return "\n".join(lines)
-
-
-def _texts_table(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    names = [name for name in next(iter(rows.values())) if name != "rnas"]
-    yield f"| text | RNAs | {' | '.join(names)} |"
-    yield f"|{' --- |' * (len(names) + 2)}"
-    for way, scores in rows.items():
-        cells = ("{value:.3f} ({low:.3f}–{high:.3f})".format_map(scores[name]) for name in names)
-        yield f"| {way} | {scores['rnas']:,} | {' | '.join(cells)} |"
 
 
 def _table(

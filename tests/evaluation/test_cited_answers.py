@@ -168,6 +168,14 @@ def test_the_command_measures_a_small_data_set(
     assert named["random"]["claimed_family"] == 0
     assert figures["systems"]["search only"]["facts"] == {"length": 1.0, "GC content": 1.0}
     assert "wrong evidence" in figures["systems"]["search only"]
+    texts = figures["systems"]["search only"]["texts"]
+    assert list(texts) == ["answers", "nearest by 8-mers", "commonest", "at random"]
+    for scores in texts.values():
+        assert scores.pop("rnas") == 5
+        assert all(0 <= one["low"] <= one["value"] <= one["high"] <= 1 for one in scores.values())
+    known = figures["systems"]["search only"]["known"]["ROUGE-L"]
+    assert texts["answers"]["ROUGE-L"]["value"] == pytest.approx(known)
+    assert "| text | RNAs | ROUGE-L | entity precision |" in (out / "answers.md").read_text()
     assert figures["confidence"]["family"]["rnas"] == 12 + 12 + 3 * 3 + 12 + 36
     assert "rnagpt evaluate-answers data answers --limit 12" in capsys.readouterr().out
 

@@ -382,7 +382,8 @@ def test_the_search_has_a_row_where_the_data_set_has_a_reference(
     search, chance = (
         value(results, "systems", row, "entity F1") for row in ("search", "random training RNA")
     )
-    assert search is not None and chance is not None
+    assert search is not None
+    assert chance is not None
     known = Reference.open(tmp_path / "out" / "train")
     rnas = search_quality.read_rnas(str(data))
     held = {rna.family for rna in rnas["train"]}
