@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from rnagpt.cli.quiet import add_quiet, quieted
@@ -24,11 +25,13 @@ examples:
   rnagpt evaluate-encoder mini rna-qa out/encoder
   # nRC's test set of 13 classes too: FASTA with the class after each name
   rnagpt evaluate-encoder ./rna-fm rna-qa out/rna-fm --nrc nrc_test.fasta
+  # BEACON's tasks of whole sequences alone, from its published files
+  rnagpt evaluate-encoder ./rna-fm rna-qa out/beacon --ask '' --beacon data/downstream
   # base pairs alone
   rnagpt evaluate-encoder ./rna-fm rna-qa out/pairs --ask structure"""
 
 # As in `rnagpt.evaluation.encoder_evaluation`, which imports torch: a test compares them.
-PARTS = ("labels", "structure", "relatives")
+PARTS = ("families", "types", "terms", "structure", "relatives")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("encoder", metavar="ENCODER", help="folder or Hub id of an encoder, or mini")
     add("dataset", metavar="DATA", help="folder of a data set that `rna-qa rfam` built")
     add("out", metavar="OUT", type=Path, help="folder of the results")
-    about = "of labels, structure and relatives what is asked, with commas (default: all)"
+    # An empty list leaves --nrc and --beacon.
+    about = f"what is asked of {', '.join(PARTS)}, with commas between them (default: all)"
     add("--ask", type=_parts, default=list(PARTS), metavar="NAMES", help=about)
     add("--nrc", type=Path, metavar="FASTA", help="nRC's test set, each name followed by its class")
+    about = "folder of BEACON's tasks, each with its train.csv, val.csv and test.csv"
+    add("--beacon", type=Path, metavar="FOLDER", help=about)
     add("--split", default="test", metavar="NAME", help="RNAs of new clusters (default: test)")
     about = "RNAs of a split that are asked (default: %(default)s)"
     add("--limit", type=positive, default=2000, metavar="N", help=about)
@@ -65,6 +71,14 @@ def _parts(text: str) -> list[str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and write the report; the exit code."""
+    try:
+        return _measure(arguments)
+    except ValueError as error:
+        print(f"rnagpt evaluate-encoder: {error}", file=sys.stderr)
+        return 2
+
+
+def _measure(arguments: argparse.Namespace) -> int:
     from rnagpt.conversion.mini import CHECKPOINT
     from rnagpt.conversion.rna_encoder import RnaEncoder
     from rnagpt.evaluation.encoder_evaluation import EncoderEvaluation
@@ -78,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.dataset,
             arguments.out,
             nrc=read_nrc(arguments.nrc) if arguments.nrc else [],
+            beacon=arguments.beacon,
             split=arguments.split,
             limit=arguments.limit,
             max_train_rnas=arguments.max_train_rnas,
@@ -89,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     words = ["rnagpt", "evaluate-encoder", arguments.encoder, arguments.dataset, arguments.out]
     words += ["--ask", ",".join(arguments.ask)] if arguments.ask != list(PARTS) else []
     words += ["--nrc", arguments.nrc] if arguments.nrc else []
+    words += ["--beacon", arguments.beacon] if arguments.beacon else []
     words += ["--split", arguments.split] if arguments.split != "test" else []
     words += ["--limit", arguments.limit] if arguments.limit != 2000 else []
     if arguments.max_train_rnas != 10_000:

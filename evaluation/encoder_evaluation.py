@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from rnagpt.conversion.rna_encoder import RnaEncoder
+from rnagpt.evaluation.beacon import find_tasks, probe_task
 from rnagpt.evaluation.encoder_probes import (
+    LABELS,
     MAX_ASKED,
     MAX_TRAIN_RNAS,
     encoder_readers,
@@ -25,7 +27,8 @@ from rnagpt.evaluation.structure_probe import MAX_TRAIN_RNAS as MAX_FOLDED_RNAS
 from rnagpt.reference.library import Reference
 from rnagpt.sequences.even_families import even_families
 
-LABELS, STRUCTURE, RELATIVES = PARTS = ("labels", "structure", "relatives")
+STRUCTURE, RELATIVES = "structure", "relatives"
+PARTS = (*LABELS, STRUCTURE, RELATIVES)
 
 
 class EncoderEvaluation:
@@ -36,6 +39,7 @@ class EncoderEvaluation:
         dataset: folder that `rna-qa rfam` built, with its reference.
         work: folder for the references of the training split, built once.
         nrc: RNAs of nRC's test set; empty: not asked.
+        beacon: folder of BEACON's tasks; None: not asked.
         split: RNAs of clusters never seen.
         limit: RNAs of a split that are asked, at random; of nRC all are.
         max_train_rnas: probes are fitted on at most N RNAs, of as many families as possible.
@@ -54,6 +58,7 @@ class EncoderEvaluation:
         work: Path,
         *,
         nrc: Sequence[ProbedRna] = (),
+        beacon: Path | None = None,
         split: str = "test",
         limit: int = MAX_ASKED,
         max_train_rnas: int = MAX_TRAIN_RNAS,
@@ -62,6 +67,8 @@ class EncoderEvaluation:
         jobs: int = 1,
     ) -> None:
         self.encoder, self.dataset, self.work, self.nrc = encoder, dataset, work, list(nrc)
+        self.beacon_tasks = find_tasks(beacon) if beacon else []
+        self.beacon = beacon
         self.split, self.limit, self.seed, self.jobs = split, limit, seed, jobs
         self.max_train_rnas, self.max_folded_rnas = max_train_rnas, max_folded_rnas
         self.full = Reference.open(dataset)
@@ -79,26 +86,27 @@ class EncoderEvaluation:
         return reference
 
     def measure(self, parts: Iterable[str] = PARTS) -> list[Figure]:
-        """Figures of some of `PARTS`, and of nRC where it is given."""
-        figures: list[Figure] = []
-        for part in parts:
-            figures += {
-                LABELS: self._labels,
-                STRUCTURE: self._structure,
-                RELATIVES: self._relatives,
-            }[part]()
+        """Figures of some of `PARTS`, and of nRC and BEACON where they are given."""
+        wanted = list(parts)
+        labels = [part for part in LABELS if part in wanted]
+        figures = self._labels(labels) if labels else []
+        if STRUCTURE in wanted:
+            figures += self._structure()
+        if RELATIVES in wanted:
+            figures += self._relatives()
         if self.nrc:
             figures.append(self._nrc())
-        return figures
+        return figures + self._beacon()
 
     def _rnas(self, split: str) -> list[ProbedRna]:
         return read_rnas(self.dataset, split, self.full.families)
 
-    def _labels(self) -> list[Figure]:
+    def _labels(self, parts: Sequence[str]) -> list[Figure]:
         return probe_encoder(
             self.readers,
             self.dataset,
             self.full.families,
+            parts=parts,
             search=search_in(self.known, jobs=self.jobs),
             max_train_rnas=self.max_train_rnas,
             split=self.split,
@@ -171,6 +179,24 @@ class EncoderEvaluation:
             max_train_rnas=self.max_train_rnas,
             seed=self.seed,
         )
+
+    def _beacon(self) -> list[Figure]:
+        if self.beacon is None:
+            return []
+        self.notes.append(
+            "BEACON: frozen vectors under a linear probe, where its own tables are of whole models "
+            f"fine-tuned; fitted on at most {self.max_train_rnas:,} RNAs; intervals resample RNAs."
+        )
+        return [
+            probe_task(
+                self.beacon,
+                task,
+                self.readers,
+                max_train_rnas=self.max_train_rnas,
+                seed=self.seed,
+            )
+            for task in self.beacon_tasks
+        ]
 
 
 __all__ = ["PARTS", "EncoderEvaluation"]

@@ -36,6 +36,7 @@ from rnagpt.reference.records import Record
 from rnagpt.sequences.even_families import even_families
 
 MAX_TRAIN_RNAS = 10_000
+FAMILIES, TYPES, TERMS = LABELS = ("families", "types", "terms")
 MAX_ASKED = 2000
 ENCODER, UNTRAINED, KMERS = "encoder", "the same with random weights", "8-mers"
 NEAREST_BY_ENCODER, NEAREST = "nearest by the encoder", "nearest by 8-mers"
@@ -231,6 +232,7 @@ def probe_encoder(
     dataset: str,
     families: Mapping[str, Record],
     *,
+    parts: Sequence[str] = LABELS,
     search: Search | None = None,
     max_train_rnas: int = MAX_TRAIN_RNAS,
     split: str = "test",
@@ -243,6 +245,7 @@ def probe_encoder(
         readers: what `encoder_readers` gives.
         dataset: RNA-QA of Rfam, folder or Hub id.
         families: records of its families, by accession: `Reference.families`.
+        parts: of `LABELS`, what is asked; families, of which there are thousands, take longest.
         search: in a reference of the training split.
         max_train_rnas: probes are fitted on at most N RNAs, of as many families as possible.
         split: RNAs of clusters never seen.
@@ -258,13 +261,16 @@ def probe_encoder(
     known, types = ({get(rna) for rna in train} for get in (_family, _type))
     seen = [rna for rna in clusters if rna.family in known]
     typed = [rna for rna in never_seen if rna.type in types]
-    figures = [
-        probes.ask("family, of clusters never seen", seen, _family),
-        probes.ask("type, of clusters never seen", seen, _type, typed=True),
-        probes.ask("type, of families never seen", typed, _type, new_families=True, typed=True),
-    ]
+    figures = []
+    if FAMILIES in parts:
+        figures.append(probes.ask("family, of clusters never seen", seen, _family))
+    if TYPES in parts:
+        figures += [
+            probes.ask("type, of clusters never seen", seen, _type, typed=True),
+            probes.ask("type, of families never seen", typed, _type, new_families=True, typed=True),
+        ]
     with_terms = [rna for rna in never_seen if rna.terms]
-    if with_terms and any(rna.terms for rna in train):
+    if TERMS in parts and with_terms and any(rna.terms for rna in train):
         figures.append(probes.terms("ontology terms, of families never seen", with_terms))
     return figures
 
@@ -284,6 +290,7 @@ def _type(rna: ProbedRna) -> str:
 
 __all__ = [
     "ENCODER",
+    "LABELS",
     "MAX_ASKED",
     "MAX_TRAIN_RNAS",
     "Probes",

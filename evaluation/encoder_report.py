@@ -29,7 +29,8 @@ def as_markdown(figures: Sequence[Figure], command: str, notes: Sequence[str] = 
         lines += ["", note]
     for figure in figures:
         lines += ["", f"## {_heading(figure.question)}", ""]
-        lines += [f"{figure.rnas:,} RNAs of {figure.families:,} families.", ""]
+        families = f" of {figure.families:,} families" if figure.families else ""
+        lines += [f"{figure.rnas:,} RNAs{families}.", ""]
         lines += _table(figure)
     return "\n".join([*lines, ""])
 

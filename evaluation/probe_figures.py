@@ -5,13 +5,14 @@ RNAs of one family are answered alike, so intervals come from resampling familie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 RESAMPLES = 2000
+RESAMPLES_OF_STATISTIC = 200  # of what is no mean
 ACCURACY, BALANCED, ANSWERED = "accuracy", "balanced accuracy", "answered"
 
 
@@ -35,7 +36,7 @@ class Figure:
     Attributes:
         question: what was asked.
         rnas: of how many RNAs.
-        families: of how many families.
+        families: of how many families; 0: not known.
         ways: way → what was measured of it.
     """
 
@@ -102,6 +103,18 @@ def balanced_estimate(
     return _estimate(value, _mean_of_classes(times @ sums, times @ sizes))
 
 
+def bootstrap_estimate(
+    statistic: Callable[[np.ndarray], float], count: int, seed: int = 0
+) -> Estimate:
+    """A statistic of RNAs, which it is given as positions; single RNAs are resampled.
+
+    Args:
+        count: of RNAs.
+    """
+    draws = _draws(count, seed, RESAMPLES_OF_STATISTIC)
+    return _estimate(statistic(np.arange(count)), np.array([statistic(one) for one in draws]))
+
+
 def _mean_of_classes(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     there = sizes > 0
     shares = np.divide(sums, sizes, out=np.zeros_like(sums), where=there)
@@ -109,8 +122,8 @@ def _mean_of_classes(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return means
 
 
-def _draws(count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+def _draws(count: int, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+    return np.random.default_rng(seed).integers(count, size=(resamples, count))
 
 
 def _estimate(value: float, draws: np.ndarray) -> Estimate:
@@ -127,6 +140,7 @@ __all__ = [
     "Figure",
     "Measures",
     "balanced_estimate",
+    "bootstrap_estimate",
     "mean_estimate",
     "score_labels",
 ]

@@ -226,4 +226,4 @@ def test_parts_are_those_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -
     assert evaluate_encoder.PARTS == PARTS
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate-encoder", "mini", "data", "out", "--ask", "structur"])
-    assert "'structur' (choose from labels, structure, relatives" in capsys.readouterr().err
+    assert "'structur' (choose from families, types, terms, structure" in capsys.readouterr().err
