@@ -109,6 +109,9 @@ def _measure(arguments: argparse.Namespace) -> int:
     words += ["--limit", arguments.limit] if arguments.limit != 2000 else []
     if arguments.max_train_rnas != 10_000:
         words += ["--max-train-rnas", arguments.max_train_rnas]
+    if arguments.max_folded_rnas != 800:
+        words += ["--max-folded-rnas", arguments.max_folded_rnas]
+    words += ["--seed", arguments.seed] if arguments.seed else []
     text = write_report(figures, shown_command(words), arguments.out, evaluation.notes)
     print(text)
     return 0

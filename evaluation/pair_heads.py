@@ -11,7 +11,9 @@ from torch import nn
 from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.sequences.folding import SHORTEST_LOOP
 
-MIN_STEPS, EPOCHS, BATCH, LEARNING_RATE = 300, 6, 16, 1e-2
+MIN_STEPS, EPOCHS, BATCH = 300, 6, 8
+# Of a head of one feature: a step moves the scores of larger heads by as many times as much.
+LEARNING_RATE = 1.5
 _LETTERS = "ACGU"
 
 # Of sequences: what a linear head scores the pairs of their nucleotides by.
@@ -74,7 +76,7 @@ class BilinearHead(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Log-odds (…, nt, nt) of features (…, nt, size)."""
-        scores = features @ self.weight @ features.mT / features.shape[-1] ** 0.5
+        scores = features @ self.weight @ features.mT / features.shape[-1]
         both: torch.Tensor = scores + scores.mT + self.bias
         return both
 
@@ -121,6 +123,7 @@ def fit_head(
     head: nn.Module,
     features: Sequence[torch.Tensor],
     right: Sequence[Pairs],
+    rate: float,
     decay: float,
     seed: int,
 ) -> None:
@@ -130,6 +133,7 @@ def fit_head(
         head: fitted in place.
         features: of each RNA.
         right: base pairs of each.
+        rate: of learning, in units of the usual one for the head's size; a slow one ends early.
         decay: AdamW's weight decay.
         seed: of the order.
     """
@@ -137,10 +141,11 @@ def fit_head(
         {"params": [head.weight], "weight_decay": decay},
         {"params": [head.bias], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
+    highest = rate * LEARNING_RATE / head.weight.shape[0]
+    optimizer = torch.optim.AdamW(groups, lr=highest)
     batches = -(-len(features) // BATCH)
     epochs = max(EPOCHS, -(-MIN_STEPS // batches))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, epochs * batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, highest, epochs * batches)
     targets = [
         _targets(one.shape[-1] if one.ndim == 3 else len(one), pairs)
         for one, pairs in zip(features, right, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rnagpt.evaluation.pair_heads import (
     attention_maps,
     fit_head,
     letter_features,
+    scaled_by,
 )
 from rnagpt.evaluation.probed_rnas import ProbedRna
 from rnagpt.evaluation.structure_probe import (
@@ -26,6 +28,7 @@ from rnagpt.evaluation.structure_probe import (
     folded_rnas,
     pair_scores,
     probe_structure,
+    read_pairs,
 )
 from rnagpt.reference.library import Reference
 from rnagpt.sequences.folding import fold_rna
@@ -79,7 +82,7 @@ def test_a_head_on_letters_learns_that_complements_pair() -> None:
     rnas = hairpins(60, 0)
     features = letter_features(0)([rna.sequence for rna in rnas])
     head = BilinearHead(4)
-    fit_head(head, features, [rna.pairs for rna in rnas], 0.0, 0)
+    fit_head(head, features, [rna.pairs for rna in rnas], 1.0, 0.0, 0)
     with torch.no_grad():
         scores = head(torch.eye(4))
     # A C G U: every pair of complements above every other one, from either end.
@@ -149,3 +152,21 @@ def test_structures_are_laid_by_the_rows_of_the_seeds() -> None:
     can_pair = {"AU", "UA", "GC", "CG", "GU", "UG"}
     assert all(sequence[i] + sequence[j] in can_pair for i, j in folded.pairs)
     assert folded_rnas([rna], reference, max_length=50) == ([], 1)
+
+
+def test_a_wide_head_reads_what_a_narrow_one_does() -> None:
+    """The same windows of letters, turned into 300 numbers: no step of learning is too long."""
+    train, held, asked = hairpins(100, 1), hairpins(25, 2), hairpins(25, 3)
+    turn = torch.randn(44, 300, generator=torch.Generator().manual_seed(0))
+    narrow = letter_features(5)
+
+    def wide(sequences: Sequence[str]) -> list[torch.Tensor]:
+        return [one @ turn for one in narrow(sequences)]
+
+    f1 = []
+    for features in (narrow, wide):
+        scaled = scaled_by(features, [rna.sequence for rna in train])
+        told = read_pairs(scaled, BilinearHead, train, held, asked, 0)
+        both = zip(told, asked, strict=True)
+        f1.append(np.mean([pair_scores(pairs, rna.pairs)[0] for pairs, rna in both]))
+    assert min(f1) > 0.8
