@@ -84,12 +84,15 @@ def _measure(arguments: argparse.Namespace) -> int:
     from rnagpt.evaluation.encoder_evaluation import EncoderEvaluation
     from rnagpt.evaluation.encoder_report import write_report
     from rnagpt.evaluation.nrc import read_nrc
+    from rnagpt.reference.library import Reference
 
     source = CHECKPOINT / "encoder" if arguments.encoder == "mini" else arguments.encoder
     with quieted(arguments):
+        reference = Reference.open(arguments.dataset)
         evaluation = EncoderEvaluation(
             RnaEncoder.open(source),
             arguments.dataset,
+            reference,
             arguments.out,
             nrc=read_nrc(arguments.nrc) if arguments.nrc else [],
             beacon=arguments.beacon,

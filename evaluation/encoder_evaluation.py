@@ -36,7 +36,8 @@ class EncoderEvaluation:
 
     Args:
         encoder: frozen.
-        dataset: folder that `rna-qa rfam` built, with its reference.
+        dataset: that `rna-qa rfam` built.
+        reference: of all its RNAs.
         work: folder for the references of the training split, built once.
         nrc: RNAs of nRC's test set; empty: not asked.
         beacon: folder of BEACON's tasks; None: not asked.
@@ -55,6 +56,7 @@ class EncoderEvaluation:
         self,
         encoder: RnaEncoder,
         dataset: str,
+        reference: Reference,
         work: Path,
         *,
         nrc: Sequence[ProbedRna] = (),
@@ -71,7 +73,7 @@ class EncoderEvaluation:
         self.beacon = beacon
         self.split, self.limit, self.seed, self.jobs = split, limit, seed, jobs
         self.max_train_rnas, self.max_folded_rnas = max_train_rnas, max_folded_rnas
-        self.full = Reference.open(dataset)
+        self.full = reference
         self.readers = encoder_readers(encoder, seed)
         self.notes: list[str] = []
 

@@ -120,7 +120,7 @@ def attention_maps(encoder: RnaEncoder) -> Features | None:
 
 
 def fit_head(
-    head: nn.Module,
+    head: BilinearHead | AttentionHead,
     features: Sequence[torch.Tensor],
     right: Sequence[Pairs],
     rate: float,
@@ -141,7 +141,7 @@ def fit_head(
         {"params": [head.weight], "weight_decay": decay},
         {"params": [head.bias], "weight_decay": 0.0},
     ]
-    highest = rate * LEARNING_RATE / head.weight.shape[0]
+    highest = rate * LEARNING_RATE / len(head.weight)
     optimizer = torch.optim.AdamW(groups, lr=highest)
     batches = -(-len(features) // BATCH)
     epochs = max(EPOCHS, -(-MIN_STEPS // batches))

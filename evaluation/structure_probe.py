@@ -14,7 +14,6 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from torch import nn
 
 from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.evaluation.pair_heads import (
@@ -50,6 +49,7 @@ MAX_PER_FAMILY = 5  # of those asked
 SETTINGS = ((1.0, 0.01), (0.1, 0.01), (1.0, 3.0))
 THRESHOLDS = np.linspace(-6, 3, 37)  # log-odds
 _PAIR_UP = np.array([[one + other in CAN_PAIR for other in "ACGU"] for one in "ACGU"])
+Head = BilinearHead | AttentionHead
 # Score and place of each pair that may be told.
 Ranked = list[list[tuple[float, int, int]]]
 
@@ -142,7 +142,7 @@ def _above(ranked: Sequence[tuple[float, int, int]], threshold: float) -> Pairs:
 
 
 @torch.inference_mode()
-def _rank(head: nn.Module, features: Sequence[torch.Tensor], rnas: Sequence[FoldedRna]) -> Ranked:
+def _rank(head: Head, features: Sequence[torch.Tensor], rnas: Sequence[FoldedRna]) -> Ranked:
     return [
         best_pairs(head(one).numpy(), rna.sequence) for one, rna in zip(features, rnas, strict=True)
     ]
@@ -150,7 +150,7 @@ def _rank(head: nn.Module, features: Sequence[torch.Tensor], rnas: Sequence[Fold
 
 def read_pairs(
     features: Features,
-    make: Callable[[int], nn.Module],
+    make: Callable[[int], Head],
     train: Sequence[FoldedRna],
     held: Sequence[FoldedRna],
     asked: Sequence[FoldedRna],
@@ -188,7 +188,7 @@ def random_pairs(held: Sequence[FoldedRna], asked: Sequence[FoldedRna], seed: in
 
 def heads_of(
     encoder: RnaEncoder, train: Sequence[str], seed: int
-) -> Iterator[tuple[str, Features, Callable[[int], nn.Module]]]:
+) -> Iterator[tuple[str, Features, Callable[[int], Head]]]:
     """Name, features and head of each way that is fitted."""
     yield VECTORS, scaled_by(vector_features(encoder), train), BilinearHead
     other = untrained(encoder, seed)

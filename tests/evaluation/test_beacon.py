@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,11 @@ def write_tasks(folder: Path, count: int = 60) -> Path:
     return folder
 
 
-def composition(sequences: list[str]) -> np.ndarray:
+def composition(sequences: Sequence[str]) -> np.ndarray:
     return np.array([[one.count(letter) / len(one) for letter in "ACGU"] for one in sequences])
 
 
-def noise(sequences: list[str]) -> np.ndarray:
+def noise(sequences: Sequence[str]) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(len(sequences), 4))
 
 
