@@ -16,7 +16,7 @@ from rnagpt.evaluation.encoder_probes import (
     probe_encoder,
     search_in,
 )
-from rnagpt.evaluation.nrc import probe_nrc
+from rnagpt.evaluation.nrc import probe_nrc, without_sequences
 from rnagpt.evaluation.probe_figures import Figure
 from rnagpt.evaluation.probed_rnas import ProbedRna, read_rnas
 from rnagpt.evaluation.remote_relatives import probe_relatives, weak_hits
@@ -163,10 +163,9 @@ class EncoderEvaluation:
 
     def _nrc(self) -> Figure:
         sequences = {rna.sequence for rna in self.nrc}
-        train = read_asked(self.dataset)["train"]
-        kept = [rna for rna in train if rna.sequence not in sequences]
-        without = training_reference(self.full, kept, self.work / "train-without-nrc", self.jobs)
-        held = len({rna.sequence for rna in train} & sequences)
+        folder = self.work / "train-without-nrc"
+        without = without_sequences(self.known, sequences, folder, self.jobs)
+        held = len({rna.sequence for rna in self._rnas("train")} & sequences)
         self.notes.append(
             f"nRC: {held:,} of its {len(sequences):,} sequences are letter by letter in the "
             "training split; they were left out of the probes and of the reference. Others are of "

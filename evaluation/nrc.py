@@ -6,14 +6,19 @@ No probe and no reference may hold its RNAs: what is equal to one of them is lef
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rnagpt.cleaning_rnagpt import clean_rna
 from rnagpt.evaluation.encoder_probes import MAX_TRAIN_RNAS, Probes, Search, of_record, with_kmers
 from rnagpt.evaluation.probe_figures import Figure
 from rnagpt.evaluation.probed_rnas import ProbedRna, Read, read_rnas
+from rnagpt.reference.edit import families_of, ungapped
+from rnagpt.reference.library import Reference
+from rnagpt.reference.manifest import MANIFEST
+from rnagpt.reference.profiles import SeedAlignment
 from rnagpt.reference.records import Record
+from rnagpt.reference.writer import write_reference
 from rnagpt.sequences.even_families import even_families
 from rnagpt.sequences.fasta import read_fasta
 
@@ -74,6 +79,26 @@ def read_nrc(fasta: str | Path) -> list[ProbedRna]:
     return rnas
 
 
+def without_sequences(
+    base: Reference, sequences: Collection[str], out: Path, jobs: int
+) -> Reference:
+    """A reference without some sequences, and without families of which they were all.
+
+    Profiles of families that lose none are taken as they are. One that is there already is opened.
+    """
+    if not (out / MANIFEST).is_file():
+        kept, changed = [], set()
+        for record, seed in families_of(base):
+            rows = tuple(row for row in seed.rows if ungapped(row[1]) not in sequences)
+            if len(rows) < len(seed.rows):
+                changed.add(record.id)
+            if rows:
+                kept.append((record, SeedAlignment(seed.id, rows, seed.structure)))
+        profiles = {name: hmm for name, hmm in base.hmms().items() if name not in changed}
+        write_reference(out, kept, name=base.manifest.name, profiles=profiles, jobs=jobs)
+    return Reference.open(out)
+
+
 def map_shares(nrc: Sequence[ProbedRna], families: Mapping[str, Record]) -> list[str | None]:
     """What the map says of each RNA's own family: what the best of searches could say.
 
@@ -119,4 +144,4 @@ def probe_nrc(
     return probes.ask(QUESTION, nrc, nrc_class, typed=True, given=given)
 
 
-__all__ = ["CLASSES", "map_shares", "nrc_class", "probe_nrc", "read_nrc"]
+__all__ = ["CLASSES", "map_shares", "nrc_class", "probe_nrc", "read_nrc", "without_sequences"]

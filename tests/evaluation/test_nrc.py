@@ -6,9 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.made_seed import make_dataset
 
 from rnagpt.evaluation.encoder_probes import of_record
-from rnagpt.evaluation.nrc import CLASSES, map_shares, nrc_class, read_nrc
+from rnagpt.evaluation.nrc import (
+    CLASSES,
+    map_shares,
+    nrc_class,
+    read_nrc,
+    without_sequences,
+)
 from rnagpt.evaluation.probed_rnas import ProbedRna
 from rnagpt.reference.library import Reference
 from rnagpt.reference.records import Record
@@ -62,3 +69,20 @@ def test_the_map_agrees_with_nrcs_own_labels() -> None:
     right = [one == nrc_class(rna) for one, rna in zip(told, nrc, strict=True) if one is not None]
     assert len(right) > 0.9 * len(nrc)
     assert sum(right) / len(right) > 0.95
+
+
+def test_a_reference_loses_sequences_and_keeps_the_other_profiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
+    base = Reference.open(make_dataset(tmp_path))
+    seeds = list(base.seeds())
+    gone = {seeds[0].rows[0][1], *(row for _, row in seeds[1].rows)}  # made rows have no gaps
+    without = without_sequences(base, gone, tmp_path / "without", 1)
+    assert set(without.families) == set(base.families) - {seeds[1].id}
+    left = {seed.id: {row for _, row in seed.rows} for seed in without.seeds()}
+    assert left[seeds[0].id] == {row for _, row in seeds[0].rows} - gone
+    assert left[seeds[2].id] == {row for _, row in seeds[2].rows}
+    old, new = base.hmms(), without.hmms()
+    assert new[seeds[2].id].match_emissions == old[seeds[2].id].match_emissions
+    assert new[seeds[0].id].match_emissions != old[seeds[0].id].match_emissions
