@@ -133,7 +133,7 @@ def neighbour_and_commonest(data: Path, limit: int, seed: int) -> tuple[float, f
     """
     drawn = draw(data, limit, seed)
     train = load_splits(str(data), usual="annotations")["train"]
-    right = [row["family"] for row in drawn]
+    right = [row["family_accession"] for row in drawn]
     nearest = nearest_labels(train, [row["sequence"] for row in drawn]).family
     commonest = majority_labels(train, len(drawn)).family
     by_neighbour, by_commonest = (
