@@ -2,6 +2,7 @@
 
     python benchmarks/paper_design.py OUT --dataset rna-qa --families 20 --steps 200
     python benchmarks/paper_design.py OUT --dataset rna-qa --families 80 --steps 800 --merge 4
+    python benchmarks/paper_design.py OUT --dataset rna-qa --table   # writes paper_design.md
 
 One run: RNAs of the N largest families, a frozen encoder, one linear projection, LoRA, questions on
 family, identity and type (`recipes/paper-mini`). Then RNAs of clusters never seen are asked for
@@ -15,31 +16,24 @@ import argparse
 import json
 import subprocess
 import sys
-import time
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from measured import beginning, machine, table
+from paper_families import chosen_families, measure, neighbour_and_commonest, write_part
 from safetensors.torch import load_file, save_file
 
 import rnagpt
-from rnagpt import answer_questions, clean_rna, load_model, load_processor
 from rnagpt.conversion.compose import compose
 from rnagpt.conversion.mini import find_language_model
-from rnagpt.evaluation.matching import Names
-from rnagpt.sequences.dataset_loading import load_splits
-from rnagpt.sequences.even_families import even_families
 
 ROOT = Path(rnagpt.__file__).parent
+REPORT = Path(__file__).with_suffix(".md")
 RECIPES = ROOT / "recipes" / "paper-mini"
 SHIPPED_ENCODER = ROOT / "checkpoints" / "rna-gpt-mini" / "encoder"
-SPLITS = ("train", "validation", "test")
-CATEGORIES = ("family", "identity", "type")
-MIN_TRAINING_RNAS = 10
-QUESTION = "Which RNA family does this sequence belong to?"
+STAGES = ("alignment", "instruction")
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,7 @@ class Settings:
     merge: int = 8
     learning_rate: float = 1e-3
     rnas_per_step: int = 8
+    questions: int = 3
     small_start: bool = True
     adapter: bool = True
     encoder: str = "shipped"
@@ -65,48 +60,6 @@ class Settings:
 
 
 _DEFAULTS = {name: field.default for name, field in Settings.__dataclass_fields__.items()}
-
-
-def chosen_families(dataset: str, count: int) -> list[str]:
-    """The largest families by training RNAs: of at least 10, with RNAs in validation and test."""
-    rows = load_splits(dataset, usual="annotations")
-    sizes = Counter(rows["train"]["family"])
-    others = [set(rows[split]["family"]) for split in SPLITS[1:]]
-    able = [
-        family
-        for family, size in sizes.most_common()
-        if size >= MIN_TRAINING_RNAS and any(family in split for split in others)
-    ]
-    if count > len(able):
-        raise ValueError(f"{dataset} has {len(able)} such families, {count} were asked for.")
-    return able[:count]
-
-
-def write_part(dataset: str, families: list[str], out: Path) -> None:
-    """A data set of these families and `CATEGORIES` alone, in RNA-QA's form."""
-    configs = {"annotations": ["family"], "qa": ["family", "category"]}
-    for config, columns in configs.items():
-        rows = load_splits(dataset, usual=config)
-        for split in SPLITS:
-            part = rows[split].filter(_Wanted(set(families)), input_columns=columns)
-            (out / config).mkdir(parents=True, exist_ok=True)
-            part.to_parquet(out / config / f"{split}.parquet")
-    card = "---\nconfigs:\n" + "".join(
-        f"  - config_name: {config}\n    data_files:\n"
-        + "".join(
-            f"      - {{split: {split}, path: {config}/{split}.parquet}}\n" for split in SPLITS
-        )
-        for config in configs
-    )
-    (out / "README.md").write_text(f"{card}---\n")
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    families: set[str]
-
-    def __call__(self, family: str, category: str = CATEGORIES[0]) -> bool:
-        return family in self.families and category in CATEGORIES
 
 
 def run(*command: object, log: Path) -> None:
@@ -148,8 +101,9 @@ def train(
                 *("--seed", settings.seed, "--learning_rate", settings.learning_rate, *earlier),
                 *("--per_device_train_batch_size", settings.rnas_per_step, *options),
             ]
-            if not settings.adapter and stage == "instruction":
-                words += ["--train_adapter", "false"]
+            if stage == "instruction":
+                words += ["--questions_per_sequence", settings.questions]
+                words += [] if settings.adapter else ["--train_adapter", "false"]
             if checkpoints := sorted(folder.glob("checkpoint-*"), key=_step):
                 words += ["--resume_from_checkpoint", checkpoints[-1]]
             run(ROOT / "train_sft.py", *words, log=log)
@@ -165,11 +119,17 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def losses(record: Path) -> dict[str, float]:
-    """The last losses of a stage."""
-    log = json.loads(record.read_text())["log"]
+def read_records(out: Path) -> dict[str, Any]:
+    """The last losses of the instruction stage, and the seconds of all stages."""
+    records = {
+        stage: json.loads((out / stage / "training_record.json").read_text())
+        for stage in STAGES
+        if (out / stage).is_dir()
+    }
+    log = records["instruction"]["log"]
     told = {key: row[key] for row in log for key in ("loss", "eval_loss") if key in row}
-    return {key: round(float(value), 4) for key, value in told.items()}
+    seconds = round(sum(record["seconds"] for record in records.values()))
+    return {"seconds": seconds, **{key: round(float(value), 4) for key, value in told.items()}}
 
 
 def scale_projection(model: Path, factor: float) -> None:
@@ -180,60 +140,6 @@ def scale_projection(model: Path, factor: float) -> None:
         if name.startswith("model.projector."):
             tensors[name] = tensors[name] * factor
     save_file(tensors, file, metadata={"format": "pt"})
-
-
-def measure(model_folder: Path, data: Path, limit: int, seed: int) -> dict[str, Any]:
-    """Share of RNAs of clusters never seen whose family is named, and the controls.
-
-    Args:
-        model_folder: what is asked.
-        data: its part of RNA-QA.
-        limit: RNAs of the test split, then of validation where that has too few; of as many
-            families as possible.
-        seed: of the draw.
-
-    Returns:
-        `right`, with their own vectors; `swapped`: the right answer of an RNA, given the vectors
-        of an RNA of another family; `commonest`: by always naming the commonest training family;
-        `right_interval` (95 %, by resampling RNAs); `rnas`.
-    """
-    model, processor = load_model(str(model_folder)), load_processor(str(model_folder))
-    rows = load_splits(str(data), usual="annotations")
-    known = Names(
-        {row["family"]: [row["family"], row["family_description"]] for row in rows["train"]}
-    )
-    drawn = even_families([*rows["test"], *rows["validation"]], limit, seed, itemgetter("family"))
-    rnas = [clean_rna(row["sequence"], name=row["id"]) for row in drawn]
-    others = [drawn[other_family(drawn, place, seed)] for place in range(len(drawn))]
-    swapped = [clean_rna(row["sequence"], name=row["id"]) for row in others]
-    told = {
-        kind: [
-            known.named_in(answer.answer)
-            for answer in answer_questions(
-                model, processor, given, [QUESTION], batch_size=16, max_new_tokens=48
-            )
-        ]
-        for kind, given in (("right", rnas), ("swapped", swapped))
-    }
-    right = {
-        kind: np.array([names == {row["family"]} for names, row in zip(found, drawn, strict=True)])
-        for kind, found in told.items()
-    }
-    commonest = Counter(rows["train"]["family"]).most_common(1)[0][0]
-    resampled = np.random.default_rng(seed).choice(right["right"], (2000, len(drawn))).mean(1)
-    return {
-        **{kind: round(float(hits.mean()), 4) for kind, hits in right.items()},
-        "right_interval": [round(float(np.quantile(resampled, q)), 4) for q in (0.025, 0.975)],
-        "commonest": round(float(np.mean([row["family"] == commonest for row in drawn])), 4),
-        "rnas": len(drawn),
-        "families": len({row["family"] for row in drawn}),
-    }
-
-
-def other_family(rows: list[dict[str, Any]], place: int, seed: int) -> int:
-    """The place of a random row of another family."""
-    able = [i for i, row in enumerate(rows) if row["family"] != rows[place]["family"]]
-    return int(np.random.default_rng([seed, place]).choice(able))
 
 
 def main() -> None:
@@ -252,14 +158,18 @@ def main() -> None:
             parser.add_argument(option, type=type(default), default=default)
     parser.add_argument("--max-rnas-per-family", type=int, default=80)
     parser.add_argument("--limit", type=int, default=400, help="RNAs that are asked")
+    parser.add_argument("--table", action="store_true", help="only write the report of all runs")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     settings = Settings(**{name: getattr(options, name) for name in Settings.__dataclass_fields__})
+    if options.table:
+        REPORT.write_text(report(options.out))
+        return
     out = options.out / settings.name
     if (out / "result.json").is_file():
         print((out / "result.json").read_text())
         return
-    data = options.out / f"data-{settings.families}"
+    data = part_of(options.out, settings.families)
     if not (data / "README.md").is_file():
         write_part(options.dataset, chosen_families(options.dataset, settings.families), data)
     out.mkdir(parents=True, exist_ok=True)
@@ -267,19 +177,93 @@ def main() -> None:
     if language_model == "mini":
         language_model = str(find_language_model().source)
     precision = [] if options.bf16 else ["--bf16", "false", "--dtype", "float32"]
-    start = time.monotonic()
-    more = ["--max_rnas_per_family", options.max_rnas_per_family, *precision]
+    more = ["--max_rnas_per_family", str(options.max_rnas_per_family), *precision]
     model = train(settings, data, language_model, more, out)
-    seconds = time.monotonic() - start
     result = {
         **asdict(settings),
         "max_rnas_per_family": options.max_rnas_per_family,
-        "seconds": round(seconds),
-        **losses(out / "instruction" / "training_record.json"),
+        "limit": options.limit,
+        **read_records(out),
         **measure(model, data, options.limit, settings.seed),
     }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
+
+
+def part_of(out: Path, families: int) -> Path:
+    """Where the part of RNA-QA with so many families is."""
+    return out / f"data-{families}"
+
+
+HEADER = (
+    *("families", "RNAs seen a family", "questions an RNA", "changed", "validation loss"),
+    *("right family", "swapped", "neighbour", "commonest", "RNAs asked"),
+)
+
+
+def report(out: Path) -> str:
+    """All finished runs of a folder, as Markdown.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    runs = [json.loads(path.read_text()) for path in out.glob("*/result.json")]
+    if not runs:
+        raise FileNotFoundError(f"{out} holds no finished run. Make one first, without --table.")
+    runs.sort(key=lambda run: (run["families"], _rnas_seen(run), changes(run)))
+    keys = {(run["families"], run["limit"], run["seed"]) for run in runs}
+    baselines = {key: neighbour_and_commonest(part_of(out, key[0]), *key[1:]) for key in keys}
+    about = (
+        f"{machine('torch', 'transformers', 'peft')} One linear projection of a frozen encoder's "
+        "vectors, without summary vectors, and LoRA; greedy answers of the model by itself about "
+        "RNAs of clusters never seen, 95 % intervals over families, single runs. Swapped: the "
+        "vectors of an RNA of another family, the answer of one's own. Neighbour: the training "
+        "RNA that shares most 8-mers."
+    )
+    rows = [row_of(run, *baselines[run["families"], run["limit"], run["seed"]]) for run in runs]
+    title = beginning("What the paper's design learns", about)
+    return f"{title}\n{table(HEADER, rows)}\n"
+
+
+def _rnas_seen(run: Mapping[str, Any]) -> int:
+    return int(run["steps"] * run["rnas_per_step"])
+
+
+def row_of(run: Mapping[str, Any], neighbour: float, commonest: float) -> Sequence[str]:
+    """A run's row under `HEADER`."""
+    low, high = run["right_interval"]
+    return (
+        str(run["families"]),
+        f"{_rnas_seen(run) / run['families']:.0f}",
+        str(run["questions"]),
+        changes(run),
+        f"{run['eval_loss']:.3f}",
+        f"{run['right']:.3f} ({low:.3f}–{high:.3f})",
+        f"{run['swapped']:.3f}",
+        f"{neighbour:.3f}",
+        f"{commonest:.3f}",
+        str(run["asked_rnas"]),
+    )
+
+
+def changes(run: Mapping[str, Any]) -> str:
+    """What a run does otherwise than the recipe, in words."""
+    told = []
+    if steps := run["alignment_steps"]:
+        told.append(f"stage 1 of {steps} steps before")
+    if (merge := run["merge"]) != _DEFAULTS["merge"]:
+        told.append(f"{merge} nt a vector")
+    if not run["small_start"]:
+        told.append("projection begun ten times as large")
+    if not run["adapter"]:
+        told.append("projection alone, without LoRA")
+    if (rate := run["learning_rate"]) != _DEFAULTS["learning_rate"]:
+        told.append(f"learning rate {rate:g}")
+    if (encoder := run["encoder"]) != _DEFAULTS["encoder"]:
+        told.append(f"encoder {Path(encoder).name}")
+    if seed := run["seed"]:
+        told.append(f"seed {seed}")
+    return "; ".join(told) or "–"
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ WARM = 5  # RNAs of a round after the first
 TARGET = 1.0  # seconds from the click to what the RNA is
 _START_SECONDS = 120
 _MILLISECONDS = 1000
+_PATIENCE_MILLISECONDS = 60_000
 BARE = """
 import gradio as gr
 with gr.Blocks() as page:
@@ -51,10 +52,11 @@ with gr.Blocks() as page:
 page.launch()
 """
 # What is waited for, by the selector of its first element that is new.
-MARKS = {"card": ".card", "what it is": ".card .verdict", "drawing": ".card svg.structure"}
+# A structure is drawn as its element is put into the page, in a tree of its own.
+MARKS = {"card": ".card", "what it is": ".card .verdict", "drawing": ".card rna-structure"}
 # Resolves with the milliseconds from the click to each mark's having one element more than before.
 CLICK = """
-marks => new Promise(resolve => {
+([marks, patience]) => new Promise((resolve, reject) => {
   const count = selector => document.querySelectorAll(`#cards ${selector}`).length;
   const before = Object.fromEntries(Object.entries(marks).map(([name, one]) => [name, count(one)]));
   const seen = {};
@@ -72,6 +74,7 @@ marks => new Promise(resolve => {
   window.look = look;
   observer.observe(document.body, {childList: true, subtree: true, attributes: true});
   begin = performance.now();
+  setTimeout(() => reject(new Error(`Only ${Object.keys(seen)} appeared.`)), patience);
   document.querySelector("#add").click();
 })
 """
@@ -184,7 +187,7 @@ def opened(browser: Browser, address: str, times: Times, when: str) -> Iterator[
 def add(page: Page, rna: str, marks: dict[str, str], times: Times, when: str) -> None:
     """Paste an RNA and add it; notes when the page shows what."""
     page.locator("#sequence textarea, textarea#sequence").first.fill(rna)
-    for name, milliseconds in page.evaluate(CLICK, marks).items():
+    for name, milliseconds in page.evaluate(CLICK, [marks, _PATIENCE_MILLISECONDS]).items():
         times[f"{name}, {when}"].append(milliseconds / _MILLISECONDS)
     page.wait_for_timeout(500)  # what is still drawn must not slow the next one down
 
