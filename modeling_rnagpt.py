@@ -15,6 +15,7 @@ from transformers.models.esm.modeling_esm import EsmIntermediate, EsmLayer
 from transformers.utils import can_return_tuple
 
 from .configuration_rnagpt import RnaGptConfig
+from .modeling_encoders_rnagpt import RnaEncoderModel
 
 # What transformers calls the keys and values of earlier tokens: `past_key_values` before 5.24.
 _CACHE_NAMES = ("cache", "past_key_values")
@@ -306,6 +307,8 @@ class RnaGptModel(RnaGptPreTrainedModel):
             return [list(range(len(lengths)))]
         on_cpu = self.device.type == "cpu"
         most_tokens, most_padding = _CPU_BATCH if on_cpu else _ACCELERATOR_BATCH
+        if isinstance(self.rna_encoder, RnaEncoderModel):
+            most_tokens = min(most_tokens, self.rna_encoder.max_tokens_at_once)
         return _similar_lengths(lengths, most_tokens, most_padding)
 
     def get_rna_vectors(
