@@ -7,7 +7,7 @@ mistaken for them. The Hub ships this file with every model, and with a converte
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 # The tokens of each in the order of its embeddings; what the fields mean says `RnaAlphabet`.
 # RiNALMo reads U as T (rinalmo/data/alphabet.py); ERNIE-RNA was trained on fairseq's dictionary,
@@ -135,8 +135,7 @@ ENCODER_CONFIGS: dict[str, type[PreTrainedConfig]] = {
     RinalmoConfig.model_type: RinalmoConfig,
     ErnieRnaConfig.model_type: ErnieRnaConfig,
 }
-for _name, _config in ENCODER_CONFIGS.items():
-    AutoConfig.register(_name, _config, exist_ok=True)
+for _config in ENCODER_CONFIGS.values():
     _config.register_for_auto_class()
 
 __all__ = ["ENCODER_CONFIGS", "ErnieRnaConfig", "RinalmoConfig"]

@@ -453,7 +453,6 @@ def _sub_config(
     if isinstance(value, dict):
         value = dict(value)
         model_type = value.pop("model_type", default_type)
-        # This code's own first: a model from the Hub registers its classes under the same names.
         config_class = ENCODER_CONFIGS.get(model_type)
         if config_class is None and model_type not in CONFIG_MAPPING:
             raise ValueError(f"{field}.model_type={model_type!r} is unknown to transformers.")

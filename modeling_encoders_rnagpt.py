@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -338,9 +338,38 @@ def _output(
     return output if return_dict else output.to_tuple()
 
 
-AutoModel.register(RinalmoConfig, RinalmoModel, exist_ok=True)
-AutoModel.register(ErnieRnaConfig, ErnieRnaModel, exist_ok=True)
-RinalmoModel.register_for_auto_class("AutoModel")
-ErnieRnaModel.register_for_auto_class("AutoModel")
+# By the names that stand as model_type in a config.json.
+ENCODER_MODELS: dict[str, type[RnaEncoderModel]] = {
+    RinalmoConfig.model_type: RinalmoModel,
+    ErnieRnaConfig.model_type: ErnieRnaModel,
+}
+for _model in ENCODER_MODELS.values():
+    _model.register_for_auto_class("AutoModel")
 
-__all__ = ["ErnieRnaModel", "RinalmoModel"]
+
+def encoder_class(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
+    """What makes an encoder of a configuration, AutoModel or a class of this file, and its options.
+
+    By the name of its type: transformers loads a model's code from the Hub several times over, and
+    each copy has classes of its own.
+    """
+    # A pooler would be a layer of random weights that nothing uses.
+    options = {"add_pooling_layer": False} if config.model_type == "esm" else {}
+    return ENCODER_MODELS.get(config.model_type, AutoModel), options
+
+
+def new_encoder(config: PreTrainedConfig, **options: Any) -> PreTrainedModel:
+    """An encoder with random weights: of this file, or one that AutoModel knows."""
+    kind, own = encoder_class(config)
+    make = kind.from_config if kind is AutoModel else kind._from_config
+    return make(config, **own, **options)
+
+
+__all__ = [
+    "ENCODER_MODELS",
+    "ErnieRnaModel",
+    "RinalmoModel",
+    "RnaEncoderModel",
+    "encoder_class",
+    "new_encoder",
+]

@@ -13,15 +13,17 @@ HELP = """\
 Probe the frozen vectors of an RNA encoder: what a linear layer reads from them.
 
 ENCODER is a folder or Hub id that transformers' AutoModel loads, such as what `rnagpt
-convert-rnafm` wrote, or `mini` for the one of rna-gpt-mini. Asked are family and type of RNAs of
-clusters never seen, and of families never seen type, ontology terms and clan, each beside the
-nearest training RNA, the commonest answer and chance. OUT receives encoder.md and encoder.json."""
+convert-rnafm`, `convert-rinalmo` or `convert-ernie-rna` wrote, or `mini` for the one of
+rna-gpt-mini. Asked are family and type of RNAs of clusters never seen, and of families never seen
+type, ontology terms and clan, each beside the nearest training RNA, the commonest answer and
+chance. OUT receives encoder.md and encoder.json."""
 
 EXAMPLES = """\
 examples:
   rnagpt evaluate-encoder mini rna-qa out/encoder
   # nRC's test set of 13 classes too: FASTA with the class after each name
-  rnagpt evaluate-encoder ./rna-fm rna-qa out/rna-fm --nrc nrc_test.fasta"""
+  rnagpt evaluate-encoder ./rna-fm rna-qa out/rna-fm --nrc nrc_test.fasta
+  rnagpt evaluate-encoder ./rinalmo rna-qa out/rinalmo"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,16 +27,22 @@ Tensors = dict[str, torch.Tensor]
 Shapes = Mapping[str, Sequence[int]]
 
 
-def random_weights(shapes: Shapes, seed: int = 0) -> Tensors:
+# Of a matrix's weights, times the square root of its inputs: what they multiply keeps its size; and
+# as PyTorch begins linear layers, which lets rounding grow less from layer to layer.
+KEEPING_SIZE = 1.0
+AS_PYTORCH_BEGINS = 3**-0.5
+
+
+def random_weights(shapes: Shapes, scale: float = KEEPING_SIZE) -> Tensors:
     """A value for every element, from each tensor's name: the same in every version of NumPy.
 
-    Matrices keep the scale of what they multiply; weights of norms and slopes lie around 1.
+    Weights of norms and slopes lie around 1.
     """
     tensors = {}
     for name, shape in shapes.items():
-        values = np.random.RandomState(crc32(name.encode()) + seed).standard_normal(tuple(shape))
+        values = np.random.RandomState(crc32(name.encode())).standard_normal(tuple(shape))
         if len(shape) == 2 and "embed" not in name:
-            values /= np.sqrt(shape[1])
+            values *= scale / np.sqrt(shape[1])
         elif len(shape) == 1:
             is_scale = ("norm" in name and name.endswith("weight")) or name.endswith("beta")
             values = 0.1 * values + is_scale
