@@ -133,9 +133,7 @@ def test_a_batch_is_what_one_by_one_gives(encoder: RnaEncoder) -> None:
 
 
 @torch.no_grad()
-def test_padding_before_the_tokens_changes_nothing(kind: str, encoder: RnaEncoder) -> None:
-    if kind == "rinalmo":
-        pytest.skip("RiNALMo's positions are relative, and its padding is officially after")
+def test_padding_before_the_tokens_changes_nothing(encoder: RnaEncoder) -> None:
     row = torch.tensor([[0, 5, 7, 4, 6, 6, 2]])
     padded = torch.cat([torch.full((1, 3), 1), row], 1)
     found = encoder.network(padded).last_hidden_state[:, 3:]
