@@ -30,6 +30,7 @@ from rnagpt.modeling_encoders_rnagpt import ErnieRnaModel
 FILE = "ERNIE-RNA_pretrain.pt"
 NOTICE = """\
 The weights of the RNA encoder in this folder are those of ERNIE-RNA, in other names and format.
+Its repository is under the licence below, and names no other for the weights.
 
 MIT License. Copyright (c) 2024 Weijie Yin
 

@@ -58,7 +58,9 @@ def test_the_stored_vectors_of_the_official_implementation(case: str, tmp_path: 
     outputs = stored_outputs(case)
     encoder = RnaEncoder.open(convert(outputs, tmp_path))
     assert encoder.network.dtype == torch.float32
-    assert largest_difference(encoder, outputs.vectors, RNAS) <= TOLERANCE
+    difference = largest_difference(encoder, outputs.vectors, RNAS)
+    print(f"{case}: {difference:.1e}")
+    assert difference <= TOLERANCE
 
 
 @pytest.mark.parametrize("case", CASES)

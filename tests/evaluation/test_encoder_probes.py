@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.made_seed import make_dataset
+from helpers.official_outputs import stored_outputs
 from helpers.tiny_parts import encoder_folder
 
 from rnagpt.cli.main import main
@@ -136,3 +137,19 @@ def test_the_command_reports_a_small_data_set(
     text = capsys.readouterr().out
     assert "`rnagpt evaluate-encoder mini data probes`" in text
     assert "| type, of families never seen | " in text
+
+
+@pytest.mark.parametrize("kind", ["rinalmo", "ernie-rna"])
+def test_the_command_takes_a_converted_encoder(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
+    case = "rinalmo" if kind == "rinalmo" else "ernie_rna_learned"
+    official = stored_outputs(case).write_checkpoint(tmp_path / "official.pt")
+    encoder, out = tmp_path / "encoder", tmp_path / "probes"
+    assert main([f"convert-{kind}", str(official), str(encoder)]) == 0
+    data = make_dataset(tmp_path)
+    assert main(["evaluate-encoder", str(encoder), str(data), str(out), "--quiet"]) == 0
+    figures = json.loads((out / "encoder.json").read_text())
+    assert figures
+    assert all(0 <= share <= 1 for row in figures for share in row["scores"].values())

@@ -86,7 +86,9 @@ def official_outputs(
     state = model.state_dict()
     # Tables that are computed, not trained.
     shapes = {name: list(state[name].shape) for name in state if "inv_freq" not in name}
-    model.load_state_dict(random_weights(shapes, scale), strict=False)
+    with torch.no_grad():
+        for name, shape in shapes.items():  # one by one: the largest of them fills a laptop
+            state[name].copy_(random_weights({name: shape}, scale)[name])
     model.to(dtype)
     of = official_encoders.ernie_rna_vectors if settings else official_encoders.rinalmo_vectors
     return OfficialOutputs(shapes, settings, of(model, alphabet, rnas), scale)
