@@ -307,7 +307,8 @@ class ErnieRnaModel(RnaEncoderModel):
         angles = places.unsqueeze(-1) * (steps * -(math.log(10_000) / (half - 1))).exp()
         vectors = torch.cat([angles.sin(), angles.cos()], dim=-1)
         missing = self.config.hidden_size - 2 * half
-        return F.pad(vectors, (0, missing)).to(self.embeddings.weight.dtype)
+        dtype: Any = self.embeddings.weight.dtype
+        return F.pad(vectors, (0, missing)).to(dtype)
 
     def _pair_bias(self, input_ids: torch.Tensor) -> torch.Tensor:
         """What each head's scores begin with: (batch, heads, sequence, sequence), float32.
@@ -315,9 +316,10 @@ class ErnieRnaModel(RnaEncoderModel):
         The network is run over pairs of tokens of the alphabet, which are few, and each pair of
         positions looks its own up.
         """
-        alphabet, size = self.config.rna_alphabet, self.config.vocab_size
+        config: Any = self.config  # whose defaults are set by now
+        alphabet, size = config.rna_alphabet, config.vocab_size
         scores = torch.zeros(size, size)
-        for pair, score in self.config.pair_scores.items():  # type: ignore[union-attr]  # set
+        for pair, score in config.pair_scores.items():
             letters = [alphabet.get("letters", {}).get(letter, letter) for letter in pair]
             first, second = map(alphabet["tokens"].index, letters)
             scores[first, second] = scores[second, first] = score
@@ -329,7 +331,7 @@ class ErnieRnaModel(RnaEncoderModel):
 
 
 def _output(
-    last: torch.Tensor, states: list[torch.Tensor], with_states: bool, return_dict: bool
+    last: Any, states: list[Any], with_states: bool, return_dict: bool
 ) -> BaseModelOutput | tuple[Any, ...]:
     output = BaseModelOutput(
         last_hidden_state=last,

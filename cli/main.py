@@ -137,8 +137,8 @@ def build_parser() -> argparse.ArgumentParser:
     reference_cli.add_commands(_add_command(commands, "reference", summary))
 
     for name, conversion in convert_cli.CONVERSIONS.items():
-        about = (conversion.summary, conversion.description)
-        convert = _add_command(commands, name, *about, run=convert_cli.run)
+        summary, description = conversion.summary, conversion.description
+        convert = _add_command(commands, name, summary, description, run=convert_cli.run)
         convert_cli.add_arguments(convert, conversion)
 
     summary = "encoder + language model to an RNA-GPT"

@@ -8,6 +8,8 @@ import argparse
 import json
 import os
 import pickle
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,7 +152,7 @@ def test_settings_where_fairseq_has_them_since_2020(tmp_path: Path) -> None:
         name: type(name.rsplit(".", 1)[1], (), {"__module__": name.rsplit(".", 1)[0]})
         for name in ("omegaconf.dictconfig.DictConfig", "fairseq.meters.AverageMeter")
     }
-    data = {
+    data: dict[str, Any] = {
         "args": None,
         "cfg": {"model": argparse.Namespace(**outputs.settings), "task": None},
         "model": outputs.weights(),
@@ -167,10 +169,7 @@ def test_settings_where_fairseq_has_them_since_2020(tmp_path: Path) -> None:
 
 def _saved_with_foreign_objects(data: Any, kinds: dict[str, type], file: Path) -> Path:
     """torch.save of objects whose classes are there while they are written, and not afterwards."""
-    import sys
-    import types
-
-    modules = {}
+    modules: dict[str, types.ModuleType] = {}
     for name, kind in kinds.items():
         module, _, attribute = name.rpartition(".")
         for depth in range(1, module.count(".") + 2):
@@ -185,11 +184,9 @@ def _saved_with_foreign_objects(data: Any, kinds: dict[str, type], file: Path) -
             vars(one)["_content"] = {"lr": [0.1]}
         torch.save({**data, "notes": objects}, file)
     finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+        for name, earlier in before.items():
+            del sys.modules[name]
+            sys.modules.update({} if earlier is None else {name: earlier})
     return file
 
 

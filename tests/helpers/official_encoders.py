@@ -211,7 +211,9 @@ def _official_functions() -> dict[str, Any]:
     """Those of src/utils.py that make the matrix of pairs; the file itself imports fairseq."""
     tree = ast.parse((checkout("RNAGPT_ERNIE_RNA") / "src/utils.py").read_text())
     wanted = ("prepare_input_for_ernierna", "gaussian", "paired", "creatmat")
-    found = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name in wanted]
+    found: list[ast.stmt] = [
+        one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name in wanted
+    ]
     names: dict[str, Any] = {"np": np, "torch": torch, "math": importlib.import_module("math")}
     exec(compile(ast.Module(found, []), "src/utils.py", "exec"), names)
     return names

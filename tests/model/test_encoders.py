@@ -235,7 +235,7 @@ def test_composed_configuration_and_terms(kind: str, composed: Path) -> None:
     assert ("ERNIE-RNA" if "ernie" in kind else "RiNALMo") in notice
     assert (composed / "LICENSE").read_text() == "the language model's terms"
     assert {path.name for path in composed.glob("*.py")} == set(REMOTE_CODE)
-    loaded = RnaGptConfig.from_pretrained(composed)
+    loaded: Any = RnaGptConfig.from_pretrained(composed)
     assert type(loaded.rna_config) is CONFIGS[kind.split("_")[0]]
     alphabet = encoder_alphabet(loaded.rna_config)
     assert RnaGptProcessor.from_pretrained(composed).rna_alphabet == alphabet
