@@ -116,7 +116,7 @@ class RnaEncoderModel(PreTrainedModel):
     max_tokens_at_once = 65_536
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.embeddings  # type: ignore[return-value]
+        return self.embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.embeddings = value

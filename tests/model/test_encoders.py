@@ -29,7 +29,7 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 KINDS = ("rinalmo", "ernie_rna_sinusoidal")
-CONFIGS = {"rinalmo": RinalmoConfig, "ernie": ErnieRnaConfig}
+CONFIGS: dict[str, type[Any]] = {"rinalmo": RinalmoConfig, "ernie": ErnieRnaConfig}
 TOLERANCE = 1e-5
 # ERNIE-RNA's small one reads 60 tokens at once, so 58 nt.
 WINDOW = {"rinalmo": 1022, "ernie_rna_sinusoidal": 58}
@@ -70,7 +70,7 @@ print(json.dumps([type(model).__module__, vectors[0].tolist(), tokens[0, -4:].to
 
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +350,7 @@ def test_an_encoder_that_lacks_a_tensor(encoder_folder: Path, tmp_path: Path) ->
 def test_masked_tokens_are_dropped_as_in_training() -> None:
     """By the formula of ESM's token dropout, with numbers that are counted out here."""
     config = RinalmoConfig(hidden_size=40, num_hidden_layers=0, intermediate_size=8)
-    model = RinalmoModel(config).eval()
+    model: Any = RinalmoModel(config)
     ids = torch.tensor([[0, 5, 4, 4, 6, 2, 1, 1]])  # two of six tokens are masked
     states = model(ids, output_hidden_states=True).hidden_states[0]
     expected = model.embeddings.weight[ids] * 0.88 / (1 - 2 / 6)
