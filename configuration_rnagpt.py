@@ -13,6 +13,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .cleaning_rnagpt import NUCLEOTIDES, RNA_LETTERS, shorten
+from .configuration_encoders_rnagpt import ENCODER_CONFIGS
 
 # The tokens of RNA-FM (Chen et al. 2022) in its order.
 RNA_VOCABULARY = (
@@ -452,9 +453,10 @@ def _sub_config(
     if isinstance(value, dict):
         value = dict(value)
         model_type = value.pop("model_type", default_type)
-        if model_type not in CONFIG_MAPPING:
+        config_class = ENCODER_CONFIGS.get(model_type)
+        if config_class is None and model_type not in CONFIG_MAPPING:
             raise ValueError(f"{field}.model_type={model_type!r} is unknown to transformers.")
-        value = CONFIG_MAPPING[model_type](**value)
+        value = (config_class or CONFIG_MAPPING[model_type])(**value)
     for size in ("vocab_size", "hidden_size"):
         if not isinstance(getattr(value, size, None), int):
             raise ValueError(f"{field} needs a {size}, which {type(value).__name__} does not set.")

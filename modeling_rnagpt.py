@@ -15,6 +15,7 @@ from transformers.models.esm.modeling_esm import EsmIntermediate, EsmLayer
 from transformers.utils import can_return_tuple
 
 from .configuration_rnagpt import RnaGptConfig
+from .modeling_encoders_rnagpt import RnaEncoderModel, new_encoder
 
 # What transformers calls the keys and values of earlier tokens: `past_key_values` before 5.24.
 _CACHE_NAMES = ("cache", "past_key_values")
@@ -201,12 +202,10 @@ class RnaGptModel(RnaGptPreTrainedModel):
 
     def __init__(self, config: RnaGptConfig) -> None:
         super().__init__(config)
-        # A pooler would be a layer of random weights that nothing uses.
-        pooler = {"add_pooling_layer": False} if config.rna_config.model_type == "esm" else {}
         with warnings.catch_warnings():
             # ESM's predictor of contacts, never run, has no weights where there are no layers.
             warnings.filterwarnings("ignore", "Initializing zero-element tensors")
-            self.rna_encoder = AutoModel.from_config(config.rna_config, **pooler)
+            self.rna_encoder = new_encoder(config.rna_config)
         for layer in self.rna_encoder.modules():
             if isinstance(layer, EsmLayer):
                 layer.intermediate = _OnePassIntermediate(config.rna_config)
@@ -306,6 +305,8 @@ class RnaGptModel(RnaGptPreTrainedModel):
             return [list(range(len(lengths)))]
         on_cpu = self.device.type == "cpu"
         most_tokens, most_padding = _CPU_BATCH if on_cpu else _ACCELERATOR_BATCH
+        if isinstance(self.rna_encoder, RnaEncoderModel):
+            most_tokens = min(most_tokens, self.rna_encoder.max_tokens_at_once)
         return _similar_lengths(lengths, most_tokens, most_padding)
 
     def get_rna_vectors(

@@ -14,17 +14,19 @@ HELP = """\
 Probe the frozen vectors of an RNA encoder: what a linear layer reads from them.
 
 ENCODER is a folder or Hub id that transformers' AutoModel loads, such as what `rnagpt
-convert-rnafm` wrote, or `mini` for the one of rna-gpt-mini. Asked are family and type of RNAs of
-clusters never seen; of families never seen type, ontology terms and base pairs; and remote
-relatives that no profile finds. Beside the encoder stand random weights, 8-mers, the nearest
-training RNA, the search, the commonest answer and chance. OUT receives encoder.md, encoder.json
-and the references of the training split that are searched, which take minutes to build, once."""
+convert-rnafm`, `convert-rinalmo` or `convert-ernie-rna` wrote, or `mini` for the one of
+rna-gpt-mini. Asked are family and type of RNAs of clusters never seen; of families never seen type,
+ontology terms and base pairs; and remote relatives that no profile finds. Beside the encoder stand
+random weights, 8-mers, the nearest training RNA, the search, the commonest answer and chance. OUT
+receives encoder.md, encoder.json and the references of the training split that are searched, which
+take minutes to build, once."""
 
 EXAMPLES = """\
 examples:
   rnagpt evaluate-encoder mini rna-qa out/encoder
   # nRC's test set of 13 classes too: FASTA with the class after each name
   rnagpt evaluate-encoder ./rna-fm rna-qa out/rna-fm --nrc nrc_test.fasta
+  rnagpt evaluate-encoder ./rinalmo rna-qa out/rinalmo
   # BEACON's tasks of whole sequences alone, from its published files
   rnagpt evaluate-encoder ./rna-fm rna-qa out/beacon --ask '' --beacon data/downstream
   # base pairs alone

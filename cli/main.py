@@ -10,6 +10,7 @@ from pathlib import Path
 from rnagpt import __version__
 from rnagpt.cli import annotate as annotate_cli
 from rnagpt.cli import chat as chat_cli
+from rnagpt.cli import convert as convert_cli
 from rnagpt.cli import doctor as doctor_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import evaluate_answers as answers_cli
@@ -37,6 +38,8 @@ examples:
   rnagpt reference add my-reference notes.csv
   rnagpt mini ./rna-gpt-mini
   rnagpt convert-rnafm RNA-FM_pretrained.pth ./rna-fm
+  rnagpt convert-rinalmo rinalmo_giga_pretrained.pt ./rinalmo
+  rnagpt convert-ernie-rna ERNIE-RNA_pretrain.pt ./ernie-rna
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   rnagpt serve --port 8000
   rnagpt export-language-model ./language-model
@@ -53,12 +56,6 @@ Every command explains itself: rnagpt COMMAND --help
 
 exit codes: 0 done, 2 rejected (the reason is on standard error), 130 stopped by Ctrl-C"""
 
-CONVERT_HELP = """\
-Convert the official RNA-FM checkpoint (RNA-FM_pretrained.pth) to the format of transformers.
-
-OUT becomes a folder that `transformers.EsmModel.from_pretrained(OUT)` loads, with the weights as
-safetensors. The file is a pickle; it is read without running any code that it may hold."""
-
 COMPOSE_HELP = """\
 Put an RNA encoder and a causal language model together as one RNA-GPT folder.
 
@@ -72,6 +69,9 @@ examples:
   # what training made, merged
   rnagpt compose --rna-encoder ./rna-fm --language-model meta-llama/Meta-Llama-3-8B-Instruct \\
       --projector ./outputs/instruction --adapter ./outputs/instruction ./rna-gpt
+  # another encoder
+  rnagpt convert-rinalmo rinalmo_micro_pretrained.pt ./rinalmo
+  rnagpt compose --rna-encoder ./rinalmo --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   # a language model in a GGUF file
   rnagpt compose --rna-encoder ./rna-fm --language-model ./SmolLM2-135M-Instruct.Q4_1.gguf ./base"""
 
@@ -136,11 +136,10 @@ def build_parser() -> argparse.ArgumentParser:
     summary = "what annotate searches in: look at it, merge, add to it"
     reference_cli.add_commands(_add_command(commands, "reference", summary))
 
-    summary = "official RNA-FM checkpoint to an encoder folder"
-    convert = _add_command(commands, "convert-rnafm", summary, CONVERT_HELP, run=_convert_rnafm)
-    convert.add_argument("checkpoint", type=Path, help="the file RNA-FM_pretrained.pth")
-    convert.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
-    _add_overwrite(convert)
+    for name, conversion in convert_cli.CONVERSIONS.items():
+        summary, description = conversion.summary, conversion.description
+        convert = _add_command(commands, name, summary, description, run=convert_cli.run)
+        convert_cli.add_arguments(convert, conversion)
 
     summary = "encoder + language model to an RNA-GPT"
     compose = _add_command(commands, "compose", summary, COMPOSE_HELP, COMPOSE_EXAMPLES, _compose)
@@ -235,7 +234,7 @@ def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
         "--rna-encoder",
         required=True,
         metavar="PATH",
-        help="encoder folder or Hub id, for example what convert-rnafm wrote",
+        help="encoder folder or Hub id, for example what a convert-… command wrote",
     )
     add(
         "--language-model",
@@ -278,14 +277,6 @@ def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=random_seed, default=0, metavar="N", help=seed)
     _add_overwrite(parser)
     add_quiet(parser)
-
-
-def _convert_rnafm(arguments: argparse.Namespace) -> int:
-    from rnagpt.conversion.rnafm import convert_rnafm
-
-    convert_rnafm(arguments.checkpoint, arguments.out, overwrite=arguments.overwrite)
-    print(arguments.out)
-    return 0
 
 
 def _compose(arguments: argparse.Namespace) -> int:

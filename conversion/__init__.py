@@ -3,8 +3,11 @@
 Nothing is imported here: `rnagpt --help` must not wait for torch.
 """
 
-# What `trust_remote_code` runs: each imports of this project only the others.
+# What `trust_remote_code` runs: each imports of this project only the others. The encoders' two
+# files need no other, and go with an encoder by itself.
+ENCODER_CODE = ("configuration_encoders_rnagpt.py", "modeling_encoders_rnagpt.py")
 REMOTE_CODE = (
+    *ENCODER_CODE,
     "cleaning_rnagpt.py",
     "configuration_rnagpt.py",
     "modeling_rnagpt.py",
@@ -22,4 +25,4 @@ def listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-__all__ = ["REMOTE_CODE", "WeightsError", "listed"]
+__all__ = ["ENCODER_CODE", "REMOTE_CODE", "WeightsError", "listed"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ from rnagpt.conversion import REMOTE_CODE, WeightsError, listed
 from rnagpt.conversion.adapter import ENCODER_PART, PROJECTOR_PART, LoraAdapter, same_weights
 from rnagpt.conversion.atomic_folder import atomic_folder
 from rnagpt.conversion.fresh_projector import fresh_projector
-from rnagpt.conversion.model_sources import LanguageModel, open_encoder, open_language_model
+from rnagpt.conversion.model_sources import (
+    LanguageModel,
+    model_folder,
+    open_encoder,
+    open_language_model,
+    terms_in,
+)
 from rnagpt.conversion.projector_folder import (
     PLAIN_SHAPE,
     PROJECTOR_CONFIG,
@@ -58,7 +64,7 @@ def compose(
 ) -> Path:
     """Write a folder that every Auto class of transformers loads with `trust_remote_code=True`.
 
-    The language model's licence files go with its weights.
+    The licence files of both go with their weights.
 
     Weights go from the sources' safetensors to the shards one shard at a time. Where transformers
     has to load the language model itself (GGUF; models whose tensors it renames), it is in memory
@@ -141,6 +147,7 @@ def compose(
             sources = _merged_sources(sources, lora)
         _write_weights(folder, model, sources, max_shard_size)
         _write_settings(folder, model, processor, language)
+        _copy_terms(folder, terms_in(model_folder(rna_encoder)), language.terms)
     return out
 
 
@@ -222,6 +229,8 @@ def _config(
     for part in (encoder, language):
         part.name_or_path = ""  # a path of this machine
         part.dtype = dtype
+    # Where its own folder has its code; here the model's names it.
+    vars(encoder).pop("auto_map", None)
     try:
         window_length = _window_length(encoder)
         return RnaGptConfig(
@@ -354,8 +363,16 @@ def _write_settings(
     # The code that trust_remote_code runs: the folder works without this package.
     for name in REMOTE_CODE:
         shutil.copy(Path(rnagpt.__file__).with_name(name), folder)
-    for terms in language.terms:
+
+
+def _copy_terms(folder: Path, encoder: Sequence[Path], language: Sequence[Path]) -> None:
+    """Licence files, the encoder's under names that say so: both may have one called LICENSE."""
+    for terms in language:
         shutil.copy(terms, folder)
+    for terms in encoder:
+        is_named = ".rna-encoder" in terms.name
+        name = terms.name if is_named else f"{terms.stem}.rna-encoder{terms.suffix}"
+        shutil.copy(terms, folder / name)
 
 
 __all__ = ["compose"]

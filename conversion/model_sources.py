@@ -21,12 +21,19 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from rnagpt.configuration_encoders_rnagpt import ENCODER_CONFIGS
 from rnagpt.conversion import WeightsError, listed
 from rnagpt.conversion.stored_tensors import StoredTensors
+from rnagpt.modeling_encoders_rnagpt import ENCODER_MODELS, encoder_class
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Licence files, which have to accompany the weights.
 _TERMS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
+
+# With the package, AutoModel loads its encoders' folders without running code of theirs.
+for _name, _config in ENCODER_CONFIGS.items():
+    AutoConfig.register(_name, _config, exist_ok=True)
+    AutoModel.register(_config, ENCODER_MODELS[_name], exist_ok=True)
 
 
 @dataclass
@@ -78,10 +85,10 @@ def open_encoder(source: str | Path) -> tuple[PreTrainedConfig, dict[str, torch.
     """
     folder = model_folder(source)
     config = _read_config(folder)
-    pooling = {"add_pooling_layer": False} if config.model_type == "esm" else {}
+    kind, options = encoder_class(config)
     try:
-        model, report = AutoModel.from_pretrained(
-            folder, config=config, dtype="auto", output_loading_info=True, **pooling
+        model, report = kind.from_pretrained(
+            folder, config=config, dtype="auto", output_loading_info=True, **options
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"The RNA encoder in {folder} cannot be loaded: {error}") from error
@@ -172,7 +179,9 @@ def _take_end_token(tokenizer: PreTrainedTokenizerBase, token: int | None) -> No
 def _read_config(folder: Path) -> PreTrainedConfig:
     if not (folder / "config.json").is_file():
         raise WeightsError(f"{folder} holds no config.json; expected a folder of save_pretrained.")
-    config = AutoConfig.from_pretrained(folder)
+    settings, _ = PreTrainedConfig.get_config_dict(folder)
+    kind: Any = ENCODER_CONFIGS.get(settings.get("model_type", ""), AutoConfig)
+    config: PreTrainedConfig = kind.from_pretrained(folder)
     quantization = getattr(config, "quantization_config", None)
     if quantization is not None:
         if not isinstance(quantization, dict):

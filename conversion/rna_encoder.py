@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModel, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from rnagpt.configuration_rnagpt import encoder_alphabet, max_window_length
 from rnagpt.conversion.model_sources import open_encoder
+from rnagpt.modeling_encoders_rnagpt import new_encoder
 
 MAX_WINDOW = 1022  # nt, as in `RnaGptConfig`
 _TOKENS_AT_ONCE = 8192
@@ -43,8 +44,7 @@ class RnaEncoder:
     @classmethod
     def of(cls, config: PreTrainedConfig, tensors: Mapping[str, torch.Tensor]) -> RnaEncoder:
         """An encoder of its configuration and weights, in float32."""
-        pooling = {"add_pooling_layer": False} if config.model_type == "esm" else {}
-        network = AutoModel.from_config(config, dtype=torch.float32, **pooling).eval()
+        network = new_encoder(config, dtype=torch.float32).eval()
         network.load_state_dict(dict(tensors), strict=False)
         return cls(network)
 

@@ -15,10 +15,15 @@ from safetensors.torch import save_file
 from transformers import EsmConfig, EsmModel
 
 from rnagpt.configuration_rnagpt import RNA_PAD_TOKEN_ID, RNA_VOCABULARY
-from rnagpt.conversion import WeightsError, listed
+from rnagpt.conversion import WeightsError
 from rnagpt.conversion.atomic_folder import atomic_folder
-
-Tensors = dict[str, torch.Tensor]
+from rnagpt.conversion.official_checkpoint import (
+    Tensors,
+    check_tensors,
+    reject_missing,
+    reject_other_values,
+    unpickle,
+)
 
 _MASK_TOKEN_ID = RNA_VOCABULARY.index("<mask>")
 _FAIRSEQ_PREFIX = re.compile(r"^(encoder\.)?(sentence_encoder\.)?")
@@ -63,7 +68,10 @@ def convert_rnafm(checkpoint: str | Path, out: str | Path, *, overwrite: bool = 
     arguments, official = read_checkpoint(checkpoint)
     config = encoder_config(arguments, official, source=checkpoint)
     tensors = {_esm_name(name): tensor.float().contiguous() for name, tensor in official.items()}
-    _check_tensors(tensors, config, source=checkpoint)
+    with torch.device("meta"):
+        expected = EsmModel(config, add_pooling_layer=False).state_dict()
+    expected = {name: tensor for name, tensor in expected.items() if "contact_head" not in name}
+    check_tensors(tensors, expected, "RNA-FM", source=checkpoint)
     # The official package does so at loading, whether or not masked tokens are dropped.
     tensors["embeddings.word_embeddings.weight"][_MASK_TOKEN_ID] = 0
     # ESM's own predictor of contacts, which the file lacks: zeros are plainly no prediction.
@@ -83,9 +91,7 @@ def read_checkpoint(checkpoint: Path) -> tuple[dict[str, object], Tensors]:
     Raises:
         WeightsError: if the file cannot be read safely or does not hold the two.
     """
-    if not checkpoint.is_file():
-        raise WeightsError(f"{checkpoint} is not a file; give the path of RNA-FM_pretrained.pth.")
-    data = _unpickle(checkpoint)
+    data = unpickle(checkpoint, "RNA-FM", "RNA-FM_pretrained.pth")
     if not isinstance(data, dict) or not {"args", "model"} <= data.keys():
         found = sorted(map(str, data)) if isinstance(data, dict) else f"a {type(data).__name__}"
         raise WeightsError(
@@ -102,30 +108,8 @@ def read_checkpoint(checkpoint: Path) -> tuple[dict[str, object], Tensors]:
     named = {name.removeprefix("encoder_"): value for name, value in vars(arguments).items()}
     tensors = {_FAIRSEQ_PREFIX.sub("", str(name)): tensor for name, tensor in model.items()}
     tensors = {name: tensors[name] for name in tensors if not _NOT_ENCODER.search(name)}
-    for name, tensor in tensors.items():
-        if not isinstance(tensor, torch.Tensor):
-            raise WeightsError(f"{checkpoint}: {name} is not a tensor but {type(tensor).__name__}.")
+    reject_other_values(tensors, checkpoint)
     return named, tensors
-
-
-def _unpickle(checkpoint: Path) -> object:
-    checkpoint.open("rb").close()  # a file that may not be read says so itself
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # on bytes that are no pickle the unpickler stumbles in any way
-        forbidden = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if forbidden:
-            reason = (
-                f"it asks for {forbidden[1]}, which no RNA-FM checkpoint needs and which could run "
-                "code. Nothing of it was run"
-            )
-        else:
-            reason = "it is not a PyTorch checkpoint, or not a whole one"
-        raise WeightsError(
-            f"{checkpoint} was rejected: {reason}. Expected the file RNA-FM_pretrained.pth as its "
-            "authors publish it."
-        ) from error
 
 
 def encoder_config(arguments: dict[str, object], tensors: Tensors, *, source: Path) -> EsmConfig:
@@ -141,7 +125,7 @@ def encoder_config(arguments: dict[str, object], tensors: Tensors, *, source: Pa
             f"found {arguments.get('arch')!r}."
         )
     needed = ["embed_tokens.weight", "embed_positions.weight", "layers.0.fc1.weight"]
-    _reject_missing(source, [name for name in needed if name not in tensors])
+    reject_missing([name for name in needed if name not in tensors], source)
     tokens, hidden_size = tensors["embed_tokens.weight"].shape
     if tokens != len(RNA_VOCABULARY):
         raise WeightsError(
@@ -183,27 +167,6 @@ def _esm_name(name: str) -> str:
     if layer and layer[2] in _LAYER_NAMES:
         return f"encoder.layer.{layer[1]}.{_LAYER_NAMES[layer[2]]}.{parameter}"
     return f"{_NAMES[module]}.{parameter}" if module in _NAMES else name
-
-
-def _check_tensors(tensors: Tensors, config: EsmConfig, *, source: Path) -> None:
-    with torch.device("meta"):
-        expected = EsmModel(config, add_pooling_layer=False).state_dict()
-    expected = {name: tensor for name, tensor in expected.items() if "contact_head" not in name}
-    _reject_missing(source, sorted(expected.keys() - tensors.keys()))
-    unknown = sorted(tensors.keys() - expected.keys())
-    if unknown:
-        raise WeightsError(f"{source}: tensors that RNA-FM does not have: {listed(unknown)}.")
-    for name, tensor in expected.items():
-        if tensors[name].shape != tensor.shape:
-            raise WeightsError(
-                f"{source}: {name} has the shape {tuple(tensors[name].shape)}; expected "
-                f"{tuple(tensor.shape)} from the sizes of the other tensors."
-            )
-
-
-def _reject_missing(source: Path, names: list[str]) -> None:
-    if names:
-        raise WeightsError(f"{source}: tensors are missing: {listed(names)}.")
 
 
 __all__ = ["convert_rnafm"]

@@ -3,7 +3,6 @@
 import importlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +68,13 @@ def test_an_interval_counts_families_and_not_their_rnas() -> None:
     groups = np.repeat(np.arange(4), 100)
     hits = groups < 2  # two families wholly right, two wholly wrong
     low, high = families.interval_over(groups, hits, seed=0)
-    assert low == 0.0 and high == 1.0  # by RNAs it would be 0.45 to 0.55
+    assert low == 0.0
+    assert high == 1.0
     assert families.interval_over(groups, np.ones(400), seed=0) == (1.0, 1.0)
 
 
 @pytest.fixture(scope="module")
-def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one run of two steps on tiny parts."""
     out = tmp_path_factory.mktemp("runs")
     encoder = tiny_parts.encoder_folder(out / "encoder")
@@ -85,7 +85,7 @@ def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         words += ["--no-bf16", "--alignment-steps", 1]
         patch.setattr(sys, "argv", ["paper_design.py", str(out), *map(str, words)])
         design.main()
-    yield out
+    return out
 
 
 def test_a_run_trains_both_stages_and_tells_what_it_did(finished: Path) -> None:
@@ -94,9 +94,11 @@ def test_a_run_trains_both_stages_and_tells_what_it_did(finished: Path) -> None:
     for stage, steps in (("alignment", 1), ("instruction", 2)):
         record = json.loads((path.parent / stage / "training_record.json").read_text())
         assert record["steps"] == steps
-    assert result["families"] == FAMILIES and result["asked_rnas"] == 12
+    assert result["families"] == FAMILIES
+    assert result["asked_rnas"] == 12
     assert 0 <= result["right_interval"][0] <= result["right"] <= result["right_interval"][1] <= 1
-    assert result["eval_loss"] > 0 and result["seconds"] > 0
+    assert result["eval_loss"] > 0
+    assert result["seconds"] > 0
 
 
 def test_a_finished_run_is_only_read(

@@ -20,6 +20,8 @@ MAIN = {"rnagpt": rnagpt_cli.main, "rna-qa": rna_qa_cli.main}
 WRITERS = {
     "rnagpt annotate": ["fasta", "out"],
     "rnagpt compose": ["out"],
+    "rnagpt convert-ernie-rna": ["checkpoint", "out"],
+    "rnagpt convert-rinalmo": ["checkpoint", "out"],
     "rnagpt convert-rnafm": ["checkpoint", "out"],
     "rnagpt evaluate": ["out"],
     "rnagpt evaluate-answers": ["dataset", "out"],
@@ -200,6 +202,8 @@ WORK = {
     "rnagpt annotate f": "rnagpt.reference.library.Reference.open",
     "rnagpt chat --rna ACGU --ask What?": "rnagpt.reference.library.Reference.open",
     "rnagpt compose --rna-encoder e --language-model m o": "rnagpt.conversion.compose.compose",
+    "rnagpt convert-ernie-rna a o": "rnagpt.conversion.ernie_rna.convert_ernie_rna",
+    "rnagpt convert-rinalmo a o": "rnagpt.conversion.rinalmo.convert_rinalmo",
     "rnagpt convert-rnafm a o": "rnagpt.conversion.rnafm.convert_rnafm",
     "rnagpt doctor": "rnagpt.cli.installation.examine",
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",

@@ -65,6 +65,8 @@ def test_help_names_every_command_with_an_example(capsys):
         "annotate",
         "chat",
         "compose",
+        "convert-ernie-rna",
+        "convert-rinalmo",
         "convert-rnafm",
         "doctor",
         "evaluate",
@@ -138,6 +140,8 @@ def test_without_a_command_it_says_what_there_is(capsys):
     ("arguments", "reason"),
     [
         (["convert-rnafm", "absent.pth", "out"], "absent.pth is not a file"),
+        (["convert-rinalmo", "absent.pt", "out"], "absent.pt is not a file"),
+        (["convert-ernie-rna", "absent.pt", "out"], "absent.pt is not a file"),
         (["compose", "--rna-encoder", "absent", "--language-model", "b", "out"], "does not exist"),
         (["mini", "--language-model", "absent.gguf", "out"], "absent.gguf does not exist"),
     ],

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.made_seed import make_dataset
+from helpers.official_outputs import stored_outputs
 from helpers.tiny_parts import encoder_folder
 from sklearn.metrics import balanced_accuracy_score
 
@@ -227,3 +228,25 @@ def test_parts_are_those_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate-encoder", "mini", "data", "out", "--ask", "structur"])
     assert "'structur' (choose from families, types, terms, structure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["rinalmo", "ernie-rna"])
+def test_the_command_takes_a_converted_encoder(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "cache"))
+    case = "rinalmo" if kind == "rinalmo" else "ernie_rna_learned"
+    official = stored_outputs(case).write_checkpoint(tmp_path / "official.pt")
+    encoder, out = tmp_path / "encoder", tmp_path / "probes"
+    assert main([f"convert-{kind}", str(official), str(encoder)]) == 0
+    data = make_dataset(tmp_path)
+    assert (
+        main(["evaluate-encoder", str(encoder), str(data), str(out), "--quiet", "--ask", "types"])
+        == 0
+    )
+    figures = json.loads((out / "encoder.json").read_text())
+    shares = [
+        one["value"] for row in figures for ways in row["ways"].values() for one in ways.values()
+    ]
+    assert shares
+    assert all(0 <= share <= 1 for share in shares)

@@ -105,8 +105,7 @@ def test_auto_classes_load_the_saved_code(
     assert found["given a configuration"] == "RnaGptForCausalLM"
     assert found["tokens"] == tokens
     # What the remote code saves is again a folder with its code, and points to nothing else.
-    for name in ("cleaning", "configuration", "modeling", "processing"):
-        code = f"{name}_rnagpt.py"
+    for code in REMOTE_CODE:
         assert (copy / code).read_text() == (folder / code).read_text()
     for name in ("config.json", "processor_config.json"):
         auto_map = [json.loads((place / name).read_text())["auto_map"] for place in (copy, folder)]

@@ -15,6 +15,7 @@ from helpers.paths import ROOT
 from helpers.tiny_models import make_model, make_processor
 
 import rnagpt
+from rnagpt.conversion import REMOTE_CODE
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 PACKAGES = (
@@ -75,8 +76,8 @@ def test_versions_of_the_constraints_satisfy_the_bounds():
 
 
 def test_model_files_import_nothing_of_the_package_but_each_other():
-    """The Hub ships only these four."""
-    shipped = {"cleaning_rnagpt", "configuration_rnagpt", "modeling_rnagpt", "processing_rnagpt"}
+    """The Hub ships only these."""
+    shipped = {name.removesuffix(".py") for name in REMOTE_CODE}
     for name in shipped:
         for node in ast.walk(ast.parse((ROOT / f"{name}.py").read_text())):
             if isinstance(node, ast.ImportFrom) and node.level:
@@ -163,6 +164,7 @@ def test_wheel_holds_the_files_that_are_meant(source, wheel):
 SMOKE = """
 import sys
 import rnagpt
+from rnagpt.conversion import REMOTE_CODE
 from rnagpt import RnaChat, cli
 from rnagpt.hub.space import SPACE
 from rnagpt.rna_qa.export import CARD
