@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe every command, without importing torch."""
-    parser = CommandParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="rnagpt",
         description="Ask questions about RNA sequences, and make the models that answer them.",
         epilog=EXAMPLES,

@@ -61,7 +61,7 @@ BUILDS = (["rfam"], ["literature"])
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``rna-qa``; each command sets `run`."""
-    parser = CommandParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="rna-qa",
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -166,6 +166,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             http=protocol_with_deadline(limits.read_seconds),
             log_config=None,  # to standard error, as all that is logged
             log_level="info" if arguments.verbose else "warning",
+            timeout_keep_alive=limits.keep_alive_seconds,
             timeout_graceful_shutdown=limits.shutdown_seconds,
         )
         GracefulServer(config, service).run(sockets=[listener])

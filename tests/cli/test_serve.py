@@ -229,6 +229,41 @@ def test_half_open_connections_are_closed(folder):
             assert client.models.list().data
 
 
+GET = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+def ask_health(connection):
+    connection.sendall(GET)
+    answer = b""
+    while b'{"status":"ok"}' not in answer:
+        more = connection.recv(4096)
+        assert more, answer
+        answer += more
+
+
+def test_a_connection_outlives_the_pause_after_which_clients_give_theirs_up(folder):
+    """httpx and openai use one for 5 s; a server that closes it then loses what is on its way."""
+    with (
+        serving(folder, "--read-seconds", "1") as (_, address),
+        connect(address) as connection,
+    ):
+        for pause in (0, 6):
+            time.sleep(pause)
+            ask_health(connection)
+        # The head of a further request has its time too, from its first byte on.
+        connection.sendall(GET[:20])
+        assert 0.7 < seconds_until_closed(connection) < 4
+
+
+def test_a_connection_without_a_request_is_closed_after_its_time(folder):
+    with (
+        serving(folder, "--read-seconds", "1", "--keep-alive-seconds", "3") as (_, address),
+        connect(address) as connection,
+    ):
+        ask_health(connection)
+        assert 2.5 < seconds_until_closed(connection) < 6
+
+
 @pytest.mark.parametrize("reference", [("--no-reference",), ()])
 def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder, reference):
     """Four clients send 4.8 MB each; another one is answered meanwhile."""
