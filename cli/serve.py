@@ -145,6 +145,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
 
+        from rnagpt.sequences.folding_process import fold_in_processes
         from rnagpt.serving.app import make_app
         from rnagpt.serving.uvicorn_server import GracefulServer, protocol_with_deadline
     except ImportError as error:
@@ -160,6 +161,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         service = make_service(arguments, limits, api_key)
         host, port = listener.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        fold_in_processes()  # else nobody is served meanwhile
         print(f"Serving {service.model_name} at {where}", flush=True)
         config = uvicorn.Config(
             make_app(service),

@@ -264,6 +264,42 @@ def test_a_connection_without_a_request_is_closed_after_its_time(folder):
         assert 2.5 < seconds_until_closed(connection) < 6
 
 
+def test_short_searches_and_answers_come_while_a_long_rna_folds(folder):
+    """ViennaRNA holds Python's lock as long as it folds, so it has processes of its own."""
+    rna = pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+    long = make_rna(1_000, 1)
+
+    def ask(client, sequence, text):
+        messages = ask_about(sequence, text=text)
+        return client.chat.completions.create(model="tiny", messages=messages)
+
+    def energy_of(reply):
+        told = reply.choices[0].message.content.replace("−", "-")
+        return float(re.search(r"(-[\d.]+) kcal/mol", told)[1])
+
+    with serving(folder, reference=()) as (_, address), httpx.Client(base_url=address) as web:
+        client = client_of(address)
+        # Both processes are there, and the searches are remembered: what is asked below is folded.
+        for sequence in (trna, make_rna(700)):
+            ask(client, sequence, "What is its minimum free energy?")
+        ask(client, long, "How long is it?")
+        alive, short = 0, []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            folds = pool.submit(ask, client, long, "What is its minimum free energy?")
+            while not folds.done():
+                assert web.get("/health").status_code == 200
+                alive += 1
+                if alive == 5:
+                    found = web.post("/annotate", json={"rna": trna}, timeout=60).json()
+                    short += [found["results"][0]["hits"][0]["id"], folds.done()]
+                    answer = ask(client, make_rna(60), "What is its minimum free energy?")
+                    short += [energy_of(answer), folds.done()]
+        energy = pytest.approx(rna.fold(make_rna(60))[1], abs=0.1)
+        assert short == ["RF00005", False, energy, False]
+        assert energy_of(folds.result()) == pytest.approx(rna.fold(long)[1], abs=0.1)
+
+
 @pytest.mark.parametrize("reference", [("--no-reference",), ()])
 def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder, reference):
     """Four clients send 4.8 MB each; another one is answered meanwhile."""
