@@ -94,6 +94,7 @@ FROM_INSIDE = {
     "rnagpt.reference.library.SearchStoppedError",
     "rnagpt.reference.formats.FORMATS",
     "rnagpt.sequences.fasta.unpacked",
+    "rnagpt.sequences.genbank.begins_entry",
     "rnagpt.reference.structures.family_structure",
     "rnagpt.sequences.folding_process.FoldingStoppedError",
     "rnagpt.sequences.folding_process.PlacedStructure",
@@ -191,6 +192,19 @@ def test_pasted_records_are_told_apart():
     assert [(record.name, record.sequence) for record in records] == [("a", "GGCC"), ("b", "AAUU")]
 
 
+def test_an_entry_of_genbank_is_read_with_its_name_and_what_it_is():
+    text = (
+        "LOCUS       NR_1                      12 bp    RNA     linear   PRI 01-JAN-2026\n"
+        "DEFINITION  Homo sapiens something\n            small (X), RNA.\n"
+        "ACCESSION   NR_1\nVERSION     NR_1.2\nFEATURES             Location/Qualifiers\n"
+        "ORIGIN      \n        1 ggggaaaacc cc\n//\n"
+    )
+    (record,) = rna_input.records_of_text(text, LIMITS)
+    assert (record.name, record.description) == ("NR_1.2", "Homo sapiens something small (X), RNA")
+    (rna,) = validation.cleaned([record], LIMITS)
+    assert rna.sequence == HAIRPIN
+
+
 def test_a_byte_order_mark_does_not_hide_the_first_header():
     records = rna_input.records_of_text("\ufeff>a\nGG\n>b\nCC\n", LIMITS)
     assert [record.name for record in records] == ["a", "b"]
@@ -200,7 +214,7 @@ def test_a_byte_order_mark_does_not_hide_the_first_header():
     ("text", "message"),
     [
         ("  \n", "no sequence yet"),
-        ("LOCUS X 12 bp\n", "looks like GenBank"),
+        ("LOCUS X 12 bp\n", "this entry of GenBank has no sequence"),
         ("ACGU\n>a\nACGU", "text before the first header"),
     ],
 )
@@ -295,7 +309,7 @@ def test_several_files_are_read_and_a_bad_one_costs_the_others_nothing():
         ("c.gz", ["c"]),
     ]
     assert read.is_one_each
-    assert "b.gb looks like GenBank" in read.rejected[0]
+    assert "b.gb, line 1: this entry of GenBank has no sequence" in read.rejected[0]
     assert "d.fa could not be read by your browser" in read.rejected[1]
     with pytest.raises(ValueError, match=r"(?s)b\.gb.*d\.fa"):
         rna_input.records_of_files([files[1], files[3]], LIMITS)
