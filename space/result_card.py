@@ -161,7 +161,7 @@ def _candidates(hits: list[Hit], length: int, key: str) -> str:
     # Beside the name: on a narrow card the last columns are out of sight.
     named = [*heads[:2], "Trim", *heads[2:]] if trimmable else heads
     more = (
-        f"<details><summary>{len(rest)} more candidates</summary>"
+        f'<details data-fold="candidates"><summary>{len(rest)} more candidates</summary>'
         f"{_table('More candidates', named, rest)}</details>"
         if rest
         else ""
@@ -212,7 +212,7 @@ def weaker(hits: Sequence[Hit]) -> str:
     rest = f"<p>{more} more in the JSON download.</p>" if more else ""
     noun = "candidate" if len(hits) == 1 else "candidates"
     return (
-        f'<details class="weaker"><summary>{len(hits)} weaker {noun}, not significant</summary>'
+        f'<details class="weaker" data-fold="weaker"><summary>{len(hits)} weaker {noun}, not significant</summary>'
         "<p>An E-value says how many matches this good are expected by chance in a sequence of "
         "this length. Answers do not rest on these.</p>"
         f"{_table('Weaker candidates', heads, rows)}{rest}</details>"
@@ -242,11 +242,11 @@ def _sure_word(hit: Hit, number: str) -> str:
 def _details(rna: CleanedRna, findings: Findings) -> str:
     listed = list(zip(findings.hits, findings.conserved, strict=True))[:MAX_ROWS]
     return "".join(
-        f'<details class="record"><summary>{_escape(hit.record.name)}: record, papers'
+        f'<details class="record" data-fold="record {number}"><summary>{_escape(hit.record.name)}: record, papers'
         f"</summary>{_record(hit)}</details>"
-        f'<details class="alignment"><summary>{_escape(hit.record.name)}: alignment, structure'
+        f'<details class="alignment" data-fold="alignment {number}"><summary>{_escape(hit.record.name)}: alignment, structure'
         f"</summary>{_text('Alignment', hit.alignment)}{_structure(rna, hit, conserved)}</details>"
-        for hit, conserved in listed
+        for number, (hit, conserved) in enumerate(listed, start=1)
     )
 
 

@@ -70,7 +70,8 @@ def sources(turns: Sequence[Turn]) -> str:
     )
     return (
         f'<h3>Records</h3><ul class="sources">{listed}</ul>'
-        f"<details><summary>What confidence means</summary><dl>{means}</dl></details>"
+        '<details data-fold="confidence"><summary>What confidence means</summary>'
+        f"<dl>{means}</dl></details>"
         if records
         else ""
     )
@@ -101,7 +102,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
         else ""
     )
     return (
-        f'<article class="card"><header><h3>{name}</h3>{remove}</header>{about}'
+        f'<article class="card" data-rna="{shown.key}"><header><h3>{name}</h3>{remove}</header>{about}'
         f"<ul>{listed}</ul>{warned}"
         f"{result(rna, shown.findings, shown.key)}{_structure(shown, opened)}</article>"
     )
@@ -110,7 +111,8 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
 def _structure(shown: ShownRna, opened: bool) -> str:
     drawing = folding(len(shown.rna.sequence)) if shown.drawing is None else shown.drawing
     return (
-        f"<details{' open' if opened else ''}><summary>Secondary structure</summary>{drawing}"
+        f'<details data-fold="structure"{" open" if opened else ""}>'
+        f"<summary>Secondary structure</summary>{drawing}"
         "</details>"
     )
 
