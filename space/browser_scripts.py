@@ -9,8 +9,8 @@ element.addEventListener('click', (event) => {
   trigger('select', trim ? {value, trim: Number(trim)} : {value});
 });
 """
-# What a reader has opened or closed stays so when the HTML that it is in is made anew. A click is the
-# reader's, by mouse or keyboard; that an element opens may be the page's doing.
+# What a reader has opened or closed stays so when the HTML that it is in is made anew. A click is
+# the reader's, by mouse or keyboard; that an element opens may be the page's doing.
 FOLDS_JS = """
 {
   const chosen = new Map();

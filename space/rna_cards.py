@@ -9,7 +9,7 @@ from cited_records import CitedRecord, match_of, name_of
 from comparison import gc_share
 from conversation import Conversation, ShownRna, Turn, records_of
 from plain_text import visible
-from result_card import result
+from result_card import folded, result
 from structure_card import folding
 
 from rnagpt import CleanedRna
@@ -70,8 +70,7 @@ def sources(turns: Sequence[Turn]) -> str:
     )
     return (
         f'<h3>Records</h3><ul class="sources">{listed}</ul>'
-        '<details data-fold="confidence"><summary>What confidence means</summary>'
-        f"<dl>{means}</dl></details>"
+        f"{folded('confidence', 'What confidence means', f'<dl>{means}</dl>')}"
         if records
         else ""
     )
@@ -102,7 +101,8 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
         else ""
     )
     return (
-        f'<article class="card" data-rna="{shown.key}"><header><h3>{name}</h3>{remove}</header>{about}'
+        f'<article class="card" data-rna="{shown.key}">'
+        f"<header><h3>{name}</h3>{remove}</header>{about}"
         f"<ul>{listed}</ul>{warned}"
         f"{result(rna, shown.findings, shown.key)}{_structure(shown, opened)}</article>"
     )
@@ -110,11 +110,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
 
 def _structure(shown: ShownRna, opened: bool) -> str:
     drawing = folding(len(shown.rna.sequence)) if shown.drawing is None else shown.drawing
-    return (
-        f'<details data-fold="structure"{" open" if opened else ""}>'
-        f"<summary>Secondary structure</summary>{drawing}"
-        "</details>"
-    )
+    return folded("structure", "Secondary structure", drawing, is_open=opened)
 
 
 def source(record: CitedRecord, *, named: bool) -> str:
