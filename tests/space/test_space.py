@@ -1329,7 +1329,7 @@ def test_a_page_cannot_bring_links_or_markup_as_records(built, cited, loading):
     changed = visitors.restored(json.dumps(document), LIMITS)
     tags, attributes = read_tags(rna_cards.sources(changed.turns))
     assert tags == {"h3", "ul", "li", "details", "summary", "dl", "dt", "dd"}
-    assert attributes == {"class", "id", "tabindex"}
+    assert attributes == {"class", "id", "tabindex", "data-fold"}
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(changed, "tiny"))
     assert "<a " not in rendered
     assert "<script" not in rendered
