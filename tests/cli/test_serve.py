@@ -276,7 +276,9 @@ def test_short_searches_and_answers_come_while_a_long_rna_folds(folder):
 
     def energy_of(reply):
         told = reply.choices[0].message.content.replace("−", "-")
-        return float(re.search(r"(-[\d.]+) kcal/mol", told)[1])
+        found = re.search(r"(-[\d.]+) kcal/mol", told)
+        assert found, told
+        return float(found[1])
 
     with serving(folder, reference=()) as (_, address), httpx.Client(base_url=address) as web:
         client = client_of(address)

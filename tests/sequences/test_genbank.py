@@ -37,7 +37,7 @@ LETTERS = "tacctggttgatcctgccagtagcatatgcttgtctcaaagattaagccatgcatgtctaagtacgcac
 
 def read(text: str, name: str = "mine.gb") -> list[FastaRecord]:
     stream = io.StringIO(text)
-    stream.name = name  # type: ignore[attr-defined]
+    stream.name = name
     return list(read_fasta(stream))
 
 
