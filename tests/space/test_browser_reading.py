@@ -87,14 +87,14 @@ def test_the_drawing_of_scores_is_as_dark_as_the_page(
 
 
 def test_a_sequence_longer_than_the_model_reads_at_most_is_searched(page: Page) -> None:
-    sequence = make_rna(20_000, 1) + TRNA.sequence + make_rna(5_000, 2)
+    sequence = make_rna(20_000, 1) + SAM.sequence + make_rna(5_000, 2)
     paste(page, f">long\n{sequence}\n")
     card = page.locator("#cards .card")
-    expect(card.locator(".reading")).to_contain_text("Search: all 25,074 nt, both strands.")
-    expect(card.locator(".verdict")).to_contain_text("tRNA")
-    expect(card).to_contain_text("nucleotides 20,001–20,074")
+    expect(card.locator(".reading")).to_contain_text("Search: all 25,127 nt, both strands.")
+    expect(card.locator(".verdict")).to_contain_text("SAM riboswitch")
+    expect(card).to_contain_text("nucleotides 20,001–20,127")
     ask(page, "What is this RNA?")
-    assert "tRNA" in await_answer(page)
+    assert "SAM riboswitch" in await_answer(page)
     paste(page, f">longer\n{make_rna(50_001, 3)}\n")
     notice = page.locator("#rna-notice").get_by_role("alert")
     expect(notice).to_contain_text("50,001")
