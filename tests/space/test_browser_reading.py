@@ -61,8 +61,10 @@ def test_what_confidence_means_stays_open_below_the_next_answer(page: Page) -> N
     await_answer(page)
     means = page.locator("#sources details")
     fold_out(means)
-    ask(page, "Which family does it belong to?")
-    expect(page.get_by_test_id("bot")).to_have_count(2)
+    paste(page, f">sam\n{SAM.sequence}\n")
+    page.locator("#cards .verdict").nth(1).wait_for()
+    ask(page, "What is this RNA?")
+    expect(page.locator("#sources .sources li")).to_have_count(2)
     await_answer(page)
     expect(means).to_have_attribute("open", "")
 
