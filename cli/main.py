@@ -22,6 +22,7 @@ from rnagpt.cli import prompt_embeds as embeds_cli
 from rnagpt.cli import publish as publish_cli
 from rnagpt.cli import reference as reference_cli
 from rnagpt.cli import serve as serve_cli
+from rnagpt.cli.command_parser import CommandParser
 from rnagpt.cli.completion import add_print_completion
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
@@ -110,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe every command, without importing torch."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="rnagpt",
         description="Ask questions about RNA sequences, and make the models that answer them.",
         epilog=EXAMPLES,

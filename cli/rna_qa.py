@@ -8,6 +8,7 @@ from pathlib import Path
 from rnagpt import __version__
 from rnagpt.cli import literature as literature_cli
 from rnagpt.cli import publish as publish_cli
+from rnagpt.cli.command_parser import CommandParser
 from rnagpt.cli.completion import add_print_completion
 from rnagpt.cli.exit_codes import exit_code
 from rnagpt.cli.quiet import add_quiet, quieted
@@ -60,7 +61,7 @@ BUILDS = (["rfam"], ["literature"])
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``rna-qa``; each command sets `run`."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="rna-qa",
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnagpt.cli.values import positive
+from rnagpt.serving.allocator import use_one_arena
 from rnagpt.serving.engines import ENGINES, EngineSettings
 from rnagpt.serving.limits import Limits
 
@@ -141,10 +142,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    use_one_arena()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         import uvicorn
 
+        from rnagpt.sequences.folding_process import fold_in_processes
         from rnagpt.serving.app import make_app
         from rnagpt.serving.uvicorn_server import GracefulServer, protocol_with_deadline
     except ImportError as error:
@@ -160,12 +163,14 @@ def _serve(arguments: argparse.Namespace) -> int:
         service = make_service(arguments, limits, api_key)
         host, port = listener.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        fold_in_processes()  # else nobody is served meanwhile
         print(f"Serving {service.model_name} at {where}", flush=True)
         config = uvicorn.Config(
             make_app(service),
             http=protocol_with_deadline(limits.read_seconds),
             log_config=None,  # to standard error, as all that is logged
             log_level="info" if arguments.verbose else "warning",
+            timeout_keep_alive=limits.keep_alive_seconds,
             timeout_graceful_shutdown=limits.shutdown_seconds,
         )
         GracefulServer(config, service).run(sockets=[listener])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from math import log2
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyhmmer
 from pyhmmer.easel import SSIReader
@@ -68,7 +68,7 @@ class Reference:
         self.manifest = manifest
 
     @classmethod
-    def open(cls, folder: str | Path | None = None) -> Reference:
+    def open(cls, folder: str | Path | None = None) -> Self:
         """Open a reference; its profiles are made ready in the user's cache on first use.
 
         Args:

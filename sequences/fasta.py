@@ -1,5 +1,7 @@
 """Read FASTA files as people have them: compressed, from Windows, wrapped, with one bare sequence.
 
+Whole entries of GenBank are read as well.
+
 Records come out as they are written; `rnagpt.clean_rna` is what turns a sequence into an RNA, and
 `clean_rnas` does so with many, and lists all that are rejected.
 """
@@ -15,6 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -30,6 +33,7 @@ from rnagpt.cleaning_rnagpt import (
     split_structure,
     structure_notes,
 )
+from rnagpt.sequences.genbank import EntryError, begins_entry, read_entries
 
 # How a compressed file begins, its name, and what reads it.
 _COMPRESSED: dict[bytes, tuple[str, Any]] = {
@@ -160,7 +164,8 @@ def read_fasta(source: str | Path | IO[Any]) -> Iterator[FastaRecord]:
     Understood are gzip, bzip2 and xz (recognised by their content, not by the name), UTF-8 and
     UTF-16, with or without a byte order mark, all line ends, blank lines, white space before ">",
     comments (lines that begin with ";"), and dot-bracket structures below a sequence. A file
-    without any header is one sequence, named after the file. Names may repeat.
+    without any header is one sequence, named after the file. Names may repeat. Entries of GenBank's
+    flat files are read too, named by their accession.
 
     Args:
         source: a path; "-" for standard input; or an open file, binary or text, which stays open.
@@ -280,7 +285,8 @@ def _records(lines: Iterable[str], file: str, stem: str) -> Iterator[FastaRecord
     num_records = 0
     pieces: list[str] = []
     first_piece = 0
-    for number, line in enumerate(lines, start=1):
+    numbered = enumerate(lines, start=1)
+    for number, line in numbered:
         if "\0" in line or ("\ufffd" in line and not line.lstrip().startswith((">", ";"))):
             raise FastaError(f"{file}, line {number}: this is no text. Give a FASTA file.")
         if line.startswith(">") or line.lstrip().startswith(">"):
@@ -295,6 +301,9 @@ def _records(lines: Iterable[str], file: str, stem: str) -> Iterator[FastaRecord
             num_records += 1
         elif (piece := line.strip()) and not line.startswith(";"):
             if not header_line and not pieces:
+                if begins_entry(line):
+                    yield from _entries(chain([(number, line)], numbered), file)
+                    return
                 if other := other_format(line):
                     raise FastaError(f"{file} {other}")
                 first_piece = number
@@ -307,6 +316,14 @@ def _records(lines: Iterable[str], file: str, stem: str) -> Iterator[FastaRecord
         raise FastaError(
             f'{file} is empty. Give at least one record: a line ">name" and a sequence.'
         )
+
+
+def _entries(numbered: Iterable[tuple[int, str]], file: str) -> Iterator[FastaRecord]:
+    try:
+        for entry in read_entries(numbered):
+            yield FastaRecord(*entry)
+    except EntryError as error:
+        raise FastaError(f"{file}, {error}") from error
 
 
 def _record(header: str, pieces: list[str], line: int, number: int) -> FastaRecord:

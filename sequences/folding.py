@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from rnagpt.sequences.structure import base_pairs
 
 MAX_FOLDED = 600
 SHORTEST_LOOP = 3  # nt that a hairpin's loop has at least
+# Pairs and energy of a sequence, by another way than in this process; see `fold_by`.
+_fold_elsewhere: Callable[[str], tuple[str, float]] | None = None
 _IMPOSSIBLE = 9_999.0  # kcal/mol; ViennaRNA counts 100,000 for a loop without figures
 
 
@@ -56,8 +58,20 @@ def fold_with_energy(sequence: str) -> tuple[str, float]:
     Raises:
         ImportError: when ViennaRNA is not installed.
     """
+    if _fold_elsewhere is not None:
+        return _fold_elsewhere(sequence)
     structure, energy = _vienna_rna().fold(sequence)
     return structure, float(energy)
+
+
+def fold_by(fold: Callable[[str], tuple[str, float]] | None) -> None:
+    """Let another function do what `fold_with_energy` does, for this whole process.
+
+    Args:
+        fold: such as `FoldingProcesses.fold`; None: ViennaRNA in this process again.
+    """
+    global _fold_elsewhere
+    _fold_elsewhere = fold
 
 
 def minimum_free_energy(sequence: str) -> SecondaryStructure:
@@ -187,6 +201,7 @@ __all__ = [
     "MAX_FOLDED",
     "SecondaryStructure",
     "fold_around",
+    "fold_by",
     "fold_rest",
     "fold_rna",
     "fold_with_energy",

@@ -27,6 +27,7 @@ from rnagpt.serving.openai_api import ApiError, ChatRequest
 from rnagpt.serving.prompts import Conversation, Prompts
 from rnagpt.serving.searches import Searches
 
+LOOK_UPS = 8  # at once
 Begin = Callable[[Prompt, Sequence[Sampling]], Answers]
 
 
@@ -74,8 +75,8 @@ class CitedAnswers:
     ) -> None:
         self._prompts, self._searches, self._begin = prompts, searches, begin
         self._config = config
-        # One: ViennaRNA, which folds an RNA for the questions about that, has global variables.
-        self._thread = ThreadPoolExecutor(1, "look-up")
+        # Several: one may wait for a process that folds its RNA.
+        self._threads = ThreadPoolExecutor(LOOK_UPS, "look-up")
 
     async def reply(self, request: ChatRequest, conversation: Conversation) -> CitedReply:
         """Answer a request.
@@ -91,7 +92,7 @@ class CitedAnswers:
         return _reply(request, conversation, plan, answers, written)
 
     async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     async def _evidences(self, rnas: Sequence[CleanedRna]) -> list[Evidence]:
         """What is known of each RNA, under its name, the records numbered through."""

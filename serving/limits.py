@@ -12,6 +12,9 @@ class Limits:
     Attributes:
         max_body_bytes: of a request.
         read_seconds: how long the head of a request may take, and its body.
+        keep_alive_seconds: how long a connection stays open for a further request: longer than
+            clients and proxies keep theirs (httpx 5 s, nginx 60 s, Go 90 s). Where the server is
+            the first to close, a request that is on its way is lost.
         max_rnas: RNAs in one conversation.
         max_records: FASTA records in one request for a search alone, `/annotate`.
         max_searched_nt: nt of an RNA that is searched in a reference; 50,000 take a core some three
@@ -26,6 +29,7 @@ class Limits:
 
     max_body_bytes: int = 5_000_000
     read_seconds: int = 30
+    keep_alive_seconds: int = 120
     max_rnas: int = 16
     max_records: int = 100
     max_searched_nt: int = 50_000

@@ -48,8 +48,9 @@ class GracefulServer(uvicorn.Server):
 def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
     """Uvicorn's HTTP protocol with a limit that it lacks; for `uvicorn.Config(http=...)`.
 
-    A connection is closed where the head of a request is not there so long after it was opened, or
-    after the answer before; and where the rest of a rejected body takes longer.
+    A connection is closed where the head of a request is not there so long after it was opened, or,
+    of a further request, after its first byte; and where the rest of a rejected body takes longer.
+    How long it stays open between two requests is uvicorn's `timeout_keep_alive`.
 
     Args:
         seconds: this limit.
@@ -85,10 +86,15 @@ class _HeadInTime(H11Protocol):
         """Let the time run while something is awaited here, and nowhere else."""
         body = self.conn.their_state is h11.SEND_BODY
         rejected = body and self.cycle is not None and self.cycle.response_complete
-        if self.transport.is_closing() or not (self.conn.their_state is h11.IDLE or rejected):
+        if self.transport.is_closing() or not (self._awaits_head() or rejected):
             self._unwatch()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.read_seconds, self.transport.close)
+
+    def _awaits_head(self) -> bool:
+        """Whether the head of the first request is not there, or a part of a further one's is."""
+        between = self.conn.their_state is h11.IDLE
+        return between and (self.cycle is None or bool(self.conn.trailing_data[0]))
 
     def _unwatch(self) -> None:
         if self._deadline is not None:

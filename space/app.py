@@ -20,6 +20,8 @@ from searching import reference
 from space_limits import Limits
 from starlette.middleware import Middleware
 
+from rnagpt.sequences.folding_process import fold_in_processes
+from rnagpt.serving.allocator import use_one_arena
 from rnagpt.serving.middleware import BodySizeLimit
 
 # Fonts of the visitor's own system, so that nothing is fetched from elsewhere; colours with the
@@ -81,7 +83,9 @@ def launch(limits: Limits, **options: Any) -> gr.Blocks:
 
 
 def main() -> None:
+    use_one_arena()
     on_zero_gpu = bool(os.environ.get("SPACES_ZERO_GPU"))
+    fold_in_processes()  # else nobody is served meanwhile
     if searched := reference():  # an error, where there is none of that name
         searched.prepare()
     MODEL.start(os.environ.get("RNAGPT_MODEL", ""), wait=on_zero_gpu)

@@ -9,6 +9,27 @@ element.addEventListener('click', (event) => {
   trigger('select', trim ? {value, trim: Number(trim)} : {value});
 });
 """
+# What a reader has opened or closed stays so when the HTML that it is in is made anew. A click is
+# the reader's, by mouse or keyboard; that an element opens may be the page's doing.
+FOLDS_JS = """
+{
+  const chosen = new Map();
+  const keyOf = (details) => {
+    const card = details.closest('[data-rna]');
+    return `${card ? card.dataset.rna : ''} ${details.dataset.fold}`;
+  };
+  element.addEventListener('click', (event) => {
+    const details = event.target.closest('summary')?.parentElement;
+    if (details?.dataset.fold) chosen.set(keyOf(details), !details.open);
+  });
+  new MutationObserver(() => {
+    for (const details of element.querySelectorAll('details[data-fold]')) {
+      const open = chosen.get(keyOf(details));
+      if (open !== undefined && open !== details.open) details.open = open;
+    }
+  }).observe(element, {childList: true, subtree: true, attributeFilter: ['open']});
+}
+"""
 # A citation in the conversation leads to its record below, for mouse, keyboard and screen reader;
 # without the address, whose change some browsers' back buttons would then undo.
 CITE_JS = """

@@ -14,7 +14,7 @@ import gradio as gr
 import rna_cards
 import validation
 from answer_limit import AnswerLimit
-from browser_scripts import CITE_JS
+from browser_scripts import CITE_JS, FOLDS_JS
 from chat_messages import as_chat, as_typed
 from conversation import Conversation, Turn
 from field_commands import command, field_commands
@@ -69,7 +69,7 @@ class ChatPanel:
             elem_id="chat",
         )
         # What the chat, which renders no links, cites.
-        self.sources = gr.HTML(js_on_load=CITE_JS, elem_id="sources")
+        self.sources = gr.HTML(js_on_load=CITE_JS + FOLDS_JS, elem_id="sources")
         self.question_notice = rna_panel.question_notice
         self.question_notice.render()
         # On a phone it stays at the bottom of the screen once there is an RNA.

@@ -160,12 +160,10 @@ def _candidates(hits: list[Hit], length: int, key: str) -> str:
     heads = ["#", "Family", "Type", "Place", "Strand", "E-value", "Bits", "Identity", "Confidence"]
     # Beside the name: on a narrow card the last columns are out of sight.
     named = [*heads[:2], "Trim", *heads[2:]] if trimmable else heads
-    more = (
-        f"<details><summary>{len(rest)} more candidates</summary>"
-        f"{_table('More candidates', named, rest)}</details>"
-        if rest
-        else ""
-    )
+    more = ""
+    if rest:
+        table = _table("More candidates", named, rest)
+        more = folded("candidates", f"{len(rest)} more candidates", table)
     return _table("Candidates", named, best) + more
 
 
@@ -211,12 +209,25 @@ def weaker(hits: Sequence[Hit]) -> str:
     more = len(hits) - len(shown)
     rest = f"<p>{more} more in the JSON download.</p>" if more else ""
     noun = "candidate" if len(hits) == 1 else "candidates"
-    return (
-        f'<details class="weaker"><summary>{len(hits)} weaker {noun}, not significant</summary>'
+    inside = (
         "<p>An E-value says how many matches this good are expected by chance in a sequence of "
         "this length. Answers do not rest on these.</p>"
-        f"{_table('Weaker candidates', heads, rows)}{rest}</details>"
+        f"{_table('Weaker candidates', heads, rows)}{rest}"
     )
+    return folded("weaker", f"{len(hits)} weaker {noun}, not significant", inside, "weaker")
+
+
+def folded(fold: str, summary: str, inside: str, kind: str = "", *, is_open: bool = False) -> str:
+    """A part to fold out, which the page keeps as the reader left it.
+
+    Args:
+        fold: by which the page tells it from the others of its card.
+        summary, inside: HTML.
+        kind: for the style sheet.
+        is_open: at first.
+    """
+    marks = f' class="{kind}"' * bool(kind) + " open" * is_open
+    return f'<details data-fold="{fold}"{marks}><summary>{summary}</summary>{inside}</details>'
 
 
 def can_trim(hit: Hit, length: int) -> bool:
@@ -241,13 +252,15 @@ def _sure_word(hit: Hit, number: str) -> str:
 
 def _details(rna: CleanedRna, findings: Findings) -> str:
     listed = list(zip(findings.hits, findings.conserved, strict=True))[:MAX_ROWS]
-    return "".join(
-        f'<details class="record"><summary>{_escape(hit.record.name)}: record, papers'
-        f"</summary>{_record(hit)}</details>"
-        f'<details class="alignment"><summary>{_escape(hit.record.name)}: alignment, structure'
-        f"</summary>{_text('Alignment', hit.alignment)}{_structure(rna, hit, conserved)}</details>"
-        for hit, conserved in listed
-    )
+    parts = []
+    for number, (hit, conserved) in enumerate(listed, start=1):
+        name = _escape(hit.record.name)
+        aligned = _text("Alignment", hit.alignment) + _structure(rna, hit, conserved)
+        parts += [
+            folded(f"record {number}", f"{name}: record, papers", _record(hit), "record"),
+            folded(f"alignment {number}", f"{name}: alignment, structure", aligned, "alignment"),
+        ]
+    return "".join(parts)
 
 
 def _record(hit: Hit) -> str:

@@ -9,7 +9,7 @@ from cited_records import CitedRecord, match_of, name_of
 from comparison import gc_share
 from conversation import Conversation, ShownRna, Turn, records_of
 from plain_text import visible
-from result_card import result
+from result_card import folded, result
 from structure_card import folding
 
 from rnagpt import CleanedRna
@@ -70,7 +70,7 @@ def sources(turns: Sequence[Turn]) -> str:
     )
     return (
         f'<h3>Records</h3><ul class="sources">{listed}</ul>'
-        f"<details><summary>What confidence means</summary><dl>{means}</dl></details>"
+        f"{folded('confidence', 'What confidence means', f'<dl>{means}</dl>')}"
         if records
         else ""
     )
@@ -101,7 +101,8 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
         else ""
     )
     return (
-        f'<article class="card"><header><h3>{name}</h3>{remove}</header>{about}'
+        f'<article class="card" data-rna="{shown.key}">'
+        f"<header><h3>{name}</h3>{remove}</header>{about}"
         f"<ul>{listed}</ul>{warned}"
         f"{result(rna, shown.findings, shown.key)}{_structure(shown, opened)}</article>"
     )
@@ -109,10 +110,7 @@ def _card(shown: ShownRna, *, removable: bool, opened: bool) -> str:
 
 def _structure(shown: ShownRna, opened: bool) -> str:
     drawing = folding(len(shown.rna.sequence)) if shown.drawing is None else shown.drawing
-    return (
-        f"<details{' open' if opened else ''}><summary>Secondary structure</summary>{drawing}"
-        "</details>"
-    )
+    return folded("structure", "Secondary structure", drawing, is_open=opened)
 
 
 def source(record: CitedRecord, *, named: bool) -> str:

@@ -14,6 +14,7 @@ from space_limits import Limits
 
 from rnagpt import CleanedRna, FastaRecord, Hit, read_fasta
 from rnagpt.sequences.fasta import unpacked
+from rnagpt.sequences.genbank import begins_entry
 from rnagpt.sequences.strands import reverse_complement
 
 
@@ -62,7 +63,7 @@ def records_of_text(text: str, limits: Limits) -> list[FastaRecord]:
     if len(text) > limits.max_upload_bytes:
         raise ValueError(_too_large("The pasted text", limits.max_upload_bytes))
     records = _read(io.StringIO(text), "The pasted text", limits)
-    if any(line.lstrip().startswith(">") for line in text.splitlines()):
+    if begins_entry(text) or any(line.lstrip().startswith(">") for line in text.splitlines()):
         return records
     # With its line breaks, so that an error can name the line.
     return [FastaRecord("", "", text, 1)]

@@ -11,7 +11,7 @@ import about_selector
 import gradio as gr
 import rna_cards
 import validation
-from browser_scripts import CARDS_JS, UPLOAD_HTML, UPLOAD_JS
+from browser_scripts import CARDS_JS, FOLDS_JS, UPLOAD_HTML, UPLOAD_JS
 from conversation import Conversation, ShownRna, as_json, as_markdown, same_rna
 from field_commands import command, field_commands
 from findings import FAILED, Findings, as_tsv, search, search_weaker, suggested
@@ -83,7 +83,7 @@ class RnaPanel:
         self.rna_notice = gr.HTML(elem_id="rna-notice")
         self.cards = gr.HTML(
             rna_cards.cards(Conversation()),
-            js_on_load=CARDS_JS + structure_script(),
+            js_on_load=CARDS_JS + FOLDS_JS + structure_script(),
             elem_id="cards",
         )
         # It needs two RNAs; the chat's side shows it among its own.

@@ -14,7 +14,10 @@ class Limits:
     """Limits of the Space. `RNAGPT_SPACE_MAX_RNAS=4` and the like set them.
 
     Attributes:
-        max_rna_length: the longest RNA (nt); the model's own limit applies too.
+        max_rna_length: the longest RNA (nt) where nothing is searched; the model's own limit
+            applies too.
+        max_searched_nt: the longest RNA where RNAs are searched, as of the server; records alone
+            answer about what the model does not read.
         max_rnas: RNAs in one conversation.
         max_records: FASTA records in one upload or paste.
         max_upload_bytes: uploaded files together as they are, or a pasted text.
@@ -31,6 +34,7 @@ class Limits:
     """
 
     max_rna_length: int = MAX_RNA_LENGTH
+    max_searched_nt: int = 50_000
     max_rnas: int = 8
     max_records: int = 200
     max_upload_bytes: int = 5_000_000

@@ -12,9 +12,10 @@ import numpy as np
 from conversation import Conversation, ShownRna
 from findings import Findings
 from plain_text import visible
-from structure_folding import MAX_DRAWN, Folded, FoldingStoppedError, fold
+from structure_folding import MAX_DRAWN, fold
 
 from rnagpt import CleanedRna
+from rnagpt.sequences.folding_process import FoldingStoppedError, PlacedStructure
 from rnagpt.sequences.structure import with_pseudoknots
 
 _log = logging.getLogger("rnagpt.space")
@@ -84,7 +85,7 @@ def too_long(length: int, findings: Findings | None) -> str:
     )
 
 
-def drawn(rna: CleanedRna, views: list[tuple[str, Folded]], *, pending: str = "") -> str:
+def drawn(rna: CleanedRna, views: list[tuple[str, PlacedStructure]], *, pending: str = "") -> str:
     """An RNA's structures as the element that draws them in the browser.
 
     Args:
@@ -101,7 +102,7 @@ def drawn(rna: CleanedRna, views: list[tuple[str, Folded]], *, pending: str = ""
     return f'<rna-structure data="{escape_markup(packed)}"></rna-structure>'
 
 
-def _view(kind: str, folded: Folded) -> dict[str, Any]:
+def _view(kind: str, folded: PlacedStructure) -> dict[str, Any]:
     structure, places = folded.structure, folded.places
     return {
         "kind": kind,
@@ -116,7 +117,7 @@ def _view(kind: str, folded: Folded) -> dict[str, Any]:
     }
 
 
-def told(folded: Folded) -> str:
+def told(folded: PlacedStructure) -> str:
     """Where a structure comes from, and its energy."""
     structure = folded.structure
     text = structure.source

@@ -29,7 +29,7 @@ def cleaned(records: list[FastaRecord], limits: Limits) -> list[CleanedRna]:
 
 def _longest(limits: Limits) -> int:
     if reference() is not None:
-        return limits.max_rna_length  # the search takes what the model does not read
+        return limits.max_searched_nt  # the search takes what the model does not read
     ready = MODEL.state == "ready"
     known = MODEL.loaded[1].max_rna_length if ready else limits.max_rna_length
     return min(known, limits.max_rna_length)

@@ -5,6 +5,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import tiny_parts
@@ -155,6 +156,58 @@ def test_an_old_spelling_is_an_error_that_names_the_new_one(words, told, capsys)
     with pytest.raises(SystemExit, match="2"):
         MAIN[program](words)
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("annotate a.fa --tasks 2 hits.tsv", {"fasta": "a.fa", "out": Path("hits.tsv")}),
+        ("annotate --tasks 2 a.fa hits.tsv", {"fasta": "a.fa", "out": Path("hits.tsv")}),
+        ("annotate a.fa hits.tsv --tasks 2", {"fasta": "a.fa", "out": Path("hits.tsv")}),
+        ("annotate --verify a.fa --tasks 2", {"fasta": "a.fa", "out": None}),
+        ("annotate a.fa -- hits.tsv", {"fasta": "a.fa", "out": Path("hits.tsv")}),
+        ("annotate --verify -- -a.fa -b.tsv", {"fasta": "-a.fa", "out": Path("-b.tsv")}),
+        ("prompt-embeds a.fa --ask What? out.jsonl", {"fasta": "a.fa", "out": Path("out.jsonl")}),
+        (
+            "reference add my-reference --quiet notes.csv other",
+            {
+                "reference": Path("my-reference"),
+                "notes": Path("notes.csv"),
+                "out": Path("other"),
+            },
+        ),
+        (
+            "reference merge a b --overwrite c d",
+            {"references": [Path("a"), Path("b"), Path("c")], "out": Path("d")},
+        ),
+        (
+            "convert-rnafm a.pth --overwrite out",
+            {"checkpoint": Path("a.pth"), "out": Path("out")},
+        ),
+    ],
+)
+def test_files_and_folders_may_stand_between_the_options(words, places):
+    found = vars(rnagpt_cli.build_parser().parse_args(words.split()))
+    assert {name: found[name] for name in places} == places
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("annotate --tasks 2", "the following arguments are required: FASTA"),
+        ("annotate a.fa --no-such-option b.tsv", "unrecognized arguments: --no-such-option"),
+        ("annotate a.fa --verify b.tsv c.tsv", "unrecognized arguments: c.tsv"),
+        ("annotate a.fa --tasks", "argument --tasks: expected one argument"),
+        ("prompt-embeds a.fa", "required: --ask"),
+        ("reference merge a --overwrite", "required: OUT"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_named(words, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        rnagpt_cli.main(words.split())
+    told_usage, error = capsys.readouterr().err.split("error: ", 1)
+    assert told in error
+    assert told_usage.startswith("usage: rnagpt")
 
 
 def test_a_word_that_no_old_spelling_explains_is_left_to_the_parser(capsys):

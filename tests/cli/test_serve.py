@@ -229,6 +229,79 @@ def test_half_open_connections_are_closed(folder):
             assert client.models.list().data
 
 
+GET = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+def ask_health(connection):
+    connection.sendall(GET)
+    answer = b""
+    while b'{"status":"ok"}' not in answer:
+        more = connection.recv(4096)
+        assert more, answer
+        answer += more
+
+
+def test_a_connection_outlives_the_pause_after_which_clients_give_theirs_up(folder):
+    """httpx and openai use one for 5 s; a server that closes it then loses what is on its way."""
+    with (
+        serving(folder, "--read-seconds", "1") as (_, address),
+        connect(address) as connection,
+    ):
+        for pause in (0, 6):
+            time.sleep(pause)
+            ask_health(connection)
+        # The head of a further request has its time too, from its first byte on.
+        connection.sendall(GET[:20])
+        assert 0.7 < seconds_until_closed(connection) < 4
+
+
+def test_a_connection_without_a_request_is_closed_after_its_time(folder):
+    with (
+        serving(folder, "--read-seconds", "1", "--keep-alive-seconds", "3") as (_, address),
+        connect(address) as connection,
+    ):
+        ask_health(connection)
+        assert 2.5 < seconds_until_closed(connection) < 6
+
+
+def test_short_searches_and_answers_come_while_a_long_rna_folds(folder):
+    """ViennaRNA holds Python's lock as long as it folds, so it has processes of its own."""
+    rna = pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
+    trna = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+    long = make_rna(1_000, 1)
+
+    def ask(client, sequence, text):
+        messages = ask_about(sequence, text=text)
+        return client.chat.completions.create(model="tiny", messages=messages)
+
+    def energy_of(reply):
+        told = reply.choices[0].message.content.replace("−", "-")
+        found = re.search(r"(-[\d.]+) kcal/mol", told)
+        assert found, told
+        return float(found[1])
+
+    with serving(folder, reference=()) as (_, address), httpx.Client(base_url=address) as web:
+        client = client_of(address)
+        # Both processes are there, and the searches are remembered: what is asked below is folded.
+        for sequence in (trna, make_rna(700)):
+            ask(client, sequence, "What is its minimum free energy?")
+        ask(client, long, "How long is it?")
+        alive, short = 0, []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            folds = pool.submit(ask, client, long, "What is its minimum free energy?")
+            while not folds.done():
+                assert web.get("/health").status_code == 200
+                alive += 1
+                if alive == 5:
+                    found = web.post("/annotate", json={"rna": trna}, timeout=60).json()
+                    short += [found["results"][0]["hits"][0]["id"], folds.done()]
+                    answer = ask(client, make_rna(60), "What is its minimum free energy?")
+                    short += [energy_of(answer), folds.done()]
+        energy = pytest.approx(rna.fold(make_rna(60))[1], abs=0.1)
+        assert short == ["RF00005", False, energy, False]
+        assert energy_of(folds.result()) == pytest.approx(rna.fold(long)[1], abs=0.1)
+
+
 @pytest.mark.parametrize("reference", [("--no-reference",), ()])
 def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder, reference):
     """Four clients send 4.8 MB each; another one is answered meanwhile."""

@@ -178,7 +178,7 @@ def test_open_files_of_both_kinds_stay_open(tmp_path, newline):
         (compress(PLAIN)[:15] + b"\0\0\0\0" + compress(PLAIN)[19:], "damaged gzip"),
         (b"\x1f\x8b", "damaged gzip"),
         (b"@read1\nACGU\n+\nIIII\n", "looks like FASTQ"),
-        (b"LOCUS       SCU49845\n", "looks like GenBank"),
+        (b"LOCUS       SCU49845\n", "line 1: this entry of GenBank has no sequence"),
         (b"# STOCKHOLM 1.0\n", "looks like Stockholm"),
         (b"@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:9\n", "looks like SAM.*samtools fasta"),
         (b"CLUSTAL W (1.83) multiple sequence alignment\n", "looks like Clustal"),

@@ -3,14 +3,17 @@
 import asyncio
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.made_evidence import family, made_evidence, made_hit, whole
 from helpers.paths import ROOT
 
+from rnagpt.cli import mcp as mcp_cli
 from rnagpt.evidence.support import telling_sentences
 from rnagpt.reference.records import Claim
 from rnagpt.serving import rna_tools
@@ -409,9 +412,35 @@ def test_the_space_tells_what_is_wrong_and_goes_on(space):
     assert json.loads(text_of(after))["known"]
 
 
-def test_the_guides_configuration_starts_this_server():
+def configurations():
+    """What the guide and the command's help tell assistants, by the key that these read."""
     guide = (ROOT / "docs" / "guides" / "assistants.md").read_text()
-    block = guide.split("```json\n")[1].split("```")[0]
-    server = json.loads(block)["mcpServers"]["rna-gpt"]
-    assert (server["command"], server["args"][0]) == ("rnagpt", "mcp")
+    blocks = [block.split("```")[0] for block in guide.split("```json\n")[1:]]
+    told = mcp_cli.EXAMPLES.split('under "mcpServers":')[1].split("exit codes")[0]
+    return [json.loads(block) for block in (*blocks, f'{{"mcpServers": {{{told}}}}}')]
+
+
+def test_the_configurations_that_are_told_start_this_server():
+    read = configurations()
+    keys = ["mcpServers", "servers", "mcpServers", "mcpServers"]
+    assert [list(one) for one in read] == [[key] for key in keys]
+    servers = [one[key]["rna-gpt"] for one, key in zip(read, keys, strict=True)]
+    started = {(one["command"], *one["args"]) for one in servers if "command" in one}
+    assert started == {("rnagpt", "mcp")}
+    # As an assistant starts it, with the path that `which rnagpt` prints.
+    ((command, *arguments),) = started
+    whole_path = shutil.which(command, path=Path(sys.executable).parent)
+    assert whole_path is not None
+
+    async def talk():
+        server = StdioServerParameters(command=whole_path, args=arguments)
+        async with stdio_client(server) as (read, write), mcp.ClientSession(read, write) as session:
+            await session.initialize()
+            return await list_tools(session)
+
+    assert asyncio.run(talk()).keys() == TOOLS.keys()
+    # The Space's address is the one that the tests of the Space ask.
+    (url,) = (one["url"] for one in servers if "url" in one)
+    assert url == "http://127.0.0.1:7860/gradio_api/mcp/"
+    guide = (ROOT / "docs" / "guides" / "assistants.md").read_text()
     assert all(f"`{name}" in guide for name in TOOLS)

@@ -94,12 +94,16 @@ FROM_INSIDE = {
     "rnagpt.reference.library.SearchStoppedError",
     "rnagpt.reference.formats.FORMATS",
     "rnagpt.sequences.fasta.unpacked",
+    "rnagpt.sequences.genbank.begins_entry",
     "rnagpt.reference.structures.family_structure",
-    "rnagpt.sequences.folding.fold_rest",
-    "rnagpt.sequences.folding.free_energy",
-    "rnagpt.sequences.folding.lay_out",
+    "rnagpt.sequences.folding_process.FoldingStoppedError",
+    "rnagpt.sequences.folding_process.PlacedStructure",
+    "rnagpt.sequences.folding_process.fold_in_processes",
+    "rnagpt.sequences.folding_process.folding_processes",
+    "rnagpt.sequences.folding_process.never",
     "rnagpt.sequences.strands.reverse_complement",
     "rnagpt.sequences.structure.with_pseudoknots",
+    "rnagpt.serving.allocator.use_one_arena",
     "rnagpt.serving.middleware.BodySizeLimit",
     "rnagpt.serving.rna_tools",
 }
@@ -188,6 +192,19 @@ def test_pasted_records_are_told_apart():
     assert [(record.name, record.sequence) for record in records] == [("a", "GGCC"), ("b", "AAUU")]
 
 
+def test_an_entry_of_genbank_is_read_with_its_name_and_what_it_is():
+    text = (
+        "LOCUS       NR_1                      12 bp    RNA     linear   PRI 01-JAN-2026\n"
+        "DEFINITION  Homo sapiens something\n            small (X), RNA.\n"
+        "ACCESSION   NR_1\nVERSION     NR_1.2\nFEATURES             Location/Qualifiers\n"
+        "ORIGIN      \n        1 ggggaaaacc cc\n//\n"
+    )
+    (record,) = rna_input.records_of_text(text, LIMITS)
+    assert (record.name, record.description) == ("NR_1.2", "Homo sapiens something small (X), RNA")
+    (rna,) = validation.cleaned([record], LIMITS)
+    assert rna.sequence == HAIRPIN
+
+
 def test_a_byte_order_mark_does_not_hide_the_first_header():
     records = rna_input.records_of_text("\ufeff>a\nGG\n>b\nCC\n", LIMITS)
     assert [record.name for record in records] == ["a", "b"]
@@ -197,7 +214,7 @@ def test_a_byte_order_mark_does_not_hide_the_first_header():
     ("text", "message"),
     [
         ("  \n", "no sequence yet"),
-        ("LOCUS X 12 bp\n", "looks like GenBank"),
+        ("LOCUS X 12 bp\n", "this entry of GenBank has no sequence"),
         ("ACGU\n>a\nACGU", "text before the first header"),
     ],
 )
@@ -292,7 +309,7 @@ def test_several_files_are_read_and_a_bad_one_costs_the_others_nothing():
         ("c.gz", ["c"]),
     ]
     assert read.is_one_each
-    assert "b.gb looks like GenBank" in read.rejected[0]
+    assert "b.gb, line 1: this entry of GenBank has no sequence" in read.rejected[0]
     assert "d.fa could not be read by your browser" in read.rejected[1]
     with pytest.raises(ValueError, match=r"(?s)b\.gb.*d\.fa"):
         rna_input.records_of_files([files[1], files[3]], LIMITS)
@@ -1312,7 +1329,7 @@ def test_a_page_cannot_bring_links_or_markup_as_records(built, cited, loading):
     changed = visitors.restored(json.dumps(document), LIMITS)
     tags, attributes = read_tags(rna_cards.sources(changed.turns))
     assert tags == {"h3", "ul", "li", "details", "summary", "dl", "dt", "dd"}
-    assert attributes == {"class", "id", "tabindex"}
+    assert attributes == {"class", "id", "tabindex", "data-fold"}
     rendered = MarkdownIt("commonmark").render(conversation.as_markdown(changed, "tiny"))
     assert "<a " not in rendered
     assert "<script" not in rendered

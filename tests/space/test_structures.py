@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -29,6 +30,11 @@ from helpers.tiny_space import (
 from rnagpt import CleanedRna, Reference, SecondaryStructure, base_pairs, fold_rna, read_fasta
 from rnagpt.reference.edit import read_families
 from rnagpt.reference.writer import write_reference
+from rnagpt.sequences.folding_process import (
+    FoldingProcesses,
+    FoldingStoppedError,
+    PlacedStructure,
+)
 
 RNA = pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
 
@@ -161,7 +167,7 @@ def test_pseudoknots_and_unformed_pairs_are_those_of_the_seed_alignment(
 
 def test_a_structure_beyond_the_energy_model_has_no_figure() -> None:
     structure = SecondaryStructure("((.))", "that of X")
-    told = structure_card.told(structure_folding.Folded(structure, None, np.zeros((5, 2))))
+    told = structure_card.told(PlacedStructure(structure, None, np.zeros((5, 2))))
     assert told.startswith("that of X. Free energy: not defined")
 
 
@@ -224,7 +230,7 @@ def test_an_rna_of_3000_nt_is_small_on_the_page() -> None:
     stem = length // 2 - 10
     structure = SecondaryStructure("(" * stem + "." * 20 + ")" * stem, "played")
     places = np.random.default_rng(1).random((length, 2)) * 10_000
-    played = structure_folding.Folded(structure, -1.0, places)
+    played = PlacedStructure(structure, -1.0, places)
     drawing = structure_card.drawn(
         rna, [(structure_card.FAMILY, played), (structure_card.MFE, played)]
     )
@@ -239,7 +245,7 @@ def test_a_fold_leaves_the_process_free_and_can_be_stopped() -> None:
     def fold_long() -> None:
         try:
             structure_folding.fold(make_rna(3_000, 11), family=False, stop=stopping.is_set)
-        except structure_folding.FoldingStoppedError as error:
+        except FoldingStoppedError as error:
             ended.append(type(error))
 
     thread = threading.Thread(target=fold_long)
@@ -255,7 +261,7 @@ def test_a_fold_leaves_the_process_free_and_can_be_stopped() -> None:
     assert short.structure.pairs == fold_rna(make_rna(50, 12))
     stopping.set()
     thread.join(timeout=10)
-    assert ended == [structure_folding.FoldingStoppedError]
+    assert ended == [FoldingStoppedError]
     assert max(later - earlier for earlier, later in pairwise(times)) < 0.8
 
 
@@ -274,13 +280,13 @@ def test_an_rna_that_is_removed_is_folded_no_more() -> None:
 
 def test_what_was_folded_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[str] = []
-    run = structure_folding._run
+    place = FoldingProcesses.place
 
-    def counted(request: str, *rest: Any) -> str:
-        runs.append(request)
-        return run(request, *rest)
+    def counted(self: FoldingProcesses, sequence: str, *rest: Any) -> PlacedStructure:
+        runs.append(sequence)
+        return place(self, sequence, *rest)
 
-    monkeypatch.setattr(structure_folding, "_run", counted)
+    monkeypatch.setattr(FoldingProcesses, "place", counted)
     sequence = make_rna(45, 21)
     first, second = (structure_folding.fold(sequence, family=True) for _ in range(2))
     assert first is second
@@ -289,12 +295,21 @@ def test_what_was_folded_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(runs) == 1
 
 
-def test_a_failure_of_the_process_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("raise SystemExit('out of order')")
-    monkeypatch.setattr(structure_folding, "_PROCESS", broken)
-    with pytest.raises(RuntimeError, match="out of order"):
-        structure_folding.fold(make_rna(44, 22), family=False)
+def test_two_visitors_with_the_same_rna_fold_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
+    place = FoldingProcesses.place
+
+    def slow(self: FoldingProcesses, sequence: str, *rest: Any) -> PlacedStructure:
+        runs.append(sequence)
+        time.sleep(0.5)
+        return place(self, sequence, *rest)
+
+    monkeypatch.setattr(FoldingProcesses, "place", slow)
+    sequence = make_rna(45, 23)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: structure_folding.fold(sequence, family=True), range(2)))
+    assert both[0] is both[1]
+    assert runs == [sequence]
 
 
 def test_a_card_says_that_its_structure_is_being_folded() -> None:
