@@ -146,7 +146,7 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
     language = _language_model(args)
     rnas = clean_rnas(records, **_limits(args, reference, language))
     if args.no_reference and isinstance(language, LocalModel):
-        _ = language.model  # it is needed, so what is wrong with it is told now
+        language.load()  # it is needed, so what is wrong with it is told now
     if not args.ask:
         chat = RnaChat(language, reference=reference)
         return Session(chat, rnas, args.max_new_tokens).run

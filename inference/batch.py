@@ -181,25 +181,14 @@ def _answers_of_model(
     generation: dict[str, Any],
 ) -> Iterator[Answer]:
     """The model's own words to every question."""
-    from rnagpt.inference.prompt_batches import Prompt, write_answers
-
+    language.load()
     prompts = []
     for one in asked:
         try:
-            prompts.append(
-                Prompt(
-                    language.model,
-                    language.processor,
-                    one.record,
-                    one.rna.sequence,
-                    one.question,
-                )
-            )
+            prompts.append(language.prompt(one.record, one.rna.sequence, one.question))
         except ValueError as error:
             raise ValueError(f"{one.name}: {error}") from error
-    words = write_answers(
-        language.model, language.processor, prompts, batch_size, max_new_tokens, generation
-    )
+    words = language.write_prompts(prompts, batch_size, max_new_tokens, generation)
     return map(_answer_in_words, asked, words)
 
 
