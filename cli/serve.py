@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import re
@@ -12,8 +11,9 @@ import socket
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rnagpt.cli.model_engine import named_option
 from rnagpt.cli.values import positive
 from rnagpt.serving.engines import ENGINES, EngineSettings
 from rnagpt.serving.limits import Limits
@@ -205,7 +205,7 @@ def make_service(
         limits.max_batch,
         limits.max_waiting,
         arguments.dtype,
-        dict(map(_option, arguments.engine_option)),
+        dict(map(named_option, arguments.engine_option)),
     )
     engine = ENGINES[arguments.engine].start(settings, processor)
     return Service(
@@ -225,17 +225,6 @@ def _ready(reference: Reference) -> Reference:
     """A reference whose first search takes no longer than the next one."""
     reference.prepare()
     return reference
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """A NAME=VALUE; the value as JSON where it is some, so that 2 is a number; else a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise ValueError(f"--engine-option expects NAME=VALUE, got {text!r}.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _listen(host: str, port: int) -> socket.socket:
