@@ -49,6 +49,7 @@ examples:
   rnagpt serve --reference ./my-reference              # what `rnagpt reference` or `rna-qa` wrote
   rnagpt serve --no-reference                          # the model alone answers
   rnagpt serve --engine vllm --engine-option tensor_parallel_size=2
+  rnagpt serve --engine llama.cpp                      # pip install 'rna-gpt[cpu,serve]'
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{
     "model": "rna-gpt-mini", "messages": [{"role": "user", "content": [
       {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA"},
@@ -87,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; may be repeated",
+        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; of llama.cpp: type=q8_0 "
+        "(or q4_1, f16, f32), threads=N, context=TOKENS, cells=TOKENS of all answers together, "
+        "file=GGUF; may be repeated",
     )
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: as `rnagpt chat`")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

@@ -188,18 +188,18 @@ def read_prompts(context: LlamaContext, prompts: Sequence[Vectors]) -> Vectors:
     context.cut(-1)
     logits = []
     for row, prompt in enumerate(prompts):
-        shared = 0 if row == 0 else _shared(prompts[row - 1], prompt)
+        shared = 0 if row == 0 else count_shared(prompts[row - 1], prompt)
         if shared:
             context.share(row - 1, row, shared)
         logits.append(context.read(row, shared, prompt[shared:]))
     return np.stack(logits)
 
 
-def _shared(one: Vectors, other: Vectors) -> int:
+def count_shared(one: Vectors, other: Vectors) -> int:
     """How many vectors both begin with; the last one of `other` is never among them."""
     most = min(len(one), len(other) - 1)
     differ = (one[:most] != other[:most]).any(1)
     return int(differ.argmax()) if differ.any() else most
 
 
-__all__ = ["LlamaBatches", "LlamaTokens", "LlamaWriter", "embed", "read_prompts"]
+__all__ = ["LlamaBatches", "LlamaTokens", "LlamaWriter", "count_shared", "embed", "read_prompts"]
