@@ -15,16 +15,33 @@ from rnagpt.conversion import WeightsError
 
 INSTALL = "pip install 'rna-gpt[cpu]'"
 logger = logging.getLogger(__name__)
-_LEVELS = {4: logging.ERROR, 3: logging.WARNING}  # of ggml's log levels
+_LEVELS = {4: logging.ERROR, 3: logging.INFO}  # of ggml's log levels
 
 
-class LlamaMissingError(ValueError):
+class LlamaMissingError(WeightsError):
     """llama.cpp is not installed, or cannot be loaded."""
 
 
 def is_installed() -> bool:
     """Whether llama-cpp-python is installed; it is not loaded."""
     return importlib.util.find_spec("llama_cpp") is not None
+
+
+def require_llama() -> None:
+    """See that llama-cpp-python is installed; it is not loaded.
+
+    Raises:
+        LlamaMissingError: it is not.
+    """
+    if not is_installed():
+        raise LlamaMissingError(_missing("it is not installed"))
+
+
+def _missing(reason: object) -> str:
+    return (
+        f"llama.cpp is needed, and cannot be loaded ({reason}). Install it with {INSTALL}; it is "
+        "compiled for this machine, which takes some minutes and a C++ compiler."
+    )
 
 
 @cache
@@ -37,10 +54,7 @@ def llama_library() -> Any:
     try:
         import llama_cpp
     except (ImportError, OSError, RuntimeError) as error:
-        raise LlamaMissingError(
-            f"llama.cpp is needed, and cannot be loaded ({error}). Install it with {INSTALL}; it "
-            "is compiled for this machine, which takes some minutes and a C++ compiler."
-        ) from error
+        raise LlamaMissingError(_missing(error)) from error
     llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
     return llama_cpp
@@ -94,4 +108,5 @@ __all__ = [
     "is_installed",
     "llama_library",
     "read_vocabulary",
+    "require_llama",
 ]

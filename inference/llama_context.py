@@ -39,6 +39,9 @@ class LlamaWeights:
         library = llama_library()
         settings = library.llama_model_default_params()
         settings.n_gpu_layers = 0
+        # Not the products for AMX: compiled by GCC 12, whose `_tile_loadconfig` reads 8 bytes of 64,
+        # they crash.
+        settings.use_extra_bufts = False
         self.handle = library.llama_model_load_from_file(str(file).encode(), settings)
         if not self.handle:
             raise WeightsError(

@@ -167,8 +167,12 @@ class LlamaModel(LocalModel):
         """A model, of which nothing is loaded before its words are needed.
 
         Raises:
+            LlamaMissingError: llama.cpp is not installed.
             ValueError: there is no such option.
         """
+        from rnagpt.conversion.llama_library import require_llama
+
+        require_llama()
         return cls(whole, _Loaded(name_or_path, LlamaOptions.of(given), hub))
 
     def for_conversation(self) -> LlamaModel:
