@@ -1,7 +1,7 @@
 """Answers written by llama.cpp on a CPU: how fast, against what, and how often others.
 
-    python benchmarks/llama_cpp.py --dataset rna-qa      # on the mini; writes llama_cpp.md
-    python benchmarks/llama_cpp.py --dataset rna-qa --parts speed     # only prints it
+    python benchmarks/cpu_answers.py --dataset rna-qa      # on the mini; writes cpu_answers.md
+    python benchmarks/cpu_answers.py --dataset rna-qa --parts speed     # only prints it
 
 - speed: tokens a second of a conversation, by the types of the weights, against `generate` and
   int8 in PyTorch, and against llama.cpp's own loop over a text with the same weights, and the
