@@ -97,7 +97,7 @@ class OwnText:
     def __init__(self, file: Path) -> None:
         self.library = llama_library()
         # The context's settings are those of an answer: cells, threads, type of keys and values.
-        exact = file.name.split("-")[1] in ("f16", "f32")
+        exact = file.name.split("-")[1] == "f32"
         self.context = LlamaContext(
             LlamaWeights(file), cells=8_192, threads=torch.get_num_threads(), exact=exact
         )

@@ -149,7 +149,12 @@ def _texts(processor: RnaGptProcessor) -> Iterator[str]:
     for token in named:
         yield f"a{token}b {token} "
     yield "".join(named)
-    messages = [{"role": "user", "content": text} for text in _ODD_TEXTS]
+    # A control token in a message is rejected.
+    allowed = [text for text in _ODD_TEXTS if not any(token in text for token in named)]
+    messages = [
+        {"role": ("user", "assistant")[turn % 2], "content": text}
+        for turn, text in enumerate(allowed)
+    ]
     yield processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 

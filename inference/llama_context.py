@@ -64,7 +64,7 @@ class LlamaContext:
         cells: tokens of all sequences together; those that sequences share count once.
         sequences: that it holds at most.
         threads: that compute.
-        exact: keep keys and values in float32, not in float16.
+        exact: keep keys and values in float32, not in float16, and attend to them in it.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class LlamaContext:
         settings.no_perf = True
         if exact:
             settings.type_k = settings.type_v = library.GGML_TYPE_F32
+            # It rounds to float16 on its way.
+            settings.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.weights = weights
         self.handle = library.llama_init_from_model(weights.handle, settings)
         if not self.handle:

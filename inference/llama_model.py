@@ -123,7 +123,7 @@ class LlamaParts:
             cells=cells or self.context,
             sequences=sequences,
             threads=self.options.threads or torch.get_num_threads(),
-            exact=self.options.type in ("f16", "f32"),
+            exact=self.options.type == "f32",
         )
 
     def _check(self, file: Path) -> None:
