@@ -39,8 +39,8 @@ class LlamaWeights:
         library = llama_library()
         settings = library.llama_model_default_params()
         settings.n_gpu_layers = 0
-        # Not the products for AMX: compiled by GCC 12, whose `_tile_loadconfig` reads 8 bytes of 64,
-        # they crash.
+        # Not its products for AMX, which crash where GCC 12 compiled them:
+        # https://github.com/ggml-org/llama.cpp/pull/26954
         settings.use_extra_bufts = False
         self.handle = library.llama_model_load_from_file(str(file).encode(), settings)
         if not self.handle:
