@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,9 @@ def main() -> None:
         "changed": lambda: changed(folder, args),
     }
     packages = ("torch", "transformers")
-    about = f"{measured.machine(*packages)} Medians of {args.rounds} rounds in turn."
+    counted = "of the processor" if clock_of() is time.process_time else "of the clock"
+    about = f"{measured.machine(*packages)} Medians of {args.rounds} rounds in turn; "
+    about += f"seconds {counted}."
     text, figures = measured.beginning("Answers by llama.cpp", about), []
     for part in args.parts:
         found, of_part = measure[part]()
@@ -71,6 +74,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--prompts", type=int, default=200, help="whose answers are compared")
     return measured.parse(parser)
+
+
+def clock_of() -> Callable[[], float]:
+    """Of one thread the processor's time, which others on the machine hardly lengthen."""
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
 def llama(folder: str, file_type: str) -> LocalModel:
@@ -121,7 +129,7 @@ class OwnText:
 def bandwidth(rounds: int) -> float:
     """Bytes a second that are read from memory: 512 MB, more than any cache holds."""
     large = torch.ones(128 * 2**20)
-    seconds = measured.take_turns({"read": lambda: large.sum()}, 2 + rounds)["read"]
+    seconds = measured.take_turns({"read": lambda: large.sum()}, 2 + rounds, clock_of())["read"]
     return large.numel() * 4 / min(seconds)
 
 
@@ -138,7 +146,7 @@ def speed(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Fig
     for name in FILE_TYPES:
         answers[f"`RnaChat`, llama.cpp, {name}"] = partial(answer_once, llama(folder, name))
         answers[f"llama.cpp's own text, {name}"] = OwnText(files[name])
-    each = seconds_per_token(answers, args.rounds)
+    each = seconds_per_token(answers, args.rounds, clock_of())
     read = bandwidth(args.rounds)
     lines, figures = [], []
     for name, taken in each.items():
@@ -158,7 +166,7 @@ def speed(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Fig
         if own is not None:
             figures += compared(kind, taken, each[GENERATE], own)
     header = ["how", "tokens a second", "over `generate`", "of llama.cpp's own", "of the bandwidth"]
-    said = f"One thread's or all threads' `sum` reads {read / 1e9:.1f} GB a second."
+    said = f"PyTorch's `sum` reads {read / 1e9:.1f} GB a second."
     return f"\n## One answer at a time\n\n{measured.table(header, lines)}\n\n{said}\n", figures
 
 
@@ -192,7 +200,7 @@ def batch(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Fig
             pass
 
     ways = {name: partial(write_all, model) for name, model in models.items()}
-    seconds = measured.take_turns(ways, args.rounds)
+    seconds = measured.take_turns(ways, args.rounds, clock_of())
     lines = [
         [name, f"{24 * len(sequences) / statistics.median(taken):.1f}"]
         for name, taken in seconds.items()
