@@ -120,7 +120,8 @@ class LlamaContext:
                 wanted[-1] = first + len(piece) == len(vectors)
                 self._vectors.fill(piece, places, [sequence] * len(piece), wanted)
                 self._decode(self._vectors)
-            return self._logits(len(piece) - 1)
+            # Copied, since the next pass writes there.
+            return self._logits(len(piece) - 1).copy()
 
     def step(
         self, tokens: Sequence[int], sequences: Sequence[int], places: Sequence[int]
@@ -137,7 +138,10 @@ class LlamaContext:
             wanted = np.ones(len(tokens), np.int8)
             self._tokens.fill(np.asarray(tokens), np.asarray(places), sequences, wanted)
             self._decode(self._tokens)
-            return np.stack([self._logits(row) for row in range(len(tokens))])
+            logits = np.empty((len(tokens), self.weights.vocabulary), np.float32)
+            for row in range(len(tokens)):
+                logits[row] = self._logits(row)
+            return logits
 
     def cut(self, sequence: int, length: int = 0) -> None:
         """Forget a sequence's tokens but the first `length`."""
@@ -158,8 +162,7 @@ class LlamaContext:
 
     def _logits(self, row: int) -> npt.NDArray[np.float32]:
         pointer = self._library.llama_get_logits_ith(self.handle, row)
-        # Copied, since the next pass writes there.
-        return np.ctypeslib.as_array(pointer, (self.weights.vocabulary,)).copy()
+        return np.ctypeslib.as_array(pointer, (self.weights.vocabulary,))
 
 
 class _Batch:
