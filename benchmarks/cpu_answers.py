@@ -223,34 +223,33 @@ def changed(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.F
     """How often an answer is another one than PyTorch's in float32."""
     sequences = draw_sequences(args)
     models: dict[str, LocalModel] = {PYTORCH: LocalModel.open(folder)}
-    models["PyTorch, int8"] = LocalModel.open(folder, int8=True)
     models |= {f"llama.cpp, {name}": llama(folder, name) for name in FILE_TYPES}
-    given = {name: [say(model, one) for one in sequences] for name, model in models.items()}
-    expected = given.pop(PYTORCH)
+    given = {
+        question: {name: say(model, sequences, question) for name, model in models.items()}
+        for question in (SECOND, LONG)
+    }
     lines = []
-    for name, answers in given.items():
+    for name in list(models)[1:]:
         shares = [
-            statistics.mean(part(a) != part(b) for a, b in zip(expected, answers, strict=True))
-            for part in (lambda pair: pair[0], lambda pair: pair[1])
+            statistics.mean(a != b for a, b in zip(by[PYTORCH], by[name], strict=True))
+            for by in given.values()
         ]
         lines.append([name, *(f"{share:.3f}" for share in shares)])
-    header = ["how", f"share changed: {SECOND}", f"share changed: {LONG}"]
+    header = ["how", *(f"share changed: {question}" for question in given)]
     head = (
-        f"Answers about {len(sequences)} RNAs, up to {SHORT_ANSWER} tokens, against {PYTORCH}. "
-        "The first question has short answers, the second long ones, in which one token that "
-        "turns changes all that follow."
+        f"The model's own words about {len(sequences)} RNAs, up to {SHORT_ANSWER} tokens, against "
+        f"{PYTORCH}. The first question has short answers, the second long ones, in which one "
+        "token that turns changes all that follow."
     )
     return f"\n## Answers that change\n\n{head}\n\n{measured.table(header, lines)}\n", []
 
 
-def say(model: LanguageModel, sequence: str) -> tuple[str, ...]:
-    """The model's own words to a short and to a long question."""
-    answers = []
-    for question in (SECOND, LONG):
-        chat = RnaChat(model)
-        chat.add_rna(sequence)
-        answers.append("".join(chat.ask(question, max_new_tokens=SHORT_ANSWER)))
-    return tuple(answers)
+def say(model: LanguageModel, sequences: list[str], question: str) -> list[str]:
+    """The model's own words to a question about each RNA."""
+    answers = answer_questions(
+        model, None, sequences, [question], batch_size=BATCH, max_new_tokens=SHORT_ANSWER
+    )
+    return [answer.answer for answer in answers]
 
 
 def draw_sequences(args: argparse.Namespace) -> list[str]:

@@ -55,16 +55,19 @@ def llama_library() -> Any:
         import llama_cpp
     except (ImportError, OSError, RuntimeError) as error:
         raise LlamaMissingError(_missing(error)) from error
-    llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(_LOG, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
     return llama_cpp
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 def _log(level: int, text: bytes | None, _: object) -> None:
     said = (text or b"").decode("utf-8", errors="replace").strip()
     if said:
         logger.log(_LEVELS.get(level, logging.DEBUG), said)
+
+
+# Kept, since llama.cpp calls it as long as the process runs.
+_LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(_log)
 
 
 class Vocabulary:

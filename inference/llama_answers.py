@@ -7,7 +7,7 @@ So an option means the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 _SEQUENCE = 0  # of a context that holds one
+# Of a conversation's first context: a question or two. All that a model may read would take memory,
+# and time to be emptied.
+_FEWEST_CELLS = 1_024
 
 
 class LlamaTokens(TokenStream):
@@ -103,30 +106,50 @@ def _shown(model: RnaGptForCausalLM, scores: torch.Tensor) -> torch.Tensor:
 
 
 class LlamaWriter(TokenWriter):
-    """Writes one answer at a time, as `TokenWriter` does, in a context of one sequence."""
+    """Writes one answer at a time, as `TokenWriter` does, in a context of one sequence.
+
+    Args:
+        model: an RNA-GPT, of which no layer of the language model is needed.
+        processor: the model's.
+        new_context: makes a context of so many cells.
+    """
 
     def __init__(
-        self, model: RnaGptForCausalLM, processor: RnaGptProcessor, context: LlamaContext
+        self,
+        model: RnaGptForCausalLM,
+        processor: RnaGptProcessor,
+        new_context: Callable[[int], LlamaContext],
     ) -> None:
         super().__init__(model, processor)
-        self.context = context
+        self._new_context = new_context
+        self._context: LlamaContext | None = None
 
     def _keep_cache(self, tokens: TokenStream) -> None:
-        self._cache = self.context  # type: ignore[assignment]  # of it, only that there is one
+        self._cache = self._context  # type: ignore[assignment]  # of it, only that there is one
 
     def _crop(self, surplus: int) -> bool:
         return True  # `_begin` cuts
 
     def _begin(self, answer: WrittenAnswer) -> TokenStream:
+        context = self._context_for(answer)
         arguments = self._without_cached(answer.inputs, answer.rnas)
         num_cached = len(self._cached_ids)
-        self.context.cut(_SEQUENCE, num_cached)
+        context.cut(_SEQUENCE, num_cached)
         ids = answer.inputs["input_ids"][:, num_cached:]
         vectors = embed(self.model, ids, rna_vectors(self.model, arguments))
-        logits = self.context.read(_SEQUENCE, num_cached, vectors)
+        logits = context.read(_SEQUENCE, num_cached, vectors)
         arguments = {**answer.inputs, **answer.probabilities.noted_in(answer.options)}
         scores = torch.from_numpy(logits).unsqueeze(0)
-        return LlamaTokens(self.model, self.context, scores, arguments)
+        return LlamaTokens(self.model, context, scores, arguments)
+
+    def _context_for(self, answer: WrittenAnswer) -> LlamaContext:
+        """One that an answer fits: a larger one, which begins anew, where it outgrows the last."""
+        needed = answer.inputs["input_ids"].shape[1] + answer.options["max_new_tokens"]
+        if self._context is None or self._context.cells < needed:
+            self.forget()
+            self._context = None  # before the next one takes its memory
+            self._context = self._new_context(max(_FEWEST_CELLS, 2 ** (needed - 1).bit_length()))
+        return self._context
 
 
 class LlamaBatches(GeneratedBatches):

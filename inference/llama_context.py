@@ -88,7 +88,7 @@ class LlamaContext:
             settings.type_k = settings.type_v = library.GGML_TYPE_F32
             # It rounds to float16 on its way.
             settings.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        self.weights = weights
+        self.weights, self.cells = weights, cells
         self.handle = library.llama_init_from_model(weights.handle, settings)
         if not self.handle:
             raise WeightsError(

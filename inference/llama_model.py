@@ -193,7 +193,10 @@ class LlamaModel(LocalModel):
         """Writes this model's answers, one at a time."""
         from rnagpt.inference.llama_answers import LlamaWriter
 
-        return LlamaWriter(self.reader, self.processor, self._parts.value.new_context())
+        parts = self._parts.value
+        return LlamaWriter(
+            self.reader, self.processor, lambda cells: parts.new_context(cells=cells)
+        )
 
     def write_prompts(
         self,

@@ -125,6 +125,24 @@ def test_a_second_rna_and_edited_messages_are_read(folder: str) -> None:
     assert chats[1].messages == chats[0].messages
 
 
+def test_a_conversation_that_outgrows_its_cells_goes_on(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rnagpt.inference.llama_answers._FEWEST_CELLS", 64)
+    one, other = (told(model, RNAS[0], QUESTIONS * 2) for model in both(folder))
+    assert other == one
+
+
+def test_what_an_answer_rests_on_is_the_whole_models(folder: str) -> None:
+    scores = []
+    for model in both(folder):
+        chat = RnaChat(model)
+        chat.add_rna(RNAS[1])
+        list(chat.ask(QUESTIONS[0], max_new_tokens=4))
+        scores.append(chat.explain()[0].scores)
+    assert scores[1] == pytest.approx(scores[0], abs=1e-4)
+
+
 def test_conversations_do_not_mix(folder: str) -> None:
     model = both(folder)[1]
     alone = [told(model, rna, QUESTIONS[:1])[0] for rna in RNAS[:3]]
