@@ -155,7 +155,9 @@ def _texts(processor: RnaGptProcessor) -> Iterator[str]:
         {"role": ("user", "assistant")[turn % 2], "content": text}
         for turn, text in enumerate(allowed)
     ]
-    yield processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    told = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert isinstance(told, str)  # of one conversation, not in tokens
+    yield told
 
 
 __all__ = ["add_tokenizer", "check_tokenizer"]

@@ -78,7 +78,7 @@ class LlamaTokens(TokenStream):
                 if not going.all():
                     tokens[~going] = generation_config.pad_token_id
                 input_ids = torch.cat([input_ids, tokens], dim=1)
-                going &= ~stopping_criteria(input_ids, None)  # type: ignore[arg-type]
+                going &= ~stopping_criteria(input_ids, None)
             self.ids = input_ids
             yield int(tokens[0])
             if not going.any():
@@ -193,7 +193,7 @@ def embed(model: RnaGptForCausalLM, ids: torch.Tensor, vectors: torch.Tensor | N
     """
     with torch.inference_mode():
         if vectors is not None:
-            number = int((ids == model.config.rna_token_id).sum())
+            number = int(model._placeholders(ids).sum())
             vectors = vectors[len(vectors) - number :] if number else None
         embeds = model.model.embed(ids.to(model.device), None, vectors)
         array: Vectors = embeds.flatten(0, 1).float().cpu().numpy()

@@ -52,14 +52,15 @@ class LlamaOptions:
         Raises:
             ValueError: there is no such option, or it has no such value.
         """
-        kinds = {"type": str, "file": str, "threads": int, "context": int}
+        known = [field.name for field in fields(cls)]
         for name, value in given.items():
-            if name not in kinds:
-                known = ", ".join(field.name for field in fields(cls))
-                raise ValueError(f"llama.cpp has no option {name} here; it has {known}.")
-            number = kinds[name] is int
-            if not isinstance(value, kinds[name]) or (number and value < 1):
-                wanted = "a whole number from 1 on" if number else "a text"
+            if name not in known:
+                raise ValueError(f"llama.cpp has no option {name} here; it has {', '.join(known)}.")
+            if name in ("type", "file"):
+                wanted, fits = "a text", isinstance(value, str)
+            else:
+                wanted, fits = "a whole number from 1 on", isinstance(value, int) and value > 0
+            if not fits:
                 raise ValueError(f"llama.cpp's option {name} is {wanted}, got {value!r}.")
         from rnagpt.conversion.gguf_file import FILE_TYPES
 

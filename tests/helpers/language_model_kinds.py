@@ -36,8 +36,8 @@ def make_parts(kind: str = "llama") -> tuple[RnaGptForCausalLM, RnaGptProcessor]
     changes = dict(KINDS[kind])
     of = changes.pop("of", None)
     if of is not None:
-        names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
-        names += ("num_attention_heads", "num_key_value_heads", "max_position_embeddings")
+        names = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"]
+        names += ["num_attention_heads", "num_key_value_heads", "max_position_embeddings"]
         config.text_config = of(**{name: getattr(config.text_config, name) for name in names})
     for name, value in changes.items():
         setattr(config.text_config, name, value)

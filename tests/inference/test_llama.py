@@ -181,7 +181,7 @@ def test_the_placeholder_is_never_an_answer(tmp_path: Path) -> None:
     processor = make_processor()
     torch.manual_seed(0)
     config = make_config(processor, text={"vocab_size": len(processor.tokenizer) + 3})
-    model = RnaGptForCausalLM(config).eval()
+    model = RnaGptForCausalLM(config)
     with torch.no_grad():  # else it would be the likeliest
         model.lm_head.weight[processor.rna_token_id] = 50 * model.lm_head.weight.mean(0)
     for part in (model, processor):

@@ -159,7 +159,7 @@ def test_a_real_server_says_it_and_how_likely_it_is(folder: Path, parts: Parts) 
     with serve(make_app(service)) as address:
         reply = client_of(address).chat.completions.create(
             model="tiny",
-            messages=ask_about(make_rna(40, 1)),  # type: ignore[arg-type]  # with an RNA
+            messages=ask_about(make_rna(40, 1)),
             max_tokens=9,
             logprobs=True,
             top_logprobs=2,
