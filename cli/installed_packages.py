@@ -228,7 +228,7 @@ def extras() -> Iterator[Finding]:
         found = f"lacks {', '.join(lacking)}" if lacking else "installed"
         status = MISSING if lacking else OK
         if extra == "cpu" and not lacking and (broken := _broken_llama()):
-            found, status = broken, BROKEN
+            found, status = broken, MISSING
             fix = f"pip install --force-reinstall --no-cache-dir '{DISTRIBUTION}[{extra}]'"
         yield Finding("extras", extra, status, found, use, fix)
 

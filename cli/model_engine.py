@@ -14,7 +14,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        help="what runs the language model; llama.cpp is several times as fast on a CPU, and needs "
+        help="what runs the language model; llama.cpp is faster on a CPU, and needs "
         "pip install 'rna-gpt[cpu]' (default: transformers)",
     )
     parser.add_argument(

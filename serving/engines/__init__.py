@@ -81,7 +81,7 @@ def _start_llama(settings: EngineSettings, processor: RnaGptProcessor) -> Engine
 # The first is the default.
 ENGINES: dict[str, EngineKind] = {
     "transformers": EngineKind("in this process", _start_transformers),
-    "llama.cpp": EngineKind("on a CPU, several times as fast", _start_llama),
+    "llama.cpp": EngineKind("faster on a CPU; pip install 'rna-gpt[cpu]'", _start_llama),
     "vllm": EngineKind("needs vLLM installed", _start_vllm),
 }
 
