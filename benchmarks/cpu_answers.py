@@ -56,7 +56,7 @@ def main() -> None:
         "batch": lambda: batch(folder, args),
         "changed": lambda: changed(folder, args),
     }
-    packages = ("torch", "transformers")
+    packages = ("torch", "transformers", "llama-cpp-python")
     counted = "of the processor" if clock_of() is time.process_time else "of the clock"
     about = f"{measured.machine(*packages)} Medians of {args.rounds} rounds in turn; "
     about += f"seconds {counted}."
