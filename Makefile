@@ -1,9 +1,9 @@
-# make demo | space | serve | test | test-slow | test-vllm | compat | bench | screenshots | lint | docs.
+# make demo | space | serve | test | test-slow | test-llama | test-vllm | compat | bench | screenshots | lint | docs.
 # Each sets up what it needs of .venv on first use; test-vllm has an environment of its own, .venv-vllm, and compat two.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo space serve test test-slow test-vllm compat bench screenshots lint docs
+.PHONY: help demo space serve test test-slow test-llama test-vllm compat bench screenshots lint docs
 
 # The first interpreter that really starts: a version manager's stub may exist and not run.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -29,6 +29,7 @@ help:
 	@echo "make serve      install, start the OpenAI-compatible server"
 	@echo "make test       the tests (minutes), in two processes; JOBS=4 takes four, JOBS=0 one"
 	@echo "make test-slow  the tests marked slow"
+	@echo "make test-llama the tests of llama.cpp's answers, which it compiles first (minutes)"
 	@echo "make test-vllm  the tests of the vLLM engine, on the CPU, in .venv-vllm"
 	@echo "make compat     the core of the tests on the oldest and the newest transformers too"
 	@echo "make bench DATASET=rna-qa   a quick look at every figure of speed, on an RNA-QA"
@@ -77,6 +78,11 @@ test: $(READY_DEV)
 
 test-slow: $(READY_DEV)
 	@$(BIN)/python -m pytest -m "slow and not vllm"
+
+# llama.cpp is compiled for this machine, which takes minutes; without what reads pictures, fewer.
+test-llama: $(READY_DEV)
+	@CMAKE_ARGS="-DLLAVA_BUILD=OFF" $(PIP) -c constraints.txt -e '.[cpu]'
+	@$(BIN)/python -m pytest -m llama tests/conversion tests/inference tests/serving
 
 # vLLM chooses its own versions of what it shares with RNA-GPT, so it gets no place in .venv.
 $(READY_VLLM): pyproject.toml

@@ -106,12 +106,14 @@ def chat_once(
 
 
 def seconds_per_token(
-    answers: dict[str, Callable[[int], object]], rounds: int
+    answers: dict[str, Callable[[int], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Of each way that writes N tokens: the difference of a long and a short answer."""
     # A token's few milliseconds drown in a shared machine's noise unless they are taken often.
     ways = {f"{name} {n}": partial(way, n) for name, way in answers.items() for n in (FEW, MANY)}
-    seconds = measured.take_turns(ways, 4 * rounds)
+    seconds = measured.take_turns(ways, 4 * rounds, clock)
     pairs = {
         name: zip(seconds[f"{name} {FEW}"], seconds[f"{name} {MANY}"], strict=True)
         for name in answers

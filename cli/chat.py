@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnagpt.cli.chat_answers import print_answers
 from rnagpt.cli.chat_drawings import Explainer, check_drawing
 from rnagpt.cli.chat_session import Session
+from rnagpt.cli.model_engine import add_engine, engine_of
 from rnagpt.cli.values import positive
 
 if TYPE_CHECKING:
+    from rnagpt.cleaning_rnagpt import CleanedRna
+    from rnagpt.cli.resumed_answers import ResumedAnswers
     from rnagpt.inference.cited import LanguageModel
     from rnagpt.reference.library import Reference
     from rnagpt.sequences.fasta import FastaRecord
@@ -46,8 +50,10 @@ examples:
   # draw which nucleotides each answer rests on: drawings/1-1.svg is of record 1, question 1;
   # with --json also as "explanation": summary, mattered, structure, structure_source
   rnagpt chat rnas.fa --ask "Which RNA family does this sequence belong to?" --explain drawings
-  # a conversation whose answers are written faster, with int8 weights
-  rnagpt chat rnas.fa --int8
+  # many RNAs: stopped, the same command goes on after the last line of the file
+  rnagpt chat 10k.fa --ask "What is this RNA?" --json --resume answers.jsonl
+  # a model's words written faster on a CPU, by llama.cpp (pip install 'rna-gpt[cpu]')
+  rnagpt chat rnas.fa --no-reference --engine llama.cpp
   # another model; what was found by `rnagpt reference` or `rna-qa`; the model alone
   rnagpt chat rnas.fa --model ./my-rna-gpt
   rnagpt chat rnas.fa --reference ./my-reference
@@ -93,6 +99,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="with --ask: print one JSON object per line")
     add(
+        "--resume",
+        metavar="FILE",
+        type=Path,
+        help="with --ask and --json: write to FILE, and go on after its last line if it is there",
+    )
+    add(
         "--explain",
         metavar="FOLDER",
         help="with --ask: draw which nucleotides answers rest on, as FOLDER/RECORD-QUESTION.svg",
@@ -100,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number: dict[str, Any] = {"type": positive, "metavar": "N"}
     add("--max-new-tokens", default=256, help="longest answer, in tokens (default: 256)", **number)
     add("--batch-size", default=8, help="with --ask: prompts per batch (default: 8)", **number)
+    add_engine(parser)
     add(
         "--int8",
         action="store_true",
@@ -146,10 +159,12 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
     language = _language_model(args)
     rnas = clean_rnas(records, **_limits(args, reference, language))
     if args.no_reference and isinstance(language, LocalModel):
-        _ = language.model  # it is needed, so what is wrong with it is told now
+        language.load()  # it is needed, so what is wrong with it is told now
     if not args.ask:
         chat = RnaChat(language, reference=reference)
         return Session(chat, rnas, args.max_new_tokens).run
+    resumed = _resumed(args, rnas, reference)
+    done = 0 if resumed is None else resumed.done
     answers = answer_questions(
         language,
         None,
@@ -158,13 +173,52 @@ def _prepare(args: argparse.Namespace) -> Callable[[], None]:
         reference=reference,
         batch_size=args.batch_size,
         max_new_tokens=args.max_new_tokens,
+        skip=done,
     )
     explain = None
     if args.explain:
         assert isinstance(language, LocalModel)  # `_check_models` saw to it
-        explain = Explainer(language, reference, rnas, len(args.ask), Path(args.explain))
+        explain = Explainer(language, reference, rnas, len(args.ask), Path(args.explain), done)
     total = len(rnas) * len(args.ask)
-    return functools.partial(print_answers, answers, args.json, explain, total)
+    print_all = functools.partial(print_answers, answers, args.json, explain, total, done)
+    return print_all if resumed is None else functools.partial(_print_into, resumed, print_all)
+
+
+def _resumed(
+    args: argparse.Namespace, rnas: Sequence[CleanedRna], reference: Reference | None
+) -> ResumedAnswers | None:
+    """The file that the answers go to; None: standard output."""
+    if args.resume is None:
+        return None
+    from rnagpt import __version__
+    from rnagpt.cli.resumed_answers import ResumedAnswers
+    from rnagpt.inference.default_model import MODEL_VARIABLE
+
+    settings = {
+        "version": __version__,
+        "model": args.model or os.environ.get(MODEL_VARIABLE) or "rna-gpt-mini",
+        "engine": args.engine,
+        "engine_options": engine_of(args)["engine_options"],
+        "language_model": args.language_model,
+        "language_model_url": args.language_model_url,
+        "reference": None if reference is None else _identity(reference),
+        "max_new_tokens": args.max_new_tokens,
+        "explain": bool(args.explain),
+    }
+    return ResumedAnswers(args.resume, settings, rnas, args.ask)
+
+
+def _identity(reference: Reference) -> str:
+    """What tells a reference from any other: its name and the hashes of its files."""
+    files = repr(sorted(reference.manifest.files.items()))
+    return f"{reference.manifest.name} {hashlib.sha256(files.encode()).hexdigest()[:16]}"
+
+
+def _print_into(resumed: ResumedAnswers, print_all: Callable[..., None]) -> None:
+    with resumed:
+        if resumed.done:
+            print(f"{resumed.file}: going on after {resumed.done:,} answers.", file=sys.stderr)
+        print_all(out=resumed.stream)
 
 
 def _language_model(args: argparse.Namespace) -> LanguageModel:
@@ -176,7 +230,9 @@ def _language_model(args: argparse.Namespace) -> LanguageModel:
         return RemoteModel(args.language_model_url, args.language_model, key)
     from rnagpt.inference.local_model import LocalModel
 
-    return LocalModel.open(args.model, int8=args.int8, compiled=args.compiled, quiet=True)
+    return LocalModel.open(
+        args.model, int8=args.int8, compiled=args.compiled, quiet=True, **engine_of(args)
+    )
 
 
 def _limits(
@@ -197,7 +253,7 @@ def _limits(
 def _check_arguments(args: argparse.Namespace) -> None:
     _check_models(args)
     if not args.ask:
-        for option in ("json", "explain"):
+        for option in ("json", "explain", "resume"):
             if getattr(args, option):
                 raise ValueError(f"--{option} needs at least one --ask.")
         if args.fasta == "-":
@@ -205,6 +261,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
                 '"-" reads the RNAs from standard input, so questions must come with --ask.'
             )
         return
+    if args.resume is not None and not args.json:
+        raise ValueError("--resume writes one JSON object per line: give --json too.")
     if not args.fasta and not args.rna:
         raise ValueError("--ask needs an RNA: give a FASTA file or --rna.")
     for option in ("int8", "compiled"):
@@ -233,7 +291,7 @@ def _check_models(args: argparse.Namespace) -> None:
         raise ValueError(
             "--language-model-url answers from records, and --no-reference searches for none."
         )
-    for option in ("model", "int8", "compiled", "explain"):
+    for option in ("model", "engine", "int8", "compiled", "explain"):
         if getattr(args, option):
             raise ValueError(
                 f"--{option} is for a model of this machine, and --language-model-url names one "

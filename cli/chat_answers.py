@@ -6,7 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rnagpt.cli.terminal_answers import AnswerView
@@ -25,13 +25,26 @@ def print_answers(
     as_json: bool,
     explain: Callable[[Answer], dict[str, Any]] | None = None,
     total: int | None = None,
+    done: int = 0,
+    out: IO[str] | None = None,
 ) -> None:
+    """Print answers as they come.
+
+    Args:
+        answers: those that are not `done`.
+        as_json: one JSON object per line.
+        explain: what is added to an answer.
+        total: how many there are, `done` ones included.
+        done: how many were printed before.
+        out: where to; by default standard output.
+    """
     from rnagpt.cli.progress import Progress
 
     view = None if as_json else drawn_view(indent=4)
     record = 0
     told: set[int] = set()
     with Progress("answering", " answers", total=total) as progress:
+        progress.advance(done)
         for answer in answers:
             explanation = explain(answer) if explain else None
             is_new = answer.record != record
@@ -40,7 +53,7 @@ def print_answers(
             with progress.aside():
                 if as_json:
                     row = answer.as_row() | ({"explanation": explanation} if explanation else {})
-                    print(json.dumps(row, ensure_ascii=False), flush=True)
+                    print(json.dumps(row, ensure_ascii=False), file=out, flush=True)
                 else:
                     if record and is_new:
                         print()

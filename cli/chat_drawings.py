@@ -37,6 +37,7 @@ class Explainer:
         rnas: that are asked about.
         questions: how many are asked of each RNA.
         folder: for the drawings.
+        done: answers that were drawn before.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Explainer:
         rnas: list[CleanedRna],
         questions: int,
         folder: Path,
+        done: int = 0,
     ) -> None:
         self.language, self.reference = language, reference
         self.rnas, self.folder = rnas, folder
-        self.numbers = itertools.cycle(range(1, questions + 1))
+        numbers = itertools.cycle(range(1, questions + 1))
+        self.numbers = itertools.islice(numbers, done % questions, None)
 
     def __call__(self, answer: Answer) -> dict[str, Any]:
         """Draw the next answer; what `--json` says of it."""

@@ -18,6 +18,7 @@ from rnagpt.cli.finding import BROKEN, DISTRIBUTION, MISSING, OK, Finding, one_l
 EXTRAS = {
     "train": "training, by train_sft.py and `rnagpt pretrain-encoder`",
     "evaluate": "`rnagpt evaluate`",
+    "cpu": "answers written faster on a CPU: `--engine llama.cpp`",
     "explain": "drawings of what answers rest on: `rnagpt chat --explain`",
     "rna-qa": "building RNA-QA: `rna-qa`",
     "cluster": "`rnagpt annotate --tasks`, on Slurm or Ray",
@@ -30,6 +31,7 @@ EXTRAS = {
 }
 # A looser request may fetch gigabytes of CUDA libraries.
 TORCH = "torch==2.13.0"
+LLAMA = "llama_cpp"  # the module of llama-cpp-python
 SECONDS = 120  # that all imports together may take
 # Says what each import does, on what was its standard output; imports may print too.
 _IMPORTS = """
@@ -224,7 +226,17 @@ def extras() -> Iterator[Finding]:
         ]
         fix = f"pip install '{DISTRIBUTION}[{extra}]'" if lacking else ""
         found = f"lacks {', '.join(lacking)}" if lacking else "installed"
-        yield Finding("extras", extra, MISSING if lacking else OK, found, use, fix)
+        status = MISSING if lacking else OK
+        if extra == "cpu" and not lacking and (broken := _broken_llama()):
+            found, status = broken, MISSING
+            fix = f"pip install --force-reinstall --no-cache-dir '{DISTRIBUTION}[{extra}]'"
+        yield Finding("extras", extra, status, found, use, fix)
+
+
+def _broken_llama() -> str:
+    """Why llama.cpp, which was compiled here, cannot be loaded; empty where it can."""
+    failure = import_failures([LLAMA]).get(LLAMA)
+    return "" if failure is None else f"llama.cpp cannot be loaded: {failure.reason}"
 
 
 __all__ = ["EXTRAS", "TORCH", "ImportFailure", "extras", "import_failures", "versions"]

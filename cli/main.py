@@ -15,6 +15,7 @@ from rnagpt.cli import doctor as doctor_cli
 from rnagpt.cli import evaluate as evaluate_cli
 from rnagpt.cli import evaluate_answers as answers_cli
 from rnagpt.cli import evaluate_encoder as encoder_cli
+from rnagpt.cli import export_gguf as gguf_cli
 from rnagpt.cli import export_language_model as export_cli
 from rnagpt.cli import mcp as mcp_cli
 from rnagpt.cli import pretrain_encoder as pretrain_cli
@@ -44,6 +45,7 @@ examples:
   rnagpt compose --rna-encoder ./rna-fm --language-model HuggingFaceTB/SmolLM2-135M-Instruct ./base
   rnagpt serve --port 8000
   rnagpt export-language-model ./language-model
+  rnagpt export-gguf rna-gpt.gguf
   rnagpt prompt-embeds rnas.fasta prompts.jsonl --ask "What is this RNA?"
   rnagpt mcp
   rnagpt evaluate --model ./rna-gpt --dataset ./rna-qa ./evaluation
@@ -169,6 +171,9 @@ def build_parser() -> argparse.ArgumentParser:
     about = (summary, export_cli.HELP, export_cli.EXAMPLES)
     export = _add_command(commands, "export-language-model", *about, run=export_cli.run)
     export_cli.add_arguments(export)
+
+    about = ("an RNA-GPT's language model, for llama.cpp", gguf_cli.HELP, gguf_cli.EXAMPLES)
+    gguf_cli.add_arguments(_add_command(commands, "export-gguf", *about, run=gguf_cli.run))
 
     about = ("questions about RNAs, for an unmodified vLLM", embeds_cli.HELP, embeds_cli.EXAMPLES)
     embeds_cli.add_arguments(_add_command(commands, "prompt-embeds", *about, run=embeds_cli.run))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import re
@@ -12,8 +11,9 @@ import socket
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rnagpt.cli.model_engine import named_option
 from rnagpt.cli.values import positive
 from rnagpt.serving.allocator import use_one_arena
 from rnagpt.serving.engines import ENGINES, EngineSettings
@@ -50,6 +50,7 @@ examples:
   rnagpt serve --reference ./my-reference              # what `rnagpt reference` or `rna-qa` wrote
   rnagpt serve --no-reference                          # the model alone answers
   rnagpt serve --engine vllm --engine-option tensor_parallel_size=2
+  rnagpt serve --engine llama.cpp                      # pip install 'rna-gpt[cpu,serve]'
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{
     "model": "rna-gpt-mini", "messages": [{"role": "user", "content": [
       {"type": "rna", "rna": "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGA"},
@@ -88,7 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; may be repeated",
+        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; of llama.cpp: type=q8_0 "
+        "(or q4_1, f16, f32), threads=N, context=TOKENS, cells=TOKENS of all answers together, "
+        "file=GGUF; may be repeated",
     )
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: as `rnagpt chat`")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -210,7 +213,7 @@ def make_service(
         limits.max_batch,
         limits.max_waiting,
         arguments.dtype,
-        dict(map(_option, arguments.engine_option)),
+        dict(map(named_option, arguments.engine_option)),
     )
     engine = ENGINES[arguments.engine].start(settings, processor)
     return Service(
@@ -230,17 +233,6 @@ def _ready(reference: Reference) -> Reference:
     """A reference whose first search takes no longer than the next one."""
     reference.prepare()
     return reference
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """A NAME=VALUE; the value as JSON where it is some, so that 2 is a number; else a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise ValueError(f"--engine-option expects NAME=VALUE, got {text!r}.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _listen(host: str, port: int) -> socket.socket:

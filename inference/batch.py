@@ -116,6 +116,7 @@ def answer_questions(
     reference: Reference | str | Path | None = None,
     batch_size: int = 8,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    skip: int = 0,
     **generation: Any,
 ) -> Iterator[Answer]:
     """Ask every question about every RNA, each on its own.
@@ -134,6 +135,7 @@ def answer_questions(
         reference: what RNAs are searched in, or its folder; None: the model alone answers.
         batch_size: prompts that the language model answers at once.
         max_new_tokens: the most tokens that it writes; less where its context ends before.
+        skip: leave out so many answers, those that an earlier run gave.
         **generation: for `model.generate`; greedy by default.
 
     Raises:
@@ -165,11 +167,13 @@ def answer_questions(
         for record, rna in enumerate(cleaned, start=1)
         for question in questions
     ]
+    if opened is not None:
+        for one in asked:
+            find_about(one.question, [one.name])
+    asked = asked[skip:]
     if opened is None and isinstance(language, LocalModel):
         return _answers_of_model(language, asked, batch_size, max_new_tokens, generation)
     assert opened is not None
-    for one in asked:
-        find_about(one.question, [one.name])
     return _Batches(language, opened, batch_size, max_new_tokens, generation).answers(asked)
 
 
@@ -181,25 +185,14 @@ def _answers_of_model(
     generation: dict[str, Any],
 ) -> Iterator[Answer]:
     """The model's own words to every question."""
-    from rnagpt.inference.prompt_batches import Prompt, write_answers
-
+    language.load()
     prompts = []
     for one in asked:
         try:
-            prompts.append(
-                Prompt(
-                    language.model,
-                    language.processor,
-                    one.record,
-                    one.rna.sequence,
-                    one.question,
-                )
-            )
+            prompts.append(language.prompt(one.record, one.rna.sequence, one.question))
         except ValueError as error:
             raise ValueError(f"{one.name}: {error}") from error
-    words = write_answers(
-        language.model, language.processor, prompts, batch_size, max_new_tokens, generation
-    )
+    words = language.write_prompts(prompts, batch_size, max_new_tokens, generation)
     return map(_answer_in_words, asked, words)
 
 

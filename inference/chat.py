@@ -145,7 +145,7 @@ class RnaChat:
         opened = open_reference(reference)
         language = LocalModel.open(name_or_path, **kwargs)
         if opened is None:
-            _ = language.model, language.processor
+            language.load()
         return cls(language, None, opened)
 
     @property

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rnagpt.modeling_rnagpt import RnaGptForCausalLM
     from rnagpt.processing_rnagpt import RnaGptProcessor
 
+# What may run the language model.
+ENGINES = ("transformers", "llama.cpp")
+
 
 class LocalModel:
     """A `LanguageModel` of this machine.
@@ -61,13 +64,21 @@ class LocalModel:
 
     @classmethod
     def open(
-        cls, name_or_path: str | None = None, *, quiet: bool = False, **options: Any
+        cls,
+        name_or_path: str | None = None,
+        *,
+        quiet: bool = False,
+        engine: str = ENGINES[0],
+        engine_options: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> LocalModel:
         """A model that is loaded when it is first needed.
 
         Args:
             name_or_path: as of `load_model`.
             quiet: show no progress of loading.
+            engine: one of `ENGINES`, which runs the language model.
+            engine_options: of llama.cpp, as `LlamaOptions` has them.
             **options: as of `load_model`.
 
         Raises:
@@ -90,7 +101,28 @@ class LocalModel:
 
             return loading.load_processor(resolve_model(name), **options)
 
-        return cls(load_model, load_processor, *_abilities(config))
+        whole = cls(load_model, load_processor, *_abilities(config))
+        if engine == ENGINES[0]:
+            if engine_options:
+                raise ValueError(f"The engine {engine} has no options: leave them out.")
+            return whole
+        if engine not in ENGINES:
+            raise ValueError(f"There is no engine {engine!r}; choose one of {', '.join(ENGINES)}.")
+        for option in ("int8", "compiled"):
+            if options.pop(option, False):
+                raise ValueError(f"{option} is for the engine {ENGINES[0]}; leave it out.")
+        from rnagpt.inference.llama_model import LlamaModel
+
+        return LlamaModel.of(whole, name, engine_options or {}, **options)
+
+    @property
+    def reader(self) -> RnaGptForCausalLM:
+        """What encodes RNAs and embeds prompts: the model, or as much of it as that takes."""
+        return self.model
+
+    def load(self) -> None:
+        """Load what answers are written with."""
+        _ = self.reader, self.processor
 
     def for_conversation(self) -> LocalModel:
         """The same model, with a cache of keys and values of its own."""
@@ -134,7 +166,7 @@ class LocalModel:
         """See `LanguageModel`."""
         from rnagpt.inference.generation import generation_options, user_message
 
-        generation_options(self.model, self.processor, generation)
+        generation_options(self.reader, self.processor, generation)
         messages = [user_message(request.text, [request.rna.sequence])]
         try:
             return TokenWriting(
@@ -151,28 +183,40 @@ class LocalModel:
         generation: dict[str, Any],
     ) -> Iterator[Words | None]:
         """See `LanguageModel`."""
-        from rnagpt.inference.prompt_batches import write_answers
-
         # Loaded here: what is wrong with a model is no prompt that does not fit.
-        model, processor = self.model, self.processor
-        prompts = self._prompts(model, processor, requests)
+        self.load()
+        prompts = self._prompts(requests)
         fitting = [prompt for prompt in prompts if prompt is not None]
-        words = write_answers(model, processor, fitting, batch_size, max_new_tokens, generation)
+        words = self.write_prompts(fitting, batch_size, max_new_tokens, generation)
         for prompt in prompts:
             yield None if prompt is None else next(words)
 
-    @staticmethod
-    def _prompts(
-        model: RnaGptForCausalLM, processor: RnaGptProcessor, requests: Sequence[Request]
-    ) -> list[Prompt | None]:
+    def prompt(self, key: int, sequence: str, text: str) -> Prompt:
+        """A text about an RNA; arguments and errors as of `Prompt`."""
         from rnagpt.inference.prompt_batches import Prompt
 
+        return Prompt(self.reader, self.processor, key, sequence, text)
+
+    def write_prompts(
+        self,
+        prompts: Sequence[Prompt],
+        batch_size: int,
+        max_new_tokens: int,
+        generation: dict[str, Any],
+    ) -> Iterator[Words]:
+        """The answers to prompts of this model, as `write_answers` gives them."""
+        from rnagpt.inference.prompt_batches import GeneratedBatches, write_answers
+
+        batches = GeneratedBatches(self.model, self.processor)
+        return write_answers(batches, prompts, batch_size, max_new_tokens, generation)
+
+    def _prompts(self, requests: Sequence[Request]) -> list[Prompt | None]:
         keys: dict[int, int] = {}
         prompts: list[Prompt | None] = []
         for request in requests:
             key = keys.setdefault(id(request.rna), len(keys))
             try:
-                prompts.append(Prompt(model, processor, key, request.rna.sequence, request.text))
+                prompts.append(self.prompt(key, request.rna.sequence, request.text))
             except ValueError:
                 prompts.append(None)
         return prompts
@@ -224,4 +268,4 @@ def _bundled_fields() -> dict[str, Any]:
     return {**fitted, "reads_evidence": learned_from_evidence(CHECKPOINT)}
 
 
-__all__ = ["LocalModel", "as_language_model"]
+__all__ = ["ENGINES", "LocalModel", "as_language_model"]

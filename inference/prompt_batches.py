@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from transformers import BatchFeature
 
 from rnagpt.inference.cited import Words
 from rnagpt.inference.generation import (
@@ -50,9 +51,21 @@ class Prompt:
         self.length = inputs["input_ids"].shape[1]
 
 
+class Batches(Protocol):
+    """What writes the answers to a batch of prompts."""
+
+    def options(self, generation: dict[str, Any]) -> dict[str, Any]:
+        """As `generation_options` makes them; errors as there."""
+
+    def write(self, batch: list[Prompt], options: dict[str, Any]) -> list[Words]:
+        """The answers to some prompts."""
+
+    def forget_before(self, key: int) -> None:
+        """No prompt with a smaller key will follow."""
+
+
 def write_answers(
-    model: RnaGptForCausalLM,
-    processor: RnaGptProcessor,
+    batches: Batches,
     prompts: Sequence[Prompt],
     batch_size: int,
     max_new_tokens: int,
@@ -63,6 +76,7 @@ def write_answers(
     Prompts of similar length share a batch, and an RNA is encoded once for all its prompts.
 
     Args:
+        batches: what writes them.
         prompts: those about one RNA one after the other.
         batch_size: prompts that the language model answers at once.
         max_new_tokens: the longest answer; less where the context ends before.
@@ -71,19 +85,17 @@ def write_answers(
     Raises:
         ValueError: for an option of `generation`, before the first answer.
     """
-    options = generation_options(model, processor, generation)
-    return _write_answers(model, processor, prompts, batch_size, max_new_tokens, options)
+    options = batches.options(generation)
+    return _write_answers(batches, prompts, batch_size, max_new_tokens, options)
 
 
 def _write_answers(
-    model: RnaGptForCausalLM,
-    processor: RnaGptProcessor,
+    batches: Batches,
     prompts: Sequence[Prompt],
     batch_size: int,
     max_new_tokens: int,
     options: dict[str, Any],
 ) -> Iterator[Words]:
-    encoder = EncoderOutputCache(model)
     window = batch_size * BATCHES_SORTED_TOGETHER
     for start in range(0, len(prompts), window):
         group = range(start, min(start + window, len(prompts)))
@@ -94,40 +106,54 @@ def _write_answers(
             indices = waiting[first : first + batch_size]
             batch = [prompts[index] for index in indices]
             longest_answer = min(max_new_tokens, *(prompt.room for prompt in batch))
-            answers = _write_batch(
-                model, processor, encoder, batch, {**options, "max_new_tokens": longest_answer}
-            )
+            answers = batches.write(batch, {**options, "max_new_tokens": longest_answer})
             ready |= zip(indices, answers, strict=True)
             while next_index in ready:
                 yield ready.pop(next_index)
                 next_index += 1
-        encoder.forget_before(prompts[group[-1]].key)
+        batches.forget_before(prompts[group[-1]].key)
 
 
-@torch.inference_mode()
-def _write_batch(
-    model: RnaGptForCausalLM,
-    processor: RnaGptProcessor,
-    encoder: EncoderOutputCache,
-    batch: list[Prompt],
-    options: dict[str, Any],
-) -> list[Words]:
-    inputs = encode_prompts(processor, [prompt.messages for prompt in batch]).to(model.device)
-    rna_hidden_states = encoder.encode(
-        [prompt.key for prompt in batch],
-        inputs.pop("rna_input_ids"),
-        inputs["rna_attention_mask"],
-    )
-    tokens = TokenProbabilities()
-    sequences = model.generate(
-        **inputs, rna_hidden_states=rna_hidden_states, **tokens.noted_in(options)
-    )
-    texts, new_ids = decode_answers(processor, inputs, sequences)
-    written = tokens.read(new_ids, options["eos_token_id"])
-    return [
-        Words(text, *how, confidence_of(model.config, text, *how))
-        for text, how in zip(texts, written, strict=True)
-    ]
+class GeneratedBatches:
+    """Answers that `model.generate` writes."""
+
+    def __init__(self, model: RnaGptForCausalLM, processor: RnaGptProcessor) -> None:
+        self.model = model
+        self.processor = processor
+        self.encoder = EncoderOutputCache(model)
+
+    def options(self, generation: dict[str, Any]) -> dict[str, Any]:
+        """See `Batches`."""
+        return generation_options(self.model, self.processor, generation)
+
+    def forget_before(self, key: int) -> None:
+        """See `Batches`."""
+        self.encoder.forget_before(key)
+
+    @torch.inference_mode()
+    def write(self, batch: list[Prompt], options: dict[str, Any]) -> list[Words]:
+        """See `Batches`."""
+        conversations = [prompt.messages for prompt in batch]
+        inputs = encode_prompts(self.processor, conversations).to(self.model.device)
+        rna_hidden_states = self.encoder.encode(
+            [prompt.key for prompt in batch],
+            inputs.pop("rna_input_ids"),
+            inputs["rna_attention_mask"],
+        )
+        tokens = TokenProbabilities()
+        sequences = self.generate(inputs, rna_hidden_states, tokens.noted_in(options))
+        texts, new_ids = decode_answers(self.processor, inputs, sequences)
+        written = tokens.read(new_ids, options["eos_token_id"])
+        return [
+            Words(text, *how, confidence_of(self.model.config, text, *how))
+            for text, how in zip(texts, written, strict=True)
+        ]
+
+    def generate(
+        self, inputs: BatchFeature, rna_hidden_states: torch.Tensor, options: dict[str, Any]
+    ) -> torch.Tensor:
+        """Prompts and answers (prompts, longest) of inputs whose RNAs are encoded."""
+        return self.model.generate(**inputs, rna_hidden_states=rna_hidden_states, **options)
 
 
 class EncoderOutputCache:
@@ -157,4 +183,4 @@ class EncoderOutputCache:
         self.outputs = {known: self.outputs[known] for known in self.outputs if known >= key}
 
 
-__all__ = ["BATCHES_SORTED_TOGETHER", "Prompt", "write_answers"]
+__all__ = ["BATCHES_SORTED_TOGETHER", "Batches", "GeneratedBatches", "Prompt", "write_answers"]

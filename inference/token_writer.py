@@ -90,7 +90,7 @@ class TokenWriter:
         text = self.processor.tokenizer.decode(new_ids[0].tolist(), skip_special_tokens=True)
         written = answer.probabilities.read(new_ids, answer.options["eos_token_id"])
         log_probability, complete = written[0]
-        self._cache = answer.tokens.cache
+        self._keep_cache(answer.tokens)
         # The last token was never an input, so it is not in the cache.
         self._cached_ids = [] if self._cache is None else ids[0, :-1].tolist()
         self._cached_rnas = answer.rnas
@@ -102,6 +102,9 @@ class TokenWriter:
         self._cache = None
         self._cached_ids = []
         self._cached_rnas = []
+
+    def _keep_cache(self, tokens: TokenStream) -> None:
+        self._cache = tokens.cache
 
     def _begin(self, answer: WrittenAnswer) -> TokenStream:
         arguments = self._without_cached(answer.inputs, answer.rnas)
@@ -148,13 +151,18 @@ class TokenWriter:
                 break
             num_shared += 1
         surplus = len(self._cached_ids) - num_shared
-        if not num_shared or (surplus and not _is_plain(self._cache)):
+        if not num_shared or (surplus and not self._crop(surplus)):
             self.forget()
             return 0
-        if surplus and self._cache is not None:
-            self._cache.crop(-surplus)
-            self._cached_ids = self._cached_ids[:num_shared]
+        self._cached_ids = self._cached_ids[:num_shared]
         return num_shared
+
+    def _crop(self, surplus: int) -> bool:
+        """Take the last tokens back out of the cache; False where that cannot be."""
+        if self._cache is None or not _is_plain(self._cache):
+            return False
+        self._cache.crop(-surplus)
+        return True
 
 
 def _is_plain(cache: Cache | None) -> bool:

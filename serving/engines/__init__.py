@@ -54,7 +54,7 @@ def _start_transformers(settings: EngineSettings, processor: RnaGptProcessor) ->
     from rnagpt.serving.engines.transformers_engine import TransformersEngine
 
     if settings.options:
-        raise ValueError("--engine-option is for --engine vllm; leave it out.")
+        raise ValueError("--engine-option is for vllm and llama.cpp; leave it out.")
     dtype: dict[str, Any] = {"dtype": settings.dtype} if settings.dtype else {}
     model = load_model(settings.name_or_path, **dtype)
     return TransformersEngine(model, processor, settings.max_batch, settings.max_waiting)
@@ -72,9 +72,16 @@ def _start_vllm(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
     )
 
 
+def _start_llama(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
+    from rnagpt.serving.engines.llama_engine import start_llama_engine
+
+    return start_llama_engine(settings)
+
+
 # The first is the default.
 ENGINES: dict[str, EngineKind] = {
     "transformers": EngineKind("in this process", _start_transformers),
+    "llama.cpp": EngineKind("faster on a CPU; pip install 'rna-gpt[cpu]'", _start_llama),
     "vllm": EngineKind("needs vLLM installed", _start_vllm),
 }
 

@@ -6,7 +6,7 @@ of all are in one cache that is padded on the left.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import DynamicCache
@@ -50,6 +50,43 @@ class TokenSampler:
         return int(torch.multinomial(shares, 1, generator=self._generator))
 
 
+class PromptReading(Protocol):
+    """A prompt that is read a piece at a time."""
+
+    def read_on(self, tokens: int) -> torch.Tensor | None:
+        """Read so many tokens more; the logits (vocabulary,) after the last, None before."""
+
+    def close(self) -> None:
+        """Nobody reads on, and it will not join."""
+
+
+class Batch(Protocol):
+    """The state of the answers that are being written, one row per answer.
+
+    Attributes:
+        cells: tokens that all rows together may come to, prompts included; None: memory decides.
+    """
+
+    cells: int | None
+
+    def __len__(self) -> int: ...
+
+    def add(self, prompt: Prompt) -> torch.Tensor:
+        """Read a prompt, the last row from now on; the logits (vocabulary,) of its next token."""
+
+    def begin(self, prompt: Prompt) -> PromptReading:
+        """A long prompt, to be read a piece at a time between the steps."""
+
+    def join(self, reading: Any) -> None:
+        """Take a prompt of `begin` that is read as the last row from now on."""
+
+    def step(self, tokens: list[int]) -> torch.Tensor:
+        """Append a token to each row; the logits (rows, vocabulary) of those that follow."""
+
+    def keep(self, rows: list[int]) -> None:
+        """Drop all rows but these."""
+
+
 class Reading:
     """A prompt that is read a piece at a time, for the batch that it will join.
 
@@ -80,6 +117,9 @@ class Reading:
         self._read += piece.shape[1]
         return outputs.logits[0, -1] if self._read == self.length else None
 
+    def close(self) -> None:
+        """See `PromptReading`."""
+
 
 class TokenBatch:
     """The model's state for the answers that are being written, one row per answer.
@@ -90,6 +130,7 @@ class TokenBatch:
 
     def __init__(self, model: RnaGptForCausalLM) -> None:
         self._model = model
+        self.cells: int | None = None
         self._cache: DynamicCache | None = None
         # Real tokens in each row of the cache; what is before them is padding.
         self._lengths: list[int] = []

@@ -1,4 +1,4 @@
-"""The engine in this process: only transformers, many answers at once."""
+"""The engine in this process: many answers at once, a token of each at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ from rnagpt.serving.engines.base import (
     TokenProbability,
     Tokens,
 )
-from rnagpt.serving.engines.token_batch import Reading, TokenBatch, TokenSampler
+from rnagpt.serving.engines.token_batch import (
+    Batch,
+    PromptReading,
+    TokenBatch,
+    TokenSampler,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +86,7 @@ class TransformersEngine:
         processor: the model's.
         max_batch: answers that are written at once; the others wait.
         max_waiting: answers that may wait.
+        batch: what reads prompts and gives tokens' logits; by default the model, by transformers.
     """
 
     def __init__(
@@ -89,17 +95,18 @@ class TransformersEngine:
         processor: RnaGptProcessor,
         max_batch: int = 32,
         max_waiting: int = 128,
+        batch: Batch | None = None,
     ) -> None:
         self.max_batch, self.max_waiting = max_batch, max_waiting
         self._context: int = model.config.text_config.max_position_embeddings
-        self._batch = TokenBatch(model)
+        self._batch: Batch = TokenBatch(model) if batch is None else batch
         self._model = model
         self._ends = frozenset(end_tokens(model, processor))
         self._running: list[_Answer] = []
         # Whether a prompt is being read, whose answer is in neither list.
         self._reading = False
         # Long prompts of which a part is read, with their answers.
-        self._readings: deque[tuple[_Answer, Reading]] = deque()
+        self._readings: deque[tuple[_Answer, PromptReading]] = deque()
         self._waiting: deque[_Answer] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -158,11 +165,21 @@ class TransformersEngine:
 
     def _next_waiting(self) -> _Answer | None:
         while self._waiting and self.running < self.max_batch:
+            first = self._waiting[0]
+            # Whoever waits longest goes first: a long prompt must not wait for ever.
+            if not first.cancelled and not self._has_room(first):
+                return None
             answer = self._waiting.popleft()
             if not answer.cancelled:
                 self._reading = True
                 return answer
         return None
+
+    def _has_room(self, answer: _Answer) -> bool:
+        if self._batch.cells is None:
+            return True
+        others = [*self._running, *(other for other, _ in self._readings)]
+        return sum(map(_need, [*others, answer])) <= self._batch.cells
 
     def _begin(self, answer: _Answer) -> None:
         """Read a prompt; what fails here concerns only this answer."""
@@ -183,6 +200,7 @@ class TransformersEngine:
         """Read a piece of the long prompt whose turn it is."""
         answer, reading = self._readings.popleft()
         if answer.cancelled:
+            reading.close()
             return
         alone = not (self._running or self._waiting)
         try:
@@ -191,6 +209,7 @@ class TransformersEngine:
                 self._batch.join(reading)
         except Exception as error:
             logger.exception("A prompt could not be read.")
+            reading.close()
             answer.send(error)
             return
         if logits is None:
@@ -242,6 +261,11 @@ class TransformersEngine:
         rows = [row for row, done in enumerate(finished) if not done]
         self._batch.keep(rows)
         self._running = [self._running[row] for row in rows]
+
+
+def _need(answer: _Answer) -> int:
+    """Tokens that an answer may come to, its prompt included."""
+    return answer.prompt.length + min(answer.sampling.max_tokens, answer.prompt.room)
 
 
 def _probability(logits: torch.Tensor, token: int, sampling: Sampling) -> TokenProbability | None:

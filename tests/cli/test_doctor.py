@@ -262,3 +262,22 @@ def test_every_extra_is_listed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(EXTRAS) == set(project["optional-dependencies"])
     assert [one.name for one in extras()] == list(EXTRAS)
+
+
+def test_a_llama_cpp_that_was_compiled_and_does_not_load(tmp_path, monkeypatch):
+    """As after an update of the system's libraries: the package is there, its library is not."""
+    library = tmp_path / "llama_cpp"
+    library.mkdir()
+    (library / "__init__.py").write_text("raise OSError('libllama.so: cannot open')\n")
+    installed = tmp_path / "llama_cpp_python-0.3.36.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Name: llama-cpp-python\nVersion: 0.3.36\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (found,) = (one for one in extras() if one.name == "cpu")
+    assert found.state == "missing"
+    assert "llama.cpp cannot be loaded: OSError: libllama.so: cannot open" in found.found
+    assert "pip install --force-reinstall" in found.fix
+    (library / "__init__.py").write_text("")
+    (found,) = (one for one in extras() if one.name == "cpu")
+    assert found.state == "ok"

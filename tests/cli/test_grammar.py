@@ -27,6 +27,7 @@ WRITERS = {
     "rnagpt evaluate": ["out"],
     "rnagpt evaluate-answers": ["dataset", "out"],
     "rnagpt evaluate-encoder": ["encoder", "dataset", "out"],
+    "rnagpt export-gguf": ["out"],
     "rnagpt export-language-model": ["out"],
     "rnagpt mini": ["out"],
     "rnagpt pretrain-encoder": ["out"],
@@ -262,6 +263,7 @@ WORK = {
     "rnagpt evaluate --model m --dataset d o": "rnagpt.evaluation.evaluate.prepare",
     "rnagpt evaluate-answers d o": "rnagpt.evaluation.cited_answers.evaluate_answers",
     "rnagpt evaluate-encoder e d o": "rnagpt.reference.library.Reference.open",
+    "rnagpt export-gguf o": "rnagpt.inference.default_model.resolve_model",
     "rnagpt export-language-model o": "rnagpt.inference.default_model.resolve_model",
     "rnagpt mini o": "rnagpt.conversion.mini.load_bundled",
     "rnagpt pretrain-encoder --objective masked --fasta f o": (

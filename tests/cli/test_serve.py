@@ -19,7 +19,7 @@ from helpers.tiny_models import make_rna
 from helpers.tiny_server import ask_about, client_of, make_parts
 
 from rnagpt.cli import main as cli
-from rnagpt.cli.serve import _option
+from rnagpt.cli.model_engine import named_option
 
 
 @pytest.fixture(scope="module")
@@ -332,9 +332,9 @@ def test_texts_that_cannot_be_read_cost_neither_time_nor_memory(folder, referenc
 
 
 def test_options_of_the_engine_are_json_where_they_can_be():
-    assert _option("tensor_parallel_size=2") == ("tensor_parallel_size", 2)
-    assert _option("enforce_eager=true") == ("enforce_eager", True)
-    assert _option("quantization=fp8") == ("quantization", "fp8")
+    assert named_option("tensor_parallel_size=2") == ("tensor_parallel_size", 2)
+    assert named_option("enforce_eager=true") == ("enforce_eager", True)
+    assert named_option("quantization=fp8") == ("quantization", "fp8")
     for wrong in ("tensor_parallel_size", "=2", "a b=2"):
         with pytest.raises(ValueError, match="NAME=VALUE"):
-            _option(wrong)
+            named_option(wrong)
