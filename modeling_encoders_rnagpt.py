@@ -1,4 +1,4 @@
-"""RNA encoders that transformers does not have: RiNALMo and ERNIE-RNA, written from their papers.
+"""RNA encoders that transformers does not have: RiNALMo and ERNIE-RNA, written after their papers.
 
 Each gives one vector per token. They are here to be read from, frozen or trained without dropout.
 The Hub ships this file with every model, and with a converted encoder.
