@@ -85,9 +85,9 @@ def test_probabilities_of_tokens_are_rejected_with_the_reason(address):
 
 
 def test_langchain_reads_answers_whole_and_streamed(address):
-    chat = pytest.importorskip("langchain_openai").ChatOpenAI(
-        base_url=f"{address}/v1", api_key="none", model=NAME, max_retries=0
-    )
+    from langchain_openai import ChatOpenAI
+
+    chat = ChatOpenAI(base_url=f"{address}/v1", api_key="none", model=NAME, max_retries=0)
     asked = f"What is this RNA?\n\n{TRNA}"
     whole = chat.invoke(asked).text
     assert "tRNA [1]" in whole
@@ -103,7 +103,8 @@ def test_langchain_reads_answers_whole_and_streamed(address):
 
 
 def test_litellm_reads_answers_whole_and_streamed(address):
-    litellm = pytest.importorskip("litellm")
+    import litellm
+
     options = {
         "model": f"openai/{NAME}",
         "api_base": f"{address}/v1",
