@@ -54,7 +54,9 @@ def _start_transformers(settings: EngineSettings, processor: RnaGptProcessor) ->
     from rnagpt.serving.engines.transformers_engine import TransformersEngine
 
     if settings.options:
-        raise ValueError("--engine-option is for vllm and llama.cpp; leave it out.")
+        raise ValueError(
+            "--engine-option is for --engine vllm and --engine llama.cpp; leave it out."
+        )
     dtype: dict[str, Any] = {"dtype": settings.dtype} if settings.dtype else {}
     model = load_model(settings.name_or_path, **dtype)
     return TransformersEngine(model, processor, settings.max_batch, settings.max_waiting)

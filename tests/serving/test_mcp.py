@@ -373,7 +373,7 @@ def test_one_bad_record_costs_the_space_no_other(space, called):
     async def call(session):
         # A protein, which `rnagpt mcp` rejects too, and what is beyond the Space's limits.
         fasta = f">a\n{TRNA}\n>b\n{PROTEIN}\n>c\n{RRNA_5S}\n"
-        long = f">a\n{TRNA}\n>long\n{'ACGU' * 5_000}\n>{'n' * 300}\n{TRNA}\n"
+        long = f">a\n{TRNA}\n>long\n{'ACGU' * 15_000}\n>{'n' * 300}\n{TRNA}\n"
         return [
             await session.call_tool("annotate_rna", {"fasta": fasta}),
             await session.call_tool("annotate_rna", {"fasta": long}),
@@ -385,9 +385,9 @@ def test_one_bad_record_costs_the_space_no_other(space, called):
     annotated = json.loads(text_of(second))
     assert [record["name"] for record in annotated["records"]] == ["a", "long", "n" * 200]
     assert [len(record["hits"]) for record in annotated["records"]] == [1, 0, 0]
-    assert "has 20,000 nt" in annotated["records"][1]["error"]
+    assert "has 60,000 nt" in annotated["records"][1]["error"]
     too_long, named = annotated["rejected"]
-    assert "has 20,000 nt" in too_long
+    assert "has 60,000 nt" in too_long
     assert "name has 300 letters" in named
 
 
