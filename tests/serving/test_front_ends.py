@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -95,7 +96,10 @@ def test_langchain_reads_answers_whole_and_streamed(address):
     assert chat.invoke([("system", "Be short."), ("human", asked)]).text == whole
     fasta = base64.b64encode(f">mine\n{TRNA}".encode()).decode()
     file = {"filename": "mine.fa", "file_data": f"data:text/plain;base64,{fasta}"}
-    parts = [{"type": "file", "file": file}, {"type": "text", "text": "What is mine?"}]
+    parts: list[str | dict[str, Any]] = [
+        {"type": "file", "file": file},
+        {"type": "text", "text": "What is mine?"},
+    ]
     assert "tRNA [1]" in chat.invoke([("human", parts)]).text
     by_responses = chat.model_copy(update={"use_responses_api": True})
     assert by_responses.invoke(asked).text == whole
