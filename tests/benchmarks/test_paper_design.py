@@ -11,7 +11,9 @@ from datasets import load_dataset
 from helpers import tiny_parts
 from helpers.made_seed import OPTIONS, make_seed
 from helpers.paths import ROOT
+from safetensors.torch import load_file
 
+from rnagpt.conversion.compose import compose
 from rnagpt.rna_qa.rfam.build import build
 from rnagpt.rna_qa.rfam.downloads import Source
 
@@ -132,18 +134,14 @@ def test_the_table_has_a_row_for_each_run_with_what_needs_no_model(
         design.report(finished / "encoder")
 
 
-def test_a_projection_is_scaled_and_nothing_else(tmp_path: Path, finished: Path) -> None:
-    from safetensors.torch import load_file
-
-    (base,) = finished.glob("*/base")
+def test_a_projection_is_scaled_and_nothing_else(tmp_path: Path) -> None:
+    encoder = tiny_parts.encoder_folder(tmp_path / "encoder")
+    base = compose(encoder, tiny_parts.language_model_folder(tmp_path / "llm"), tmp_path / "base")
     before = load_file(base / "model.safetensors")
-    (tmp_path / "model").mkdir()
-    copy = tmp_path / "model" / "model.safetensors"
-    copy.write_bytes((base / "model.safetensors").read_bytes())
-    design.scale_projection(copy.parent, 10.0)
-    after = load_file(copy)
+    design.scale_projection(base, 10.0)
+    after = load_file(base / "model.safetensors")
     assert after.keys() == before.keys()
     scaled = {name for name in before if not after[name].equal(before[name])}
     assert scaled == {name for name in before if ".projector." in name and before[name].any()}
-    name = next(iter(scaled))
-    assert after[name].allclose(before[name] * 10)
+    assert scaled
+    assert all(after[name].allclose(before[name] * 10) for name in scaled)
