@@ -56,7 +56,9 @@ class Page:
                 with gr.Column(scale=3, min_width=320, elem_id="chat-panel"):
                     self.chat_panel = ChatPanel(limits, self.rna_panel)
             self._watch_model()
-            self._connect(folding=self._connect_rnas(), answered=self._connect_chat())
+            found = self._connect_rnas()
+            answered, drawn = self._connect_chat()
+            self._connect(folding=[*found, *drawn], answered=answered)
             gr.api(self.answer, api_name="answer", **self._with_model())
             mcp_tools.add_tools(limits, **self._with_model())
 
@@ -98,7 +100,7 @@ class Page:
         return {**self.rna_panel.emptied(fresh), **panel.view(fresh), **emptied}
 
     def show_fresh(self, conversation: Conversation) -> Updates:
-        """Show a new conversation again, once what the old one was doing has ended.
+        """Show a new conversation again, once an answer of the old one has ended.
 
         The old one's updates come by another connection than the answer to `clear`, which may
         overtake the last of them.
@@ -106,6 +108,13 @@ class Page:
         panel = self.chat_panel
         fresh = conversation.fresh
         return {**panel.view(conversation), panel.findings: ""} if fresh else AS_IT_IS
+
+    def show_fresh_rnas(self, conversation: Conversation) -> Updates:
+        """The same for a search and a drawing, which change nothing of the chat.
+
+        The chat is no output of theirs: Gradio would take from it what it tells of the queue.
+        """
+        return self.rna_panel.found(conversation) if conversation.fresh else AS_IT_IS
 
     def _watch_model(self) -> None:
         timer = gr.Timer(1.0)
@@ -152,8 +161,8 @@ class Page:
             self._on(event.then, panel.fold, [], panel.found_parts, **waiting) for event in events
         ]
 
-    def _connect_chat(self) -> list[Any]:
-        """What a visitor asks; returns the answers that follow."""
+    def _connect_chat(self) -> tuple[list[Any], list[Any]]:
+        """What a visitor asks; returns the answers that follow, and the drawings after these."""
         panel = self.chat_panel
         # A visitor sees how many are before him in the queue.
         waiting = {"show_progress": "minimal", "show_progress_on": [panel.chat]}
@@ -182,14 +191,17 @@ class Page:
         ):
             button.click(None, [text], None, js=script)
         # What was taken up again from the page, or came when too many were waiting.
-        return [*answered, *self._fold_after(answered)]
+        return answered, self._fold_after(answered)
 
     def _connect(self, folding: list[Any], answered: list[Any]) -> None:
         """A new conversation empties both sides; nothing that was on its way comes after."""
         both = dict.fromkeys([*self.rna_panel.parts, *self.chat_panel.parts])
         ended = [*answered, *folding]
-        for event in ended:
+        for event in answered:
             self._on(event.then, self.show_fresh, [], self.chat_panel.parts, queue=False)
+        for event in folding:
+            parts = self.rna_panel.found_parts
+            self._on(event.then, self.show_fresh_rnas, [], parts, queue=False)
         for event in (self.chat_panel.clear.click, self.chat_panel.chat.clear):
             event(
                 self.clear,

@@ -340,7 +340,7 @@ class RnaPanel:
                 find(shown, conversation)
                 if conversation.closed:
                     break
-                yield self._found(conversation)
+                yield self.found(conversation)
         yield AS_IT_IS
 
     def fold(self, conversation: Conversation) -> Iterator[Any]:
@@ -349,7 +349,7 @@ class RnaPanel:
         for shown in list(conversation.rnas):
             find_weaker(shown, conversation)
         if not conversation.closed:
-            yield self._found(conversation)
+            yield self.found(conversation)
         for shown in [*conversation.rnas, *conversation.rnas]:
             if not shown.drawn:
                 draw(shown, conversation)
@@ -360,9 +360,10 @@ class RnaPanel:
             yield AS_IT_IS
             return
         # The last word, should the answers to quick clicks have come in another order.
-        yield self._found(conversation)
+        yield self.found(conversation)
 
-    def _found(self, conversation: Conversation) -> Updates:
+    def found(self, conversation: Conversation) -> Updates:
+        """What a search or a drawing changes, as it stands."""
         return {
             self.cards: rna_cards.cards(conversation),
             **self.documents(conversation),

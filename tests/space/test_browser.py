@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -27,6 +28,7 @@ from helpers.tiny_space import (
     load_tiny_model,
     model_loading,
     open_page,
+    rna_panel,
     searching,
     space_limits,
 )
@@ -558,6 +560,36 @@ def test_a_visitor_who_has_to_wait_sees_it(browser, address, page, pace):
             if visitor is not third:
                 expect(visitor.locator("#stop")).to_be_enabled()
         expect(third.locator("#chat")).to_contain_text("queue: 1/1")
+        pace.release()
+        for visitor in (page, second, third):
+            await_answer(visitor)
+
+
+def test_a_drawing_that_is_done_takes_no_place_in_the_queue_out_of_sight(
+    browser, address, page, pace, monkeypatch
+):
+    asked = threading.Event()
+    draw = rna_panel.draw
+
+    def draw_when_asked(*arguments):
+        asked.wait()
+        draw(*arguments)
+
+    with visit(browser, address) as second, visit(browser, address) as third:
+        pace.hold(after=20)
+        for visitor in (page, second):
+            paste(visitor, make_rna(40))
+            ask(visitor, QUESTION)
+            expect(visitor.locator("#stop")).to_be_enabled()
+        monkeypatch.setattr(rna_panel, "draw", draw_when_asked)
+        paste(third, make_rna(41))
+        third.locator("#cards .card").wait_for()
+        ask(third, QUESTION)
+        expect(third.locator("#chat")).to_contain_text("queue: 1/1")
+        asked.set()
+        third.locator("#cards svg.structure").wait_for()
+        third.wait_for_timeout(500)  # what comes after a drawing has come
+        expect(third.locator("#chat")).to_contain_text("queue: 1/1", timeout=1)
         pace.release()
         for visitor in (page, second, third):
             await_answer(visitor)
