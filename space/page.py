@@ -270,6 +270,21 @@ def _streaming(called: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
 
     @functools.wraps(called)
     def stream(*given: Any) -> Iterator[Any]:
-        yield from called(*given)
+        yield from _repeated(called(*given))
 
     return stream
+
+
+def _repeated(stream: Iterator[Updates]) -> Iterator[Updates]:
+    """The stream with each `gr.update` given again until its end.
+
+    Gradio sends what changed since the last update, and its page makes the change in the last
+    update itself. Where several come at once, what the next leaves out is lost before it is shown.
+    """
+    given: Updates = {}
+    for updates in stream:
+        if updates is AS_IT_IS:
+            yield given or AS_IT_IS
+        else:
+            given |= {part: what for part, what in updates.items() if isinstance(what, dict)}
+            yield {**given, **updates}

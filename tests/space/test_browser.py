@@ -550,6 +550,23 @@ def test_what_arrives_late_of_an_old_answer_leaves_nothing_in_a_new_conversation
     expect(page.locator("#stop")).to_be_disabled()
 
 
+def test_an_answer_whose_first_words_come_at_once_can_be_stopped(page, pace):
+    paste(page, make_rna(40))
+    page.locator("#cards .card").wait_for()
+    page.evaluate(LATE_STREAM)
+    pace.hold(after=HELD_AFTER)
+    ask(page, QUESTION)
+    pace.await_hold()
+    page.wait_for_function("late.length > 5")
+    page.evaluate("arrive()")
+    expect(page.locator("#stop")).to_be_enabled()
+    expect(page.locator("#retry")).to_be_disabled()
+    page.locator("#stop").click()
+    pace.release(seconds=0.05)
+    expect(page.locator("#stop")).to_be_disabled()
+    expect(page.locator("#retry")).to_be_enabled()
+
+
 def test_a_visitor_who_has_to_wait_sees_it(browser, address, page, pace):
     with visit(browser, address) as second, visit(browser, address) as third:
         pace.hold(after=20)
