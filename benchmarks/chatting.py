@@ -61,14 +61,10 @@ def main() -> None:
         "changed": lambda: changed(folder, model, processor, args),
     }
     about = f"{measured.machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn."
-    text, figures = measured.beginning("Chatting", about), []
-    for part in args.parts:
-        found, of_part = measure[part]()
-        print(found, flush=True)
-        text += found
-        figures += of_part
+    beginning = measured.beginning("Chatting", about)
+    found, figures = measured.measure_parts(args.parts, measure)
     is_whole = set(args.parts) == set(PARTS) and args.rounds >= MIN_ROUNDS
-    measured.write_down(args, text, figures, report=REPORT, is_whole=is_whole)
+    measured.write_down(args, beginning + found, figures, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -60,15 +60,11 @@ def main() -> None:
     counted = "of the processor" if clock_of() is time.process_time else "of the clock"
     about = f"{measured.machine(*packages)} Medians of {args.rounds} rounds in turn; "
     about += f"seconds {counted}."
-    text, figures = measured.beginning("Answers by llama.cpp", about), []
-    for part in args.parts:
-        found, of_part = measure[part]()
-        print(found, flush=True)
-        text += found
-        figures += of_part
+    beginning = measured.beginning("Answers by llama.cpp", about)
+    found, figures = measured.measure_parts(args.parts, measure)
     is_whole = set(args.parts) == set(PARTS) and args.rounds >= MIN_ROUNDS
     is_whole = is_whole and args.prompts >= MIN_PROMPTS
-    measured.write_down(args, text, figures, report=REPORT, is_whole=is_whole)
+    measured.write_down(args, beginning + found, figures, report=REPORT, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -186,6 +186,19 @@ def beginning(title: str, about: str) -> str:
     return f"# {title}\n\n`{' '.join(words)}`\n\n{about}\n"
 
 
+def measure_parts(
+    parts: Iterable[str], ways: Mapping[str, Callable[[], tuple[str, list[Figure]]]]
+) -> tuple[str, list[Figure]]:
+    """The report's text and the figures of some parts, each printed as soon as it is measured."""
+    text, figures = "", []
+    for part in parts:
+        found, of_part = ways[part]()
+        print(found, flush=True)
+        text += found
+        figures += of_part
+    return text, figures
+
+
 def make_parser(
     doc: str | None, *, dataset: bool = False, rounds: int | None = None
 ) -> argparse.ArgumentParser:

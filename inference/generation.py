@@ -186,16 +186,28 @@ class TokenStream:
                 scores = outputs.logits[:, -1].to(copy=True, dtype=torch.float32)
                 del outputs  # the first one's logits may be large
                 scores = logits_processor(input_ids, scores)  # type: ignore[arg-type]
-                if generation_config.do_sample:
-                    token = torch.multinomial(scores.softmax(-1), num_samples=1)
-                else:
-                    token = scores.argmax(-1, keepdim=True)
+                token = choose_tokens(scores, generation_config)
                 input_ids = torch.cat([input_ids, token], dim=1)
                 ended = bool(stopping_criteria(input_ids, None).all())
                 num_read = 1 if arguments["use_cache"] else input_ids.shape[1]
                 first = False
             self.ids, self.cache = input_ids, arguments.get(CACHE_NAME)
             yield int(token)
+
+
+def choose_tokens(scores: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
+    """The next token of each answer, drawn or the likeliest.
+
+    Args:
+        scores: (batch, vocabulary).
+        config: says whether it is drawn.
+
+    Returns:
+        (batch, 1).
+    """
+    if config.do_sample:
+        return torch.multinomial(scores.softmax(-1), num_samples=1)
+    return scores.argmax(-1, keepdim=True)
 
 
 class TokenProbabilities(LogitsProcessor):

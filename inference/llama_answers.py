@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from rnagpt.inference.generation import TokenStream
+from rnagpt.inference.generation import TokenStream, choose_tokens
 from rnagpt.inference.llama_context import LlamaContext, Vectors
 from rnagpt.inference.prompt_batches import GeneratedBatches
 from rnagpt.inference.prompt_embeds import rna_vectors
@@ -71,10 +71,7 @@ class LlamaTokens(TokenStream):
             with torch.inference_mode():
                 # A copy: processors may write into it.
                 chosen = logits_processor(input_ids, _shown(model, scores))  # type: ignore[arg-type]
-                if generation_config.do_sample:
-                    tokens = torch.multinomial(chosen.softmax(-1), num_samples=1)
-                else:
-                    tokens = chosen.argmax(-1, keepdim=True)
+                tokens = choose_tokens(chosen, generation_config)
                 if not going.all():
                     tokens[~going] = generation_config.pad_token_id
                 input_ids = torch.cat([input_ids, tokens], dim=1)

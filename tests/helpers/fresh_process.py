@@ -1,9 +1,11 @@
 """Programs in a process of their own, with an empty cache, as a stranger would run them."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def run_fresh(
@@ -21,3 +23,13 @@ def run_fresh(
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def found_offline(code: str, *arguments: object, folder: Path) -> Any:
+    """The same of a program without the Hub, which prints what it found as JSON on its last line.
+
+    It finds no package beside the installed ones: `PYTHONPATH` is not passed on.
+    """
+    offline = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    printed = run_fresh(code, *map(str, arguments), folder=folder, **offline)
+    return json.loads(printed.splitlines()[-1])

@@ -1,9 +1,6 @@
 """An encoder with another alphabet is plugged in by its configuration, from compose to answers."""
 
 import json
-import os
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from helpers import tiny_parts
+from helpers.alignment_steps import alignment_steps
+from helpers.fresh_process import found_offline
 from helpers.paths import ROOT
 from helpers.tiny_models import make_model, make_processor, make_rna
-from helpers.tiny_rna_qa import make_rna_qa
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, EsmModel
 
@@ -93,17 +91,7 @@ def expected_vectors(encoder: Path, ids: list[int], num_before: int) -> torch.Te
 
 
 def test_a_fresh_process_reads_its_letters(composed: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(composed), RNA],
-        env=environment,
-        cwd=composed.parent,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = found_offline(LOAD, composed, RNA, folder=composed.parent)
     assert found["kind"].startswith("transformers_modules.")
     ids = [4, 3, 2, 1, 0, 0, 4, 3, 2]
     assert found["ids"] == [ids]
@@ -128,26 +116,8 @@ def test_batches_are_padded_with_its_own_token(composed: Path) -> None:
 def test_one_step_of_training(
     composed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("trl")
-    from rnagpt.train_sft import main, make_parser
-
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    options = {
-        "stage": "alignment",
-        "model_name_or_path": composed,
-        "dataset_name": make_rna_qa(tmp_path / "rna-qa"),
-        "output_dir": tmp_path / "out",
-        "max_steps": 1,
-        "use_cpu": "true",
-        "bf16": "false",
-        "learning_rate": 0.01,
-        "max_sequence_tokens": 400,
-        "gradient_checkpointing": "false",
-        "report_to": "none",
-        "disable_tqdm": "true",
-    }
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    main(*make_parser().parse_args_and_config(words))
+    alignment_steps(1, composed, tmp_path)
     before = load_file(composed / "model.safetensors")
     after = load_file(tmp_path / "out" / "projector.safetensors")
     assert any(not value.equal(before[f"model.projector.{name}"]) for name, value in after.items())

@@ -1,18 +1,16 @@
 """RiNALMo and ERNIE-RNA as encoders of RNA-GPT: letters, padding, windows, numbers, training."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers import tiny_parts
+from helpers.alignment_steps import alignment_steps
+from helpers.fresh_process import found_offline
 from helpers.official_outputs import stored_outputs
 from helpers.tiny_models import make_rna
-from helpers.tiny_rna_qa import make_rna_qa
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel
 
@@ -92,20 +90,6 @@ def composed(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     language = tiny_parts.language_model_folder(folder / "language")
     (language / "LICENSE").write_text("the language model's terms")
     return compose(encoder_folder, language, folder / "model")
-
-
-def run(code: str, *arguments: Any, folder: Path) -> Any:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "home")}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_every_letter_has_its_official_token(kind: str, encoder: RnaEncoder) -> None:
@@ -258,7 +242,7 @@ def test_a_fresh_process_loads_the_encoder(
     encoder_folder: Path, encoder: RnaEncoder, tmp_path: Path
 ) -> None:
     ids = [[0, 5, 6, 7, 8, 2], [0, 7, 4, 2, 1, 1]]
-    module, *found = run(
+    module, *found = found_offline(
         LOAD_ENCODER, encoder_folder, json.dumps(ids), tmp_path / "copy", folder=tmp_path
     )
     assert module.startswith("transformers_modules.")
@@ -275,7 +259,9 @@ def test_a_fresh_process_loads_the_composed_model(
     composed: Path, encoder: RnaEncoder, tmp_path: Path
 ) -> None:
     rna = "ACGUNRACG"
-    module, vectors, tokens = run(LOAD_MODEL, composed, rna, tmp_path / "copy", folder=tmp_path)
+    module, vectors, tokens = found_offline(
+        LOAD_MODEL, composed, rna, tmp_path / "copy", folder=tmp_path
+    )
     assert module.startswith("transformers_modules.")
     torch.testing.assert_close(torch.tensor(vectors), encoder.vectors([rna])[0])
     assert len(tokens) == 4
@@ -303,27 +289,8 @@ def test_code_from_the_hub_and_the_package_in_one_process(composed: Path) -> Non
 def test_some_steps_of_training(
     composed: Path, trains_encoder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("trl")
-    from rnagpt.train_sft import main, make_parser
-
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    options = {
-        "stage": "alignment",
-        "model_name_or_path": composed,
-        "dataset_name": make_rna_qa(tmp_path / "rna-qa"),
-        "output_dir": tmp_path / "out",
-        "max_steps": 3,
-        "use_cpu": "true",
-        "bf16": "false",
-        "learning_rate": 0.01,
-        "max_sequence_tokens": 400,
-        "gradient_checkpointing": "false",
-        "train_encoder": str(trains_encoder).lower(),
-        "report_to": "none",
-        "disable_tqdm": "true",
-    }
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    main(*make_parser().parse_args_and_config(words))
+    alignment_steps(3, composed, tmp_path, train_encoder=str(trains_encoder).lower())
     before = load_file(composed / "model.safetensors")
     after = load_file(tmp_path / "out" / "projector.safetensors")
     assert any(not value.equal(before[f"model.projector.{name}"]) for name, value in after.items())
