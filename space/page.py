@@ -284,7 +284,7 @@ def _repeated(stream: Iterator[Updates]) -> Iterator[Updates]:
     given: Updates = {}
     for updates in stream:
         if updates is AS_IT_IS:
-            yield given or AS_IT_IS
+            yield {**given} or AS_IT_IS
         else:
             given |= {part: what for part, what in updates.items() if isinstance(what, dict)}
             yield {**given, **updates}

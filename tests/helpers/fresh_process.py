@@ -30,6 +30,7 @@ def found_offline(code: str, *arguments: object, folder: Path) -> Any:
 
     It finds no package beside the installed ones: `PYTHONPATH` is not passed on.
     """
+    words = map(str, arguments)
     offline = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
-    printed = run_fresh(code, *map(str, arguments), folder=folder, **offline)
+    printed = run_fresh(code, *words, folder=folder, timeout=300, **offline)
     return json.loads(printed.splitlines()[-1])

@@ -38,21 +38,11 @@ from rnagpt.sequences.folding_process import (
 
 RNA = pytest.importorskip("RNA", reason="ViennaRNA, package viennarna, is not installed")
 
+pytestmark = pytest.mark.usefixtures("model_alone")
 HAIRPIN = "GGGGAAAACCCC"
 NEIGHBOURS = 25  # units between neighbours in ViennaRNA's layout, and between letters' middles
 DIAMETER = 22  # of a letter's circle
 MAX_PAYLOAD = 1_000_000  # bytes on the page for one RNA
-
-
-@pytest.fixture(autouse=True)
-def no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(searching.VARIABLE, "none")
-
-
-@pytest.fixture
-def families(no_reference: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The families that come with rna-gpt-mini are searched."""
-    monkeypatch.delenv(searching.VARIABLE)
 
 
 def examples() -> list[CleanedRna]:
@@ -110,7 +100,7 @@ def test_minimum_free_energy_is_viennarnas_own() -> None:
     assert view["parts"] == []
 
 
-def test_an_energy_is_that_of_the_structure_shown(families: None) -> None:
+def test_an_energy_is_that_of_the_structure_shown(cited: None) -> None:
     for rna in examples():
         first, *_, last = draw_all(talk_of(rna))
         assert packed(first)["pending"] == "Minimum free energy"
@@ -125,7 +115,7 @@ def test_an_energy_is_that_of_the_structure_shown(families: None) -> None:
         assert packed(last)["pending"] == ""
 
 
-def test_the_familys_pairs_are_those_of_the_hit(families: None) -> None:
+def test_the_familys_pairs_are_those_of_the_hit(cited: None) -> None:
     for rna in examples():
         shown = structure_folding.fold(rna.sequence, family=True).structure
         (hit, *_) = Reference.open().search(rna)
@@ -214,7 +204,7 @@ def test_names_cannot_leave_the_data() -> None:
     assert packed(drawing)["name"] == name.replace("\u202e", "⟨U+202E⟩")
 
 
-def test_a_long_rna_is_said_to_be_too_long(families: None) -> None:
+def test_a_long_rna_is_said_to_be_too_long(cited: None) -> None:
     rna = CleanedRna("long", make_rna(2_990, 4) + examples()[3].sequence)
     talk = talk_of(rna)
     talk.rnas[0].findings = findings.search(rna, lambda: False)
