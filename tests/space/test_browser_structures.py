@@ -64,7 +64,7 @@ def add(page: Page, name: str, sequence: str) -> None:
     page.get_by_role("button", name="Add RNA").click()
     last = page.locator("#cards .card").last
     expect(last).to_contain_text(name)
-    last.locator("svg.structure").wait_for(timeout=120_000)
+    last.locator("svg.structure").wait_for(timeout=300_000)
     expect(last.locator("rna-structure .views")).not_to_contain_text("being folded")
 
 
@@ -378,7 +378,7 @@ def test_an_rna_of_3000_nt_is_drawn_after_its_card_was_there(
         with visit(browser, address) as other:  # a second visitor is served meanwhile
             add(other, "short", TRNA)
             expect(page.locator("#cards .folding")).to_be_visible()
-        drawing(page).wait_for(timeout=120_000)
+        drawing(page).wait_for(timeout=300_000)
         expect(drawing(page).locator(".nucleotides circle")).to_have_count(3_000)
         letters = drawing(page).locator(".letters")
         expect(letters).to_have_css("display", "none")
