@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 
 from rnagpt.cleaning_rnagpt import CleanedRna, RnaSequenceError, clean_rna
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.sequences.dataset_columns import check_texts
+from rnagpt.sequences.dataset_columns import check_columns, check_texts
 from rnagpt.sequences.dataset_loading import choose_split
 from rnagpt.sequences.dataset_loading import load_splits as load_all_splits
 from rnagpt.sequences.rna_types import family_sentence, type_sentence
@@ -109,12 +109,7 @@ def load_splits(name: str, names: Sequence[str], if_there: Sequence[str] = ()) -
 def _check_split(splits: DatasetDict, needed: str, name: str) -> None:
     advice = "Name one of them; the training RNAs have to be in 'train'."
     rows = choose_split(splits, needed, name, advice)
-    missing = [column for column in COLUMNS if column not in rows.column_names]
-    if missing:
-        raise ValueError(
-            f"The columns {', '.join(COLUMNS)} are needed; the split {needed!r} of {name!r} "
-            f"lacks {', '.join(missing)} and has {', '.join(rows.column_names)}."
-        )
+    check_columns(rows, COLUMNS, f"the split {needed!r} of {name!r}")
     check_texts(rows, ("id", "sequence"), repr(name))
 
 

@@ -16,6 +16,22 @@ _TEXTS = ("string", "large_string", "string_view")
 _NAMED = 5  # rows that an error names
 
 
+def check_columns(rows: Dataset, columns: Sequence[str], name: str) -> None:
+    """Check that columns are there.
+
+    Args:
+        rows, name: as of `check_texts`.
+
+    Raises:
+        ValueError: naming those that are lacking, and those that there are.
+    """
+    if missing := [column for column in columns if column not in rows.column_names]:
+        raise ValueError(
+            f"The columns {', '.join(columns)} are needed; {name} lacks {', '.join(missing)} "
+            f"and has {', '.join(rows.column_names)}."
+        )
+
+
 def check_texts(rows: Dataset, columns: Sequence[str], name: str) -> None:
     """Check that columns hold text, and that no row is without.
 
@@ -59,4 +75,4 @@ def rows_without_text(rows: Dataset, column: str) -> np.ndarray:
     return np.flatnonzero(pc.fill_null(pc.equal(texts, ""), True).to_numpy())
 
 
-__all__ = ["check_texts", "check_type", "holds_text", "rows_without_text"]
+__all__ = ["check_columns", "check_texts", "check_type", "holds_text", "rows_without_text"]

@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
 from rnagpt.processing_rnagpt import tokenize_rna
+from rnagpt.sequences.dataset_columns import check_columns
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
 from rnagpt.sequences.rna_types import first_sentence
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
@@ -47,12 +48,7 @@ def annotated_rows(dataset_name: str, split: str) -> list[RnaRow]:
     advice = f"The words of annotations are learnt from train and validation; {split} is needed."
     splits = load_splits(dataset_name, usual="annotations")
     data = choose_split(splits, split, dataset_name, advice)
-    missing = [column for column in ANNOTATED if column not in data.column_names]
-    if missing:
-        raise ValueError(
-            f"The columns {', '.join(ANNOTATED)} are needed; {dataset_name!r} lacks "
-            f"{', '.join(missing)} and has {', '.join(data.column_names)}."
-        )
+    check_columns(data, ANNOTATED, repr(dataset_name))
     check_texts(data, ("sequence", "annotation"), repr(dataset_name))
     columns = (data[name] for name in ANNOTATED)
     return [
