@@ -15,6 +15,7 @@ from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.split_options import add_split_options
 from rnagpt.cli.values import add_seed
 from rnagpt.rna_qa.literature.build.settings import (
+    EUROPE_PMC,
     MENTIONS,
     MODES,
     STAGES,
@@ -122,6 +123,13 @@ def _add_source(group: Any) -> None:
         metavar="LIST",
         default="",
         help="keep only papers under these, for example cc0,cc-by (default: all)",
+    )
+    group.add_argument(
+        "--full-text",
+        metavar="WHERE",
+        help="read full texts beside abstracts, of papers under licences that allow it: "
+        f"{EUROPE_PMC} (a request a paper), or a file or folder of articles in JATS (default: "
+        "abstracts alone)",
     )
 
 

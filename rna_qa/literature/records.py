@@ -60,6 +60,8 @@ class Paper(_Record):
     says it (``cc by``), None where it is unknown; `types` are publication types (``Journal
     Article``, ``Review``). `links` are ids of the same work, as a preprint or as the paper that it
     became (``PMID:…``, ``PPR:…``); `also_known_as` those of papers that were merged into this one.
+    `body` is what the full text itself found, in labelled sections ("Results: …"); None where it
+    was not read, empty where there is none.
     """
 
     id: str
@@ -75,6 +77,12 @@ class Paper(_Record):
     types: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     also_known_as: tuple[str, ...] = ()
+    body: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Title, abstract and, where it was read, what the full text found."""
+        return " ".join(filter(None, (self.title, self.abstract, self.body)))
 
 
 def paper_id(pmid: str | None, pmcid: str | None, doi: str | None) -> str:
@@ -133,13 +141,15 @@ class Topics(_Record):
 class Claim(_Record):
     """One checked statement: its papers (ids) and the words of one of them that it rests on.
 
-    `topic` is the number of its group of papers.
+    `topic` is the number of its group of papers; `section` is where the quote stands in the first
+    paper: ``title``, ``abstract``, ``results`` or ``discussion``.
     """
 
     text: str
     papers: tuple[str, ...]
     quote: str
     topic: int = 0
+    section: str = ""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class FakePaper:
     jobs: Mapping[str, str] = field(default_factory=dict)
     ppr: str | None = None  # Europe PMC's id of a preprint
     links: tuple[Mapping[str, str], ...] = ()
+    full_text: str | None = None  # JATS, where it is open
 
 
 class FakeEbi:
@@ -134,6 +135,10 @@ class FakeEbi:
             return await self._answer(
                 "status-update-search", await request.json(), self._status_updates
             )
+
+        @app.get(f"{EUROPE_PMC}/{{pmcid}}/fullTextXML")
+        async def full_text(pmcid: str) -> Response:
+            return await self._answer("full text", {"pmcid": pmcid}, self._full_text)
 
         return app
 
@@ -288,6 +293,12 @@ class FakeEbi:
         if following is not None:
             answer["nextCursorMark"] = following
         return JSONResponse(answer)
+
+    def _full_text(self, _: str, parameters: dict[str, Any]) -> Response:
+        for paper in self.papers:
+            if paper.full_text and paper.pmcid == parameters["pmcid"]:
+                return Response(paper.full_text, 200, media_type="application/xml")
+        return Response(status_code=404)
 
     def _status_updates(self, _: str, body: dict[str, Any]) -> Response:
         ids = {(item["src"], item["extId"]) for item in body["ids"]}

@@ -29,7 +29,14 @@ from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
 from rnagpt.rna_qa.output import REFERENCE, move_into_place
 
 CARD = Path(__file__).with_name("card.md")
-CLAIM = pa.struct({"text": pa.string(), "papers": pa.list_(pa.string()), "quote": pa.string()})
+CLAIM = pa.struct(
+    {
+        "text": pa.string(),
+        "papers": pa.list_(pa.string()),
+        "quote": pa.string(),
+        "section": pa.string(),
+    }
+)
 ANNOTATIONS = pa.schema(
     {
         "id": pa.string(),
@@ -70,6 +77,7 @@ PAPERS = pa.schema(
         "year": pa.int32(),
         "licence": pa.string(),
         "also_known_as": pa.list_(pa.string()),
+        "full_text": pa.bool_(),
     }
 )
 
@@ -205,9 +213,7 @@ def _annotation_row(row: Row) -> dict[str, Any]:
         "organism": row.rna.organism,
         "taxid": row.rna.taxid,
         "annotation": row.annotation.text,
-        "claims": [
-            {"text": claim.text, "papers": claim.papers, "quote": claim.quote} for claim in claims
-        ],
+        "claims": [{field.name: getattr(claim, field.name) for field in CLAIM} for claim in claims],
         "evidence": sorted({paper for claim in claims for paper in claim.papers}),
         "model": row.annotation.model or None,
         "cluster": row.place.cluster,
@@ -238,7 +244,10 @@ def _write_papers(build: Build, folder: Path) -> dict[str, int]:
             licences[paper.licence or "unknown"] += 1
         if count := licences.total():
             rows = (
-                {name: getattr(paper, name) for name in PAPERS.names}
+                {
+                    **{name: getattr(paper, name, None) for name in PAPERS.names},
+                    "full_text": build.options.full_text is not None and bool(paper.body),
+                }
                 for paper in corpus.iter_papers(kept=True)
             )
             write_split(folder / "papers", "train", rows, count, PAPERS)

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from rnagpt.rna_qa.literature.build.settings import (
     CONFIGURATIONS,
+    EUROPE_PMC,
     STAGE_VERSIONS,
     STAGES,
     LiteratureOptions,
@@ -47,6 +48,7 @@ from rnagpt.rna_qa.output import check_output_dir, read_record
 
 if TYPE_CHECKING:
     from rnagpt.rna_qa.literature.build.engine import Task
+    from rnagpt.rna_qa.literature.sources.corpus import Corpus
 
 WORK = ".work"
 REQUESTS = "requests.sqlite"  # the language model's answers, and the ledger
@@ -414,8 +416,22 @@ def _papers(build: Build, services: Services, state: Mapping[str, Any]) -> bool:
             services,
             check_retractions=bool(state["retractions_checked"]),
         )
+        if build.options.full_text:
+            _read_full_texts(corpus, build.options.full_text, services)
         corpus.set_progress("build: papers done", _papers_key(state))
     return True
+
+
+def _read_full_texts(corpus: Corpus, where: str, services: Services) -> None:
+    from rnagpt.rna_qa.literature.sources import full_texts
+    from rnagpt.rna_qa.literature.sources.europe_pmc import EuropePmc
+    from rnagpt.rna_qa.literature.sources.http_client import HttpClient
+
+    if where != EUROPE_PMC:
+        full_texts.read_full_texts(corpus, Path(where).expanduser())
+        return
+    with HttpClient() as client:
+        full_texts.request_full_texts(corpus, EuropePmc(client, services.europe_pmc))
 
 
 __all__ = [

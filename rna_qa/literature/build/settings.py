@@ -23,6 +23,7 @@ STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "annotate": 2, "export
 CONFIGURATIONS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
+EUROPE_PMC = "europe-pmc"  # where full texts are, in place of a path
 CLUSTERS = ("auto", "cd-hit", "kmers")
 # Of a request to a language model, what the build itself has to set.
 RESERVED_OPTIONS = {"messages", "model", "n", "stream"}
@@ -63,11 +64,13 @@ class LiteratureOptions:
 
     `rnas` and `papers` are files (source "files"); `query` is EBI Search's (source "http") or a
     part of a description (source "postgres"). `licences` are Europe PMC's terms ("cc0", "cc-by");
-    none means papers of any licence. `token_budget` is the most tokens of abstracts in one request
-    to a language model. `request_options` go with every request to it, over the usual ones; null
-    leaves one out. A number for `max_tokens` or `max_completion_tokens` is the bound of every
-    answer, by the name that the service knows. `test` and `validation` are shares of the RNAs;
-    papers that more than `hub_papers` RNAs rest on do not tie those RNAs to one split.
+    none means papers of any licence. `full_text` is `EUROPE_PMC`, or a file or folder of articles
+    in JATS: what the full texts of papers under open licences found is read beside the abstracts.
+    `token_budget` is the most tokens of papers in one request to a language model.
+    `request_options` go with every request to it, over the usual ones; null leaves one out. A
+    number for `max_tokens` or `max_completion_tokens` is the bound of every answer, by the name
+    that the service knows. `test` and `validation` are shares of the RNAs; papers that more than
+    `hub_papers` RNAs rest on do not tie those RNAs to one split.
 
     Raises:
         ValueError: for values that cannot be, naming the option of the command line.
@@ -80,6 +83,7 @@ class LiteratureOptions:
     papers: str | None = _of("papers", None)
     require_mention: str = _of("topics", "abstract", choices=MENTIONS)
     licences: tuple[str, ...] = _of("papers", ())
+    full_text: str | None = _of("papers", None)
     seed: int = _of("topics", 0)
     shard_size: int = _of("topics", 500, least=1)
     max_topics: int = _of("topics", 8, least=2)
@@ -147,6 +151,8 @@ class LiteratureOptions:
         value = getattr(self, option)
         if option in ("rnas", "papers") and value is not None:
             return f"sha256:{_hash_file(Path(value).expanduser().resolve())}"
+        if option == "full_text" and value not in (None, EUROPE_PMC):
+            return _listing(Path(value).expanduser())
         return list(value) if isinstance(value, tuple) else value
 
 
@@ -156,6 +162,13 @@ def _hash_file(path: Path) -> str:
         raise FileNotFoundError(f"{path}: no such file")
     state = path.stat()
     return _hash_once(path, state.st_size, state.st_mtime_ns)
+
+
+def _listing(path: Path) -> str:
+    """The SHA-256 of the names and sizes of the files with full texts, which may be very large."""
+    from rnagpt.rna_qa.literature.sources.full_texts import files_of
+
+    return f"sha256:{fingerprint([(file.name, file.stat().st_size) for file in files_of(path)])}"
 
 
 @cache
@@ -255,6 +268,7 @@ def changed_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict
 
 
 __all__ = [
+    "EUROPE_PMC",
     "MODES",
     "STAGES",
     "STAGE_VERSIONS",

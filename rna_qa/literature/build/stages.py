@@ -184,7 +184,18 @@ def _corpus_shard(build: Build, number: int) -> Iterator[tuple[Rna, Papers]]:
     wanted = build.options.require_mention
     with build.open_corpus() as corpus:
         for rna, papers in corpus.read_shard(number, build.options.shard_size):
-            yield rna, [pair for pair in papers if is_required(pair[1], wanted)]
+            required = [pair for pair in papers if is_required(pair[1], wanted)]
+            reads_bodies = build.options.full_text is not None
+            yield rna, [(_about(rna, paper, reads_bodies), one) for paper, one in required]
+
+
+def _about(rna: Rna, paper: Paper, reads_body: bool) -> Paper:
+    """The paper with those sentences of its full text that name the RNA, or without it."""
+    if not (paper.body and reads_body):
+        return replace(paper, body=None)
+    from rnagpt.rna_qa.literature.text.passages import passages
+
+    return replace(paper, body=passages(paper.body, rna.names))
 
 
 def _corpus_bytes(rna: Rna, papers: Papers) -> bytes:

@@ -27,6 +27,7 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     count_tokens,
 )
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
+from rnagpt.rna_qa.literature.text.passages import section_of
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 # Rises when the same answers may give other annotations.
@@ -154,7 +155,7 @@ def divide(
 def _fit(papers: Sequence[Paper], most_claims: int, token_budget: int) -> list[Piece]:
     """Pieces of about equal size, none over the budget unless a single paper is."""
     papers = sorted(papers, key=lambda paper: paper.id)
-    sizes = [count_tokens(f"{paper.title} {paper.abstract}") for paper in papers]
+    sizes = [count_tokens(paper.text) for paper in papers]
     bins = max(1, math.ceil(sum(sizes) / token_budget))
     pieces: list[list[Paper]] = [[]]
     size = 0
@@ -232,7 +233,9 @@ def _with_quote_as_it_stands(claim: Claim, piece: Piece) -> Claim:
     quotes = {id_: find_quote(claim.quote, piece.by_id[id_]) for id_ in claim.papers}
     source = next(id_ for id_, quote in quotes.items() if quote)
     others = (id_ for id_ in claim.papers if id_ != source)
-    return replace(claim, papers=(source, *others), quote=quotes[source] or claim.quote)
+    quote = quotes[source] or claim.quote
+    section = section_of(quote, piece.by_id[source])
+    return replace(claim, papers=(source, *others), quote=quote, section=section)
 
 
 def _repair(rna: Rna, sifted: _Sifted, model: LanguageModel) -> _Sifted:

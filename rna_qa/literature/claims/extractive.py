@@ -12,6 +12,7 @@ from itertools import chain
 
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
 from rnagpt.rna_qa.literature.text.mentions import NameIndex
+from rnagpt.rna_qa.literature.text.passages import section_of
 from rnagpt.rna_qa.literature.text.sentences import split_label, split_sentences
 from rnagpt.rna_qa.literature.text.topics import split_words
 
@@ -151,7 +152,8 @@ def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOP
             words = frozenset(sentence.words)
             if any(len(words & one) >= SAME * min(len(words), len(one)) for one in words_of):
                 continue
-            chosen.append(Claim(tidy(sentence.text), (paper.id,), sentence.text, topic))
+            section = section_of(sentence.text, paper)
+            chosen.append(Claim(tidy(sentence.text), (paper.id,), sentence.text, topic, section))
             words_of.append(words)
             if len(chosen) - before == per_topic:
                 break
@@ -163,7 +165,9 @@ def _rank(names: Callable[[str], bool], papers: Sequence[Paper]) -> list[tuple[P
     # By id: sums of floats must not depend on the order of the papers.
     papers = sorted(papers, key=lambda paper: paper.id)
     read = [
-        (paper, sentence) for paper in papers for sentence in _read(paper.title, paper.abstract)
+        (paper, sentence)
+        for paper in papers
+        for sentence in _read(paper.title, paper.abstract, paper.body or "")
     ]
     candidates = [
         place
@@ -197,11 +201,11 @@ def _telling_piece(name: str) -> str:
 
 
 @lru_cache(maxsize=2048)  # Hub papers are read for many RNAs; about 30 MB when full.
-def _read(title: str, abstract: str) -> tuple[_Sentence, ...]:
-    """The sentences of an abstract; the title as well where it states something."""
+def _read(title: str, abstract: str, body: str) -> tuple[_Sentence, ...]:
+    """The sentences of an abstract and a full text; the title as well where it states something."""
     parts: list[tuple[str, str | None]] = [(title, None)] if _STATES.search(title) else []
     section = None
-    for sentence in split_sentences(abstract):
+    for sentence in (*split_sentences(abstract), *split_sentences(body)):
         label, text = split_label(sentence)
         section = label or section
         parts.append((text, section))

@@ -92,6 +92,7 @@ def _list_of(items: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _CLAIM = ("text", "papers", "quote")
+_PASSAGES = "sentences_of_full_text"
 _STRING, _INTEGER = {"type": "string"}, {"type": "integer"}
 
 
@@ -199,7 +200,9 @@ def _request(
 
 
 def _paper(number: int, paper: Paper) -> dict[str, Any]:
-    return {"paper": number, "title": paper.title, "abstract": paper.abstract}
+    told: dict[str, Any] = {"paper": number, "title": paper.title, "abstract": paper.abstract}
+    # Only where there are any: other requests stay as they were, and so do their answers.
+    return {**told, _PASSAGES: paper.body} if paper.body else told
 
 
 def _number_claims(claims: Iterable[Claim]) -> dict[str, Any]:

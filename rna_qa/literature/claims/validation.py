@@ -172,7 +172,7 @@ def _violations(claim: Claim, rna: Rna, group: Mapping[str, Paper]) -> Iterator[
     words = len(text.split())
     if not MIN_TEXT <= words <= MAX_TEXT:
         yield Violation("text too long" if words > MAX_TEXT else "text too short", f"{words} words")
-    sources = [f"{paper.title} {paper.abstract}" for paper in papers]
+    sources = [paper.text for paper in papers]
     called = " or ".join(names[:3])
     if not any(names_rna(source, names) for source in sources):
         yield Violation("RNA not named", f"the named papers say nothing of {called}")
@@ -228,7 +228,7 @@ def violations_of_premise(text: str, source: str, names: Sequence[str]) -> Itera
 
 
 def find_quote(quote: str, paper: Paper) -> str | None:
-    """The words of the abstract, else of the title, that a quote repeats, as they stand there.
+    """The words of the abstract, title or full text that a quote repeats, as they stand there.
 
     White space, case, kinds of dashes and quotation marks, and punctuation at its ends may differ.
     """
@@ -240,7 +240,7 @@ def find_quote(quote: str, paper: Paper) -> str | None:
         wanted = wanted[1:-1].strip(" .;,…")
     if not wanted:
         return None
-    for text in (paper.abstract, paper.title):
+    for text in filter(None, (paper.abstract, paper.title, paper.body)):
         plain, places = _normalise(text)
         for found in _whole_words(wanted, plain):
             return text[places[found.start()] : places[found.end() - 1] + 1]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 from rnagpt.rna_qa.literature.records import Paper
 from rnagpt.rna_qa.literature.sources.http_client import HttpClient
+from rnagpt.rna_qa.literature.sources.jats import read_articles
 from rnagpt.rna_qa.literature.sources.rows import batched, ids_of, make_paper
 
 PAPERS_PER_SEARCH = 100  # their ids have to fit into an address
@@ -78,6 +80,17 @@ class EuropePmc:
             seen |= new
             whole = len(seen) >= int(page.get("hitCount") or 0)
             cursor = page.get("nextCursorMark") if new and not whole else None
+
+    def full_text(self, pmcid: str) -> str | None:
+        """What the full text of an open-access article found; None where none is open.
+
+        Raises:
+            ServiceError: if the service does not answer.
+        """
+        content = self._client.get_xml(f"{self._base_url}/{pmcid}/fullTextXML")
+        if content is None:
+            return None
+        return next((article.body for article in read_articles(BytesIO(content))), None)
 
     def find_retracted(self, papers: Sequence[Paper]) -> set[str]:
         """The ids of those papers that are retracted.

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx2
 
@@ -23,6 +24,9 @@ from rnagpt.rna_qa.literature.retry import (
 REQUESTS_PER_SECOND = 8.0
 TIMEOUT = 60.0  # seconds to connect, and without a byte of the answer
 ATTEMPTS = 7
+
+# Reads an answer of status 200, which its second argument describes in an error.
+_Reader = Callable[[httpx2.Response, str], Any]
 
 
 class ServiceError(OSError):
@@ -75,7 +79,7 @@ class HttpClient:
         Raises:
             ServiceError: if it rejects, or if faults do not pass.
         """
-        return self._ask("GET", url, params=dict(params or {}))
+        return self._ask("GET", url, _read_json, params=dict(params or {}))
 
     def post_json(self, url: str, body: Any) -> Any:
         """The JSON that an address answers with when it is sent `body` as JSON.
@@ -83,7 +87,22 @@ class HttpClient:
         Raises:
             ServiceError: if it rejects, or if faults do not pass.
         """
-        return self._ask("POST", url, json=body)
+        return self._ask("POST", url, _read_json, json=body)
+
+    def get_xml(self, url: str) -> bytes | None:
+        """The XML that an address answers with; None where it has none (404).
+
+        Raises:
+            ServiceError: if it rejects, or if faults do not pass.
+        """
+        headers = {"Accept": "application/xml, text/xml"}
+        try:
+            found: bytes = self._ask("GET", url, _read_xml, headers=headers)
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
 
     def close(self) -> None:
         self._client.close()
@@ -94,9 +113,10 @@ class HttpClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, method: str, url: str, **content: Any) -> Any:
+    def _ask(self, method: str, url: str, read: _Reader, **content: Any) -> Any:
         try:
-            return retrying(self._attempts, self._sleep)(self._ask_once, method, url, **content)
+            ask = retrying(self._attempts, self._sleep)
+            return ask(self._ask_once, method, url, read, **content)
         except TransientError as fault:
             raise ServiceError(
                 url,
@@ -105,7 +125,7 @@ class HttpClient:
                 fault.status,
             ) from fault
 
-    def _ask_once(self, method: str, url: str, **content: Any) -> Any:
+    def _ask_once(self, method: str, url: str, read: _Reader, **content: Any) -> Any:
         self._rate.acquire()
         try:
             response = self._client.request(method, url, **content)
@@ -116,12 +136,13 @@ class HttpClient:
         except httpx2.RequestError as error:
             message = str(error) or type(error).__name__
             raise TransientError(f"the connection failed ({message})") from error
-        return _read_json(url, response)
+        problem = f"status {response.status_code}, {first_words(response.text)!r}"
+        _check_status(url, response, problem)
+        return read(response, problem)
 
 
-def _read_json(url: str, response: httpx2.Response) -> Any:
+def _check_status(url: str, response: httpx2.Response, problem: str) -> None:
     status = response.status_code
-    problem = f"status {status}, {first_words(response.text)!r}"
     if status >= 500 or status in STATUSES_THAT_PASS:
         retry_after = read_retry_after(response.headers.get("Retry-After"))
         if retry_after is not None and retry_after > MAX_RETRY_AFTER:
@@ -130,11 +151,26 @@ def _read_json(url: str, response: httpx2.Response) -> Any:
         raise TransientError(problem, retry_after, status=status)
     if status != 200:
         raise ServiceError(url, problem, "check the address and the query", status)
+
+
+def _read_xml(response: httpx2.Response, problem: str) -> bytes:
+    content: bytes = response.content
+    fault = TransientError(f"{problem} in place of XML", status=response.status_code)
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise fault from error
+    if root.tag.lower().endswith("html"):  # a gateway's page may be well formed
+        raise fault
+    return content
+
+
+def _read_json(response: httpx2.Response, problem: str) -> Any:
     try:
         return _whole_characters(json.loads(response.content), response.content)
     except (ValueError, RecursionError) as error:
         # Gateways put up pages of their own with status 200.
-        raise TransientError(f"{problem} in place of JSON", status=status) from error
+        raise TransientError(f"{problem} in place of JSON", status=response.status_code) from error
 
 
 def _whole_characters(answer: Any, content: bytes) -> Any:

@@ -133,7 +133,18 @@ def make_paper(
     )
 
 
-def ids_of(paper: Paper) -> list[str]:
+class Identified(Protocol):
+    """A paper, or an article of one; identifiers are without prefixes."""
+
+    @property
+    def pmid(self) -> str | None: ...
+    @property
+    def pmcid(self) -> str | None: ...
+    @property
+    def doi(self) -> str | None: ...
+
+
+def ids_of(paper: Identified) -> list[str]:
     """All names of a paper."""
     keys = ((paper.pmid, None, None), (None, paper.pmcid, None), (None, None, paper.doi))
     return [paper_id(*key) for key in keys if any(key)]
