@@ -41,6 +41,8 @@ class RinalmoConfig(PreTrainedConfig):
         rotary_base: Base of the wavelengths of the rotary positions, which have no end.
         token_dropout: Whether masked tokens are zeroed and all others scaled by what was masked in
             training, as in ESM.
+        learn_gate_slope: Whether the gates' slopes are weights, as in the official model; else
+            they are 1, which computes faster.
         rna_alphabet: What it reads; see `RnaAlphabet`. Default: the official tokens.
 
     Raises:
@@ -57,6 +59,7 @@ class RinalmoConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-5
     rotary_base: float = 10_000.0
     token_dropout: bool = True
+    learn_gate_slope: bool = True
     initializer_range: float = 0.02
     rna_alphabet: dict[str, Any] | None = None
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.masking_utils import create_bidirectional_mask
+from transformers.masking_utils import create_bidirectional_mask, packed_sequence_mask_function
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -58,7 +58,7 @@ class RinalmoLayer(nn.Module):
         self.out = nn.Linear(size, size, bias=False)
         self.feed_forward_norm = nn.LayerNorm(size, config.layer_norm_eps)
         self.gate = nn.Linear(size, inner)
-        self.gate_slope = nn.Parameter(torch.ones(1))
+        self.gate_slope = nn.Parameter(torch.ones(1)) if config.learn_gate_slope else None
         self.up = nn.Linear(size, inner)
         self.down = nn.Linear(inner, size)
 
@@ -69,9 +69,13 @@ class RinalmoLayer(nn.Module):
         hidden_states = self.attention_norm(hidden_states)
         hidden_states = hidden_states + self._attention(hidden_states, mask, rotation)
         inner = self.feed_forward_norm(hidden_states)
-        gate = self.gate(inner)
-        gate = gate * torch.sigmoid(self.gate_slope * gate)  # Swish (arXiv 1710.05941)
-        return hidden_states + self.down(gate * self.up(inner))
+        return hidden_states + self.down(self._swish(self.gate(inner)) * self.up(inner))
+
+    def _swish(self, gate: torch.Tensor) -> torch.Tensor:
+        """arXiv 1710.05941."""
+        if self.gate_slope is None:
+            return F.silu(gate)
+        return gate * torch.sigmoid(self.gate_slope * gate)
 
     def _attention(
         self, inputs: torch.Tensor, mask: Any, rotation: tuple[torch.Tensor, torch.Tensor]
@@ -90,15 +94,16 @@ class RinalmoLayer(nn.Module):
         return self.out(vectors.flatten(2))
 
 
-def _rotation(length: int, size: int, base: float, like: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Cosines and sines (length, size / 2) of the angles of rotary positions (arXiv 2104.09864).
+def _rotation(
+    places: torch.Tensor, size: int, base: float, dtype: torch.dtype
+) -> tuple[torch.Tensor, ...]:
+    """Cosines and sines (..., size / 2) of the angles of rotary positions (arXiv 2104.09864).
 
     In float32 whatever the weights are: bfloat16 tells no positions beyond 256 apart.
     """
-    steps = torch.arange(0, size, 2, device=like.device, dtype=torch.float32)
-    places = torch.arange(length, device=like.device, dtype=torch.float32)
-    angles = places[:, None] * (1.0 / base ** (steps / size))
-    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+    steps = torch.arange(0, size, 2, device=places.device, dtype=torch.float32)
+    angles = places.float().unsqueeze(-1) * (1.0 / base ** (steps / size))
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 def _rotated(vectors: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -153,13 +158,14 @@ class RinalmoModel(RnaEncoderModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, RinalmoLayer):
+        if isinstance(module, RinalmoLayer) and module.gate_slope is not None:
             nn.init.ones_(module.gate_slope)
 
     def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
         output_hidden_states: bool = False,
         return_dict: bool = True,
     ) -> BaseModelOutput | tuple[Any, ...]:
@@ -169,6 +175,8 @@ class RinalmoModel(RnaEncoderModel):
             input_ids: (batch, sequence), with `<cls>` before and `<eos>` after each RNA.
             attention_mask: (batch, sequence), 1 for tokens and 0 for padding after them; by default
                 all but padding.
+            position_ids: (batch, sequence), for several RNAs in a row: the place of each token in
+                its own RNA, so that each 0 begins another one. RNAs of a row do not see each other.
             output_hidden_states: give the vectors before and after each layer too.
             return_dict: give a `BaseModelOutput`, not a tuple.
 
@@ -176,12 +184,13 @@ class RinalmoModel(RnaEncoderModel):
             `last_hidden_state` is (batch, sequence, hidden).
         """
         mask = self._token_mask(input_ids, attention_mask)
+        rnas = None if position_ids is None else position_ids.eq(0).cumsum(-1)
         hidden_states = self.embeddings(input_ids)
         if self.config.token_dropout:
-            hidden_states = self._drop_masked(hidden_states, input_ids, mask)
-        head_size = self.config.hidden_size // self.config.num_attention_heads
-        rotation = _rotation(input_ids.shape[1], head_size, self.config.rotary_base, hidden_states)
-        keys = create_bidirectional_mask(self.config, hidden_states, mask)
+            hidden_states = self._drop_masked(hidden_states, input_ids, mask, rnas)
+        rotation = self._rotation(hidden_states, position_ids)
+        apart = None if rnas is None else packed_sequence_mask_function(rnas)
+        keys = create_bidirectional_mask(self.config, hidden_states, mask, and_mask_function=apart)
         states = [hidden_states]
         for layer in self.layers:
             states.append(layer(states[-1], keys, rotation))
@@ -189,14 +198,36 @@ class RinalmoModel(RnaEncoderModel):
                 del states[0]
         return _output(self.norm(states[-1]), states, output_hidden_states, return_dict)
 
+    def _rotation(
+        self, hidden_states: torch.Tensor, position_ids: torch.Tensor | None
+    ) -> tuple[torch.Tensor, ...]:
+        """Cosines and sines, of (sequence, half a head) or (batch, 1, sequence, half a head)."""
+        places = torch.arange(hidden_states.shape[1], device=hidden_states.device)
+        if position_ids is not None:
+            places = position_ids.unsqueeze(1)
+        head_size = self.config.hidden_size // self.config.num_attention_heads
+        return _rotation(places, head_size, self.config.rotary_base, hidden_states.dtype)
+
     def _drop_masked(
-        self, embedded: torch.Tensor, input_ids: torch.Tensor, mask: torch.Tensor
+        self,
+        embedded: torch.Tensor,
+        input_ids: torch.Tensor,
+        mask: torch.Tensor,
+        rnas: torch.Tensor | None,
     ) -> torch.Tensor:
         """Zero masked tokens, and scale the others to the sum that training knew."""
         masked = input_ids.eq(self.config.mask_token_id)
-        share = masked.sum(-1) / mask.sum(-1)
+        if rnas is None:
+            share = masked.sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)
+        else:
+            counts = torch.zeros(2, len(rnas), input_ids.shape[1] + 1, device=rnas.device)
+            hidden, all_tokens = (
+                count.scatter_add(1, rnas, chosen.float()).gather(1, rnas)
+                for count, chosen in zip(counts, (masked, mask), strict=True)
+            )
+            share = hidden / all_tokens
         scale = (1 - _MASKED_IN_TRAINING) / (1 - share)
-        return embedded.masked_fill(masked.unsqueeze(-1), 0.0) * scale[:, None, None].to(
+        return embedded.masked_fill(masked.unsqueeze(-1), 0.0) * scale.unsqueeze(-1).to(
             embedded.dtype
         )
 
