@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
     from trl import TrlParser
 
-    from rnagpt.training.encoder.pretrain import EncoderArguments
+    from rnagpt.training.encoder.arguments import EncoderArguments
 
 USAGE = "rnagpt pretrain-encoder [-h] [--config FILE] [OPTIONS] OUT"
 HELP = """\
@@ -80,7 +80,7 @@ def make_parser() -> TrlParser:
     from transformers import TrainingArguments
     from trl import TrlParser
 
-    from rnagpt.training.encoder.pretrain import EncoderArguments
+    from rnagpt.training.encoder.arguments import EncoderArguments
 
     classes: Any = (EncoderArguments, TrainingArguments)  # no class is of the type that TRL states
     parser = TrlParser(

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 import rnagpt
 from rnagpt.conversion import ENCODER_CODE
 from rnagpt.conversion.atomic_folder import atomic_folder
+from rnagpt.modeling_encoders_rnagpt import ENCODER_MODELS
 
 # `compose` copies files that begin so next to the weights.
 NOTICE = "NOTICE.rna-encoder.txt"
@@ -45,9 +46,28 @@ def write_encoder(
         config.dtype = "float32"
         _save_config(config, folder)
         save_file(dict(tensors), folder / "model.safetensors", metadata={"format": "pt"})
-        for name in ENCODER_CODE:
-            shutil.copy(Path(rnagpt.__file__).with_name(name), folder)
+        _copy_code(folder)
         (folder / NOTICE).write_text(notice, encoding="utf-8")
+
+
+def save_encoder(encoder: PreTrainedModel, folder: str | Path) -> None:
+    """Write a trained encoder beside what the folder holds already.
+
+    Args:
+        encoder: one that transformers has, or of `modeling_encoders_rnagpt.py`; then its code goes
+            into the folder too.
+        folder: made where it is missing.
+    """
+    folder = Path(folder)
+    encoder.save_pretrained(folder)
+    if encoder.config.model_type in ENCODER_MODELS:
+        _save_config(encoder.config, folder)
+        _copy_code(folder)
+
+
+def _copy_code(folder: Path) -> None:
+    for name in ENCODER_CODE:
+        shutil.copy(Path(rnagpt.__file__).with_name(name), folder)
 
 
 def _save_config(config: PreTrainedConfig, folder: Path) -> None:
@@ -60,4 +80,4 @@ def _save_config(config: PreTrainedConfig, folder: Path) -> None:
     config.save_pretrained(folder)
 
 
-__all__ = ["NOTICE", "write_encoder"]
+__all__ = ["NOTICE", "save_encoder", "write_encoder"]

@@ -19,16 +19,17 @@ from rnagpt.conversion.compose import compose
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import tokenize_rna
 from rnagpt.sequences.even_families import even_families
+from rnagpt.training.encoder.architecture import make_encoder
+from rnagpt.training.encoder.arguments import EncoderArguments
 from rnagpt.training.encoder.batches import (
-    MaskedCollator,
     RnaRow,
     TokenBudgetSampler,
     WordsCollator,
     cut_at_random,
     mutate,
     pad_rnas,
-    reads_hidden,
 )
+from rnagpt.training.encoder.masking import MaskedCollator, reads_hidden
 from rnagpt.training.encoder.objectives import (
     UNKNOWN,
     AnnotationWords,
@@ -37,7 +38,7 @@ from rnagpt.training.encoder.objectives import (
     first_words,
     mean_vectors,
 )
-from rnagpt.training.encoder.pretrain import EncoderArguments, main, make_encoder
+from rnagpt.training.encoder.pretrain import main
 from rnagpt.training.encoder.probe import linear_probe, rna_means
 from rnagpt.training.encoder.rna_types import fit_types
 

@@ -1,14 +1,14 @@
 """Batches for the training of an encoder: RNAs of similar length, changed or masked at random."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from rnagpt.configuration_rnagpt import RNA_VOCABULARY
 from rnagpt.processing_rnagpt import tokenize_rna
@@ -18,7 +18,6 @@ from rnagpt.sequences.rna_types import first_sentence
 from rnagpt.sequences.shuffle import shuffle_dinucleotides
 from rnagpt.training.columns import check_texts
 from rnagpt.training.encoder.objectives import (
-    IGNORE,
     UNKNOWN,
     UNKNOWN_TYPE,
     UNKNOWN_WORDS,
@@ -64,7 +63,8 @@ def decoy_of(row: RnaRow, random: np.random.Generator) -> RnaRow:
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
-    """Batches of rows of similar length, within a budget of nucleotides, padding included.
+    """Batches of rows of similar length, within a budget of nucleotides, padding included; or
+    packed: of any lengths, whose sum is within the budget.
 
     Families of n rows are drawn in proportion to the square root of n, so that large ones do not
     drown small ones. An epoch has as many batches as all rows would fill. The order depends on
@@ -76,6 +76,10 @@ class TokenBudgetSampler(Sampler[list[int]]):
         max_length: RNAs count as at most so long (nt): longer ones are cut.
         shuffle: draw at random; else each row once, shortest first.
         seed: of the draw.
+        packed: RNAs of a batch share a row, each with two tokens for its ends.
+
+    Raises:
+        ValueError: where an RNA does not fit into the row.
     """
 
     def __init__(
@@ -86,8 +90,16 @@ class TokenBudgetSampler(Sampler[list[int]]):
         max_length: int = 1022,
         shuffle: bool = True,
         seed: int = 0,
+        packed: bool = False,
     ) -> None:
-        self.lengths = np.array([min(len(row.sequence), max_length) for row in rows])
+        ends = 2 if packed else 0
+        self.lengths = np.array([min(len(row.sequence), max_length) + ends for row in rows])
+        self.packed = packed
+        if packed and self.lengths.max() > budget:
+            raise ValueError(
+                f"An RNA takes {self.lengths.max():,} tokens with its ends, a packed row has "
+                f"{budget:,}: raise tokens_per_batch or lower max_length."
+            )
         self.budget, self.shuffle, self.seed, self.epoch = budget, shuffle, seed, 0
         sizes = Counter(row.family for row in rows)
         weights = np.array([sizes[row.family] ** -0.5 for row in rows])
@@ -112,23 +124,77 @@ class TokenBudgetSampler(Sampler[list[int]]):
         random = np.random.default_rng([self.seed, self.epoch])
         while True:
             drawn = random.choice(len(self.lengths), len(self.lengths), p=self.weights)
-            # Some noise, so that the same RNAs do not always meet.
-            noisy = self.lengths[drawn] * random.uniform(0.9, 1.1, len(drawn))
-            batches = list(self._cut(drawn[np.argsort(noisy)]))
+            if not self.packed:
+                # Some noise, so that the same RNAs do not always meet.
+                noisy = self.lengths[drawn] * random.uniform(0.9, 1.1, len(drawn))
+                drawn = drawn[np.argsort(noisy)]
+            batches = list(self._cut(drawn))
             random.shuffle(batches)
             yield from batches
 
     def _cut(self, order: np.ndarray) -> Iterator[list[int]]:
         batch: list[int] = []
-        longest = 0
+        longest = total = 0
         for index in order.tolist():
-            longest = max(longest, self.lengths[index])
-            if batch and longest * (len(batch) + 1) > self.budget:
+            length = int(self.lengths[index])
+            longest, total = max(longest, length), total + length
+            if batch and (total if self.packed else longest * (len(batch) + 1)) > self.budget:
                 yield batch
-                batch, longest = [], self.lengths[index]
+                batch, longest, total = [], length, length
             batch.append(index)
         if batch:
             yield batch
+
+
+class DrawnRows(Dataset[Any]):
+    """Rows by their number, each with the seed of its batch's draws."""
+
+    def __init__(self, rows: Sequence[RnaRow]) -> None:
+        self.rows = rows
+
+    def __getitem__(self, drawn: tuple[int, int]) -> tuple[RnaRow, int]:
+        number, seed = drawn
+        return self.rows[number], seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class SeededBatches(Sampler[Any]):
+    """Batches of a sampler with a seed each, which depends on seed, epoch and the batch's number.
+
+    So whatever a collator draws is the same in a run that was stopped and resumed.
+    """
+
+    def __init__(self, sampler: TokenBudgetSampler) -> None:
+        self.sampler = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for number, batch in enumerate(self.sampler):
+            seeds = np.random.SeedSequence([self.sampler.seed, self.sampler.epoch, number])
+            seed = int(seeds.generate_state(1)[0])
+            yield [(row, seed) for row in batch]
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+
+@dataclass
+class SeededCollator:
+    """A collator whose draws, of numpy's global generator, follow from its batch's seed."""
+
+    collator: Callable[[Sequence[RnaRow]], dict[str, torch.Tensor]]
+
+    def __call__(self, drawn: Sequence[tuple[RnaRow, int]]) -> dict[str, torch.Tensor]:
+        before = np.random.get_state()
+        np.random.seed(drawn[0][1])
+        try:
+            return self.collator([row for row, _ in drawn])
+        finally:
+            np.random.set_state(before)
 
 
 def cut_at_random(sequence: str, length: int) -> str:
@@ -146,22 +212,6 @@ def mutate(sequence: str, most: float) -> str:
     chosen = np.random.random(len(letters)) < np.random.uniform(0, most)
     letters[chosen] = np.random.choice(np.frombuffer(b"ACGU", dtype=np.uint8), chosen.sum())
     return letters.tobytes().decode()
-
-
-def reads_hidden(ids: np.ndarray, hidden: np.ndarray, kmer_size: int) -> np.ndarray:
-    """Which tokens read a hidden nucleotide: (length,), bool.
-
-    A k-mer at position i reads nucleotides i to i+k-1; any other token its own letter.
-
-    Args:
-        ids: tokens of `tokenize_rna`: (length,).
-        hidden: nucleotides that must not be revealed: (length,), bool.
-        kmer_size: k of the vocabulary.
-    """
-    read = np.where(ids >= len(RNA_VOCABULARY), kmer_size, 1)
-    hidden_before = np.concatenate([[0], np.cumsum(hidden)])
-    first = np.arange(len(ids))
-    return hidden_before[first + read] > hidden_before[first]
 
 
 def pad_rnas(rows: list[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -204,47 +254,11 @@ class WordsCollator:
         return {**pad_rnas(tokens), "labels": torch.cat([families[:, None], words], dim=1)}
 
 
-@dataclass
-class MaskedCollator:
-    """RNAs with hidden nucleotides: every token that reads one is masked, and is to be predicted.
-
-    For k > 1 these are k tokens in a row, as in DNABERT (Ji et al. 2021): with only one of them
-    masked, its neighbours would reveal it.
-
-    Args:
-        kmer_size: k of the encoder's vocabulary.
-        max_length: longer RNAs (nt) are cut at random.
-        mask_share: share of tokens masked, on average; at least one nucleotide is hidden.
-    """
-
-    kmer_size: int
-    max_length: int
-    mask_share: float
-
-    def __call__(self, rows: Sequence[RnaRow]) -> dict[str, torch.Tensor]:
-        tokens = [
-            tokenize_rna(cut_at_random(row.sequence, self.max_length), self.kmer_size)
-            for row in rows
-        ]
-        batch: dict[str, Any] = pad_rnas(tokens)
-        masked = torch.zeros_like(batch["input_ids"], dtype=torch.bool)
-        for row, ids in enumerate(tokens):
-            hides = reads_hidden(ids, self._hide(len(ids)), self.kmer_size)
-            masked[row, 1 : len(ids) + 1] = torch.from_numpy(hides)  # after cls
-        labels = batch["input_ids"].masked_fill(~masked, IGNORE)
-        batch["input_ids"].masked_fill_(masked, MASK)
-        return {**batch, "labels": labels}
-
-    def _hide(self, length: int) -> np.ndarray:
-        """Nucleotides to hide: (length,), bool."""
-        hidden = np.random.random(length) < self.mask_share / self.kmer_size
-        hidden[np.random.randint(length)] = True
-        return hidden
-
-
 __all__ = [
-    "MaskedCollator",
+    "DrawnRows",
     "RnaRow",
+    "SeededBatches",
+    "SeededCollator",
     "TokenBudgetSampler",
     "WordsCollator",
     "annotated_rows",
@@ -252,5 +266,4 @@ __all__ = [
     "decoy_of",
     "mutate",
     "pad_rnas",
-    "reads_hidden",
 ]

@@ -13,8 +13,10 @@ from torch import nn
 from transformers import EsmForMaskedLM, EsmModel, EvalPrediction
 
 from rnagpt.configuration_rnagpt import RnaGptConfig
+from rnagpt.conversion.encoder_folder import save_encoder
 from rnagpt.conversion.model_sources import open_language_model
 from rnagpt.conversion.projector_folder import PROJECTOR_WEIGHTS, save_projector
+from rnagpt.modeling_encoders_rnagpt import RinalmoModel
 from rnagpt.modeling_rnagpt import RnaProjector
 
 IGNORE = -100  # what cross_entropy passes over
@@ -135,13 +137,79 @@ class MaskedNucleotides(EsmForMaskedLM):
         logits = self.lm_head(hidden_states[asked])
         return {"loss": nn.functional.cross_entropy(logits.float(), labels[asked])}
 
+    @property
+    def encoder(self) -> EsmModel:
+        return self.esm
+
     def save(self, folder: str | Path) -> None:
         """Write the encoder."""
-        self.esm.save_pretrained(folder)
+        save_encoder(self.esm, folder)
+
+
+class MaskedLetters(nn.Module):
+    """The same for RiNALMo's architecture, whose RNAs may share a row.
+
+    Args:
+        encoder: whose embeddings are the head's weights too.
+    """
+
+    accepts_loss_kwargs = False
+    # Tokens up to which attention that is written out is the faster one on a CPU.
+    longest_written_out = 256
+
+    def __init__(self, encoder: RinalmoModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        size = encoder.config.hidden_size
+        self.dense = nn.Linear(size, size)
+        self.norm = nn.LayerNorm(size)
+        self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
+        encoder.embeddings.register_forward_hook(_in_autocast)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """`labels` (rnas, longest): the ids of hidden tokens, elsewhere -100."""
+        if position_ids is not None:
+            # The rest of the row attends to itself: tokens that see nothing would be no numbers.
+            attention_mask = torch.ones_like(input_ids)
+        elif input_ids.device.type == "cpu":
+            short = input_ids.shape[1] <= self.longest_written_out
+            self.encoder.set_attn_implementation("eager" if short else "sdpa")
+        hidden_states = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids
+        ).last_hidden_state
+        asked = labels.ne(IGNORE)
+        hidden_states = self.norm(nn.functional.gelu(self.dense(hidden_states[asked])))
+        logits = nn.functional.linear(hidden_states, self.encoder.embeddings.weight) + self.bias
+        return {"loss": nn.functional.cross_entropy(logits.float(), labels[asked])}
+
+    def save(self, folder: str | Path) -> None:
+        """Write the encoder, with its code."""
+        save_encoder(self.encoder, folder)
+
+
+def _in_autocast(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    """What autocast computes in, from the first layer on: it leaves sums in float32 else."""
+    device = output.device.type
+    if not torch.is_autocast_enabled(device):
+        return output
+    return output.to(torch.get_autocast_dtype(device))
+
+
+def masked_objective(encoder: Any) -> "MaskedNucleotides | MaskedLetters":
+    """The objective for an encoder's architecture."""
+    if isinstance(encoder, RinalmoModel):
+        return MaskedLetters(encoder)
+    return MaskedNucleotides(encoder)
 
 
 def mean_vectors(
-    encoder: EsmModel, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    encoder: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor
 ) -> torch.Tensor:
     """Mean of each RNA's nucleotide vectors: (rnas, rna hidden).
 
@@ -181,7 +249,7 @@ class AnnotationWords(nn.Module):
     # The loss is a mean already, and takes nothing but a batch.
     accepts_loss_kwargs = False
 
-    def __init__(self, encoder: EsmModel, targets: WordTargets, merge_size: int) -> None:
+    def __init__(self, encoder: Any, targets: WordTargets, merge_size: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.config = RnaGptConfig(
@@ -262,7 +330,7 @@ class AnnotationWords(nn.Module):
 
     def save(self, folder: str | Path) -> None:
         """Write the encoder and the projection."""
-        self.encoder.save_pretrained(folder)
+        save_encoder(self.encoder, folder)
         save_projector(self.projector.state_dict(), self.config, folder)
 
 
@@ -294,8 +362,10 @@ def first_words(prediction: EvalPrediction, unknown: int) -> dict[str, float]:
 __all__ = [
     "UNKNOWN",
     "AnnotationWords",
+    "MaskedLetters",
     "MaskedNucleotides",
     "WordTargets",
     "first_words",
+    "masked_objective",
     "mean_vectors",
 ]
