@@ -36,7 +36,7 @@ class EncoderArguments:
     other_strand_share: float = option(
         0.0, "Share of RNAs whose other strand is shown (masked objective)."
     )
-    kept_out: list[str] | None = option(
+    kept_out: list[str] | None = option(  # noqa: RUF009  # one name for all fields
         None,
         "FASTA files of RNAs that are not trained on, nor what is like them (masked objective).",
     )

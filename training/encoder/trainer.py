@@ -65,7 +65,7 @@ class Speed:
         seconds = max(1e-9, time.monotonic() - self.start)
         figures = {"nt_per_second": round(self.nucleotides / seconds, 1)}
         if self.limit:
-            figures["share_of_limit"] = round(self.operations / seconds / self.limit, 4)
+            figures["share_of_limit"] = float(f"{self.operations / seconds / self.limit:.3g}")
         self.start, self.nucleotides, self.operations = time.monotonic(), 0, 0.0
         return figures
 
@@ -171,6 +171,8 @@ class EncoderTrainer(Trainer):
             ]
             self.optimizer: Any = torch.optim.AdamW(
                 [group for group in groups if group["params"]],
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
                 weight_decay=self.args.weight_decay,
                 fused=True,
             )
