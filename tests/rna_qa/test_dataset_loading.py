@@ -25,7 +25,7 @@ from rnagpt.rna_qa.literature.build import pipeline
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.sequences.dataset_loading import choose_split, load_splits
 from rnagpt.training.encoder.batches import annotated_rows
-from rnagpt.training.encoder.pretrain import corpus_rows
+from rnagpt.training.encoder.corpus import read_corpus
 from rnagpt.training.rows import load_rnas
 
 SPLITS = ("train", "validation", "test", "test_families")
@@ -81,8 +81,10 @@ def test_a_rebuilt_folder_is_read_anew(tmp_path: Path) -> None:
     check_all_readers(out)
     fasta = tmp_path / "rnas.fasta"
     held_out = on_disk(out, "annotations", "test")[0]["sequence"]
-    fasta.write_text(f">held out\n{held_out}\n>other\nACGUACGUACGU\n")
-    assert [row.sequence for row in corpus_rows(str(fasta), str(out))] == ["ACGUACGUACGU"]
+    others = ["ACGUACGUACGU", "GGGGGGCCCCCC"]
+    fasta.write_text(f">held out\n{held_out}\n>1\n{others[0]}\n>2\n{others[1]}\n")
+    corpus = read_corpus(str(fasta), tmp_path, dataset_name=str(out))
+    assert sorted(row.sequence for row in (*corpus.train, *corpus.evaluation)) == others
 
 
 def test_folders_of_one_name_are_two_data_sets(tmp_path: Path) -> None:
@@ -175,8 +177,9 @@ def test_what_needs_an_empty_split_says_so(tmp_path: Path) -> None:
         questions_asked.load_splits(out, ["test"], ["validation"])
     # All of it is for training.
     fasta = tmp_path / "rnas.fasta"
-    fasta.write_text(">other\nACGUACGUACGU\n")
-    assert len(corpus_rows(str(fasta), out)) == 1
+    fasta.write_text(">1\nACGUACGUACGU\n>2\nGGGGGGCCCCCC\n")
+    corpus = read_corpus(str(fasta), tmp_path, dataset_name=out)
+    assert (len(corpus.train), len(corpus.evaluation), corpus.left_out) == (1, 1, 0)
 
 
 def test_a_rebuild_with_fewer_splits_leaves_nothing_of_the_old_ones(tmp_path: Path) -> None:

@@ -391,6 +391,33 @@ def test_words_are_learned_and_the_folder_composes(train, language_model, rna_qa
     assert alone["family"] == record["linear_probe"]["family"]
 
 
+def test_words_are_learned_by_layers_that_learned_nucleotides(train, language_model, tmp_path):
+    """Both stages of an encoder of single nucleotides, into a model."""
+    fasta = tmp_path / "rnas.fasta"
+    fasta.write_text("".join(f">{i}\n{row.sequence}\n" for i, row in enumerate(make_rows(9, 5))))
+    options = {
+        "architecture": "rinalmo",
+        "kmer_size": 1,
+        "num_hidden_layers": 1,
+        "save_strategy": "no",
+    }
+    masked = train(tmp_path / "1", objective="masked", fasta=fasta, max_steps=5, **options)
+    out = train(
+        tmp_path / "2", encoder=masked, max_steps=60, eval_strategy="steps", eval_steps=60,
+        **options,
+    )  # fmt: skip
+    record = json.loads((out / "training_record.json").read_text())
+    evaluation = next(entry for entry in record["log"] if "eval_words" in entry)
+    assert evaluation["eval_family"] > 0.9
+    assert evaluation["eval_words"] > 0.8
+    assert record["started_from"]["objective"] == "masked"
+    composed = compose(out, language_model, tmp_path / "model", projector=out)
+    model = RnaGptForCausalLM.from_pretrained(composed)
+    assert model.config.rna_config.model_type == "rna-gpt-rinalmo"
+    stored = load_file(out / "model.safetensors")["layers.0.qkv.weight"]
+    assert model.model.rna_encoder.layers[0].qkv.weight.equal(stored)
+
+
 @pytest.mark.parametrize("save_steps", [3, 7])
 def test_resuming_is_as_not_stopping(train, tmp_path, save_steps):
     """Mutations, decoys and all, in the first round through the data and in the second."""

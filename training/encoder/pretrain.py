@@ -57,6 +57,7 @@ def training_record(
         "rnas": len(trainer.train_dataset),
         "parameters": encoder.num_parameters(),
         "steps": trainer.state.global_step,
+        "max_steps": trainer.state.max_steps,
         "seconds": round(seconds, 1),  # of the last piece
         "log": trainer.state.log_history,
     }
