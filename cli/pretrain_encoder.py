@@ -28,6 +28,9 @@ EXAMPLES = """\
 examples:
   # masked nucleotides, as RNA-FM was made
   rnagpt pretrain-encoder --config recipes/mini/encoder-masked.yaml --fasta rnas.fasta.gz out/masked
+  # the same with single nucleotides, in pieces: this command again goes on
+  rnagpt pretrain-encoder --config recipes/mini/encoder-nucleotides.yaml --minutes 60 \\
+      --fasta rnas.fasta.gz --dataset-name rna-qa --kept-out test.fasta out/nucleotides
   # the first words of annotations: the table of k-mers first, then the layers above it
   rnagpt pretrain-encoder --config recipes/mini/encoder-table.yaml --dataset-name rna-qa \\
       --language-model HuggingFaceTB/SmolLM2-135M-Instruct out/table
