@@ -36,9 +36,10 @@ class EncoderArguments:
     other_strand_share: float = option(
         0.0, "Share of RNAs whose other strand is shown (masked objective)."
     )
-    kept_out: list[str] | None = option(  # noqa: RUF009  # one name for all fields
+    kept_out: str | None = option(
         None,
-        "FASTA files of RNAs that are not trained on, nor what is like them (masked objective).",
+        "FASTA files, with commas between them, of RNAs that are not trained on, nor what is like "
+        "them (masked objective).",
     )
     max_eval_rnas: int = option(1500, "Evaluate on at most N RNAs, each of a cluster held out.")
     packing: bool = option(

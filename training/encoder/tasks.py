@@ -50,7 +50,7 @@ def masked_task(arguments: EncoderArguments, encoder: Any, folder: Path) -> Trai
         str(arguments.fasta),
         folder,
         dataset_name=arguments.dataset_name,
-        kept_out=arguments.kept_out or (),
+        kept_out=arguments.kept_out.split(",") if arguments.kept_out else (),
         max_eval_rnas=arguments.max_eval_rnas,
     )
     shown_otherwise = _BY_CHANCE if arguments.kmer_size == 1 else 0.0
