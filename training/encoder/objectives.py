@@ -187,7 +187,7 @@ class MaskedLetters(nn.Module):
         return {"loss": nn.functional.cross_entropy(logits.float(), labels[asked])}
 
     def _attention(self, input_ids: torch.Tensor, packed: bool) -> str:
-        """The fastest: on a GPU one that passes over what RNAs of a row do not see of each other."""
+        """The fastest; on a GPU one that passes over pairs of RNAs in a row."""
         if input_ids.device.type != "cpu":
             return "flex_attention" if packed else "sdpa"
         return "eager" if input_ids.shape[1] <= self.longest_written_out else "sdpa"
