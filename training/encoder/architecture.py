@@ -18,7 +18,9 @@ def make_encoder(arguments: EncoderArguments) -> Any:
     Raises:
         ValueError: if the earlier encoder has more layers, or other sizes, than asked for.
     """
-    encoder = new_encoder((_rinalmo if arguments.architecture == "rinalmo" else _esm)(arguments))
+    encoder: Any = new_encoder(
+        (_rinalmo if arguments.architecture == "rinalmo" else _esm)(arguments)
+    )
     if arguments.encoder:
         return _take_over(encoder, arguments.encoder)
     if arguments.objective == "words" and arguments.architecture == "esm":

@@ -183,7 +183,8 @@ class MaskedLetters(nn.Module):
         ).last_hidden_state
         asked = labels.ne(IGNORE)
         hidden_states = self.norm(nn.functional.gelu(self.dense(hidden_states[asked])))
-        logits = nn.functional.linear(hidden_states, self.encoder.embeddings.weight) + self.bias
+        table: Any = self.encoder.embeddings.weight
+        logits = nn.functional.linear(hidden_states, table) + self.bias
         return {"loss": nn.functional.cross_entropy(logits.float(), labels[asked])}
 
     def _attention(self, input_ids: torch.Tensor, packed: bool) -> str:
