@@ -21,6 +21,7 @@ from rnagpt.training.encoder.batches import (
     TokenBudgetSampler,
     WordsCollator,
 )
+from rnagpt.training.encoder.masking import MaskedCollator
 from rnagpt.training.encoder.speed import product_limit, training_operations
 from rnagpt.training.encoder.tasks import TrainingTask
 
@@ -121,6 +122,8 @@ class EncoderTrainer(Trainer):
         collator = self.data_collator
         if isinstance(collator, WordsCollator):
             collator = replace(collator, most_mutations=0.0, decoy_share=0.0)
+        elif isinstance(collator, MaskedCollator):
+            collator = replace(collator, other_strand_share=0.0)
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
         return self._loader(rows, collator, shuffle=False)
 
