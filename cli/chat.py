@@ -246,8 +246,7 @@ def _limits(
     is_read = reference is None or args.explain
     if not is_read or not isinstance(language, LocalModel):
         return {"max_length": MAX_LENGTH, "max_ambiguous": MAX_AMBIGUOUS}
-    processor = language.processor
-    return {"max_length": processor.max_rna_length, "max_ambiguous": processor.max_ambiguous}
+    return language.limits
 
 
 def _check_arguments(args: argparse.Namespace) -> None:

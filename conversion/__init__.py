@@ -14,6 +14,10 @@ REMOTE_CODE = (
     "processing_rnagpt.py",
 )
 
+# What weights of a GGUF file may be in, by llama.cpp's names.
+GGUF_TYPES = ("q8_0", "q4_1", "f16", "f32")
+DEFAULT_GGUF_TYPE = "q8_0"
+
 
 class WeightsError(ValueError):
     """A weights file or folder that cannot be used; the message says why and how to fix it."""
@@ -25,4 +29,11 @@ def listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-__all__ = ["ENCODER_CODE", "REMOTE_CODE", "WeightsError", "listed"]
+__all__ = [
+    "DEFAULT_GGUF_TYPE",
+    "ENCODER_CODE",
+    "GGUF_TYPES",
+    "REMOTE_CODE",
+    "WeightsError",
+    "listed",
+]

@@ -19,20 +19,26 @@ import torch
 from gguf import GGMLQuantizationType as Quantization
 from transformers import PreTrainedConfig
 
-from rnagpt.conversion import WeightsError
+from rnagpt.conversion import DEFAULT_GGUF_TYPE, GGUF_TYPES, WeightsError
 from rnagpt.conversion.gguf_tokenizer import add_tokenizer, check_tokenizer
 from rnagpt.conversion.language_model import language_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 # What each type is called, in the file and of its matrices.
-FILE_TYPES = {
-    "q8_0": (gguf.LlamaFileType.MOSTLY_Q8_0, Quantization.Q8_0),
-    "q4_1": (gguf.LlamaFileType.MOSTLY_Q4_1, Quantization.Q4_1),
-    "f16": (gguf.LlamaFileType.MOSTLY_F16, Quantization.F16),
-    "f32": (gguf.LlamaFileType.ALL_F32, Quantization.F32),
-}
-DEFAULT_TYPE = "q8_0"
+FILE_TYPES = dict(
+    zip(
+        GGUF_TYPES,
+        (
+            (gguf.LlamaFileType.MOSTLY_Q8_0, Quantization.Q8_0),
+            (gguf.LlamaFileType.MOSTLY_Q4_1, Quantization.Q4_1),
+            (gguf.LlamaFileType.MOSTLY_F16, Quantization.F16),
+            (gguf.LlamaFileType.ALL_F32, Quantization.F32),
+        ),
+        strict=True,
+    )
+)
+DEFAULT_TYPE = DEFAULT_GGUF_TYPE
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,10 @@ def answer_questions(
             raise ValueError(
                 "A model behind an address answers from records: give a reference to search in."
             )
-        read = language.processor
-        longest, most_ambiguous = read.max_rna_length, read.max_ambiguous
+        limits = language.limits
     else:
-        longest, most_ambiguous = MAX_LENGTH, MAX_AMBIGUOUS
-    cleaned = clean_rnas(rnas, max_length=longest, max_ambiguous=most_ambiguous)
+        limits = {"max_length": MAX_LENGTH, "max_ambiguous": MAX_AMBIGUOUS}
+    cleaned = clean_rnas(rnas, **limits)
     for question in questions:
         if not question.strip():
             raise ValueError("A question is empty.")

@@ -173,8 +173,7 @@ class RnaChat:
         """What `add_rna` accepts, as arguments of `clean_rna`."""
         if self.reference is not None:
             return {"max_length": MAX_LENGTH, "max_ambiguous": MAX_AMBIGUOUS}
-        processor = self.processor
-        return {"max_length": processor.max_rna_length, "max_ambiguous": processor.max_ambiguous}
+        return self._local.limits
 
     def add_rna(self, sequence: str | CleanedRna, name: str = "") -> CleanedRna:
         """Add an RNA, at the start or in the middle; the next question is about it.

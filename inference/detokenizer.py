@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from transformers import PreTrainedTokenizerBase
+from typing import Any, Protocol
 
 # What a decoder writes for bytes that are no whole character (yet).
 _INCOMPLETE = "\ufffd"
+
+
+class Decoder(Protocol):
+    """A tokenizer, as far as it is needed here."""
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool) -> Any:
+        """The text of some tokens."""
 
 
 class IncrementalDetokenizer:
@@ -21,7 +27,7 @@ class IncrementalDetokenizer:
         stopped: whether one of them came.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Decoder, stop: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
         self._stop = tuple(filter(None, stop))
         self._ids: list[int] = []
@@ -52,7 +58,8 @@ class IncrementalDetokenizer:
 
     def _text(self, first: int, last: int) -> str:
         ids = self._ids[first:last]
-        return self._tokenizer.decode(ids, skip_special_tokens=True)  # type: ignore[return-value]
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
 
     def _release(self, text: str) -> str:
         """All of what is held and `text` but what may be the beginning of a stop string."""
@@ -74,4 +81,4 @@ def _overlap(text: str, stop: str) -> int:
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
-__all__ = ["IncrementalDetokenizer"]
+__all__ = ["Decoder", "IncrementalDetokenizer"]

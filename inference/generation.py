@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,9 +16,8 @@ from transformers import (
 )
 
 from rnagpt.cleaning_rnagpt import CleanedRna, clean_rna
-from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.inference.abstention import is_abstention
 from rnagpt.inference.cited import MAX_NEW_TOKENS
+from rnagpt.inference.confidence import confidence_of
 from rnagpt.inference.messages import user_message
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -246,27 +244,6 @@ class TokenProbabilities(LogitsProcessor):
         if self._next is not None:
             self._noted.append(self._next.gather(1, tokens.unsqueeze(1)).squeeze(1))
         self._next = None
-
-
-def confidence_of(
-    config: RnaGptConfig, answer: str, log_probability: float, complete: bool
-) -> float | None:
-    """How likely an answer is right, by Platt's scaling (1999) of its log-probability.
-
-    The model's configuration holds the two numbers, fitted to greedy answers to the questions that
-    `rnagpt evaluate` asks; for questions of another kind they are a guess.
-
-    Returns:
-        From 0 to 1. None where the model was not calibrated, for an answer that was cut short, and
-        for one that abstains: how often that is right depends on what is asked about.
-    """
-    if config.confidence_scale is None or config.confidence_bias is None or not complete:
-        return None
-    if is_abstention(answer):
-        return None
-    logit = config.confidence_scale * log_probability + config.confidence_bias
-    # The sigmoid, in the form that overflows nowhere.
-    return 0.5 + 0.5 * math.tanh(logit / 2)
 
 
 __all__ = [

@@ -7,11 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from huggingface_hub import snapshot_download
-
-from rnagpt.conversion import WeightsError
-from rnagpt.conversion.gguf_file import DEFAULT_TYPE, export_gguf
+from rnagpt.conversion import DEFAULT_GGUF_TYPE, WeightsError
 from rnagpt.inference.default_model import resolve_model
 from rnagpt.inference.model_config import hub_options
 from rnagpt.reference.cache import cache_folder
@@ -20,27 +16,37 @@ FOLDER = "gguf"
 
 
 def cached_gguf(
-    name_or_path: str | None = None, *, file_type: str = DEFAULT_TYPE, **options: Any
+    name_or_path: str | None = None, *, file_type: str = DEFAULT_GGUF_TYPE, **options: Any
 ) -> Path:
     """A model's GGUF file, for llama.cpp to run: without tokens, which the processor has.
 
     Args:
         name_or_path, **options: as of `load_model`.
-        file_type: one of `FILE_TYPES`.
+        file_type: one of `GGUF_TYPES`.
 
     Raises:
         OSError, ValueError, WeightsError: as of `load_model` and `export_gguf`.
     """
-    from rnagpt.inference.loading import load_model, load_processor
-
     name = resolve_model(name_or_path)
     folder = Path(name)
     if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
         patterns = ["*.json", "*.safetensors", "*.jinja", "*.py", "*.txt", "*.model"]
         folder = Path(snapshot_download(name, allow_patterns=patterns, **hub_options(options)))
     file = cached_file(folder, file_type)
     if file.is_file():
         return file
+    return _written(folder, file, file_type)
+
+
+def _written(folder: Path, file: Path, file_type: str) -> Path:
+    """The file, written unless another process was first; this alone loads PyTorch."""
+    from filelock import FileLock
+
+    from rnagpt.conversion.gguf_file import export_gguf
+    from rnagpt.inference.loading import load_model, load_processor
+
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{file}.lock")

@@ -7,15 +7,20 @@ So an option means the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import BatchFeature, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from rnagpt.inference.generation import TokenStream, choose_tokens
-from rnagpt.inference.llama_context import LlamaContext, Vectors
+from rnagpt.inference.llama_context import (
+    LlamaContext,
+    Vectors,
+    conversation_cells,
+    count_shared,
+    read_prompts,
+)
 from rnagpt.inference.prompt_batches import GeneratedBatches
 from rnagpt.inference.prompt_embeds import rna_vectors
 from rnagpt.inference.token_writer import TokenWriter, WrittenAnswer
@@ -23,9 +28,6 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 
 _SEQUENCE = 0  # of a context that holds one
-# Of a conversation's first context: a question or two. All that a model may read would take memory,
-# and time to be emptied.
-_FEWEST_CELLS = 1_024
 
 
 class LlamaTokens(TokenStream):
@@ -145,7 +147,7 @@ class LlamaWriter(TokenWriter):
         if self._context is None or self._context.cells < needed:
             self.forget()
             self._context = None  # before the next one takes its memory
-            self._context = self._new_context(max(_FEWEST_CELLS, 2 ** (needed - 1).bit_length()))
+            self._context = self._new_context(conversation_cells(needed))
         return self._context
 
 
@@ -195,31 +197,6 @@ def embed(model: RnaGptForCausalLM, ids: torch.Tensor, vectors: torch.Tensor | N
         embeds = model.model.embed(ids.to(model.device), None, vectors)
         array: Vectors = embeds.flatten(0, 1).float().cpu().numpy()
     return array
-
-
-def read_prompts(context: LlamaContext, prompts: Sequence[Vectors]) -> Vectors:
-    """Read prompts (tokens, hidden) into sequences 0, 1 … of an emptied context.
-
-    What a prompt has in common with the one before it is not read again.
-
-    Returns:
-        The logits after each, (prompts, vocabulary).
-    """
-    context.cut(-1)
-    logits = []
-    for row, prompt in enumerate(prompts):
-        shared = 0 if row == 0 else count_shared(prompts[row - 1], prompt)
-        if shared:
-            context.share(row - 1, row, shared)
-        logits.append(context.read(row, shared, prompt[shared:]))
-    return np.stack(logits)
-
-
-def count_shared(one: Vectors, other: Vectors) -> int:
-    """How many vectors both begin with; the last one of `other` is never among them."""
-    most = min(len(one), len(other) - 1)
-    differ = (one[:most] != other[:most]).any(1)
-    return int(differ.argmax()) if differ.any() else most
 
 
 __all__ = ["LlamaBatches", "LlamaTokens", "LlamaWriter", "count_shared", "embed", "read_prompts"]

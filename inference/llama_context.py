@@ -21,6 +21,9 @@ from rnagpt.conversion.llama_library import llama_library
 Vectors = npt.NDArray[np.float32]
 # Vectors of a prompt that are read in one pass.
 _READ_AT_ONCE = 512
+# Of a conversation's first context: a question or two. All that a model may read would take memory,
+# and time to be emptied.
+_FEWEST_CELLS = 1_024
 _NO_ROOM = 1  # what llama_decode returns where the cells are full
 
 
@@ -199,4 +202,41 @@ class _Batch:
             self.raw.seq_id[row][0] = sequence
 
 
-__all__ = ["LlamaContext", "LlamaWeights", "Vectors"]
+def conversation_cells(needed: int) -> int:
+    """Cells of a context for a conversation that needs so many now: some more, to go on in."""
+    return max(_FEWEST_CELLS, 2 ** (needed - 1).bit_length())
+
+
+def read_prompts(context: LlamaContext, prompts: Sequence[Vectors]) -> Vectors:
+    """Read prompts (tokens, hidden) into sequences 0, 1 … of an emptied context.
+
+    What a prompt has in common with the one before it is not read again.
+
+    Returns:
+        The logits after each, (prompts, vocabulary).
+    """
+    context.cut(-1)
+    logits = []
+    for row, prompt in enumerate(prompts):
+        shared = 0 if row == 0 else count_shared(prompts[row - 1], prompt)
+        if shared:
+            context.share(row - 1, row, shared)
+        logits.append(context.read(row, shared, prompt[shared:]))
+    return np.stack(logits)
+
+
+def count_shared(one: Vectors, other: Vectors) -> int:
+    """How many vectors both begin with; the last one of `other` is never among them."""
+    most = min(len(one), len(other) - 1)
+    differ = (one[:most] != other[:most]).any(1)
+    return int(differ.argmax()) if differ.any() else most
+
+
+__all__ = [
+    "LlamaContext",
+    "LlamaWeights",
+    "Vectors",
+    "conversation_cells",
+    "count_shared",
+    "read_prompts",
+]

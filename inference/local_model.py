@@ -20,7 +20,7 @@ from rnagpt.inference.default_model import MODEL_VARIABLE, resolve_model
 from rnagpt.inference.model_config import read_model_config
 
 if TYPE_CHECKING:
-    from rnagpt.inference.prompt_batches import Prompt
+    from rnagpt.inference.sorted_batches import SizedPrompt
     from rnagpt.inference.token_writer import TokenWriter, WrittenAnswer
     from rnagpt.modeling_rnagpt import RnaGptForCausalLM
     from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -113,7 +113,7 @@ class LocalModel:
                 raise ValueError(f"{option} is for the engine {ENGINES[0]}; leave it out.")
         from rnagpt.inference.llama_model import LlamaModel
 
-        return LlamaModel.of(whole, name, engine_options or {}, **options)
+        return LlamaModel.of(whole, name, engine_options or {}, quiet=quiet, **options)
 
     @property
     def reader(self) -> RnaGptForCausalLM:
@@ -123,6 +123,22 @@ class LocalModel:
     def load(self) -> None:
         """Load what answers are written with."""
         _ = self.reader, self.processor
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What it reads of RNAs, as arguments of `clean_rna`."""
+        read = self.processor
+        return {"max_length": read.max_rna_length, "max_ambiguous": read.max_ambiguous}
+
+    def check_options(self, generation: dict[str, Any]) -> None:
+        """Check options of `generate`.
+
+        Raises:
+            ValueError: one cannot be had here.
+        """
+        from rnagpt.inference.generation import generation_options
+
+        generation_options(self.reader, self.processor, generation)
 
     def for_conversation(self) -> LocalModel:
         """The same model, with a cache of keys and values of its own."""
@@ -164,9 +180,9 @@ class LocalModel:
         self, request: Request, max_new_tokens: int, generation: dict[str, Any]
     ) -> TokenWriting:
         """See `LanguageModel`."""
-        from rnagpt.inference.generation import generation_options, user_message
+        from rnagpt.inference.messages import user_message
 
-        generation_options(self.reader, self.processor, generation)
+        self.check_options(generation)
         messages = [user_message(request.text, [request.rna.sequence])]
         try:
             return TokenWriting(
@@ -191,7 +207,7 @@ class LocalModel:
         for prompt in prompts:
             yield None if prompt is None else next(words)
 
-    def prompt(self, key: int, sequence: str, text: str) -> Prompt:
+    def prompt(self, key: int, sequence: str, text: str) -> SizedPrompt:
         """A text about an RNA; arguments and errors as of `Prompt`."""
         from rnagpt.inference.prompt_batches import Prompt
 
@@ -199,7 +215,7 @@ class LocalModel:
 
     def write_prompts(
         self,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[SizedPrompt],
         batch_size: int,
         max_new_tokens: int,
         generation: dict[str, Any],
@@ -210,9 +226,9 @@ class LocalModel:
         batches = GeneratedBatches(self.model, self.processor)
         return write_answers(batches, prompts, batch_size, max_new_tokens, generation)
 
-    def _prompts(self, requests: Sequence[Request]) -> list[Prompt | None]:
+    def _prompts(self, requests: Sequence[Request]) -> list[SizedPrompt | None]:
         keys: dict[int, int] = {}
-        prompts: list[Prompt | None] = []
+        prompts: list[SizedPrompt | None] = []
         for request in requests:
             key = keys.setdefault(id(request.rna), len(keys))
             try:

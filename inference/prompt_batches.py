@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import BatchFeature
 
 from rnagpt.inference.cited import Words
+from rnagpt.inference.confidence import confidence_of
 from rnagpt.inference.generation import (
     TokenProbabilities,
-    confidence_of,
     decode_answers,
     encode_prompts,
     generation_options,
     remaining_context,
     user_message,
 )
+from rnagpt.inference.sorted_batches import BATCHES_SORTED_TOGETHER, SizedPrompt, write_answers
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-
-# Questions are sorted by length within N batches: enough to pad little, few enough to stream.
-BATCHES_SORTED_TOGETHER = 4
 
 
 class Prompt:
@@ -51,69 +49,6 @@ class Prompt:
         self.length = inputs["input_ids"].shape[1]
 
 
-class Batches(Protocol):
-    """What writes the answers to a batch of prompts."""
-
-    def options(self, generation: dict[str, Any]) -> dict[str, Any]:
-        """As `generation_options` makes them; errors as there."""
-
-    def write(self, batch: list[Prompt], options: dict[str, Any]) -> list[Words]:
-        """The answers to some prompts."""
-
-    def forget_before(self, key: int) -> None:
-        """No prompt with a smaller key will follow."""
-
-
-def write_answers(
-    batches: Batches,
-    prompts: Sequence[Prompt],
-    batch_size: int,
-    max_new_tokens: int,
-    generation: dict[str, Any],
-) -> Iterator[Words]:
-    """The answer to each prompt, in order, as soon as it is there.
-
-    Prompts of similar length share a batch, and an RNA is encoded once for all its prompts.
-
-    Args:
-        batches: what writes them.
-        prompts: those about one RNA one after the other.
-        batch_size: prompts that the language model answers at once.
-        max_new_tokens: the longest answer; less where the context ends before.
-        generation: for `model.generate`; greedy by default.
-
-    Raises:
-        ValueError: for an option of `generation`, before the first answer.
-    """
-    options = batches.options(generation)
-    return _write_answers(batches, prompts, batch_size, max_new_tokens, options)
-
-
-def _write_answers(
-    batches: Batches,
-    prompts: Sequence[Prompt],
-    batch_size: int,
-    max_new_tokens: int,
-    options: dict[str, Any],
-) -> Iterator[Words]:
-    window = batch_size * BATCHES_SORTED_TOGETHER
-    for start in range(0, len(prompts), window):
-        group = range(start, min(start + window, len(prompts)))
-        waiting = sorted(group, key=lambda index: prompts[index].length)
-        ready: dict[int, Words] = {}
-        next_index = start
-        for first in range(0, len(waiting), batch_size):
-            indices = waiting[first : first + batch_size]
-            batch = [prompts[index] for index in indices]
-            longest_answer = min(max_new_tokens, *(prompt.room for prompt in batch))
-            answers = batches.write(batch, {**options, "max_new_tokens": longest_answer})
-            ready |= zip(indices, answers, strict=True)
-            while next_index in ready:
-                yield ready.pop(next_index)
-                next_index += 1
-        batches.forget_before(prompts[group[-1]].key)
-
-
 class GeneratedBatches:
     """Answers that `model.generate` writes."""
 
@@ -131,7 +66,7 @@ class GeneratedBatches:
         self.encoder.forget_before(key)
 
     @torch.inference_mode()
-    def write(self, batch: list[Prompt], options: dict[str, Any]) -> list[Words]:
+    def write(self, batch: Sequence[SizedPrompt], options: dict[str, Any]) -> list[Words]:
         """See `Batches`."""
         conversations = [prompt.messages for prompt in batch]
         inputs = encode_prompts(self.processor, conversations).to(self.model.device)
@@ -183,4 +118,4 @@ class EncoderOutputCache:
         self.outputs = {known: self.outputs[known] for known in self.outputs if known >= key}
 
 
-__all__ = ["BATCHES_SORTED_TOGETHER", "Batches", "GeneratedBatches", "Prompt", "write_answers"]
+__all__ = ["BATCHES_SORTED_TOGETHER", "GeneratedBatches", "Prompt", "write_answers"]

@@ -10,11 +10,11 @@ from transformers import BatchFeature, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from rnagpt.inference.cited import Words
+from rnagpt.inference.confidence import confidence_of
 from rnagpt.inference.detokenizer import IncrementalDetokenizer
 from rnagpt.inference.generation import (
     TokenProbabilities,
     TokenStream,
-    confidence_of,
     encode_prompts,
     generation_options,
     remaining_context,

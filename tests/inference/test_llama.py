@@ -128,7 +128,7 @@ def test_a_second_rna_and_edited_messages_are_read(folder: str) -> None:
 def test_a_conversation_that_outgrows_its_cells_goes_on(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnagpt.inference.llama_answers._FEWEST_CELLS", 64)
+    monkeypatch.setattr("rnagpt.inference.llama_context._FEWEST_CELLS", 64)
     one, other = (told(model, RNAS[0], QUESTIONS * 2) for model in both(folder))
     assert other == one
 
