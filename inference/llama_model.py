@@ -21,10 +21,9 @@ from rnagpt.inference.local_model import LocalModel
 
 if TYPE_CHECKING:
     from rnagpt.inference.cited import Words
-    from rnagpt.inference.light_answers import LightModel, LightPrompt, LightWriter
+    from rnagpt.inference.light_answers import LightModel, LightWriter
     from rnagpt.inference.llama_answers import LlamaWriter
     from rnagpt.inference.llama_context import LlamaContext
-    from rnagpt.inference.prompt_batches import Prompt
     from rnagpt.inference.sorted_batches import SizedPrompt
     from rnagpt.modeling_rnagpt import RnaGptForCausalLM
     from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -277,7 +276,7 @@ class LlamaModel(LocalModel):
         if generation or self._parts.light is None:
             super().check_options(generation)
 
-    def prompt(self, key: int, sequence: str, text: str) -> Prompt | LightPrompt:
+    def prompt(self, key: int, sequence: str, text: str) -> SizedPrompt:
         """See `LocalModel`."""
         prompt = None
         if self._parts.light is not None:

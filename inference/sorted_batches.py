@@ -21,10 +21,17 @@ class SizedPrompt(Protocol):
         room: tokens that are left for the answer.
     """
 
-    key: int
-    messages: Sequence[Mapping[str, Any]]
-    length: int
-    room: int
+    @property
+    def key(self) -> int: ...
+
+    @property
+    def messages(self) -> Sequence[Mapping[str, Any]]: ...
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def room(self) -> int: ...
 
 
 _Prompt = TypeVar("_Prompt", bound=SizedPrompt)
