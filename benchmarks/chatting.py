@@ -4,7 +4,8 @@
     python benchmarks/chatting.py --dataset rna-qa --parts start turns    # only prints them
 
 - turns: seconds to the first word of the first and of the second question about the same RNA.
-- start: seconds of `import rnagpt`, and of a fresh process from its start to the first word.
+- start: seconds of `import rnagpt`, and of a fresh process from its start to the first word: of an
+  answer from records, of the model's own by PyTorch, and by llama.cpp where that is installed.
 - faster: what `load_model` offers for CPUs (`int8`, `compiled`), against `generate` in float32, and
   the share of short answers that it changes; with other ways: bfloat16, one thread, torchao.
 - changed: how often int8 weights change an answer, a short and a long one, and its first words.
@@ -32,6 +33,7 @@ from rna_fm_size import compose_rna_fm_size
 from torch import nn
 from transformers import CompileConfig
 
+from rnagpt.conversion.llama_library import is_installed
 from rnagpt.conversion.mini import find_language_model, load_bundled
 from rnagpt.inference.chat import RnaChat
 from rnagpt.inference.generation import encode_prompts, user_message
@@ -176,34 +178,54 @@ def first_word(chat: RnaChat, question: str) -> float:
 
 _IMPORT = "import time; t = time.perf_counter(); import rnagpt; print(time.perf_counter() - t)"
 _NO_TORCH = "import sys, rnagpt; sys.exit('torch' in sys.modules)"
-_FIRST_WORD = """
-import sys
-from rnagpt import RnaChat
-chat = RnaChat.from_pretrained(sys.argv[1], reference=None)
-chat.add_rna("GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA")
-next(chat.ask("What is this RNA?"))
-"""
+_RNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
+RECORDS, BY_PYTORCH, BY_LLAMA = (
+    "an answer from records",
+    "the model's first word, PyTorch",
+    "the model's first word, llama.cpp",
+)
+STARTS = {
+    RECORDS: ("start to an answer from records", "under 1 s, without torch"),
+    BY_PYTORCH: ("start to first word", "under 4 s"),
+    BY_LLAMA: ("start to first word, llama.cpp", "under 2 s where the encoder is a table"),
+}
+
+
+def starts(folder: str) -> dict[str, list[str]]:
+    """The commands, each of which ends after the first word; without llama.cpp two of them."""
+    chat = [sys.executable, "-m", "rnagpt.cli.main", "chat", "--rna", _RNA, "--model", folder]
+    chat += ["--ask", "What is this RNA?", "--max-new-tokens", "1"]
+    commands = {RECORDS: chat, BY_PYTORCH: [*chat, "--no-reference"]}
+    if is_installed():
+        commands[BY_LLAMA] = [*commands[BY_PYTORCH], "--engine", "llama.cpp"]
+    return commands
 
 
 def start(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Figure]]:
     """A fresh process each time; the files are in the system's cache after the first."""
     run(_NO_TORCH)
     imports = [float(run(_IMPORT)) for _ in range(args.rounds)]
-    words = []
+    commands = starts(folder)
+    for command in commands.values():
+        measured.run_program(command)  # what is written on first use
+    taken: dict[str, list[measured.ProgramSeconds]] = {name: [] for name in commands}
     for _ in range(args.rounds):
-        begin = time.perf_counter()
-        run(_FIRST_WORD, folder)
-        words.append(time.perf_counter() - begin)
-    imported, spoken = statistics.median(imports), statistics.median(words)
-    lines = [
-        ["`import rnagpt` (torch is not loaded)", f"{imported:.3f} s"],
-        ["a process, from its start to the first word", f"{spoken:.1f} s"],
-    ]
-    figures = [
-        measured.Figure("import rnagpt", imported, None, "", "s", "under 0.5 s, without torch"),
-        measured.Figure("start to first word", spoken, None, "", "s", "under 12 s"),
-    ]
-    return f"\n## The start\n\n{measured.table(['what', 'median'], lines)}\n", figures
+        for name, command in commands.items():
+            taken[name].append(measured.run_program(command))
+    imported = statistics.median(imports)
+    lines = [["`import rnagpt` (torch is not loaded)", f"{imported:.3f} s", "", ""]]
+    figures = [measured.Figure("import rnagpt", imported, None, "", "s", "under 0.5 s")]
+    busy = {name: [one.processor for one in ones] for name, ones in taken.items()}
+    for name, ones in taken.items():
+        passed = statistics.median(one.clock for one in ones)
+        times = measured.ratio(busy[BY_PYTORCH], busy[name])
+        spent = f"{statistics.median(busy[name]):.2f} s"
+        lines.append([name, f"{passed:.2f} s", spent, f"{times:.1f} x"])
+        figure, target = STARTS[name]
+        figures.append(measured.Figure(figure, passed, None, "", "s", target))
+    header = ["what", "seconds", "of the processor", "times as fast as PyTorch's"]
+    said = "Whole programs, `rnagpt chat` with one question and an answer of at most one token."
+    return f"\n## The start\n\n{said}\n\n{measured.table(header, lines)}\n", figures
 
 
 def run(program: str, *arguments: str) -> str:

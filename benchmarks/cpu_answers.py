@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -57,13 +56,12 @@ def main() -> None:
         "changed": lambda: changed(folder, args),
     }
     packages = ("torch", "transformers", "llama-cpp-python")
-    counted = "of the processor" if clock_of() is time.process_time else "of the clock"
     about = f"{measured.machine(*packages)} Medians of {args.rounds} rounds in turn; "
-    about += f"seconds {counted}."
+    about += f"{measured.clock_name(measured.answering_clock())}."
     beginning = measured.beginning("Answers by llama.cpp", about)
     found, figures = measured.measure_parts(args.parts, measure)
     is_whole = set(args.parts) == set(PARTS) and args.rounds >= MIN_ROUNDS
-    is_whole = is_whole and args.prompts >= MIN_PROMPTS
+    is_whole = is_whole and args.prompts >= MIN_PROMPTS and set(args.types) == set(FILE_TYPES)
     measured.write_down(args, beginning + found, figures, report=REPORT, is_whole=is_whole)
 
 
@@ -71,13 +69,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = measured.make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--model", help="folder or Hub id; else rna-gpt-mini")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    types = list(FILE_TYPES)
+    parser.add_argument("--types", nargs="+", choices=types, default=types, help="of the weights")
     parser.add_argument("--prompts", type=int, default=200, help="whose answers are compared")
     return measured.parse(parser)
-
-
-def clock_of() -> Callable[[], float]:
-    """Of one thread the processor's time, which others on the machine hardly lengthen."""
-    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
 def llama(folder: str, file_type: str) -> LocalModel:
@@ -138,7 +133,7 @@ def bandwidth(rounds: int) -> float:
     large, vector = torch.ones(2**15, 2**12), torch.ones(2**12)
     # Whichever is faster: neither may wait for anything but the memory.
     ways = {"sum": lambda: large.sum(), "product": lambda: large @ vector}
-    seconds = measured.take_turns(ways, 2 + rounds, clock_of())
+    seconds = measured.take_turns(ways, 2 + rounds, measured.answering_clock())
     return large.numel() * 4 / min(min(taken) for taken in seconds.values())
 
 
@@ -147,15 +142,15 @@ def speed(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Fig
     whole = LocalModel.open(folder)
     int8 = LocalModel.open(folder, int8=True)
     inputs = encode_question(whole.processor)
-    files = {name: cached_gguf(folder, file_type=name) for name in FILE_TYPES}
+    files = {name: cached_gguf(folder, file_type=name) for name in args.types}
     answers: dict[str, Callable[[int], object]] = {
         GENERATE: lambda n: generate(whole.model, n, **inputs),
         "`RnaChat`, PyTorch, int8": partial(answer_once, int8),
     }
-    for name in FILE_TYPES:
+    for name in args.types:
         answers[f"`RnaChat`, llama.cpp, {name}"] = partial(answer_once, llama(folder, name))
         answers[f"llama.cpp's own text, {name}"] = OwnText(files[name])
-    each = seconds_per_token(answers, args.rounds, clock_of())
+    each = seconds_per_token(answers, args.rounds, measured.answering_clock())
     read = bandwidth(args.rounds)
     lines, figures = [], []
     for name, taken in each.items():
@@ -209,7 +204,7 @@ def batch(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Fig
             pass
 
     ways = {name: partial(write_all, model) for name, model in models.items()}
-    seconds = measured.take_turns(ways, args.rounds, clock_of())
+    seconds = measured.take_turns(ways, args.rounds, measured.answering_clock())
     lines = [
         [name, f"{24 * len(sequences) / statistics.median(taken):.1f}"]
         for name, taken in seconds.items()
@@ -232,7 +227,7 @@ def changed(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.F
     """How often an answer is another one than PyTorch's in float32."""
     sequences = draw_sequences(args)
     models: dict[str, LocalModel] = {PYTORCH: LocalModel.open(folder)}
-    models |= {f"llama.cpp, {name}": llama(folder, name) for name in FILE_TYPES}
+    models |= {f"llama.cpp, {name}": llama(folder, name) for name in args.types}
     given = {
         question: {name: say(model, sequences, question) for name, model in models.items()}
         for question in (SECOND, LONG)

@@ -11,7 +11,9 @@ import json
 import os
 import platform
 import random
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -136,6 +138,51 @@ def take_turns(
             way()
             seconds[name].append(clock() - begin)
     return seconds
+
+
+def answering_clock() -> Callable[[], float]:
+    """Of one thread the processor's time, which others on the machine hardly lengthen."""
+    import torch
+
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def clock_name(clock: Callable[[], float]) -> str:
+    """What a report says of it."""
+    return f"seconds of the {'processor' if clock is time.process_time else 'clock'}"
+
+
+@dataclass(frozen=True)
+class ProgramSeconds:
+    """What a program took, from its start to its end.
+
+    Attributes:
+        clock: seconds that passed.
+        processor: seconds in which a core was busy for it, on all cores together. Others on the
+            machine lengthen them little.
+    """
+
+    clock: float
+    processor: float
+
+
+def run_program(command: Sequence[str]) -> ProgramSeconds:
+    """Run a program in a process of its own; what it prints is dropped.
+
+    Raises:
+        RuntimeError: it failed; with what it said of that.
+    """
+    before, begin = _children_seconds(), time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    passed = time.perf_counter() - begin
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")
+    return ProgramSeconds(passed, _children_seconds() - before)
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def ratio(slower: Sequence[float], faster: Sequence[float]) -> float:

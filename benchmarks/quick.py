@@ -2,8 +2,8 @@
 
     python benchmarks/quick.py --dataset rna-qa
 
-Runs each benchmark on few RNAs and rounds, and shows what was found next to the published figures
-of
+Encoding, training, chatting and its start, llama.cpp and the search (these two where what they need
+is installed), each on few RNAs and rounds. Shows what was found next to the published figures of
 `results.json`, so that a change that makes something much slower shows. Those and the reports stay
 as they are; this run's figures go to `quick_results.json`, which is not committed.
 """
@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
+import shutil
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from measured import RESULTS, read_stored, table
+from measured import RESULTS, read_stored, run_program, table
+
+from rnagpt.conversion.llama_library import is_installed
 
 HERE = Path(__file__).parent
 QUICK_RESULTS = HERE / "quick_results.json"
@@ -25,7 +28,11 @@ QUICK = {
     "encoding.py": ["--rnas", "24", "--rounds", "2"],
     "training.py": ["--mini", "--rnas", "4", "--rounds", "1", "--no-growth"],
     "chatting.py": ["--parts", "turns", "start", "--rounds", "2"],
+    "cpu_answers.py": ["--parts", "speed", "--types", "q8_0", "--rounds", "1"],
+    "search.py": ["--rnas", "200", "--long", "0", "--rounds", "1"],
 }
+WITHOUT_DATASET = {"search.py"}
+MOST_SECONDS = 600  # of all together, on two quiet cores
 
 
 def main() -> None:
@@ -33,12 +40,33 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="folder or Hub id of an RNA-QA")
     args = parser.parse_args()
     QUICK_RESULTS.unlink(missing_ok=True)  # of the run before
+    taken = []
     for name, options in QUICK.items():
+        if reason := missing(name):
+            print(f"benchmarks/{name} is left out: {reason}", flush=True)
+            continue
         print(f"benchmarks/{name} {' '.join(options)}", flush=True)
-        command = [sys.executable, str(HERE / name), "--dataset", args.dataset, *options]
+        command = [sys.executable, str(HERE / name), *options]
+        command += [] if name in WITHOUT_DATASET else ["--dataset", args.dataset]
         command += ["--report", os.devnull, "--results", str(QUICK_RESULTS)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = run_program(command)
+        taken.append(seconds)
+        print(f"  {seconds.clock:.0f} s, {seconds.processor:.0f} s of the processor", flush=True)
     print(table_of_figures(read_stored(QUICK_RESULTS), read_stored(RESULTS)))
+    clock, processor = (sum(map(attrgetter(way), taken)) for way in ("clock", "processor"))
+    print(
+        f"{clock:.0f} s in all, {processor:.0f} s of the processor; on two quiet cores at most "
+        f"{MOST_SECONDS} s."
+    )
+
+
+def missing(name: str) -> str | None:
+    """Why a benchmark cannot run here; None where it can."""
+    if name == "search.py" and shutil.which("hmmscan") is None:
+        return "hmmscan is not installed (package hmmer of Debian, Ubuntu, Bioconda)"
+    if name == "cpu_answers.py" and not is_installed():
+        return "llama.cpp is not installed (pip install 'rna-gpt[cpu]')"
+    return None
 
 
 def table_of_figures(measured: list[dict[str, Any]], published: list[dict[str, Any]]) -> str:

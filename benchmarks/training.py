@@ -2,10 +2,14 @@
 
     python benchmarks/training.py --dataset rna-qa             # writes training.md
     python benchmarks/training.py --dataset rna-qa --mini      # writes training_mini.md
+    python benchmarks/training.py --dataset rna-qa --mini --evidence  # training_evidence.md
 
 The first is an encoder of RNA-FM's size, with random weights, before SmolLM2-135M, one vector per
 nucleotide; the second is rna-gpt-mini's encoder, with its 22 summary vectors and 8 nucleotides per
-vector. All ways train projection and LoRA on the same questions of the same RNAs, with the same
+vector. With `--evidence` an RNA's records stand above each question, for a model that reads them;
+they are common to the questions of an RNA, and written once where these share a sequence.
+
+All ways train projection and LoRA on the same questions of the same RNAs, with the same
 step:
 
 - plain: what a trainer does that is given one question per sample: samples in random order, padded
@@ -46,12 +50,16 @@ from rnagpt.conversion.compose import compose
 from rnagpt.conversion.mini import CHECKPOINT, find_language_model
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
+from rnagpt.reference.library import Reference
+from rnagpt.reference.records import Record
 from rnagpt.training.collators import IGNORE, InstructionCollator, count_template_tokens
 from rnagpt.training.encoder_cache import EncoderCache
 from rnagpt.training.rows import INSTRUCTION, load_rnas, prepare_rnas
 from rnagpt.training.trainer import add_answer_head, lora_targets
 
-REPORT, MINI_REPORT = (Path(__file__).with_name(f"training{kind}.md") for kind in ("", "_mini"))
+REPORT, MINI_REPORT, EVIDENCE_REPORT = (
+    Path(__file__).with_name(f"training{kind}.md") for kind in ("", "_mini", "_evidence")
+)
 WHOLE = (4, 2)  # RNAs and rounds of a run to publish
 PLAIN, PARTS, FIRST, LATER = "plain", "our parts", "ours, first epoch", "ours, later epochs"
 Row = dict[str, Any]
@@ -69,10 +77,11 @@ def main() -> None:
     ways = Ways(model, processor, rows, args)
     apart = abs(ways.loss_plain() - ways.loss_shared())
     memory = {name: memory_of(name) for name in (PLAIN, FIRST)}
-    seconds = measured.take_turns(ways.all, args.rounds)
+    seconds = measured.take_turns(ways.all, args.rounds, measured.answering_clock())
     text = report(args, rows, seconds, apart, memory)
     print(text)
     name = "the mini" if args.mini else "RNA-FM-size encoder"
+    name += ", with evidence" if args.evidence else ""
     figures = [
         measured.compare(
             f"training, {name}, {way.split(', ')[1]}",
@@ -80,7 +89,7 @@ def main() -> None:
             seconds[PLAIN],
             other_name="one question a sample, transformers' encoder each time, TRL's head",
             unit="questions/s",
-            target="ratio 2" if args.mini else "ratio 5",
+            target="ratio 2" if args.mini and not args.evidence else "ratio 5",
             work=args.rnas * args.questions,
         )
         for way in (FIRST, LATER)
@@ -90,15 +99,15 @@ def main() -> None:
         print(grown)
         text += grown
     is_whole = args.rnas >= WHOLE[0] and args.rounds >= WHOLE[1] and args.mini >= args.no_growth
-    measured.write_down(
-        args, text, figures, report=MINI_REPORT if args.mini else REPORT, is_whole=is_whole
-    )
+    published = EVIDENCE_REPORT if args.evidence else MINI_REPORT if args.mini else REPORT
+    measured.write_down(args, text, figures, report=published, is_whole=is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = measured.make_parser(__doc__, dataset=True, rounds=3)
     parser.add_argument("--language-model", help="folder or Hub id; else rna-gpt-mini's")
     parser.add_argument("--mini", action="store_true", help="the mini's encoder and vectors")
+    parser.add_argument("--evidence", action="store_true", help="records above the questions")
     parser.add_argument("--rnas", type=int, default=16)
     parser.add_argument("--questions", type=int, default=8, help="of each RNA")
     parser.add_argument("--batch", type=int, default=16, help="questions of a step")
@@ -138,12 +147,21 @@ def draw_rows(args: argparse.Namespace, processor: RnaGptProcessor) -> list[Row]
         load_rnas(args.dataset, None, "test", INSTRUCTION),
         processor,
         template_tokens=count_template_tokens(processor),
-        max_sequence_tokens=1024,
+        max_sequence_tokens=2048 if args.evidence else 1024,
         max_text_tokens=128,
         max_rnas=20 * args.rnas,
+        records=read_records() if args.evidence else None,
+        evidence_share=float(args.evidence),
     )
+    if args.evidence:
+        rows = [row for row in rows if row["id"].endswith("/evidence")]
     enough = [row for row in rows if len(row["questions"]) >= args.questions][: args.rnas]
     return [with_questions(row, range(args.questions)) for row in enough]
+
+
+def read_records() -> dict[str, Record]:
+    """The families' records of the mini's reference, by their names."""
+    return {record.name: record for record in Reference.open().families.values()}
 
 
 def with_questions(row: Row, indices: Iterable[int]) -> Row:
@@ -297,8 +315,9 @@ def report(
     about = (
         f"{measured.machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
         f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
-        f"{args.questions} questions each; {args.batch} questions a step; medians of "
-        f"{args.rounds} rounds in turn."
+        f"{args.questions} questions each{', below its records' if args.evidence else ''}; "
+        f"{args.batch} questions a step; medians of {args.rounds} rounds in turn; "
+        f"{measured.clock_name(measured.answering_clock())}."
     )
     return f"""{measured.beginning("Training with many questions an RNA", about)}
 {measured.table(["way", "questions a second", "over plain", "highest memory"], lines)}

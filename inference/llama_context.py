@@ -210,7 +210,10 @@ def conversation_cells(needed: int) -> int:
 def read_prompts(context: LlamaContext, prompts: Sequence[Vectors]) -> Vectors:
     """Read prompts (tokens, hidden) into sequences 0, 1 … of an emptied context.
 
-    What a prompt has in common with the one before it is not read again.
+    What a prompt has in common with the beginning of an earlier one is not read again: all of it
+    but the question, where both are about the same RNA. Prompts about RNAs of the same family have
+    only what stands before the RNA in common, though both show its record: keys and values depend
+    on all that stands before, which the RNA does, as in training.
 
     Returns:
         The logits after each, (prompts, vocabulary).
@@ -218,9 +221,10 @@ def read_prompts(context: LlamaContext, prompts: Sequence[Vectors]) -> Vectors:
     context.cut(-1)
     logits = []
     for row, prompt in enumerate(prompts):
-        shared = 0 if row == 0 else count_shared(prompts[row - 1], prompt)
+        earlier = ((count_shared(prompts[other], prompt), other) for other in range(row))
+        shared, other = max(earlier, default=(0, 0))
         if shared:
-            context.share(row - 1, row, shared)
+            context.share(other, row, shared)
         logits.append(context.read(row, shared, prompt[shared:]))
     return np.stack(logits)
 
