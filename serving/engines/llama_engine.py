@@ -109,7 +109,10 @@ class LlamaTokenBatch:
         return LlamaReading(self, row)
 
     def _share(self, row: _Row) -> None:
-        """Take over what an answer that is being written has read of the same beginning."""
+        """Take over what an answer that is being written has read of the same beginning.
+
+        See `read_prompts` for what prompts about RNAs of one family have in common, and why.
+        """
         shared, source = max(
             ((count_shared(other.prompt, row.prompt), other.sequence) for other in self._rows),
             default=(0, 0),

@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import re
+import subprocess
 import sys
 
 import pytest
@@ -131,6 +132,39 @@ measured.write_down(
         *("now", "2 nt/s", "1 (plain)", "2.00", "4.00")
     ]
     assert json.loads((tmp_path / "results.json").read_text()) == published
+
+
+def test_a_program_is_measured_whole():
+    busy = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+    taken = measured.run_program([sys.executable, "-c", busy])
+    assert 0.5 <= taken.processor <= taken.clock + 0.1
+    idle = measured.run_program([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    assert idle.processor < 0.4 < 0.5 <= idle.clock
+    code = "import sys; sys.stderr.write('no such thing'); sys.exit(3)"
+    with pytest.raises(RuntimeError, match="ended with 3: no such thing"):
+        measured.run_program([sys.executable, "-c", code])
+
+
+def test_the_quick_set_leaves_out_what_cannot_run(monkeypatch, capsys):
+    monkeypatch.setattr(quick, "QUICK", {"search.py": [], "cpu_answers.py": []})
+    monkeypatch.setattr(quick.shutil, "which", lambda program: None)
+    monkeypatch.setattr(quick, "is_installed", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["quick.py", "--dataset", "rna-qa"])
+    quick.main()
+    out = capsys.readouterr().out
+    assert "search.py is left out: hmmscan is not installed" in out
+    assert "cpu_answers.py is left out: llama.cpp is not installed" in out
+
+
+def test_every_part_of_the_quick_set_takes_its_options():
+    for name, options in quick.QUICK.items():
+        program = str(ROOT / "benchmarks" / name)
+        help_text = subprocess.run(
+            [sys.executable, program, "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        named = {option for option in options if option.startswith("--")}
+        assert all(option in help_text for option in named), name
+        assert ("--dataset" in help_text) == (name not in quick.WITHOUT_DATASET)
 
 
 def test_the_quick_set_s_own_file_is_not_committed():

@@ -7,6 +7,7 @@ import gc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -15,12 +16,13 @@ from helpers.tiny_models import make_config, make_processor, make_question, make
 
 from rnagpt import RnaChat, answer_questions
 from rnagpt.cli.main import main
-from rnagpt.conversion import WeightsError, gguf_tokenizer
-from rnagpt.conversion.gguf_file import export_gguf
+from rnagpt.conversion import GGUF_TYPES, WeightsError, gguf_tokenizer
+from rnagpt.conversion.gguf_file import FILE_TYPES, export_gguf
 from rnagpt.conversion.gguf_tokenizer import check_tokenizer
 from rnagpt.inference.generation import encode_prompts
 from rnagpt.inference.gguf_cache import cached_file, cached_gguf
 from rnagpt.inference.llama_answers import embed
+from rnagpt.inference.llama_context import Vectors, read_prompts
 from rnagpt.inference.llama_model import LlamaOptions, LlamaParts
 from rnagpt.inference.local_model import LocalModel
 from rnagpt.inference.prompt_embeds import rna_vectors
@@ -196,6 +198,33 @@ def test_a_prompt_longer_than_a_pass_is_read(folder: str, monkeypatch: pytest.Mo
     assert other == one
 
 
+def test_prompts_about_an_rna_share_it_whatever_stands_between_them(folder: str) -> None:
+    _, narrow = both(folder)
+    context = LlamaParts(folder, LlamaOptions(type="f32")).new_context(cells=900, sequences=3)
+    prompts = []
+    for rna, question in [
+        (RNAS[5], QUESTIONS[0]),
+        (RNAS[4], QUESTIONS[1]),
+        (RNAS[5], QUESTIONS[2]),
+    ]:
+        inputs = encode_prompts(narrow.processor, [[make_question([rna], question)]])
+        vectors = rna_vectors(narrow.reader, inputs)
+        prompts.append(embed(narrow.reader, inputs["input_ids"], vectors))
+    alone = [read_prompts(context, [prompt])[0] for prompt in prompts]
+    lengths = []
+    read = context.read
+
+    def counted(sequence: int, start: int, vectors: Vectors) -> Vectors:
+        lengths.append(len(vectors))
+        return read(sequence, start, vectors)
+
+    context.read = counted  # type: ignore[method-assign]
+    together = read_prompts(context, prompts)
+    assert np.allclose(together, alone, atol=1e-4)
+    question = len(narrow.processor.tokenizer(QUESTIONS[2])["input_ids"])
+    assert lengths[2] < question + 12 < lengths[0]
+
+
 def test_the_context_is_what_it_is_told(folder: str) -> None:
     options = {"type": "f32", "context": 100}
     model = LocalModel.open(folder, engine="llama.cpp", engine_options=options)
@@ -205,6 +234,10 @@ def test_the_context_is_what_it_is_told(folder: str) -> None:
     chat.add_rna(RNAS[0])
     list(chat.ask(QUESTIONS[0], max_new_tokens=500))
     assert len(chat.messages) == 2
+
+
+def test_the_types_are_those_that_are_named() -> None:
+    assert tuple(FILE_TYPES) == GGUF_TYPES
 
 
 def test_the_file_is_written_once_and_again_when_the_weights_change(
