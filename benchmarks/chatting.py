@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import statistics
 import subprocess
@@ -55,12 +56,16 @@ MIN_ROUNDS = 3  # of a run to publish
 def main() -> None:
     args = parse_arguments()
     folder = args.model or str(load_bundled())
-    model, processor = load_model(folder, dtype=torch.float32), load_processor(folder)
+
+    @functools.cache  # the start needs none
+    def loaded() -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
+        return load_model(folder, dtype=torch.float32), load_processor(folder)
+
     measure: dict[str, Callable[[], tuple[str, list[measured.Figure]]]] = {
-        "turns": lambda: turns(model, processor, args),
+        "turns": lambda: turns(*loaded(), args),
         "start": lambda: start(folder, args),
-        "faster": lambda: faster(folder, model, processor, args),
-        "changed": lambda: changed(folder, model, processor, args),
+        "faster": lambda: faster(folder, *loaded(), args),
+        "changed": lambda: changed(folder, *loaded(), args),
     }
     about = f"{measured.machine('torch', 'transformers')} Medians of {args.rounds} rounds in turn."
     beginning = measured.beginning("Chatting", about)
