@@ -20,7 +20,7 @@ def resolve_model(name_or_path: str | None = None) -> str:
         return name_or_path
     if named := os.environ.get(MODEL_VARIABLE):
         return named
-    # Imported here, since it loads torch.
+    # Imported here: a model that was named needs none of it.
     from rnagpt.conversion.mini import load_bundled
 
     return str(load_bundled())
