@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from rnagpt.rna_qa.literature.claims import prompts
-from rnagpt.rna_qa.literature.claims.extractive import tidy
+from rnagpt.rna_qa.literature.claims.standing_alone import tidy
 from rnagpt.rna_qa.literature.claims.validation import (
     Violation,
     adds_nothing,

@@ -1,7 +1,7 @@
 """Categories of questions about claims: what language models choose from, and their templates.
 
-How to add a category: write its name into `CATEGORIES`, and a `Kind` with the pattern and the
-wordings of its questions into `KINDS`, before the kinds whose patterns match the same claims.
+How to add a category: write its name into `CATEGORIES`, and a `Kind` with what its claims say and
+the wordings of its questions into `KINDS`, before the kinds that the same claims are of.
 `CATEGORIES` is part of the prompt for questions: raise `prompts.PROMPT_VERSION` (language models
 are then asked again for all questions), and `question_generation.VERSION` for the templates.
 """
@@ -9,7 +9,10 @@ are then asked again for all questions), and `question_generation.VERSION` for t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from rnagpt.evidence.relations import tells_regulators, tells_targets
 
 # In the order in which a language model reads them. Templates ask for all but "method".
 CATEGORIES = (
@@ -30,138 +33,354 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Kind:
-    """What claims of a category say, "@" being the RNA, and how one asks for it.
+    """What claims of a category say, and how one asks for it.
 
-    `{of}` in a question is the context that the claim gives, " in gastric cancer", or nothing.
+    In a question, `{of}` is the disease that the claim names, " in gastric cancer", or nothing;
+    `{gene}`, `{process}`, `{drug}`, `{specimen}` and `{outcome}` are what it names beside the RNA
+    (`slots`): a question that has one is asked where the claim names such a thing.
+
+    Attributes:
+        is_told: whether a claim is of this kind; the RNA's names in it are "@".
     """
 
     category: str
-    pattern: re.Pattern[str]
+    is_told: Callable[[str], bool]
     questions: tuple[str, ...]
 
 
-def _kind(category: str, pattern: str, *questions: str) -> Kind:
-    return Kind(category, re.compile(pattern, re.IGNORECASE | re.VERBOSE), questions)
+def _kind(category: str, is_told: Callable[[str], bool], *questions: str) -> Kind:
+    return Kind(category, is_told, questions)
+
+
+def _matches(*patterns: str) -> Callable[[str], bool]:
+    """A function that tells whether one of the patterns is found in a claim."""
+    compiled = re.compile("|".join(patterns), re.IGNORECASE | re.VERBOSE)
+    return lambda claim: compiled.search(claim) is not None
+
+
+def _both(*told: Callable[[str], bool]) -> Callable[[str], bool]:
+    return lambda claim: all(one(claim) for one in told)
+
+
+def _no(told: Callable[[str], bool]) -> Callable[[str], bool]:
+    return lambda claim: not told(claim)
+
+
+def _tells_targets(claim: str) -> bool:
+    return tells_targets(claim, ("@",))
+
+
+def _tells_regulators(claim: str) -> bool:
+    return tells_regulators(claim, ("@",))
 
 
 _ACTS = (
-    "accelerat|activat|affect|attenuat|block|control|decreas|downregulat|down-regulat|enhanc"
-    "|facilitat|impair|increas|induc|inhibit|mediat|modulat|promot|reduc|regulat|repress|restor"
-    "|revers|silenc|spong|stimulat|suppress|trigger|upregulat|up-regulat"
+    r"(?:accelerat|activat|affect|attenuat|block|control|decreas|down-?regulat|enhanc|facilitat"
+    r"|impair|increas|induc|inhibit|mediat|modulat|promot|reduc|regulat|repress|restor|revers"
+    r"|silenc|stimulat|suppress|trigger|up-?regulat|prohibit|sensiti[sz]|caus|prevent|arrest"
+    r"|abolish|abrogat|alleviat|ameliorat|antagoni[sz]|augment|counteract|diminish|eliminat"
+    r"|exacerbat|hinder|improv|limit|neutrali[sz]|potentiat|rescu|retard|weaken|contribut|protect"
+    r"|result|led\b|lead|elicit|block|elevat|lower|rais)"
 )
-_BY = rf"(?:was|were|is|are|be|been)\s(?:\w+ly\s)?(?:{_ACTS}|bound|transcribed|methylated)\w*\sby\b"
-
-# What an experiment does to the RNA tells what the RNA does, not how it is expressed.
+# What an experiment does to an RNA; the second ones are states of patients as well.
+_MADE = (
+    r"(?:(?:adeno|lenti)?vir\w+|ectopic(?:ally)?|enforced|exogenous(?:ly)?|forced|over-?express\w+"
+    r"|re-?express\w*|restor\w+|introduc\w+|transfect\w+|transduc\w+|knock-?(?:down|out|ing\sdown)"
+    r"|knocked-?\s?(?:down|out)|silencing|mimics?|inhibitors?|antago-?mi[rR]s?|antisense"
+    r"|anti-?miRs?|transgenic|administration|treatment\swith|deliver\w+|delet\w+|gain-?of-?function"
+    r"|loss-?of-?function|deplet\w+|antagonism)"
+)
+_LOST = (
+    r"(?:inhibition|suppression|(?:down|up)-?regulation|downregulating|upregulating|increasing"
+    r"|inhibiting|loss|lack|absence|blockade|blocking|repression|increased\sexpression"
+    r"|upregulated\sexpression|elevat(?:ing|ion)|stable\sexpression)"
+)
+_FILLERS = (
+    r"(?:\s(?:of|with|by|the|a|an|either|both|precursor|mature|endogenous|synthetic|exogenous"
+    r"|stable|expression|levels?|activity|and|\w*viral|oligonucleotides?|mimics?|inhibitors?|for"
+    r"|expressing|into|using|against|to|agomi[rR]|antagomi[rR]s?))*[\s-]@"
+)
+_LEVEL = r"(?:\s(?:expression|levels?|activity))?"
 _CHANGED = (
-    "ectopic|enforced|exogenous|forced|induced|restor\\w+|transgenic|transfect\\w+|over-?express\\w+"
-    "|knock-?down|silencing|depletion|deletion|inhibition|loss|mimics?|inhibitors?|antagomirs?"
+    rf"\b{_MADE}{_FILLERS}|@{_LEVEL}[\s-](?:\w+[\s-])?{_MADE}|@-(?:\w+ing|\w+ed|deficient|null)\b"
+    rf"|(?:^|[,;]\s(?:(?:and|whereas|while|but|or)\s)?|\bthat\s|\b(?:and|whereas|while|by)\s)"
+    rf"(?:the\s)?{_LOST}{_FILLERS}"
+    rf"|(?:^|[,;]\s(?:\w+\s)?|that\s)@\s(?:{_LOST}|suppression)\b|\btransfected\swith\s@"
 )
-_DOES = (
-    rf"@(?:\s(?:expression|levels?))?(?:\s(?:\w+ly|also|could|can|may|directly))*"
-    rf"\s(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*(?<!ing)\b(?!\s(?:by|in|expression)\b)"
-    r"|@\s(?:is|was|as|acts\sas)\san?\s(?:\w+\s)?(?:tumou?r[\s-]suppress|onco)"
-    rf"|(?:\b(?:{_CHANGED})\b[^,;]{{0,40}}@|@[^,;]{{0,25}}\b(?:{_CHANGED})\b)"
-    rf"[^;]*\b(?:{_ACTS}|prohibit|sensiti[sz]|caus|prevent|arrest)\w*\b(?!\sby\b)"
-    rf"|\b(?:lower|higher|fewer|less|more)\b[^;]*\btransfected\swith\s@"
+_changed = _matches(_CHANGED)
+_acts = _matches(
+    rf"\b{_ACTS}(?:e|es|ed|s|d|ing|ted|ting|ts)?\b",
+    r"\b(?:fewer|less|more|lower|higher|greater|no\ssignificant\seffect|had\sno\seffect|growth|cell)\b",
 )
+_by_change_of = _matches(
+    r"\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
+    r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
+    r"|silencing|activati(?:on|ng)|increasing|elevating|modulating|reducing|decreasing)"
+    r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:@|the\s@)",
+)
+_level_of = r"(?:expression|levels?|concentrations?|abundance)"
+_state = _matches(
+    rf"@[^.;,]{{0,60}}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){{0,3}})?"
+    r"(?:up-?regulated|down-?regulated|over-?expressed|under-?expressed|(?:de|in)creased|reduced"
+    r"|elevated|higher|lower|decreas|deregulated|dysregulated|altered|expressed|detected|detectable"
+    r"|enriched|abundant|unchanged|lost|absent|differentially)\b",
+    rf"\b(?:higher|lower|increased|decreased|elevated|reduced|high|low|aberrant|differential)\s"
+    rf"(?:\w+\s){{0,3}}(?:{_level_of})\b[^.;]{{0,60}}@",
+    rf"\b{_level_of}\b[^.;]{{0,100}}@|@\s{_level_of}\b|\b(?:up|down)-?regulat(?:ed|ion)\b[^;]{{0,150}}@",
+    r"\b(?:differentially|aberrantly)\s(?:\w+\s)?(?:expressed|methylated)|\bmicroarray\b|\bprofil",
+    r"@[^;]{0,120}\b(?:up-?regulated|down-?regulated|higher|lower|overexpress\w+)\b",
+    r"\bexpress(?:ion|ed)\b",
+)
+_clinical = _matches(
+    r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph|recurren\w+"
+    r"|relapse\w*|thickness|ulceration|clinicopath\w+|clinical|risk|aggressive\w*|age|poor\w*"
+    r"|ethnicity|gender|mutations?|patients?|outcomes?|progression|severity)\b"
+)
+_is_associated = _matches(r"\b(?:is|was|were|are|been)\s(?:\w+\s){0,3}(?:associated|correlated)\b")
+_associated = _matches(r"\b(?:associat|correlat|relat|linked|link)\w*\b")
+_correlated = _matches(
+    r"\b(?:invers|negativ|positiv|reciproc|strong|significant|opposit)\w*\s(?:\w+\s){0,2}"
+    r"(?:correlat|associat|relat)\w+|\bcorrelat(?:ed|ion|es|ing)\b"
+)
+_names_gene = _matches(r"(?<![\w@-])(?-i:(?!CRC|HCC|PDAC|TNM|AUC)[A-Z][A-Za-z]*[A-Z0-9]\w*)")
+
 _FUNCTION = (
     "What is the function of this RNA{of}?",
     "What does this RNA do{of}?",
     "Which role does this RNA play{of}?",
+    "How does this RNA affect {process}{of}?",
+    "What does this RNA do to {gene}{of}?",
+    "How does changing this RNA affect {specimen}{of}?",
+)
+_TARGET = (
+    "What does this RNA target{of}?",
+    "Which targets of this RNA are known{of}?",
+    "What does this RNA act on{of}?",
+    "How does this RNA act on {gene}{of}?",
+    "By which target does this RNA affect {process}{of}?",
+)
+_MARKS = _matches(
+    r"\b(?:bio-?markers?|markers?\b(?!\sgenes)|prognos\w+|diagnos\w+|predict(?:s|ors?|ive|ed|ing)?\b"
+    r"|AUCs?|ROC|(?-i:OS|DFS|PFS|RFS|CSS)|sensitivity\b[^.]{0,30}\bspecificity|distinguish\w*"
+    r"|discriminat\w+|differentiat(?:e|es|ed|ing)\sbetween|signatures?|hazard|odds\sratio"
+    r"|(?:recurrence|relapse|disease|progression)-?\s?(?:free|risk|rates?)"
+    r"|(?:risk|time|times|free|associated|correlated)\s(?:\w+\s){0,2}(?:recurrence|relapse)"
+    r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|worse|better|patients?'?)\s(?:\w+\s)?survival"
+    r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients)|worse\soutcomes?)\b",
 )
 
-# The first kind whose pattern a claim matches is its own; the last one takes every claim.
+# The first kind that a claim is of is its own; the last one takes every claim.
 KINDS = (
     _kind(
         "variation",
-        r"\b(?:polymorphisms?|SNPs?|rs\d{3,}|genotypes?|alleles?|haplotypes?|variants?)\b"
-        r"|\bmutations?\s(?:in|of)\s(?:the\s)?@",
+        _both(
+            _matches(
+                r"@[^.;,]{0,25}\b(?:rs\d{3,}|polymorphisms?|SNPs?|variants?|alleles?|genotypes?"
+                r"|mutations?|haplotypes?)\b",
+                r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}|mutations?|genotypes?|alleles?)\b"
+                r"[^.;]{0,40}\b(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?@",
+                r"\brs\d{3,}\s\(?@",
+            ),
+            _no(
+                _matches(
+                    r"\b(?:target|binding)\ssites?\b|\bbinding\s(?:of|to)\b"
+                    r"|\b(?:creat|disrupt|disturb|abolish|alter)\w*\s(?:\w+\s){0,4}@"
+                )
+            ),
+        ),
         "What is known about genetic variants of this RNA{of}?",
         "Do genetic variants of this RNA matter{of}?",
+        "What do variants of this RNA mean for {outcome}{of}?",
+        "What is known about {gene}, a variant of this RNA{of}?",
+    ),
+    _kind(
+        "target",  # a variant in what the RNA binds
+        _matches(
+            r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}|mutations?|alleles?|genotypes?)\b[^.;]*"
+            r"\b(?:target|binding|regulation|bind)\w*\b"
+        ),
+        "How do genetic variants change what this RNA targets{of}?",
+        "Which variant changes the binding of this RNA to {gene}{of}?",
     ),
     _kind(
         "biogenesis",
-        r"\b(?:drosha|dgcr8|dicer)\b|\bpr[ei]-@|\bmaturation\sof\s(?:\w+\s)?@"
-        r"|\b(?:processing|biogenesis)\sof\s(?:\w+\s)?@|@\s(?:processing|biogenesis|maturation)"
-        r"|\bhost\sgene\b|\b(?:encoded|transcribed|processed)\s(?:by|from|within|in)\b",
+        _matches(
+            r"\b(?:drosha|dgcr8|dicer)\b[^.;]{0,80}@|@[^.;]{0,80}\b(?:drosha|dgcr8|dicer)\b"
+            r"|\bmaturation\sof\s(?:\w+\s)?@|\b(?:processing|biogenesis)\sof\s(?:\w+\s)?@"
+            r"|@\s(?:processing|biogenesis|maturation)|@[^.;]{0,30}\b(?:its|their)\shost\sgenes?\b"
+            r"|@[^.;]{0,40}\b(?:encoded|transcribed|processed|derived)\s(?:by|from|within)\b"
+        ),
         "How is this RNA made?",
         "What is known about the biogenesis of this RNA{of}?",
+        "What has {gene} to do with the making of this RNA{of}?",
     ),
     _kind(
-        "treatment",
-        r"\b(?:chemo|radio)?-?(?:resistan|sensiti[vz])\w+\b(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity)|\b\w*(?:platin|rubicin|taxel)\b"
-        r"|\b(?:5-fluorouracil|5-FU|tamoxifen|gefitinib|chemotherap\w+|radiotherap\w+)\b",
-        "How is this RNA linked to the response to treatment{of}?",
-        "What does this RNA mean for treatment{of}?",
-        "Does this RNA change the response to treatment{of}?",
-    ),
-    _kind(
-        "biomarker",
-        r"\b(?:bio-?markers?|markers?|prognos\w+|diagnos\w+|predict(?:s|ors?|ive)\b"
-        r"|AUC|(?-i:OS|DFS|PFS|RFS)|sensitivity\b[^.]{0,20}\bspecificity|distinguish\w*"
-        r"|discriminat\w+|(?:recurrence|relapse)-?\s?(?:free|risk|rates?)"
-        r"|(?:risk|time|times|free|associated|correlated)\s(?:\w+\s){0,2}(?:recurrence|relapse)"
-        r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|patients?)\s(?:\w+\s)?survival"
-        r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients))\b",
-        "What does the level of this RNA tell{about}?",
-        "Is this RNA a biomarker{about}?",
-        "What is the diagnostic or prognostic value of this RNA{of}?",
-    ),
-    _kind(
-        "target",
-        r"@\s(?:\w+\s){0,3}?(?:targets|targeted|targeting|binds|bound|binding)\b"
-        r"|\btargets?\s(?:\w+\s){0,2}(?:of|for)\s@|\b(?:target(?:ed)?|bound)\s\w*\s?by\s@"
-        r"|@(?:\s\w+){0,2}[\s-]target\w*|@\s(?:and|/)\s?\w+\saxis|\bby\s(?:\w+\s)?targeting\b"
-        r"|\b3['′]?-?\s?UTR\b",
-        "What does this RNA target{of}?",
-        "Which targets of this RNA are known{of}?",
-        "What does this RNA act on{of}?",
-    ),
-    _kind("function", _DOES, *_FUNCTION),
-    _kind(
-        "regulation",
-        rf"\b(?:{_ACTS})(?:e?s|ing)\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|level\sof\s)?@"
-        rf"|@\s(?:expression\s|levels?\s|transcription\s)?{_BY}|\bspong\w+|\bceRNA\b"
-        r"|\bmethylation\b|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b",
+        "regulation",  # what changes the RNA's level, and by that something else
+        _both(_by_change_of, _no(_matches(r"^(?:[\w-]+\s){0,3}@"))),
         "What regulates this RNA{of}?",
         "How is this RNA regulated{of}?",
         "What is known about the regulation of this RNA{of}?",
+        "How does {gene} affect this RNA{of}?",
+        "How does {drug} affect this RNA{of}?",
+        "Which regulator of this RNA affects {process}{of}?",
     ),
     _kind(
-        "localisation",
-        r"\b(?:exosom\w+|extracellular\svesicles?|secreted|nucle(?:us|ar|olus)|cytoplasm\w*"
-        r"|(?<!tumor\s)(?<!tumour\s)locali[sz]\w+|located|chromosom\w+|locus)\b",
-        "Where is this RNA found{of}?",
-        "What is known about the localisation of this RNA{of}?",
-    ),
-    _kind(
-        "expression",
-        r"\b(?:(?:up|down)-?\s?regulat\w+|over-?express\w+|express(?:ed|ion)|levels?|abundan\w+"
-        r"|enriched|elevated|detected|higher|lower|(?:in|de)creased?\sin|differentially|deregulat\w+|dysregulat\w+)\b",
-        "How is this RNA expressed{of}?",
-        "What is known about the expression of this RNA{of}?",
-        "How does the level of this RNA behave{of}?",
+        "treatment",
+        _both(
+            _matches(
+                r"\b(?:chemo|radio|drug|multidrug)?-?(?:resistan|sensiti[vsz])\w+\b"
+                r"(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity)"
+                r"|\btherapeutic\b|\btherap(?:y|ies)\b|\bnon-?respond|\bresponders?\b|\bcytotoxicity\b"
+                r"|\b(?:response|responsive\w*|respond\w*)\s(?:to|of)\b|\b\w*(?:platin|rubicin|taxel)\b"
+                r"|\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|DOX)\b"
+                r"|\b(?:chemo|radio|chemoradio|immuno)therap\w+\b"
+            ),
+            _no(_matches(r"\bsurvival\b|\bprognos\w+|\bdiagnos\w+|\bAUC\b|\bbiomarkers?\sof\b")),
+            _no(_matches(r"\binduced\s(?:by|in)\b[^.;]{0,30}(?:nib|mab)\b|-induced\b")),
+        ),
+        "How is this RNA linked to treatment{of}?",
+        "What does this RNA mean for treatment{of}?",
+        "How is this RNA linked to the response to {drug}{of}?",
+        "What does this RNA mean for treatment by way of {gene}{of}?",
     ),
     _kind(
         "function",
-        rf"@\s(?:\w+\s){{0,4}}?(?:{_ACTS}|act|contribut|function|play|serv)\w*"
-        r"|\b(?:tumou?r[\s-]suppress\w+|onco(?:gen\w+|mir\w*)|roles?|functions?|involved\sin"
-        rf"|(?:over-?expression|knock-?down|inhibition|loss|silencing)\sof\s@|(?:{_ACTS})\w*)\b",
+        _both(_changed, _acts, _no(_tells_targets), _no(_is_associated)),
+        *_FUNCTION,
+    ),
+    _kind(
+        "regulation",
+        _both(
+            _tells_regulators,
+            _no(_matches(r"^(?:[\w-]+\s){0,2}@\s(?:directly\s)?(?:targets|suppress|inhibit)")),
+        ),
+        "What regulates this RNA{of}?",
+        "How is this RNA regulated{of}?",
+        "What is known about the regulation of this RNA{of}?",
+        "How does {gene} affect this RNA{of}?",
+        "How does {drug} affect this RNA{of}?",
+        "Which regulator of this RNA affects {process}{of}?",
+    ),
+    _kind(
+        "biomarker",
+        _both(_MARKS, _no(_matches(r"\b(?:lncRNA|circRNA)\b"))),
+        "What does the level of this RNA tell{about}?",
+        "Is this RNA a biomarker{about}?",
+        "What is the diagnostic or prognostic value of this RNA{of}?",
+        "What does this RNA tell about {outcome}{of}?",
+        "What does this RNA in {specimen} tell{about}?",
+    ),
+    _kind(
+        "target",
+        _matches(
+            r"@\s(?:\w+\s){0,3}?(?:targets|targeted|targeting|binds|bound|binding)\b"
+            r"|\btargets?\s(?:\w+\s){0,2}(?:of|for)\s@|\b(?:target(?:ed)?|bound|regulated|repressed"
+            r"|suppressed|inhibited)\s(?:\w+\s){0,3}by\s@|@(?:\s\w+){0,2}[\s-]target\w*"
+            r"|\bby\s(?:\w+\s)?targeting\b|\b3['′]?-?\s?(?:UTR|untranslated)\b|\bdirect\starget\b"
+        ),
+        *_TARGET,
+    ),
+    _kind("target", _tells_targets, *_TARGET),
+    _kind(
+        "regulation",
+        _matches(
+            rf"\b(?:{_ACTS})\w*\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|levels?\sof\s)?@"
+            rf"(?!\s(?:expression|levels?)\sin\b)|@{_LEVEL}\s(?:\w+\s){{0,3}}{_ACTS}\w*ed\s(?:\w+\s)?"
+            rf"(?:by|after|upon|following|in\sresponse)\b|\bspong\w+|\bceRNAs?\b|\bmethylat\w+"
+            rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\b"
+        ),
+        "What regulates this RNA{of}?",
+        "How is this RNA regulated{of}?",
+        "What is known about the regulation of this RNA{of}?",
+        "How does {gene} affect this RNA{of}?",
+        "How does {drug} affect this RNA{of}?",
+        "Which regulator of this RNA affects {process}{of}?",
+    ),
+    _kind(
+        "expression",
+        _both(_correlated, _names_gene, _no(_clinical)),
+        "How is the level of this RNA related to that of {gene}{of}?",
+    ),
+    _kind(
+        "biomarker",
+        _both(_associated, _clinical, _state),
+        "What does the level of this RNA tell about {outcome}{of}?",
+        "With what is the level of this RNA associated{of}?",
+    ),
+    _kind(
+        "function",
+        _matches(
+            rf"@{_LEVEL}(?:\s(?:\w+ly|also|could|can|may|might|directly|significantly))*\s{_ACTS}\w*"
+            r"(?<!ing)(?<!ed)\b(?!\s(?:by|in|expression)\b)",
+            r"@\s(?:is|was|as|acts?\sas|acted\sas|functions?\sas|functioned\sas|serves?\sas)\san?\s"
+            r"(?:\w+\s){0,2}(?:tumou?r[\s-]suppress|onco|regulat|mediat)",
+            r"@[^.;]{0,40}\b(?:plays?|played|playing|exerts?|has)\s(?:\w+\s){0,4}(?:roles?|functions?"
+            r"|effects?)\b|@[^.;]{0,20}\binvolved\sin\b|\broles?\sof\s@|\bfunctions?\sof\s@",
+        ),
+        *_FUNCTION,
+    ),
+    _kind(
+        "localisation",
+        _both(
+            _matches(
+                r"\b(?:exosom\w+|extracellular\svesicles?|secret\w+|nucle(?:us|ar|olus)|cytoplasm\w*"
+                r"|(?<!tumor\s)(?<!tumour\s)locali[sz]\w+|located|chromosom\w+|locus)\b"
+            ),
+            _no(
+                _matches(
+                    r"\b(?:up|down)-?regulat|\bhigher\b|\blower\b|(?:in|de)creased|reduced|elevated"
+                    r"|differential"
+                )
+            ),
+        ),
+        "Where is this RNA found{of}?",
+        "What is known about the localisation of this RNA{of}?",
+        "What is known about this RNA and {specimen}{of}?",
+    ),
+    _kind(
+        "expression",
+        _state,
+        "How is this RNA expressed{of}?",
+        "What is known about the expression of this RNA{of}?",
+        "How does the level of this RNA behave{of}?",
+        "How is this RNA expressed in {specimen}{of}?",
+        "How does the expression of this RNA relate to {gene}{of}?",
+        "How does the expression of this RNA relate to {outcome}{of}?",
+    ),
+    _kind(
+        "function",
+        _matches(
+            rf"\b(?:tumou?r[\s-]suppress\w+|onco(?:gen\w+|mir\w*)|roles?|functions?|involved\sin"
+            rf"|{_ACTS}\w*)\b"
+        ),
         *_FUNCTION,
     ),
     _kind(
         "disease",
-        r"\b(?:associat\w+|correlat\w+|linked|implicated|pathogenesis|progression|risk)\b",
+        _matches(r"\b(?:associat\w+|correlat\w+|linked|implicated|pathogenesis|progression|risk)\b"),
         "How is this RNA linked to disease{of}?",
         "Which link between this RNA and disease is known{of}?",
     ),
     _kind(
         "summary",
-        "",
+        lambda claim: True,
         "What is known about this RNA{of}?",
         "Tell me about this RNA{of}.",
     ),
 )
+# Asked where all questions of its kind are taken, of what the claim names beside the RNA.
+LAST_RESORT = (
+    "What is known about this RNA and {gene}{of}?",
+    "What has this RNA to do with {process}{of}?",
+    "What is known about this RNA and {drug}{of}?",
+    "What is known about this RNA and {outcome}{of}?",
+    "What is known about this RNA in {specimen}{of}?",
+)
 
 
-__all__ = ["CATEGORIES", "KINDS", "Kind"]
+def kind_of(masked: str) -> Kind:
+    """What a claim tells, "@" being its RNA."""
+    return next(kind for kind in KINDS if kind.is_told(masked))
+
+
+__all__ = ["CATEGORIES", "KINDS", "LAST_RESORT", "Kind", "kind_of"]

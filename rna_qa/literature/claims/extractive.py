@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
+from rnagpt.rna_qa.literature.claims.standing_alone import Context, context_of, stand_alone
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Paper, Rna, Topics
 from rnagpt.rna_qa.literature.text.mentions import NameIndex
 from rnagpt.rna_qa.literature.text.passages import section_of
@@ -17,14 +18,12 @@ from rnagpt.rna_qa.literature.text.sentences import split_label, split_sentences
 from rnagpt.rna_qa.literature.text.topics import split_words
 
 # Rises when the same papers may give other claims.
-VERSION = 1
+VERSION = 2
 PER_TOPIC = 3
 # Words (stop words left out) of a sentence that is neither a heading nor a list.
 MIN_LENGTH, MAX_LENGTH = 4, 40
 # Two sentences say the same where they share this part of the shorter one's words.
 SAME = 0.7
-# What a sentence that leans on its paper ("we", "this study", "it") counts.
-LEANING = 0.5
 
 # Reads lower-case text: to ignore the case would cost twice the time.
 _ASSERTS_NOTHING = re.compile(
@@ -48,43 +47,6 @@ _ASSERTS_NOTHING = re.compile(
     r"|not (?:yet )?(?:been )?(?:fully |well |completely )?"
     r"(?:elucidated|understood|established|clarified|clear|investigated|studied))\b",
 )
-_CONNECTIVE = re.compile(
-    r"(?:(?:accordingly|additionally|also|altogether|as a result|besides|collectively"
-    r"|consequently|consistently|conversely|finally|first|further|furthermore|hence|here|herein"
-    r"|however|importantly|in addition|in conclusion|in contrast|in summary|in this \w+"
-    r"|in (?:the|our) (?:present|current) \w+|indeed|interestingly|last|lastly|likewise|meanwhile"
-    r"|mechanistically|moreover|more importantly|nevertheless|next|notably|overall|remarkably"
-    r"|second|similarly|specifically|subsequently|surprisingly|taken together|then|therefore"
-    r"|third|thus|to conclude|to summarize|together),\s+"
-    r"|(?:here|in conclusion|in summary|taken together|therefore|thus|hence|furthermore|moreover)"
-    r"\s+(?=we\b|our\b|these\b|this\b|the present\b))",
-    re.IGNORECASE,
-)
-# Group 1: the verb. What is shown is said plainly; what is suggested stays a suggestion.
-_REPORT = re.compile(
-    r"(?:we|it (?:is|was|has been)|(?:our|the|these|this|present|current)(?:\s+\w+){0,2}?"
-    r"(?:\s+and\s+\w+)?"
-    r"\s+(?:analys[ie]s|data|evidence|experiments?|findings?|observations?|results?|study|studies"
-    r"|work)(?:\s+presented(?:\s+here)?)?)"
-    r"(?:\s+(?:of|from|in)\s+(?:this|the(?:\s+(?:present|current))?|our)\s+\w+)?"
-    r"(?:\s+(?:\w+ly|also|further|here|herein|thus|therefore|first|have|has|then|next|could))*"
-    r"\s+(confirm|demonstrate|discover|establish|find|found|identif(?:y|ied)|note|observe|prove"
-    r"|report|reveal|show|see|verif(?:y|ied)|conclude"
-    r"|impl(?:y|ies|ied)|indicate|propose|provide evidence|speculate|suggest|support)"
-    r"(?:e?[sdn])?(?:\s+for the first time)?,?\s+that\s+",
-    re.IGNORECASE,
-)
-_SUGGESTS = re.compile(
-    r"(?:impl|indicate|propose|provide|speculate|suggest|support)", re.IGNORECASE
-)
-_LEANS = re.compile(
-    r"^(?:both|it|its|such|that|their|these|they|this|there|those|which|the former|the latter)\b"
-    r"|\b(?:we|our|these|(?:this|present|current) (?:study|work|paper|report|review|research)"
-    r"|the (?:data|findings|results))\b",
-    re.IGNORECASE,
-)
-# "over-expression" takes a capital, "let-7", "p53", "miR-21" and "c-Myc" do not.
-_PLAIN_WORD = re.compile(r"[a-z]{2,}(?:-[a-z]+)*(?![A-Za-z0-9-])|a\b")
 _PIECE = re.compile(r"[^\W\d_]+|\d+")
 # Group 1: the number, which every spelling has.
 _MICRORNA = re.compile(r"(?:microrna|mirna|mir|let)s?[- ]?(\d+)", re.IGNORECASE)
@@ -99,11 +61,6 @@ _STATES = re.compile(
     r"|^[^\[?]*\s(?:is|are)\s[^?]*$",
     re.IGNORECASE,
 )
-# "To learn its role, …": what was done; "To our knowledge" and "to date" say something.
-_PREPARES = re.compile(
-    r"(?:[\w ]+, )?(?:(?:in order )?to (?!our\b|date\b|a\b|the\b)\w+|using|by (?:means|use) of)\b",
-    re.IGNORECASE,
-)
 # Findings about the RNA stand under these labels, or under none.
 _SECTIONS_OF_FINDINGS = frozenset({None, "background", "results", "conclusions"})
 
@@ -115,6 +72,7 @@ class _Sentence:
     text: str
     section: str | None
     words: tuple[str, ...]
+    context: Context
 
 
 def annotate(
@@ -141,7 +99,8 @@ def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOP
     a sentence with the sum of all the group's sentences as TF-IDF vectors of length 1 (Radev et
     al., Inf. Process. Manag. 40, 2004). A sentence that says what a chosen one said, in this or an
     earlier group, is passed over. Each claim names its one paper; the quote is the sentence as it
-    stands there, the text the same without its lead ("Moreover, we found that").
+    stands there, the text the same without its lead ("Moreover, we found that"), and with the disease
+    that it leaves to its paper (`standing_alone`). One that cannot stand alone is left out.
     """
     names = _namer(rna)
     chosen: list[Claim] = []
@@ -152,8 +111,11 @@ def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOP
             words = frozenset(sentence.words)
             if any(len(words & one) >= SAME * min(len(words), len(one)) for one in words_of):
                 continue
+            text = stand_alone(sentence.text, sentence.context, names)
+            if text is None:
+                continue
             section = section_of(sentence.text, paper)
-            chosen.append(Claim(tidy(sentence.text), (paper.id,), sentence.text, topic, section))
+            chosen.append(Claim(text, (paper.id,), sentence.text, topic, section))
             words_of.append(words)
             if len(chosen) - before == per_topic:
                 break
@@ -209,8 +171,10 @@ def _read(title: str, abstract: str, body: str) -> tuple[_Sentence, ...]:
         label, text = split_label(sentence)
         section = label or section
         parts.append((text, section))
+    context = context_of(title, abstract)
     return tuple(
-        _Sentence(text, section, tuple(dict.fromkeys(split_words(text)))) for text, section in parts
+        _Sentence(text, section, tuple(dict.fromkeys(split_words(text))), context)
+        for text, section in parts
     )
 
 
@@ -221,16 +185,13 @@ def _may_be_a_claim(sentence: _Sentence) -> bool:
         and sentence.section in _SECTIONS_OF_FINDINGS
         and not text.endswith("?")
         and text.count("(") == text.count(")")
-        and not _PREPARES.match(text)
         and not _ASSERTS_NOTHING.search(text.lower())
     )
 
 
 def _standing(sentence: str) -> float:
-    """How well a sentence stands alone and speaks of one RNA, from 0 to 1."""
-    micrornas = set(_MICRORNA.findall(sentence))
-    alone = LEANING if _LEANS.search(tidy(sentence)) else 1.0
-    return alone / max(1, len(micrornas) - 1)
+    """How well a sentence speaks of one RNA, from 0 to 1."""
+    return 1 / max(1, len(set(_MICRORNA.findall(sentence))) - 1)
 
 
 def centrality(sentences: Sequence[Sequence[str]]) -> list[float]:
@@ -260,24 +221,4 @@ def centrality(sentences: Sequence[Sequence[str]]) -> list[float]:
     ]
 
 
-def tidy(sentence: str) -> str:
-    """A sentence (without label) as a statement of its own.
-
-    "Moreover, we found that miR-21 binds." becomes "miR-21 binds."; what was only suggested stays
-    so: "These data suggest that it binds." becomes "Evidence suggests that it binds.".
-    """
-    text = " ".join(sentence.split())
-    while match := _CONNECTIVE.match(text):
-        text = text[match.end() :]
-    if match := _REPORT.match(text):
-        text = text[match.end() :]
-        if _SUGGESTS.match(match[1]):
-            text = f"Evidence suggests that {text}"
-        elif " and that " in text:
-            text = f"Evidence shows that {text}"
-    if _PLAIN_WORD.match(text):
-        text = text[0].upper() + text[1:]
-    return text if text.endswith((".", "!", "?", '"', "”")) else f"{text}."
-
-
-__all__ = ["annotate", "centrality", "claims", "tidy"]
+__all__ = ["annotate", "centrality", "claims"]

@@ -306,6 +306,16 @@ def mask_names(text: str, names: Sequence[str], mask: str = " ") -> str:
     return _pattern(tuple(names)).sub(mask, text)
 
 
+def mask(text: str, names: Sequence[str]) -> str:
+    """The text with "@" in place of the RNA's names, also where a list shortens them.
+
+    "miR-34a/b" is "miR-34a/@" for ``miR-34b``.
+    """
+    for start, end in reversed(_index(tuple(names)).spans(text)):
+        text = f"{text[:start]}@{text[end:]}"
+    return mask_names(text, names, "@")
+
+
 def other_rnas(text: str, names: Sequence[str]) -> list[str]:
     """The names of other RNAs in a text, as far as their form gives them away."""
     found = _RNA_NAME.findall(mask_names(text, names))
@@ -434,6 +444,7 @@ __all__ = [
     "adds_nothing",
     "find_quote",
     "leaked_phrase",
+    "mask",
     "mask_names",
     "names_rna",
     "other_rnas",

@@ -133,13 +133,20 @@ class NameIndex:
 
     def find(self, text: str) -> set[str]:
         """The ids of the RNAs that the text names."""
-        text = _plain(text)
-        found: set[str] = set()
+        return {rna_id for _, _, rna_ids in self._spans(_plain(text)) for rna_id in rna_ids}
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where the text names an RNA of the index: starts and ends, in order.
+
+        Of "miR-34a/b" the name ``miR-34b`` has the "b".
+        """
+        return sorted({(start, end) for start, end, _ in self._spans(_plain(text))})
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int, set[str]]]:
         if self._micrornas:
-            self._find_micrornas(text, found)
+            yield from self._find_micrornas(text)
         if self._names:
-            self._find_names(text, found)
-        return found
+            yield from self._find_names(text)
 
     def _add(self, name: str, rna_id: str) -> None:
         if microrna := _parse_microrna(name):
@@ -152,14 +159,14 @@ class NameIndex:
             written = self._names.setdefault(" ".join(pieces), {})
             written.setdefault(_between_pieces(name), set()).add(rna_id)
 
-    def _find_micrornas(self, text: str, found: set[str]) -> None:
-        for mention in _microrna_mentions(text.lower()):
+    def _find_micrornas(self, text: str) -> Iterator[tuple[int, int, set[str]]]:
+        for mention, start, end in _microrna_mentions(text.lower()):
             for key in mention.keys:
                 for species, rna_ids in self._micrornas.get(key, {}).items():
                     if species is None or mention.species in (None, species):
-                        found |= rna_ids
+                        yield start, end, rna_ids
 
-    def _find_names(self, text: str, found: set[str]) -> None:
+    def _find_names(self, text: str) -> Iterator[tuple[int, int, set[str]]]:
         lowered = text.lower()
         if self._longest.keys().isdisjoint(_PIECE.findall(lowered)):
             return
@@ -176,7 +183,7 @@ class NameIndex:
                     words = text[piece.start() : last.end()]
                     for name, rna_ids in written.items():
                         if _agree(name, words):
-                            found |= rna_ids
+                            yield piece.start(), last.end(), rna_ids
 
 
 def is_ambiguous(name: str) -> bool:
@@ -295,17 +302,20 @@ def _arm(arm: str | None) -> str:
     return "" if not arm else "*" if arm == "*" else f"-{arm.lstrip('-')}"
 
 
-def _microrna_mentions(lowered: str) -> Iterator[_MicroRna]:
-    """The microRNAs of a text, those of lists ("miR-34a/b", "miR-143 and -145") among them."""
+def _microrna_mentions(lowered: str) -> Iterator[tuple[_MicroRna, int, int]]:
+    """The microRNAs of a text, those of lists ("miR-34a/b", "miR-143 and -145") among them.
+
+    Each comes with where it starts and ends.
+    """
     for start in _START.finditer(lowered):
         lead, match = _match_microrna(lowered, start.start())
         if not lead or not match:
             continue
         mention = _microrna(match, lead["species"])
-        yield mention
         at = match.end()
         if match["copy"] and int(match["copy"]) > MAX_COPIES:  # the 92 of miR-17-92
             at = match.start("copy") - 1
+        yield mention, lead.start(), at
         bare_numbers = (match["plural"] or match["many"]) is not None
         while following := _NEXT_MICRORNA.match(lowered, at):
             # "miR-21, 31, 155": once begun, a list of bare numbers continues.
@@ -314,8 +324,8 @@ def _microrna_mentions(lowered: str) -> Iterator[_MicroRna]:
             if in_list is None:
                 break
             mention = in_list
-            yield mention
             at = following.end()
+            yield mention, following.start("letter" if following["letter"] else "number"), at
 
 
 def _next_microrna(

@@ -26,7 +26,10 @@ _OPENER = rf"(?:{'|'.join(_OPENERS.split())})(?=[\s,])"
 
 # A full stop without a space behind it ends a sentence where an opener follows.
 _SPACED_END = re.compile(r"""[.!?]+["'”’)\]]*\s+""")
-_END = re.compile(rf"""[.!?]+["'”’)\]]*(?:\s+|(?={_OPENER}))""")
+# "in vitro and in vivo In addition": with the italics of the two, PubMed lost the full stop.
+_END = re.compile(
+    rf"""[.!?]+["'”’)\]]*(?:\s+|(?={_OPENER}))|(?:(?<=\bin vivo)|(?<=\bin vitro))\s+(?={_OPENER})"""
+)
 _OPENS = re.compile(_OPENER)
 # Plain lower-case words continue a sentence; miR-21, lncRNA, p53, mTOR and c-myc may begin one.
 _GOES_ON = re.compile(r"(?![a-z]-)[a-z]+(?:-[a-z]+)*(?![A-Za-z0-9-])|[,;:)\]=<>±≤≥]")
