@@ -80,7 +80,7 @@ _ACTS = (
     r"|silenc|stimulat|suppress|trigger|up-?regulat|prohibit|sensiti[sz]|caus|prevent|arrest"
     r"|abolish|abrogat|alleviat|ameliorat|antagoni[sz]|augment|counteract|diminish|eliminat"
     r"|exacerbat|hinder|improv|limit|neutrali[sz]|potentiat|rescu|retard|weaken|contribut|protect"
-    r"|result|led\b|lead|elicit|block|elevat|lower|rais)"
+    r"|inactivat|result|led\b|lead|elicit|elevat|lower|rais)"
 )
 # What an experiment does to an RNA; the second ones are states of patients as well.
 _MADE = (
@@ -98,21 +98,29 @@ _LOST = (
 _FILLERS = (
     r"(?:\s(?:of|with|by|the|a|an|either|both|precursor|mature|endogenous|synthetic|exogenous"
     r"|stable|expression|levels?|activity|and|\w*viral|oligonucleotides?|mimics?|inhibitors?|for"
-    r"|expressing|into|using|against|to|agomi[rR]|antagomi[rR]s?))*[\s-]@"
+    r"|expressing|into|using|against|to|agomi[rR]|antagomi[rR]s?))*"
+    r"(?:\s(?:[a-z]{3}-)?(?:miR|let)-?\w+(?:-[35]p)?(?:\s(?:and|or)|,|/))*[\s/-]@"
 )
 _LEVEL = r"(?:\s(?:expression|levels?|activity))?"
+_AND = r"(?:(?:,|,?\sand|\sor|/)\s?[\w-]+){0,3}"
 _CHANGED = (
     rf"\b{_MADE}{_FILLERS}|@{_LEVEL}[\s-](?:\w+[\s-])?{_MADE}|@-(?:\w+ing|\w+ed|deficient|null)\b"
-    rf"|(?:^|[,;]\s(?:(?:and|whereas|while|but|or)\s)?|\bthat\s|\b(?:and|whereas|while|by)\s)"
-    rf"(?:the\s)?{_LOST}{_FILLERS}"
-    rf"|(?:^|[,;]\s(?:\w+\s)?|that\s)@\s(?:{_LOST}|suppression)\b|\btransfected\swith\s@"
+    r"|\btransfected\swith\s@"
 )
-_changed = _matches(_CHANGED)
+_WEAKLY_CHANGED = (
+    rf"(?:^|[,;]\s(?:(?:and|whereas|while|but|or)\s)?|\b(?:that|and|whereas|while|by|after|upon"
+    rf"|following|when)\s)(?:the\s)?{_LOST}{_FILLERS}"
+    rf"|(?:^|[,;]\s(?:\w+\s)?|that\s)@\s(?:{_LOST}|suppression)\b"
+)
 _acts = _matches(
     rf"\b{_ACTS}(?:e|es|ed|s|d|ing|ted|ting|ts)?\b",
     r"\b(?:fewer|less|more|lower|higher|greater|no\ssignificant\seffect|had\sno\seffect|growth|cell)\b",
 )
+_made, _lost = _matches(_CHANGED), _matches(_WEAKLY_CHANGED)
 _by_change_of = _matches(
+    r"^[^@]*\b(?:lnc-?RNA|circ_?\w+|LINC\w+|long\snon-?coding)\b[^@]*\b(?:via|through|by|mediated|axis|depend\w+)"
+    r"\b[^@;]{0,60}@|\b(?:suppression|inhibition|sponging|repression)\son\s@",
+
     r"\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
     r"|silencing|activati(?:on|ng)|increasing|elevating|modulating|reducing|decreasing)"
@@ -129,11 +137,11 @@ _state = _matches(
     rf"\b{_level_of}\b[^.;]{{0,100}}@|@\s{_level_of}\b|\b(?:up|down)-?regulat(?:ed|ion)\b[^;]{{0,150}}@",
     r"\b(?:differentially|aberrantly)\s(?:\w+\s)?(?:expressed|methylated)|\bmicroarray\b|\bprofil",
     r"@[^;]{0,120}\b(?:up-?regulated|down-?regulated|higher|lower|overexpress\w+)\b",
-    r"\bexpress(?:ion|ed)\b",
+    r"\bexpress(?:ion|ed)\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
 )
 _clinical = _matches(
     r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph|recurren\w+"
-    r"|relapse\w*|thickness|ulceration|clinicopath\w+|clinical|risk|aggressive\w*|age|poor\w*"
+    r"|relapse\w*|thickness|ulceration|clinicopath\w+|clinical\s(?:stages?|features?|outcomes?|parameters?|char\w+)|risk|aggressive\w*|age|poor\w*"
     r"|ethnicity|gender|mutations?|patients?|outcomes?|progression|severity)\b"
 )
 _is_associated = _matches(r"\b(?:is|was|were|are|been)\s(?:\w+\s){0,3}(?:associated|correlated)\b")
@@ -141,6 +149,16 @@ _associated = _matches(r"\b(?:associat|correlat|relat|linked|link)\w*\b")
 _correlated = _matches(
     r"\b(?:invers|negativ|positiv|reciproc|strong|significant|opposit)\w*\s(?:\w+\s){0,2}"
     r"(?:correlat|associat|relat)\w+|\bcorrelat(?:ed|ion|es|ing)\b"
+)
+_rescues = _matches(
+    r"\b(?:suppress|attenuat|revers|abolish|abrogat|rescu|counteract|neutrali[sz]|antagoni[sz]|restor|block"
+    r"|weaken|eliminat|overcom|overc[ao]m|impair|diminish)\w*\s(?:\w+\s){0,2}(?:the\s)?(?:\w+\s){0,2}"
+    r"(?:functions?|effects?|inhibition|roles?|suppression|promotion|phenotypes?)\s(?:\w+\s){0,3}"
+    r"(?:of|by|induced\sby|from|on)\s(?:\w+\s){0,2}@",
+    r"\beffects?\sof\s@[^.;]{0,120}\b(?:was|were|is|are|be)\s(?:\w+\s){0,2}(?:revers|rescu|abolish"
+    r"|attenuat|counteract|block|neutrali[sz]|eliminat|abrogat|weaken)\w+",
+    r"\b(?:induced|caused|mediated)\sby\s@[^.;]{0,40}\b(?:was|were|is|are|be)\s(?:\w+\s){0,2}"
+    r"(?:revers|rescu|abolish|attenuat|counteract|block)\w+",
 )
 _names_gene = _matches(r"(?<![\w@-])(?-i:(?!CRC|HCC|PDAC|TNM|AUC)[A-Z][A-Za-z]*[A-Z0-9]\w*)")
 
@@ -150,7 +168,6 @@ _FUNCTION = (
     "Which role does this RNA play{of}?",
     "How does this RNA affect {process}{of}?",
     "What does this RNA do to {gene}{of}?",
-    "How does changing this RNA affect {specimen}{of}?",
 )
 _TARGET = (
     "What does this RNA target{of}?",
@@ -160,12 +177,14 @@ _TARGET = (
     "By which target does this RNA affect {process}{of}?",
 )
 _MARKS = _matches(
-    r"\b(?:bio-?markers?|markers?\b(?!\sgenes)|prognos\w+|diagnos\w+|predict(?:s|ors?|ive|ed|ing)?\b"
+    r"\b(?:bio-?markers?|markers?\b(?!\sgenes)|prognos\w+|diagnos\w+|predict(?:s|ors?|ive|ing|able)?\b"
+    r"|\bpredicted\s(?!an?\b|to\b|targets?\b|as\b|by\b|that\b|genes?\b)"
     r"|AUCs?|ROC|(?-i:OS|DFS|PFS|RFS|CSS)|sensitivity\b[^.]{0,30}\bspecificity|distinguish\w*"
     r"|discriminat\w+|differentiat(?:e|es|ed|ing)\sbetween|signatures?|hazard|odds\sratio"
     r"|(?:recurrence|relapse|disease|progression)-?\s?(?:free|risk|rates?)"
     r"|(?:risk|time|times|free|associated|correlated)\s(?:\w+\s){0,2}(?:recurrence|relapse)"
     r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|worse|better|patients?'?)\s(?:\w+\s)?survival"
+    r"|(?:more|less)\slikely\sto\s(?:\w+\s){0,3}(?:recur|relaps|metasta|die|disease)\w*"
     r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients)|worse\soutcomes?)\b",
 )
 
@@ -178,7 +197,7 @@ KINDS = (
                 r"@[^.;,]{0,25}\b(?:rs\d{3,}|polymorphisms?|SNPs?|variants?|alleles?|genotypes?"
                 r"|mutations?|haplotypes?)\b",
                 r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}|mutations?|genotypes?|alleles?)\b"
-                r"[^.;]{0,40}\b(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?@",
+                r"(?:\s\S+){0,2}?\s(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?@",
                 r"\brs\d{3,}\s\(?@",
             ),
             _no(
@@ -196,7 +215,7 @@ KINDS = (
     _kind(
         "target",  # a variant in what the RNA binds
         _matches(
-            r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}|mutations?|alleles?|genotypes?)\b[^.;]*"
+            r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}\w*|mutations?|alleles?|genotypes?)\b[^.;]*"
             r"\b(?:target|binding|regulation|bind)\w*\b"
         ),
         "How do genetic variants change what this RNA targets{of}?",
@@ -230,12 +249,12 @@ KINDS = (
             _matches(
                 r"\b(?:chemo|radio|drug|multidrug)?-?(?:resistan|sensiti[vsz])\w+\b"
                 r"(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity)"
-                r"|\btherapeutic\b|\btherap(?:y|ies)\b|\bnon-?respond|\bresponders?\b|\bcytotoxicity\b"
+                r"|\bnon-?respond|\bresponders?\b"
                 r"|\b(?:response|responsive\w*|respond\w*)\s(?:to|of)\b|\b\w*(?:platin|rubicin|taxel)\b"
                 r"|\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|DOX)\b"
                 r"|\b(?:chemo|radio|chemoradio|immuno)therap\w+\b"
             ),
-            _no(_matches(r"\bsurvival\b|\bprognos\w+|\bdiagnos\w+|\bAUC\b|\bbiomarkers?\sof\b")),
+            _no(_matches(r"\bsurvival\b|\bprognos\w+|\bAUC\b|\bbiomarkers?\sof\b")),
             _no(_matches(r"\binduced\s(?:by|in)\b[^.;]{0,30}(?:nib|mab)\b|-induced\b")),
         ),
         "How is this RNA linked to treatment{of}?",
@@ -244,8 +263,20 @@ KINDS = (
         "What does this RNA mean for treatment by way of {gene}{of}?",
     ),
     _kind(
+        "target",
+        _both(_rescues, _names_gene),
+        "Which gene undoes what this RNA does{of}?",
+        "What has {gene} to do with the effects of this RNA{of}?",
+        "What counteracts the effect of this RNA on {process}{of}?",
+    ),
+    _kind(
         "function",
-        _both(_changed, _acts, _no(_tells_targets), _no(_is_associated)),
+        _both(_made, _acts, _no(_tells_targets), _no(_is_associated)),
+        *_FUNCTION,
+    ),
+    _kind(
+        "function",
+        _both(_lost, _acts, _no(_tells_targets), _no(_associated)),
         *_FUNCTION,
     ),
     _kind(
@@ -276,7 +307,7 @@ KINDS = (
             r"@\s(?:\w+\s){0,3}?(?:targets|targeted|targeting|binds|bound|binding)\b"
             r"|\btargets?\s(?:\w+\s){0,2}(?:of|for)\s@|\b(?:target(?:ed)?|bound|regulated|repressed"
             r"|suppressed|inhibited)\s(?:\w+\s){0,3}by\s@|@(?:\s\w+){0,2}[\s-]target\w*"
-            r"|\bby\s(?:\w+\s)?targeting\b|\b3['′]?-?\s?(?:UTR|untranslated)\b|\bdirect\starget\b"
+            r"|\bby\s(?:\w+\s)?targeting\b|\btarget\sprediction|\b3['′]?-?\s?(?:UTR|untranslated)\b|\bdirect\starget\b"
         ),
         *_TARGET,
     ),
@@ -284,10 +315,12 @@ KINDS = (
     _kind(
         "regulation",
         _matches(
-            rf"\b(?:{_ACTS})\w*\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|levels?\sof\s)?@"
-            rf"(?!\s(?:expression|levels?)\sin\b)|@{_LEVEL}\s(?:\w+\s){{0,3}}{_ACTS}\w*ed\s(?:\w+\s)?"
+            rf"\b{_ACTS}(?:e?s|ing)\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|levels?\sof\s)?@"
+            rf"|@{_LEVEL}\s(?:\w+\s){{0,3}}{_ACTS}\w*ed\s(?:\w+\s)?"
             rf"(?:by|after|upon|following|in\sresponse)\b|\bspong\w+|\bceRNAs?\b|\bmethylat\w+"
             rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\b"
+            r"|\b(?:leads?|led|result\w*)\s(?:to|in)\s(?:\w+\s){0,2}(?:reduced|increased|decreased"
+            r"|elevated|lower|higher|up\w*|down\w*)\s(?:\w+\s){0,3}@"
         ),
         "What regulates this RNA{of}?",
         "How is this RNA regulated{of}?",
@@ -310,14 +343,22 @@ KINDS = (
     _kind(
         "function",
         _matches(
-            rf"@{_LEVEL}(?:\s(?:\w+ly|also|could|can|may|might|directly|significantly))*\s{_ACTS}\w*"
-            r"(?<!ing)(?<!ed)\b(?!\s(?:by|in|expression)\b)",
+            rf"@{_AND}{_LEVEL}(?:\s(?:\w+ly|also|could|can|may|might))*\s{_ACTS}(?:e|e?s|e?d|ed|ts?|ted)?\b"
+            r"(?!\s(?:\w+ly\s)?(?:by|in|expression|levels?|after|following|upon|during|with)\b)",
+            r"\b(?:had|has|have|with)\sno\s(?:\w+\s)?(?:effect|impact|influence)\son\b",
             r"@\s(?:is|was|as|acts?\sas|acted\sas|functions?\sas|functioned\sas|serves?\sas)\san?\s"
             r"(?:\w+\s){0,2}(?:tumou?r[\s-]suppress|onco|regulat|mediat)",
             r"@[^.;]{0,40}\b(?:plays?|played|playing|exerts?|has)\s(?:\w+\s){0,4}(?:roles?|functions?"
             r"|effects?)\b|@[^.;]{0,20}\binvolved\sin\b|\broles?\sof\s@|\bfunctions?\sof\s@",
         ),
         *_FUNCTION,
+    ),
+    _kind(
+        "treatment",
+        _matches(r"\btherap(?:y|ies|eutics?)\b|\btherapeutic\w*"),
+        "Might this RNA serve in treatment{of}?",
+        "What does this RNA mean for therapy{of}?",
+        "What has {gene} to do with therapy by way of this RNA{of}?",
     ),
     _kind(
         "localisation",
@@ -328,7 +369,7 @@ KINDS = (
             ),
             _no(
                 _matches(
-                    r"\b(?:up|down)-?regulat|\bhigher\b|\blower\b|(?:in|de)creased|reduced|elevated"
+                    r"\b(?:up|down)-?regulat|\bhigher\b|\blower\b|(?:in|de)crease|reduced|elevated"
                     r"|differential"
                 )
             ),
@@ -336,6 +377,16 @@ KINDS = (
         "Where is this RNA found{of}?",
         "What is known about the localisation of this RNA{of}?",
         "What is known about this RNA and {specimen}{of}?",
+    ),
+    _kind(
+        "function",
+        _both(_no(_matches(r"\b(?:was|were|is|are|been)\s(?:\w+ly\s)?(?:(?:in|de)creased|reduced|enhanced|induced)\b")),
+        _matches(
+            r"\b(?:promot|suppress|inhibit|inactivat|induc|reduc|decreas|increas|enhanc)(?:e?s|e?d|ed|ing)\s"
+            r"(?:\S+\s){0,3}(?:proliferation|apoptosis|invasion|migration|growth|EMT|metastasis"
+            r"|viability|angiogenesis|differentiation|senescence)\b"
+        )),
+        *_FUNCTION,
     ),
     _kind(
         "expression",

@@ -165,7 +165,9 @@ def _telling_piece(name: str) -> str:
 @lru_cache(maxsize=2048)  # Hub papers are read for many RNAs; about 30 MB when full.
 def _read(title: str, abstract: str, body: str) -> tuple[_Sentence, ...]:
     """The sentences of an abstract and a full text; the title as well where it states something."""
-    parts: list[tuple[str, str | None]] = [(title, None)] if _STATES.search(title) else []
+    parts: list[tuple[str, str | None]] = [
+        (sentence, None) for sentence in split_sentences(title) if _STATES.search(sentence)
+    ]
     section = None
     for sentence in (*split_sentences(abstract), *split_sentences(body)):
         label, text = split_label(sentence)

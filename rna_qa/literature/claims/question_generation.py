@@ -44,7 +44,10 @@ _STATISTICS = re.compile(
     r"(?:\b[Pp]\s?[<>=≤≥]|\bn\s?=|\bCI\b|\bHR\b|\bOR\s?=|\bAUC\s?=|±|\bvs\.?\s|\bfold\b|\b[Ff]igs?\b|\bTable\b))"
     r"(?:[^()\[\]]|\([^()]*\))*[)\]]"
 )
-_TRAILING_P = re.compile(r",?\s*(?<![\w-])[Pp]\s?[<>=≤≥]\s?0?[.,]\s?\d+(?=[.,;]?(?:\s|$))")
+# Outside of brackets, which are read whole.
+_TRAILING_P = re.compile(
+    r"\([^()]*\)|\[[^\[\]]*\]|(?P<p>,?\s*(?<![\w-])[Pp]\s?[<>=≤≥]\s?0?[.,]\s?\d+(?=[.,;]?(?:\s|$)))"
+)
 
 
 def ask(
@@ -133,7 +136,8 @@ def _answer_of(text: str, names: Sequence[str]) -> str | None:
     def unless_it_names(match: re.Match[str]) -> str:
         return match[0] if names_rna(match[0], names) else ""
 
-    text = _TRAILING_P.sub("", _STATISTICS.sub(unless_it_names, text))
+    text = _STATISTICS.sub(unless_it_names, text)
+    text = _TRAILING_P.sub(lambda match: "" if match["p"] else match[0], text)
     text = tidy(re.sub(r"\s+([.,;])", r"\1", text))
     return text if names_rna(text, names) and not needs_its_paper(text) else None
 

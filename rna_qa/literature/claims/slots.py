@@ -18,7 +18,7 @@ _SITES = (
     "nonalcoholic non-small non-hodgkin obstructive oral osteo ovary pancreatic papillary "
     "parkinson peripheral polycystic ovary pituitary prostate psoriatic pulmonary rectal renal "
     "respiratory rheumatoid salivary skin small soft spinal cord squamous stomach systemic "
-    "t-cell testicular thyroid tissue tongue traumatic triple-negative type 1 2 urothelial "
+    "t-cell testicular thyroid tissue tongue traumatic triple-negative urothelial "
     "uterine uveal vascular viral vulvar familial sporadic metastatic primary virus hiv hcv "
     "hbv hpv ebv influenza hepatitis c b"
 )
@@ -28,7 +28,7 @@ _CONDITIONS = (
     "diabetes disease disorder dystrophy eczema encephalitis endometriosis epilepsy "
     "failure fibrillation fibrosis glioblastoma glioma hepatitis hepatoblastoma "
     "hypertension hypertrophy infarction infection injury ischemia ischaemia leukemia leukaemia "
-    "lupus lymphoma malformation medulloblastoma melanoma mesothelioma metastasis myeloma "
+    "lupus lymphoma malformation medulloblastoma melanoma melasma mesothelioma myeloma "
     "nephropathy neuroblastoma neuropathy obesity osteoarthritis osteoporosis osteosarcoma "
     "pneumonia preeclampsia psoriasis reperfusion retinoblastoma retinopathy rhabdomyosarcoma "
     "sarcoma schizophrenia sclerosis sepsis steatosis stroke syndrome thrombosis tuberculosis "
@@ -61,8 +61,9 @@ def _alternatives(words: str) -> str:
 
 
 _DISEASE = re.compile(
-    rf"\b(?:(?:head and neck|{_alternatives(_SITES)})(?:['’]s)?(?:[\s-]+|-and-))*"
-    rf"(?:{_alternatives(_CONDITIONS)})\b"
+    rf"\b(?:(?:head and neck|type [12]|{_alternatives(_SITES)})(?:['’]s)?(?:[\s-]+|-and-))*"
+    rf"(?:(?:{_alternatives(_CONDITIONS)})s?|(?!stroma)[a-z]{{3,}}omas?|[a-z]{{4,}}(?:itis|opathy))\b"
+    r"(?!\s(?:\(RB|protein|gene\b|1\b))"
     rf"|\b(?:(?-i:{'|'.join(_ABBREVIATED)}))\b",
     re.IGNORECASE,
 )
@@ -72,9 +73,9 @@ _VAGUE_WORDS = (
     "cancer carcinoma disease disorder failure infection injury metastasis sclerosis syndrome "
     "tumor tumour ischemia ischaemia reperfusion adenoma ulcer adenocarcinoma"
 )
-_VAGUE = frozenset(_VAGUE_WORDS.split())
+_VAGUE = frozenset(one for word in _VAGUE_WORDS.split() for one in (word, f"{word}s"))
 _PROCESSES = (
-    "angiogenesis|apoptosis|autophagy|cell adhesion|cell cycle(?: progression)?|cell growth"
+    "angiogenesis|apoptosis|autophagy|EMT|cell adhesion|cell cycle(?: progression)?|cell growth"
     "|differentiation|DNA damage response|epithelial[- ](?:to[- ])?mesenchymal transition"
     "|glycolysis|hematopoiesis|inflammation|invasion|lipid metabolism|metastasis|migration"
     "|neurogenesis|osteogenesis|proliferation|senescence|stemness|tumou?rigenesis|tumou?r growth"
@@ -88,10 +89,13 @@ _DEFINED = re.compile(rf"({_DISEASE.pattern})\s\(([A-Z][A-Za-z]{{1,6}})\)", re.I
 # Findings about these are findings in a disease.
 _NEEDS = re.compile(
     r"\b(?:patients?|survival|prognos\w+|outcomes?|healthy|TNM|lymph nodes?|recurren\w+|relapse\w*"
-    r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+"
+    r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+|AUC|ROC"
+    r"|(?-i:OS|DFS|PFS|RFS)|post-?(?:surgical|operative)|pre-?(?:surgical|operative|resection)|cases"
+    r"|samples|sensitivity and (?:a )?specificity"
     r"|(?:cancer(?:ous)?|tumou?r(?:ous|al)?|normal|adjacent|malignant)\s"
     r"(?:tissues?|samples?|specimens?|mucosa)|tumou?rs|carcinomas|adenomas"
-    r"|(?:primary|differentiated)\stumou?rs?|serum|plasma)\b",
+    r"|(?:primary|differentiated)\stumou?rs?|tumou?r\s(?:stages?|size|progression|grade)|serum|plasma"
+    r")\b",
     re.IGNORECASE,
 )
 _WANTS = re.compile(r"\b(?:cancer cells?|tumou?r growth|tumou?r cells|metastasis)\b", re.IGNORECASE)
@@ -108,7 +112,7 @@ _CELL_LINES = (
     r"HCT-?\d+\w*|SW-?\d+|HT-?29|LoVo|LOVO|Caco-?2|DLD-?1|PANC-?\w+|Mia\w*|MIA|Bx[pP][cC]-?3|AsPC-?1"
     r"|Capan-?\d|CAPAN-?\d|SU\.86|A375\w*|WM\d+\w*|HEK-?293\w?|RKO|HeLa|Hep-?G2|Hep3B|Huh-?7|MCF-?7"
     r"|MDA-MB-\d+|A549|SK-?MEL-?\d+|MKN-?\d+|SGC-?\d+|AGS|KATO-?\w*|LS174T|U87\w*|U251|HUVECs?|B16\w*"
-    r"|K562|H1299|COLO-?\d+|M14|PC-?3|LNCaP|NCM460|FHC|HPDE\w*"
+    r"|K562|KM12\w*|H1299|COLO-?\d+|M14|PC-?3|LNCaP|NCM460|FHC|HPDE\w*"
 )
 _NO_GENES = (
     "AND AUC ROC CI HR OR RR OS DFS PFS RFS CSS CRC HCC PDAC PDA PC PCa PaC NSCLC SCLC AML CLL CML GC BC"
@@ -121,10 +125,10 @@ _NO_GENES = (
 )
 _NOT_GENES = frozenset(_NO_GENES.split())
 _GENE = re.compile(
-    rf"(?<![\w@/-])(?!(?:{_CELL_LINES})(?![\w]))"
+    rf"(?<![\w@/-])(?!(?:{_CELL_LINES})(?![\w]))(?!G[012]\b|[A-Z]{{2,}}s\b|(?:Lnc|LNC|Circ|Linc)RNA)"
     r"(?:[A-Z][A-Za-z]*[A-Z0-9][\w]*(?:-\w+)*|[A-Z][a-z]+\d\w*|p\d{2}(?:\w+)?|[A-Z]{2,}|PI3K|HIF-1\w*"
     r"|(?:beta|β)-catenin|[EN]-cadherin|cyclin\s[A-E]\d?|caspase-\d|vimentin|[Cc]-[Mm]yc)"
-    r"(?![\w@]|-@)"
+    r"(?![\w@]|-@|\s(?:\S+\s)?cells?\b|\scell\slines?)"
 )
 _MICRORNA_LIKE = re.compile(r"(?:(?:hsa-?)?(?:mi[rc]\w*|let)-?\d|\d)", re.IGNORECASE)
 _DRUG = re.compile(
@@ -144,7 +148,6 @@ _SPECIMENS = {
     "whole blood": r"(?:whole|peripheral) blood|circulating",
     "metastases": r"metastases|metastatic (?:tissues?|sites?|lesions?|tumou?rs?|samples?)",
     "tumour tissue": r"tissues?|specimens?|tumou?rs|biops\w+|mucosa|carcinomas",
-    "cell lines": r"cell lines?|cells",
 }
 _OUTCOMES = {
     "survival": r"surviv\w+",
@@ -168,7 +171,13 @@ def diseases(text: str) -> list[str]:
         for match in _DISEASE.finditer(text)
         if _ABBREVIATED.get(match[0], match[0]).lower() not in _VAGUE
     )
-    return list(dict.fromkeys(map(in_lower_case, found)))
+    return list(dict.fromkeys(map(_one, map(in_lower_case, found))))
+
+
+def _one(disease: str) -> str:
+    """A disease in the singular: lung adenocarcinomas are lung adenocarcinoma."""
+    singular = disease.removesuffix("s")
+    return singular if singular.endswith(("oma", "cancer", "tumor", "tumour", "stroke")) else disease
 
 
 def in_lower_case(text: str) -> str:

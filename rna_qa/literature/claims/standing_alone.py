@@ -25,10 +25,10 @@ _CONNECTIVE = re.compile(
     r"|in (?:the|our) (?:(?:present|current) )?\w+|indeed|instead|interestingly|intriguingly"
     r"|last(?:ly)?|likewise|meanwhile|mechanically|mechanistically|(?:more|most) importantly"
     r"|more specifically|moreover|nevertheless|next|notably|of (?:interest|note|importance)"
-    r"|on the (?:contrary|other hand)|overall|particularly|rather|reciprocally|remarkably"
+    r"|otherwise|on the (?:contrary|other hand)|overall|particularly|rather|reciprocally|remarkably"
     r"|second(?:ly)?|similarly|specifically|strikingly|subsequently|surprisingly|taken together"
     r"|then|therefore|third(?:ly)?|thus|to conclude|to summarize|to this end|together"
-    r"|unexpectedly|and|but|what is more),\s+"
+    r"|unexpectedly|and|but|what(?: i|['’])s more),\s+"
     r"|(?:here|in conclusion|in summary|taken together|therefore|thus|hence|furthermore|moreover"
     r"|additionally|then|subsequently|besides|in addition|and)\s+(?=\S))",
     re.IGNORECASE,
@@ -73,21 +73,27 @@ _SETS = (
 )
 # What the sentence, or the abstract, before it is needed for.
 _LEANS = re.compile(
-    r"^(?:all|another|both|each|either|he|here|it|its|neither|one|other|others|she|such|that|their"
+    r"^both\b(?! \S+(?: \S+)? and\b)"
+    r"|^(?:all|another|each|either|he|here|it|its|neither|one|other|others|she|such|that|their"
     r"|them|these|they|this|those|which|there (?:was|were) \d+"
     r"|the (?:former|latter|same|above|resulting))\b(?! of @)"
-    r"|^[^A-Za-z0-9(]|^in (?:this|these|our)\b"
-    r"|^(?:but|or|so|to|by|using|with (?:this|these)|through (?:this|these)|whereas|while)\b"
+    r"|^[^A-Za-z0-9(]|^of (?:these|those|them|the)\b|^in (?:this|these|our)\b"
+    r"|^(?:but|or|so|to|by|using|with (?:this|these)|through (?:this|these))\b"
     r"|^(?:\w+\s){0,2}others?\s"
     rf"|\b(?:the|all(?: the)?|both|these|those|out of)\s(?:\w+\s){{0,2}}{_NUMBERS}\s(?:\S+\s){{0,3}}{_SETS}\b"
+    r"(?!\s?[(:])"
     rf"|\bthe (?:first|second|third|last|other|above|remaining|resulting|selected|former|latter)\s"
     rf"(?:\w+\s)?{_SETS}\b"
     rf"|\b(?:this|these|those|such|aforementioned|above-?mentioned)\s(?:\S+\s){{0,2}}{_SETS}\b"
     r"|\bthe (?:observed|resulting|resultant|aforementioned|above)\b"
-    r"|\b(?:training|discovery|validation|test(?:ing)?|replication|screening|verification)\s"
+    r"|\b(?:training|discovery|initial|independent|validation|test(?:ing)?|replication|screening|verification)\s"
     r"(?:cohort|set|phase|stage|group)s?\b"
-    rf"|\bthe (?:\w+ )?{_SETS}(?=[.,;]| (?:is|was|were|are|had|have|could|may|among)\b)"
+    r"|\bthe (?:\w+ )?(?:miRNAs?|microRNAs?|panel|signature|network|classifier|SNPs?|polymorphisms?"
+    r"|candidates|markers)(?=[.,;]| (?:is|was|were|are|had|have|could|may|among)\b)"
+    r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets)\b"
+    r"|\b(?:was|were) (?:the |an)?other\b"
     r"|\bthe luciferase reporter\b|\b(?:similar|opposite|same) (?:effects?|results?)\b"
+    r"|\bselected (?:miRNAs?|microRNAs?|candidates?|genes?)\b|\bthe majority of\b"
     r"|\b(?:blank|scramble[d]?) (?:control )?groups?\b|\bthe control (?:and|group and)\b",
     re.IGNORECASE,
 )
@@ -99,21 +105,28 @@ _NO_FINDING = re.compile(
     r"|unexplored|undetermined)|not fully|poorly (?:understood|defined|known)"
     r"|(?:less|little|limited|few) (?:research|studies|information|evidence|work)"
     r"|not been (?:\w+ly )?(?:studied|investigated|explored|elucidated|reported|described)"
-    r"|(?:was|were|been|be|is|are) (?:\w+ly |also |then |further |first )?(?:performed|conducted"
+    r"|(?:was|were|been|is|are) (?:\w+ly |also |then |further |first )?(?:performed|conducted"
     r"|measured|examined|investigated|analy[sz]ed|assessed|evaluated|determined|quantified"
     r"|transfected|collected|used|employed|carried out|studied|recruited|enrolled|constructed"
     r"|obtained|selected|tested|chosen|compared(?! to)|subjected|divided|isolated|extracted"
     r"|(?:validated|confirmed|verified)(?! as| to be|\.| that| in))"
     r"|(?:validated|confirmed|verified) (?:by|in|using|with) (?:\w+ )?(?:qRT|RT-|qPCR|PCR|real-time)"
     r"|(?:further|future|more|additional) (?:studies|research|investigations?) (?:is|are|will|should"
-    r"|needed|elucidating|on|of|to)|novel insights?|shed light|better understanding"
-    r"|need(?:s|ed)? to be|as an example|for example)\b"
+    r"|needed|elucidating|on|of|to)|excluded from|inconsistent|conflicting|controversial|contradictory|novel insights?|shed light|better understanding"
+    r"|need(?:s|ed)? to be|trends? (?:of|to|towards?)|as an example|for example)\b"
+    r"|\b(?:was|were) (?:\w+ly )?(?:detected|determined|validated|confirmed)(?: \([^()]*\))?\.?$"
     r"|^(?:[^,]*\b(?:searched|calculated|developed a|designed)\b)",
     re.IGNORECASE,
 )
 # "To learn its role, …": what was done; "To our knowledge" and "to date" say something.
 _PREPARES = re.compile(
     r"(?:[\w ]+, )?(?:(?:in order )?to (?!our\b|date\b|a\b|the\b)\w+|using|by (?:means|use) of)\b",
+    re.IGNORECASE,
+)
+# What was not named before: "in these tissues", but "in melanoma cells … in these cells".
+_THESE = re.compile(
+    r"\b(?:these|those|this)\s(?:\w+\s)?(?P<noun>tissue|cell|sample|individual|animal|mouse|mice"
+    r"|line|condition|factor)s?\b",
     re.IGNORECASE,
 )
 _RESPONDERS = re.compile(r"\b(?:non-?)?respon(?:ders?|ding patients)\b", re.IGNORECASE)
@@ -208,6 +221,9 @@ def needs_its_paper(text: str) -> str | None:
             return found[0] or "its beginning"
     if found := _PREPARES.match(plain):
         return found[0]
+    for found in _THESE.finditer(plain):
+        if found["noun"].lower() not in plain[: found.start()].lower():
+            return found[0]
     if (found := _RESPONDERS.search(plain)) and not _TREATMENT.search(plain):
         return found[0]
     return None

@@ -114,7 +114,7 @@ _NEGATION = re.compile(
 _LEAKED = re.compile(
     r"\b(?:we|our|ours|(?-i:us))\b"
     r"|\b(?:this|these|the|present|current|our|that|previous|recent)\s+(?:\w+\s+)?"
-    r"(?:stud(?:y|ies)|papers?|articles?|abstracts?|reviews?|reports?|works?|manuscripts?"
+    r"(?:stud(?:y|ies)|literatures?|papers?|articles?|abstracts?|reviews?|reports?|works?|manuscripts?"
     r"|authors?|publications?|meta-?analys[ie]s|findings|results|data|observations|investigations?|texts?"
     r"|passages?|quotes?|claims?|evidence)\b"
     r"|\bthe (?:researchers|investigators)\b|\baccording to\b"

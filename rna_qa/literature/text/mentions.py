@@ -28,12 +28,22 @@ _PIECE = re.compile(r"[^\W\d_]+|\d+")
 _JOINTS = frozenset("-_ /")
 # What makes another name of the one before it: SNORD115-1, AC012.1, FOXD2-AS1 (HGNC's suffixes for
 # antisense, intronic, overlapping and divergent transcripts).
-_NAME_GOES_ON = re.compile(r"[-._]\d|[-_](?:AS|IT|OT|DT)\d*(?![^\W_])")
+# The arms of a hairpin (-5p) are no other name.
+_NAME_GOES_ON = re.compile(r"[-._]\d(?!p(?![^\W_]))|[-_](?:AS|IT|OT|DT)\d*(?![^\W_])")
 
-# The species of miRBase that papers write most.
-_SPECIES = (
-    "hsa|mmu|rno|bta|gga|ssc|ocu|oar|chi|cfa|eca|ptr|mml|cgr|xtr|xla|dre|ola|dme|cel|cbr|bmo|ame|"
-    "ath|osa|zma|tae|gma|sly|vvi|ptc|mtr|ppt|ebv|hcmv|kshv"
+# Species and viruses as miRBase abbreviates them.
+_CODES = (
+    "aae aau abu aca aga age aly ame amg api aqc asu ata ath bbe bdi bfl bhv1 bkv blv bma bmo bna bol"
+    " bra bta cbn cbr cca ccr cel cfa cgr chi cin cla cme cpa crm csa csi cte dan der dev dgr dme dmo"
+    " dps dpu dre dse dsi dvi dya ebv eca efu egr emu esi fhe fru ggo gga ghr gma gra hbv hcmv hco hhv6b"
+    " hiv1 hma hme hsa hsv1 hsv2 hvt hvu ipu isc jcv kshv lca lgi lla lmi lus lva mcmv mdm mdo mdv1 mdv2"
+    " meu mghv mja mml mmu mne mtr nta nve oan oar ocu odi oha ola osa pab pma pmi ppa ppc ppe ppt ppy"
+    " prv ptc ptr pti pvu rco rgl rlcv rno rrv sbi sha sja sko sly sma sme smo spu ssc ssa stu sv40 tae"
+    " tca tcc tch tgu tni tre tur vvi xla xtr xbo zma"
+)
+_SPECIES = "|".join(_CODES.split())
+_OF_VIRUS = re.compile(
+    rf"^(?:{_SPECIES})-(?=mir-[a-z])", re.IGNORECASE
 )
 # These three read lower-case text. The start is looked for by itself: a pattern that begins with
 # options is tried in full at every letter.
@@ -44,15 +54,18 @@ _LEAD = re.compile(
 _MICRORNA = re.compile(
     r"""
     (?: (?P<let>(?:mir-?)?let|lethal)-? (?=7)
+      # "microRNA (miR)-21"
+      | (?:mirna|micro-?rna)s?\ ?\((?:mirs?|mirnas?)\)[-\ ]?
       | (?:mirna|micro-?rna|mir) (?P<plural>s)? (?:-\ ?|_)?
       | (?:mirna|micro-?rna|mir)\  (?!\d+[.,]\d)
       # Not "miRNAs 9 of 10": a list has to follow.
       | (?:mirna|micro-?rna|mir)(?P<many>s)\ (?=\d+[a-z]?(?:[,/-]|\ and\ )) )
-    (?P<number>\d+)
-    (?P<letters>[a-z]{0,2})
-    (?: -? (?P<copy>\d{1,2}) (?!\d) )?
+    (?P<number>\d+?(?=[35]p)|\d+)
+    (?P<letters>[a-z]{0,2}?)
+    (?: -? (?P<copy>\d{1,2}?) (?!\d(?!p)) )?
     (?P<arm> -?[35]p | \* )?
-    (?! [^\W_] )
+    # An allele may follow: mir-146aC>G.
+    (?! [^\W_] (?! >[acgtu] ) )
     """,
     re.VERBOSE,
 )
@@ -85,12 +98,15 @@ class _MicroRna(NamedTuple):
     @property
     def keys(self) -> set[str]:
         """Itself, and its names without the copy, without the arm and without both."""
-        stem = f"{self.number}{self.letters}"
-        return {f"{stem}{copy}{arm}" for copy in {self.copy, ""} for arm in {self.arm, ""}}
+        return {f"{self.stem}{copy}{arm}" for copy in {self.copy, ""} for arm in {self.arm, ""}}
+
+    @property
+    def stem(self) -> str:
+        return f"{self.number}{self.letters}"
 
     @property
     def key(self) -> str:
-        return f"{self.number}{self.letters}{self.copy}{self.arm}"
+        return f"{self.stem}{self.copy}{self.arm}"
 
 
 class NameIndex:
@@ -99,7 +115,9 @@ class NameIndex:
     A name is found as a whole word: ``miR-21`` is found in "hsa-miR-21", "microRNA-21", "miR21",
     "MIR21", "miR-21-5p", "miR-21*" and "miR-20a/21", not in "miR-210" or "miR-21b"; ``H19`` in
     "H19-driven", not in "H19-2". ``miR-21-5p`` is not found in "miR-21", nor ``hsa-miR-21`` in
-    "mmu-miR-21"; it is in "miR-21". Hyphens, spaces, slashes and underscores stand for one another,
+    "mmu-miR-21"; it is in "miR-21". What one name of an RNA says of species and copy holds for its
+    other names: with the names ``miR-16`` and ``hsa-mir-16-1`` an RNA is found neither in "mmu-miR-16"
+    nor in "miR-16-2". Hyphens, spaces, slashes and underscores stand for one another,
     and MALAT1 is MALAT-1.
 
     Case: microRNAs, names of several words, and names of four or more characters that hold a digit
@@ -117,6 +135,10 @@ class NameIndex:
     def __init__(self, pairs: Iterable[tuple[str, str]], *, keep_ambiguous: bool = False) -> None:
         self.left_out: set[str] = set()
         self._micrornas: dict[str, dict[str | None, set[str]]] = {}
+        # Species and copies that an RNA's names say: those of "hsa-mir-16-1" and "let-7a" are hsa;
+        # of 16, copy 1.
+        self._species: dict[str, set[str]] = {}
+        self._copies: dict[tuple[str, str], set[str]] = {}
         # Pieces of a name in lower case -> the name as it is written -> its RNAs.
         self._names: dict[str, dict[str, set[str]]] = {}
         # The first piece of a name -> pieces of the longest name that begins so.
@@ -140,7 +162,7 @@ class NameIndex:
 
         Of "miR-34a/b" the name ``miR-34b`` has the "b".
         """
-        return sorted({(start, end) for start, end, _ in self._spans(_plain(text))})
+        return sorted({(start, end) for start, end, ids in self._spans(_plain(text)) if ids})
 
     def _spans(self, text: str) -> Iterator[tuple[int, int, set[str]]]:
         if self._micrornas:
@@ -152,7 +174,17 @@ class NameIndex:
         if microrna := _parse_microrna(name):
             by_species = self._micrornas.setdefault(microrna.key, {})
             by_species.setdefault(microrna.species, set()).add(rna_id)
+            if microrna.species:
+                self._species.setdefault(rna_id, set()).add(microrna.species)
+            if microrna.copy:
+                self._copies.setdefault((rna_id, microrna.stem), set()).add(microrna.copy)
             return
+        self._add_written(name, rna_id)
+        # Viruses' microRNAs are written without their virus too: ebv-miR-BART5 is miR-BART5.
+        if (without := _OF_VIRUS.sub("", name)) != name:
+            self._add_written(without, rna_id)
+
+    def _add_written(self, name: str, rna_id: str) -> None:
         pieces = _PIECE.findall(name.lower())
         if pieces:
             self._longest[pieces[0]] = max(len(pieces), self._longest.get(pieces[0], 0))
@@ -164,7 +196,15 @@ class NameIndex:
             for key in mention.keys:
                 for species, rna_ids in self._micrornas.get(key, {}).items():
                     if species is None or mention.species in (None, species):
-                        yield start, end, rna_ids
+                        yield start, end, {one for one in rna_ids if self._may_be(one, mention)}
+
+    def _may_be(self, rna_id: str, mention: _MicroRna) -> bool:
+        """Whether no other name of the RNA speaks against it: of another species, or copy."""
+        species = self._species.get(rna_id)
+        copies = self._copies.get((rna_id, mention.stem))
+        return (mention.species is None or species is None or mention.species in species) and (
+            not mention.copy or copies is None or mention.copy in copies
+        )
 
     def _find_names(self, text: str) -> Iterator[tuple[int, int, set[str]]]:
         lowered = text.lower()
