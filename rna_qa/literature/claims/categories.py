@@ -101,11 +101,11 @@ _FILLERS = (
     r"|expressing|into|using|against|to|agomi[rR]|antagomi[rR]s?))*"
     r"(?:\s(?:[a-z]{3}-)?(?:miR|let)-?\w+(?:-[35]p)?(?:\s(?:and|or)|,|/))*[\s/-]@"
 )
-_LEVEL = r"(?:\s(?:expression|levels?|activity))?"
+_LEVEL = r"(?:\s(?:expressions?|levels?|activity))?"
 _AND = r"(?:(?:,|,?\sand|\sor|/)\s?[\w-]+){0,3}"
 _CHANGED = (
     rf"\b{_MADE}{_FILLERS}|@{_LEVEL}[\s-](?:\w+[\s-])?{_MADE}|@-(?:\w+ing|\w+ed|deficient|null)\b"
-    r"|\btransfected\swith\s@"
+    r"|\btransfected\swith\s\S*@"
 )
 _WEAKLY_CHANGED = (
     rf"(?:^|[,;]\s(?:(?:and|whereas|while|but|or)\s)?|\b(?:that|and|whereas|while|by|after|upon"
@@ -114,7 +114,8 @@ _WEAKLY_CHANGED = (
 )
 _acts = _matches(
     rf"\b{_ACTS}(?:e|es|ed|s|d|ing|ted|ting|ts)?\b",
-    r"\b(?:fewer|less|more|lower|higher|greater|no\ssignificant\seffect|had\sno\seffect|growth|cell)\b",
+    r"\b(?:fewer|less|more|lower|higher|greater)\s(?:\w+\s){0,2}(?:cells?|growth|proliferation|apoptosis"
+    r"|invasion|migration|levels?|viability)\b|\bno\s(?:\w+\s)?effect\b|\bgrowth\sof\b",
 )
 _made, _lost = _matches(_CHANGED), _matches(_WEAKLY_CHANGED)
 _by_change_of = _matches(
@@ -126,17 +127,21 @@ _by_change_of = _matches(
     r"|silencing|activati(?:on|ng)|increasing|elevating|modulating|reducing|decreasing)"
     r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:@|the\s@)",
 )
-_level_of = r"(?:expression|levels?|concentrations?|abundance)"
+_level_of = r"(?:expressions?|levels?|concentrations?|abundance)"
 _state = _matches(
-    rf"@[^.;,]{{0,60}}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){{0,3}})?"
+    r"@\s(?:up|down|over|under)-?(?:regulation|expression)\b",
+    rf"@[^.;]{{0,80}}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){{0,3}})?"
     r"(?:up-?regulated|down-?regulated|over-?expressed|under-?expressed|(?:de|in)creased|reduced"
     r"|elevated|higher|lower|decreas|deregulated|dysregulated|altered|expressed|detected|detectable"
-    r"|enriched|abundant|unchanged|lost|absent|differentially)\b",
+    r"|enriched|abundant|unchanged|lost|absent|differentially)\b|\bdys-?regulation\b|@[\s-](?:positive|negative)\b",
     rf"\b(?:higher|lower|increased|decreased|elevated|reduced|high|low|aberrant|differential)\s"
     rf"(?:\w+\s){{0,3}}(?:{_level_of})\b[^.;]{{0,60}}@",
     rf"\b{_level_of}\b[^.;]{{0,100}}@|@\s{_level_of}\b|\b(?:up|down)-?regulat(?:ed|ion)\b[^;]{{0,150}}@",
     r"\b(?:differentially|aberrantly)\s(?:\w+\s)?(?:expressed|methylated)|\bmicroarray\b|\bprofil",
     r"@[^;]{0,120}\b(?:up-?regulated|down-?regulated|higher|lower|overexpress\w+)\b",
+    rf"\b(?:elevation|reduction|increase|decrease|loss|upregulation)s?\b[^.;]{{0,60}}@",
+    r"@\s(?:shows?|showed|display\w*|exhibit\w*|demonstrated)\s(?:\w+\s){0,3}(?:up|down|lower|higher"
+    r"|over|increas|decreas|reduc|elevat)",
     r"\bexpress(?:ion|ed)\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
 )
 _clinical = _matches(
@@ -162,6 +167,10 @@ _rescues = _matches(
 )
 _names_gene = _matches(r"(?<![\w@-])(?-i:(?!CRC|HCC|PDAC|TNM|AUC)[A-Z][A-Za-z]*[A-Z0-9]\w*)")
 
+_PLACES = (
+    r"(?:exosom\w+|extracellular\svesicles?|EVs|secret\w+|nucle(?:us|ar|olus)|cytoplasm\w*"
+    r"|(?<!tumor\s)(?<!tumour\s)locali[sz]\w+|located|chromosom\w+|locus)\b"
+)
 _FUNCTION = (
     "What is the function of this RNA{of}?",
     "What does this RNA do{of}?",
@@ -183,7 +192,9 @@ _MARKS = _matches(
     r"|discriminat\w+|differentiat(?:e|es|ed|ing)\sbetween|signatures?|hazard|odds\sratio"
     r"|(?:recurrence|relapse|disease|progression)-?\s?(?:free|risk|rates?)"
     r"|(?:risk|time|times|free|associated|correlated)\s(?:\w+\s){0,2}(?:recurrence|relapse)"
-    r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|worse|better|patients?'?)\s(?:\w+\s)?survival"
+    r"|(?:overall|poor(?:er)?|short(?:er)?|long(?:er)?|worse|better|patients?'?)\s(?:\S+\s)?survival"
+    r"|(?:poor|worse|better|clinical|unfavou?rable|favou?rable|adverse)\s(?:\w+\s)?outcomes?"
+    r"|risk\sfactors?|prediction\s(?:ability|models?|of|value)"
     r"|(?:more|less)\slikely\sto\s(?:\w+\s){0,3}(?:recur|relaps|metasta|die|disease)\w*"
     r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients)|worse\soutcomes?)\b",
 )
@@ -216,7 +227,7 @@ KINDS = (
         "target",  # a variant in what the RNA binds
         _matches(
             r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}\w*|mutations?|alleles?|genotypes?)\b[^.;]*"
-            r"\b(?:target|binding|regulation|bind)\w*\b"
+            r"\b(?:target|binding|bind)\w*\b|\bregulatory\srole\sof\s@"
         ),
         "How do genetic variants change what this RNA targets{of}?",
         "Which variant changes the binding of this RNA to {gene}{of}?",
@@ -254,7 +265,7 @@ KINDS = (
                 r"|\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|DOX)\b"
                 r"|\b(?:chemo|radio|chemoradio|immuno)therap\w+\b"
             ),
-            _no(_matches(r"\bsurvival\b|\bprognos\w+|\bAUC\b|\bbiomarkers?\sof\b")),
+            _no(_matches(r"\bsurvival\b|\bprognos\w+|\bAUC\b|\bspecificity\b|\bbiomarkers?\sof\b")),
             _no(_matches(r"\binduced\s(?:by|in)\b[^.;]{0,30}(?:nib|mab)\b|-induced\b")),
         ),
         "How is this RNA linked to treatment{of}?",
@@ -293,6 +304,19 @@ KINDS = (
         "Which regulator of this RNA affects {process}{of}?",
     ),
     _kind(
+        "expression",
+        _both(
+            _matches(
+                r"\b(?:invers|negativ|positiv|reciproc)\w*\s(?:\w+\s){0,2}(?:correlat|associat|relat)"
+                r"\w+\s(?:with|to)\s(?:the\s)?(?:\S+\s){0,4}@"
+                r"|\b(?:invers|negativ|positiv|reciproc)\w*\s(?:\w+\s)?(?:correlation|association"
+                r"|relation\w*)\s(?:\w+\s){0,3}between\b[^.;]*@"
+            ),
+            _names_gene,
+        ),
+        "How is the level of this RNA related to that of {gene}{of}?",
+    ),
+    _kind(
         "biomarker",
         _both(_MARKS, _no(_matches(r"\b(?:lncRNA|circRNA)\b"))),
         "What does the level of this RNA tell{about}?",
@@ -318,9 +342,13 @@ KINDS = (
             rf"\b{_ACTS}(?:e?s|ing)\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|levels?\sof\s)?@"
             rf"|@{_LEVEL}\s(?:\w+\s){{0,3}}{_ACTS}\w*ed\s(?:\w+\s)?"
             rf"(?:by|after|upon|following|in\sresponse)\b|\bspong\w+|\bceRNAs?\b|\bmethylat\w+"
-            rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\b"
+            r"|(?<!showed)(?<!with)(?<!had)\s(?:suppress|inhibit|induc|promot|repress)ed\s(?:the\s)?"
+            r"(?:expression|levels?)\sof\s@"
+            rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\s@"
+            r"|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
+            r"|\b(?:after|upon|following)\s(?:\w+\s)?(?:treatment|exposure|stimulation)\b"
             r"|\b(?:leads?|led|result\w*)\s(?:to|in)\s(?:\w+\s){0,2}(?:reduced|increased|decreased"
-            r"|elevated|lower|higher|up\w*|down\w*)\s(?:\w+\s){0,3}@"
+            r"|elevated|lower|higher|up\w*|down\w*)\s[^.;]{0,60}@"
         ),
         "What regulates this RNA{of}?",
         "How is this RNA regulated{of}?",
@@ -344,18 +372,21 @@ KINDS = (
         "function",
         _matches(
             rf"@{_AND}{_LEVEL}(?:\s(?:\w+ly|also|could|can|may|might))*\s{_ACTS}(?:e|e?s|e?d|ed|ts?|ted)?\b"
-            r"(?!\s(?:\w+ly\s)?(?:by|in|expression|levels?|after|following|upon|during|with)\b)",
+            r"(?=\s[\w(])(?!\s(?:\w+ly\s)?(?:by|in|expression(?!\sof)|levels?(?!\sof)|after|following"
+            r"|upon|during|with|and|or|while|whereas|compared)\b)",
+            r"@{_AND}\sdid\snot\s\w+\b|\b(?:is|are|as|be|was|were)\s(?:an?\s|the\s)?(?:\w+\s){0,2}regulators?\b"
+            .replace("{_AND}", _AND),
             r"\b(?:had|has|have|with)\sno\s(?:\w+\s)?(?:effect|impact|influence)\son\b",
             r"@\s(?:is|was|as|acts?\sas|acted\sas|functions?\sas|functioned\sas|serves?\sas)\san?\s"
             r"(?:\w+\s){0,2}(?:tumou?r[\s-]suppress|onco|regulat|mediat)",
             r"@[^.;]{0,40}\b(?:plays?|played|playing|exerts?|has)\s(?:\w+\s){0,4}(?:roles?|functions?"
-            r"|effects?)\b|@[^.;]{0,20}\binvolved\sin\b|\broles?\sof\s@|\bfunctions?\sof\s@",
+            r"|effects?)\b|@[^.;]{0,60}\binvolved\sin\b|\broles?\sof\s@|\bfunctions?\sof\s@",
         ),
         *_FUNCTION,
     ),
     _kind(
         "treatment",
-        _matches(r"\btherap(?:y|ies|eutics?)\b|\btherapeutic\w*"),
+        _matches(r"\btherap(?:y|ies|eutics?)\b|\btherapeutic\w*|\btreatments?\b"),
         "Might this RNA serve in treatment{of}?",
         "What does this RNA mean for therapy{of}?",
         "What has {gene} to do with therapy by way of this RNA{of}?",
@@ -364,13 +395,11 @@ KINDS = (
         "localisation",
         _both(
             _matches(
-                r"\b(?:exosom\w+|extracellular\svesicles?|secret\w+|nucle(?:us|ar|olus)|cytoplasm\w*"
-                r"|(?<!tumor\s)(?<!tumour\s)locali[sz]\w+|located|chromosom\w+|locus)\b"
+                rf"@[^.;]{{0,80}}\b{_PLACES}|\b{_PLACES}[^.;]{{0,50}}@"
             ),
             _no(
                 _matches(
                     r"\b(?:up|down)-?regulat|\bhigher\b|\blower\b|(?:in|de)crease|reduced|elevated"
-                    r"|differential"
                 )
             ),
         ),

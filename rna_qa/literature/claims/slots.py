@@ -20,7 +20,7 @@ _SITES = (
     "respiratory rheumatoid salivary skin small soft spinal cord squamous stomach systemic "
     "t-cell testicular thyroid tissue tongue traumatic triple-negative urothelial "
     "uterine uveal vascular viral vulvar familial sporadic metastatic primary virus hiv hcv "
-    "hbv hpv ebv influenza hepatitis c b"
+    "hbv hpv ebv influenza"
 )
 _CONDITIONS = (
     "adenocarcinoma adenoma aneurysm arthritis asthma atherosclerosis autism cancer carcinoma "
@@ -89,7 +89,7 @@ _DEFINED = re.compile(rf"({_DISEASE.pattern})\s\(([A-Z][A-Za-z]{{1,6}})\)", re.I
 # Findings about these are findings in a disease.
 _NEEDS = re.compile(
     r"\b(?:patients?|survival|prognos\w+|outcomes?|healthy|TNM|lymph nodes?|recurren\w+|relapse\w*"
-    r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+|AUC|ROC"
+    r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+|AUC|ROC|bio-?markers?"
     r"|(?-i:OS|DFS|PFS|RFS)|post-?(?:surgical|operative)|pre-?(?:surgical|operative|resection)|cases"
     r"|samples|sensitivity and (?:a )?specificity"
     r"|(?:cancer(?:ous)?|tumou?r(?:ous|al)?|normal|adjacent|malignant)\s"
@@ -155,7 +155,8 @@ _OUTCOMES = {
     "lymph node metastasis": r"lymph node",
     "metastasis": r"metasta\w+",
     "stage": r"stages?|TNM|staging|Dukes",
-    "grade": r"grade|poorly differentiated|differentiation",
+    "grade": r"(?:tumou?r|histolog\w+|differentiation|higher|high|low) grade|(?:poorly|well) differentiated"
+    r"|poor differentiation",
     "diagnosis": r"diagnos\w+|detection|discriminat\w+|distinguish\w*|AUC|screening|specificity"
     r"|identif(?:y|ying)",
     "prognosis": r"prognos\w+|outcomes?",

@@ -69,7 +69,7 @@ _NUMBERS = r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)"
 _SETS = (
     r"(?:micro-?RNAs?|miRNAs?|miRs|genes?|groups?|cohorts?|panels?|signatures?|SNPs?|clusters?"
     r"|lncRNAs?|circRNAs?|sets?|members|proteins?|pathways?|variants?|polymorphisms?|candidates?"
-    r"|networks?|classifiers?|loops?|molecules|markers|biomarkers|RNAs)"
+    r"|networks?|classifiers?|loops?|molecules|markers|biomarkers|RNAs|cell lines|strains)"
 )
 # What the sentence, or the abstract, before it is needed for.
 _LEANS = re.compile(
@@ -85,13 +85,16 @@ _LEANS = re.compile(
     rf"|\bthe (?:first|second|third|last|other|above|remaining|resulting|selected|former|latter)\s"
     rf"(?:\w+\s)?{_SETS}\b"
     rf"|\b(?:this|these|those|such|aforementioned|above-?mentioned)\s(?:\S+\s){{0,2}}{_SETS}\b"
-    r"|\bthe (?:observed|resulting|resultant|aforementioned|above)\b"
+    r"|\bthe (?:differentially expressed|observed|resulting|resultant|aforementioned|above)\b"
     r"|\b(?:training|discovery|initial|independent|validation|test(?:ing)?|replication|screening|verification)\s"
     r"(?:cohort|set|phase|stage|group)s?\b"
     r"|\bthe (?:\w+ )?(?:miRNAs?|microRNAs?|panel|signature|network|classifier|SNPs?|polymorphisms?"
     r"|candidates|markers)(?=[.,;]| (?:is|was|were|are|had|have|could|may|among)\b)"
     r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets)\b"
-    r"|\b(?:was|were) (?:the |an)?other\b"
+    r"|\b(?:was|were) (?:the |an)?other\b|\b(?:of|among|between) these\b"
+    # Nowhere in particular: "miR-614 was most differentially expressed."
+    r"|^(?:(?! (?:in|of|by|during|between|among|with|from|on|at|after|upon) ).)*"
+    r"(?:expressed|altered|changed|regulated|increased|decreased|reduced|elevated|lower|higher)\.?$"
     r"|\bthe luciferase reporter\b|\b(?:similar|opposite|same) (?:effects?|results?)\b"
     r"|\bselected (?:miRNAs?|microRNAs?|candidates?|genes?)\b|\bthe majority of\b"
     r"|\b(?:blank|scramble[d]?) (?:control )?groups?\b|\bthe control (?:and|group and)\b",
@@ -108,7 +111,7 @@ _NO_FINDING = re.compile(
     r"|(?:was|were|been|is|are) (?:\w+ly |also |then |further |first )?(?:performed|conducted"
     r"|measured|examined|investigated|analy[sz]ed|assessed|evaluated|determined|quantified"
     r"|transfected|collected|used|employed|carried out|studied|recruited|enrolled|constructed"
-    r"|obtained|selected|tested|chosen|compared(?! to)|subjected|divided|isolated|extracted"
+    r"|obtained|selected|genotyped|sequenced|screened|tested|chosen|compared(?! to)|subjected|divided|isolated|extracted"
     r"|(?:validated|confirmed|verified)(?! as| to be|\.| that| in))"
     r"|(?:validated|confirmed|verified) (?:by|in|using|with) (?:\w+ )?(?:qRT|RT-|qPCR|PCR|real-time)"
     r"|(?:further|future|more|additional) (?:studies|research|investigations?) (?:is|are|will|should"
