@@ -227,7 +227,7 @@ KINDS = (
         "target",  # a variant in what the RNA binds
         _matches(
             r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}\w*|mutations?|alleles?|genotypes?)\b[^.;]*"
-            r"\b(?:target|binding|bind)\w*\b|\bregulatory\srole\sof\s@"
+            r"\b(?:target|binding|bind)\w*\b|\bregulatory\srole\sof\s@|\bregulation\sof\s@\son\b"
         ),
         "How do genetic variants change what this RNA targets{of}?",
         "Which variant changes the binding of this RNA to {gene}{of}?",
@@ -344,7 +344,8 @@ KINDS = (
             rf"(?:by|after|upon|following|in\sresponse)\b|\bspong\w+|\bceRNAs?\b|\bmethylat\w+"
             r"|(?<!showed)(?<!with)(?<!had)\s(?:suppress|inhibit|induc|promot|repress)ed\s(?:the\s)?"
             r"(?:expression|levels?)\sof\s@"
-            rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\s@"
+            rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\s@|-induced\.?$|-induced\s(?:\w+\s)?(?:inhibition|suppression|expression"
+            r"|activation|\w*regulation)\sof\s@"
             r"|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
             r"|\b(?:after|upon|following)\s(?:\w+\s)?(?:treatment|exposure|stimulation)\b"
             r"|\b(?:leads?|led|result\w*)\s(?:to|in)\s(?:\w+\s){0,2}(?:reduced|increased|decreased"
