@@ -84,7 +84,7 @@ _ACTS = (
 )
 # What an experiment does to an RNA; the second ones are states of patients as well.
 _MADE = (
-    r"(?:(?:adeno|lenti)?vir\w+|ectopic(?:ally)?|enforced|exogenous(?:ly)?|forced|over-?express\w+"
+    r"(?:(?:adeno|lenti)?vir\w+|ectopic(?:ally)?|enforced|exogenous(?:ly)?|forced|over-?express(?:ion|ions|ing)|cells\swith\soverexpressed"
     r"|re-?express\w*|restor\w+|introduc\w+|transfect\w+|transduc\w+|knock-?(?:down|out|ing\sdown)"
     r"|knocked-?\s?(?:down|out)|silencing|mimics?|inhibitors?|antago-?mi[rR]s?|antisense"
     r"|anti-?miRs?|transgenic|administration|treatment\swith|deliver\w+|delet\w+|gain-?of-?function"
@@ -93,7 +93,8 @@ _MADE = (
 _LOST = (
     r"(?:inhibition|suppression|(?:down|up)-?regulation|downregulating|upregulating|increasing"
     r"|inhibiting|loss|lack|absence|blockade|blocking|repression|increased\sexpression"
-    r"|upregulated\sexpression|elevat(?:ing|ion)|stable\sexpression)"
+    r"|upregulated\sexpression|elevat(?:ing|ion)|stable\sexpression|enhancing|raising|suppressing"
+    r"|reducing|lowering)"
 )
 _FILLERS = (
     r"(?:\s(?:of|with|by|the|a|an|either|both|precursor|mature|endogenous|synthetic|exogenous"
@@ -110,7 +111,7 @@ _CHANGED = (
 _WEAKLY_CHANGED = (
     rf"(?:^|[,;]\s(?:(?:and|whereas|while|but|or)\s)?|\b(?:that|and|whereas|while|by|after|upon"
     rf"|following|when)\s)(?:the\s)?{_LOST}{_FILLERS}"
-    rf"|(?:^|[,;]\s(?:\w+\s)?|that\s)@\s(?:{_LOST}|suppression)\b"
+    rf"|(?:^|[,;]\s(?:\w+\s)?|\b(?:that|following|after|upon|by|through|with)\s)@\s(?:{_LOST}|suppression)\b"
 )
 _acts = _matches(
     rf"\b{_ACTS}(?:e|es|ed|s|d|ing|ted|ting|ts)?\b",
@@ -120,7 +121,8 @@ _acts = _matches(
 _made, _lost = _matches(_CHANGED), _matches(_WEAKLY_CHANGED)
 _by_change_of = _matches(
     r"^[^@]*\b(?:lnc-?RNA|circ_?\w+|LINC\w+|long\snon-?coding)\b[^@]*\b(?:via|through|by|mediated|axis|depend\w+)"
-    r"\b[^@;]{0,60}@|\b(?:suppression|inhibition|sponging|repression)\son\s@",
+    r"\b[^@;]{0,60}@|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
+    r"|\b(?:regulation|modulation|induction)\sof\s[^.;]{0,60}@\s(?:expression|levels?)\b|\b(?:suppression|inhibition|sponging|repression)\son\s@",
 
     r"\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
@@ -130,6 +132,8 @@ _by_change_of = _matches(
 _level_of = r"(?:expressions?|levels?|concentrations?|abundance)"
 _state = _matches(
     r"@\s(?:up|down|over|under)-?(?:regulation|expression)\b",
+    r"@[^.;]{0,80}\b(?:was|were|is|are|been)\s(?:\w+\s){0,3}(?:silenced|deleted|amplified|methylated"
+    r"|inhibited|suppressed|repressed|induced|enhanced)\b[^.;]{0,80}\bin\b|\bover-?expressed\s@|\bsequencing\b",
     rf"@[^.;]{{0,80}}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){{0,3}})?"
     r"(?:up-?regulated|down-?regulated|over-?expressed|under-?expressed|(?:de|in)creased|reduced"
     r"|elevated|higher|lower|decreas|deregulated|dysregulated|altered|expressed|detected|detectable"
@@ -142,7 +146,7 @@ _state = _matches(
     rf"\b(?:elevation|reduction|increase|decrease|loss|upregulation)s?\b[^.;]{{0,60}}@",
     r"@\s(?:shows?|showed|display\w*|exhibit\w*|demonstrated)\s(?:\w+\s){0,3}(?:up|down|lower|higher"
     r"|over|increas|decreas|reduc|elevat)",
-    r"\bexpress(?:ion|ed)\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
+    r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
 )
 _clinical = _matches(
     r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph|recurren\w+"
@@ -178,6 +182,14 @@ _FUNCTION = (
     "How does this RNA affect {process}{of}?",
     "What does this RNA do to {gene}{of}?",
 )
+_EXPRESSION = (
+    "How is this RNA expressed{of}?",
+    "What is known about the expression of this RNA{of}?",
+    "How does the level of this RNA behave{of}?",
+    "How is this RNA expressed in {specimen}{of}?",
+    "How does the expression of this RNA relate to {gene}{of}?",
+    "How does the expression of this RNA relate to {outcome}{of}?",
+)
 _TARGET = (
     "What does this RNA target{of}?",
     "Which targets of this RNA are known{of}?",
@@ -208,7 +220,7 @@ KINDS = (
                 r"@[^.;,]{0,25}\b(?:rs\d{3,}|polymorphisms?|SNPs?|variants?|alleles?|genotypes?"
                 r"|mutations?|haplotypes?)\b",
                 r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}|mutations?|genotypes?|alleles?)\b"
-                r"(?:\s\S+){0,2}?\s(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?@",
+                r"(?:\s\S+){0,2}?\s(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?(?:\S*/)?@",
                 r"\brs\d{3,}\s\(?@",
             ),
             _no(
@@ -265,13 +277,32 @@ KINDS = (
                 r"|\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|DOX)\b"
                 r"|\b(?:chemo|radio|chemoradio|immuno)therap\w+\b"
             ),
-            _no(_matches(r"\bsurvival\b|\bprognos\w+|\bAUC\b|\bspecificity\b|\bbiomarkers?\sof\b")),
+            _no(
+                _matches(
+                    r"\bsurvival\b|\bprognos\w+|\bAUC\b|\bspecificity\b|\bbiomarkers?\sof\b"
+                    r"|\bpredict\w*\s(?:\w+\s)?outcomes?\b"
+                )
+            ),
             _no(_matches(r"\binduced\s(?:by|in)\b[^.;]{0,30}(?:nib|mab)\b|-induced\b")),
         ),
         "How is this RNA linked to treatment{of}?",
         "What does this RNA mean for treatment{of}?",
         "How is this RNA linked to the response to {drug}{of}?",
         "What does this RNA mean for treatment by way of {gene}{of}?",
+    ),
+    _kind(
+        "expression",
+        _both(
+            _matches(
+                r"\b(?:show\w*|exhibit\w*|display\w*|had|reveal\w*|present\w*|with)\s(?:\w+\s){0,2}"
+                r"(?:up-?regulated|down-?regulated|high|low|higher|lower|increased|decreased|reduced"
+                r"|elevated|overexpressed)\s(?:expressions?\sof\s|levels?\sof\s)?@"
+            ),
+            _no(_made),
+            _no(_MARKS),
+            _no(_associated),
+        ),
+        *_EXPRESSION,
     ),
     _kind(
         "target",
@@ -282,7 +313,7 @@ KINDS = (
     ),
     _kind(
         "function",
-        _both(_made, _acts, _no(_tells_targets), _no(_is_associated)),
+        _both(_made, _acts, _no(_tells_targets), _no(_both(_is_associated, _clinical))),
         *_FUNCTION,
     ),
     _kind(
@@ -313,9 +344,11 @@ KINDS = (
                 r"|relation\w*)\s(?:\w+\s){0,3}between\b[^.;]*@"
             ),
             _names_gene,
+            _no(_matches(r"\bsurvival\b|\bprognos\w+|\boutcomes?\b")),
         ),
         "How is the level of this RNA related to that of {gene}{of}?",
     ),
+    _kind("target", _matches(r"\b(?:direct|functional)\stargets?\s(?:genes?\s)?of\s@"), *_TARGET),
     _kind(
         "biomarker",
         _both(_MARKS, _no(_matches(r"\b(?:lncRNA|circRNA)\b"))),
@@ -342,6 +375,9 @@ KINDS = (
             rf"\b{_ACTS}(?:e?s|ing)\s(?:the\s)?(?:expression\s(?:and\s\w+\s)?of\s|levels?\sof\s)?@"
             rf"|@{_LEVEL}\s(?:\w+\s){{0,3}}{_ACTS}\w*ed\s(?:\w+\s)?"
             rf"(?:by|after|upon|following|in\sresponse)\b|\bspong\w+|\bceRNAs?\b|\bmethylat\w+"
+            r"|^[A-Z][\w-]*(?:\s\w+ly)?\s(?:up-?regulated|down-?regulated|increased|decreased|reduced)\s"
+            r"(?:the\s)?(?:expression|levels?)\sof\s(?:\S*/)?@"
+            r"|\b(?:down|up)-?regulation\sof\s[^.;]{0,50}@[^.;]{0,40}\sby\b"
             r"|(?<!showed)(?<!with)(?<!had)\s(?:suppress|inhibit|induc|promot|repress)ed\s(?:the\s)?"
             r"(?:expression|levels?)\sof\s@"
             rf"|\bpromoter\b|\bregulators?\sof\s@|\bfeedback\b|-induced\s@|-induced\.?$|-induced\s(?:\w+\s)?(?:inhibition|suppression|expression"
@@ -360,7 +396,16 @@ KINDS = (
     ),
     _kind(
         "expression",
-        _both(_correlated, _names_gene, _no(_clinical)),
+        _both(
+            _matches(
+                r"\b(?:correlat|associat|relat)\w+\s(?:with|to|between)\s[^.;]{0,60}@",
+                r"@[^.;]{0,80}\b(?:correlat|associat|relat)\w+\s(?:with|to)\s[^.;]{0,40}(?-i:[A-Z]\w*[A-Z0-9])",
+                r"\b(?:correlation|relationship|relation)s?\s(?:\w+\s){0,3}between\b[^.;]*@",
+                r"@[^.;]{0,60}\b(?:were|was|are|is)\s(?:\w+ly\s)?correlated\b",
+            ),
+            _names_gene,
+            _no(_both(_clinical, _no(_matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand")))),
+        ),
         "How is the level of this RNA related to that of {gene}{of}?",
     ),
     _kind(
@@ -376,6 +421,7 @@ KINDS = (
             r"(?=\s[\w(])(?!\s(?:\w+ly\s)?(?:by|in|expression(?!\sof)|levels?(?!\sof)|after|following"
             r"|upon|during|with|and|or|while|whereas|compared)\b)",
             r"@{_AND}\sdid\snot\s\w+\b|\b(?:is|are|as|be|was|were)\s(?:an?\s|the\s)?(?:\w+\s){0,2}regulators?\b"
+            r"|\b(?:critical|essential|necessary|required|crucial|indispensable)\sfor\b"
             .replace("{_AND}", _AND),
             r"\b(?:had|has|have|with)\sno\s(?:\w+\s)?(?:effect|impact|influence)\son\b",
             r"@\s(?:is|was|as|acts?\sas|acted\sas|functions?\sas|functioned\sas|serves?\sas)\san?\s"
@@ -400,7 +446,7 @@ KINDS = (
             ),
             _no(
                 _matches(
-                    r"\b(?:up|down)-?regulat|\bhigher\b|\blower\b|(?:in|de)crease|reduced|elevated"
+                    r"\b(?:up|down)-?regulat|\bexpression\b|\bamplifi|\bhigher\b|\blower\b|(?:in|de)crease|reduced|elevated"
                 )
             ),
         ),
@@ -421,12 +467,7 @@ KINDS = (
     _kind(
         "expression",
         _state,
-        "How is this RNA expressed{of}?",
-        "What is known about the expression of this RNA{of}?",
-        "How does the level of this RNA behave{of}?",
-        "How is this RNA expressed in {specimen}{of}?",
-        "How does the expression of this RNA relate to {gene}{of}?",
-        "How does the expression of this RNA relate to {outcome}{of}?",
+        *_EXPRESSION,
     ),
     _kind(
         "function",

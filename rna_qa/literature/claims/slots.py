@@ -13,7 +13,7 @@ _SITES = (
     "endometrial ovarian epithelial esophageal oesophageal ewing fatty follicular gastric "
     "gastrointestinal stromal germ glial granulosa heart hepatic hepatocellular "
     "inflammatory bowel intestinal ischemic ischaemic kidney large laryngeal liver lung "
-    "lymphoblastic lymphocytic lymphoid lymphatic mantle medullary metabolic muscular myeloid "
+    "lymphoblastic lymphocytic lymphoid lymphatic mantle medullary merkel metabolic muscular myeloid "
     "myocardial nasopharyngeal nerve neurodegenerative neuroendocrine non-alcoholic "
     "nonalcoholic non-small non-hodgkin obstructive oral osteo ovary pancreatic papillary "
     "parkinson peripheral polycystic ovary pituitary prostate psoriatic pulmonary rectal renal "
@@ -121,7 +121,7 @@ _NO_GENES = (
     " IPMN PanIN MM CMM UM SKCM COAD READ PAAD CC CSC CSCs KEGG GO PBMC PBMCs NK II III IV VS BMI"
     " CEA CA19-9 CA TRG1 AIP FAP NGS RNAs miRNA miRNAs MicroRNA MicroRNAs miR miRs MiR lncRNA lncRNAs"
     " circRNA circRNAs ncRNA ceRNA siRNA shRNA USA RTQ RT-PCR RT-qPCR QRT-PCR TIC LSCC GR ICC CCA MEK"
-    " STAGE Dukes Evidence CRCs PCs HCCs"
+    " CpG STAGE Dukes Evidence IPA GSEA MMR CNV CNVs DM CR TILs HE IHC ISH WHO TRG TRG4 FNA CTC CTCs EV EVs OSI CRCs PCs HCCs"
 )
 _NOT_GENES = frozenset(_NO_GENES.split())
 _GENE = re.compile(
@@ -129,6 +129,10 @@ _GENE = re.compile(
     r"(?:[A-Z][A-Za-z]*[A-Z0-9][\w]*(?:-\w+)*|[A-Z][a-z]+\d\w*|p\d{2}(?:\w+)?|[A-Z]{2,}|PI3K|HIF-1\w*"
     r"|(?:beta|β)-catenin|[EN]-cadherin|cyclin\s[A-E]\d?|caspase-\d|vimentin|[Cc]-[Mm]yc)"
     r"(?![\w@]|-@|\s(?:\S+\s)?cells?\b|\scell\slines?)"
+)
+_PART = re.compile(
+    r"-(?:mediated|induced|dependent|regulated|driven|positive|negative|targeting|binding|associated"
+    r"|related|specific|knockdown|overexpressing|silenced|siRNA|mutant|mutated|infected|expressing|treated)$"
 )
 _MICRORNA_LIKE = re.compile(r"(?:(?:hsa-?)?(?:mi[rc]\w*|let)-?\d|\d)", re.IGNORECASE)
 _DRUG = re.compile(
@@ -170,7 +174,7 @@ def diseases(text: str) -> list[str]:
     found = (
         _ABBREVIATED.get(match[0], match[0])
         for match in _DISEASE.finditer(text)
-        if _ABBREVIATED.get(match[0], match[0]).lower() not in _VAGUE
+        if _UNSPECIFIC.sub("", _ABBREVIATED.get(match[0], match[0]).lower()) not in _VAGUE
     )
     return list(dict.fromkeys(map(_one, map(in_lower_case, found))))
 
@@ -179,6 +183,9 @@ def _one(disease: str) -> str:
     """A disease in the singular: lung adenocarcinomas are lung adenocarcinoma."""
     singular = disease.removesuffix("s")
     return singular if singular.endswith(("oma", "cancer", "tumor", "tumour", "stroke")) else disease
+
+
+_UNSPECIFIC = re.compile(r"(?:primary|metastatic|advanced|acute|chronic|small|large|viral|familial|sporadic|cell)\s")
 
 
 def in_lower_case(text: str) -> str:
@@ -239,7 +246,7 @@ def genes(masked: str) -> list[str]:
     Args:
         masked: a text with "@" in place of the RNA's own names.
     """
-    found = (match[0] for match in _GENE.finditer(masked))
+    found = (_PART.sub("", match[0]) for match in _GENE.finditer(masked))
     return list(
         dict.fromkeys(
             name

@@ -75,7 +75,8 @@ _NEXT_MICRORNA = re.compile(
       | (?:,\ ?|;\ ?|,?\ and\ |,?\ or\ )-
       | (?P<list> ,\ ?(?:and\ )? | \ and\ ) )
     (?: (?P<number>\d+) (?P<letters>[a-z]{0,2}) (?: -(?P<copy>\d{1,2})(?!\d) )?
-      | (?P<letter>[a-z]) )
+      # The alleles of "miR-548h-3-C/U" are no letters.
+      | (?P<letter>(?!(?<=-)[acgtu]/[acgtu](?![^\W_]))[a-z]) )
     (?P<arm> -[35]p | \* )?
     (?! [^\W_] )
     (?P<more> (?=,\ ?(?:and\ )?\d) )?
