@@ -146,6 +146,8 @@ _state = _matches(
     rf"\b(?:elevation|reduction|increase|decrease|loss|upregulation)s?\b[^.;]{{0,60}}@",
     r"@\s(?:shows?|showed|display\w*|exhibit\w*|demonstrated)\s(?:\w+\s){0,3}(?:up|down|lower|higher"
     r"|over|increas|decreas|reduc|elevat)",
+    r"\bdifferential\sexpression\b|@[^.;]{0,60}\bexpression\s(?:levels?\s)?in\b",
+    rf"\b(?:higher|lower|lowest|highest)\s{_level_of}\b[^;]{{0,300}}@",
     r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
 )
 _clinical = _matches(
