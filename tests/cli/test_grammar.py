@@ -107,6 +107,7 @@ def test_seed_is_a_number_everywhere(parsers, capsys):
         "rnagpt reference evaluate",
         "rna-qa literature",
         "rna-qa rfam",
+        "rna-qa sample",
     }
     for name in seeded:
         seed = parsers[name]._option_string_actions["--seed"]
@@ -281,7 +282,9 @@ WORK = {
     "rnagpt serve --port 0": "rnagpt.cli.serve.make_service",
     "rna-qa literature o --rnas r --papers p": "rnagpt.rna_qa.literature.build.pipeline.build",
     "rna-qa publish o a/b": "rnagpt.hub.dataset.publish_dataset",
+    "rna-qa precision o s": "rnagpt.rna_qa.literature.judging.samples.read_items",
     "rna-qa rfam --seed-alignments s o": "rnagpt.rna_qa.rfam.build.build",
+    "rna-qa sample o s": "rnagpt.rna_qa.literature.judging.samples.read_items",
     "rna-qa status o": "rnagpt.rna_qa.literature.build.status.read_status",
 }
 

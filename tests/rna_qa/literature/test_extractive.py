@@ -6,7 +6,8 @@ from itertools import chain
 
 import pytest
 
-from rnagpt.rna_qa.literature.claims.extractive import annotate, centrality, claims, tidy
+from rnagpt.rna_qa.literature.claims.extractive import annotate, centrality, claims
+from rnagpt.rna_qa.literature.claims.standing_alone import tidy
 from rnagpt.rna_qa.literature.records import Annotation, Paper, Rna, Topics
 from rnagpt.rna_qa.literature.text.topics import split_words
 
