@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rnagpt.evidence.relations import tells_regulators, tells_targets
+from rnagpt.rna_qa.literature.claims.slots import genes
 
 # In the order in which a language model reads them. Templates ask for all but "method".
 CATEGORIES = (
@@ -48,6 +49,9 @@ class Kind:
     questions: tuple[str, ...]
 
 
+_TARGET_WORDS = re.compile(r"\btarget|\bUTR\b|untranslated|\bregulat|signal|pathway|\bmRNA\b", re.IGNORECASE)
+
+
 def _kind(category: str, is_told: Callable[[str], bool], *questions: str) -> Kind:
     return Kind(category, is_told, questions)
 
@@ -67,7 +71,12 @@ def _no(told: Callable[[str], bool]) -> Callable[[str], bool]:
 
 
 def _tells_targets(claim: str) -> bool:
-    return tells_targets(claim, ("@",))
+    """Cell lines are no targets: "@ inhibited SW620 cell proliferation" tells of none."""
+    return tells_targets(claim, ("@",)) and bool(genes(claim) or _TARGET_WORDS.search(claim))
+
+
+def _acts_on(claim: str) -> bool:
+    return _tells_targets(claim) or _targeting(claim)
 
 
 def _tells_regulators(claim: str) -> bool:
@@ -79,7 +88,7 @@ _ACTS = (
     r"|impair|increas|induc|inhibit|mediat|modulat|promot|reduc|regulat|repress|restor|revers"
     r"|silenc|stimulat|suppress|trigger|up-?regulat|prohibit|sensiti[sz]|caus|prevent|arrest"
     r"|abolish|abrogat|alleviat|ameliorat|antagoni[sz]|augment|counteract|diminish|eliminat"
-    r"|exacerbat|hinder|improv|limit|neutrali[sz]|potentiat|rescu|retard|weaken|contribut|protect"
+    r"|blunt|curb|curtail|dampen|impede|restrain|halt|delay|exacerbat|hinder|improv|limit|neutrali[sz]|potentiat|rescu|retard|weaken|contribut|protect"
     r"|inactivat|result|led\b|lead|elicit|elevat|lower|rais)"
 )
 # What an experiment does to an RNA; the second ones are states of patients as well.
@@ -97,7 +106,7 @@ _LOST = (
     r"|reducing|lowering)"
 )
 _FILLERS = (
-    r"(?:\s(?:of|with|by|the|a|an|either|both|precursor|mature|endogenous|synthetic|exogenous"
+    r"(?:\s(?:of|with|by|the|a|an|either|both|precursor|mature|endogenous|synthetic|exogenous|non-?coding"
     r"|stable|expression|levels?|activity|and|\w*viral|oligonucleotides?|mimics?|inhibitors?|for"
     r"|expressing|into|using|against|to|agomi[rR]|antagomi[rR]s?))*"
     r"(?:\s(?:[a-z]{3}-)?(?:miR|let)-?\w+(?:-[35]p)?(?:\s(?:and|or)|,|/))*[\s/-]@"
@@ -106,7 +115,7 @@ _LEVEL = r"(?:\s(?:expressions?|levels?|activity))?"
 _AND = r"(?:(?:,|,?\sand|\sor|/)\s?[\w-]+){0,3}"
 _CHANGED = (
     rf"\b{_MADE}{_FILLERS}|@{_LEVEL}[\s-](?:\w+[\s-])?{_MADE}|@-(?:\w+ing|\w+ed|deficient|null)\b"
-    r"|\btransfected\swith\s\S*@"
+    r"|\btransfected\swith\s\S*@|\bwhen\s@\s(?:was|were)\s(?:over-?expressed|inhibited|silenced|knocked)"
 )
 _WEAKLY_CHANGED = (
     rf"(?:^|[,;]\s(?:(?:and|whereas|while|but|or)\s)?|\b(?:that|and|whereas|while|by|after|upon"
@@ -118,6 +127,7 @@ _acts = _matches(
     r"\b(?:fewer|less|more|lower|higher|greater)\s(?:\w+\s){0,2}(?:cells?|growth|proliferation|apoptosis"
     r"|invasion|migration|levels?|viability)\b|\bno\s(?:\w+\s)?effect\b|\bgrowth\sof\b",
 )
+_targeting = _matches(r"\b(?:by|via|through)\s(?:directly\s)?targeting\b")
 _made, _lost = _matches(_CHANGED), _matches(_WEAKLY_CHANGED)
 _by_change_of = _matches(
     r"^[^@]*\b(?:lnc-?RNA|circ_?\w+|LINC\w+|long\snon-?coding)\b[^@]*\b(?:via|through|by|mediated|axis|depend\w+)"
@@ -127,7 +137,12 @@ _by_change_of = _matches(
     r"\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
     r"|silencing|activati(?:on|ng)|increasing|elevating|modulating|reducing|decreasing)"
-    r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:@|the\s@)",
+    r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:\S*(?:miR|let)-?\d\S*(?:,|\sand)?\s)*"
+    r"(?:\S*/)?@",
+)
+_LISTED = (
+    r"(?:,?\s(?:of|in|for|and|or|the|both|were|was|human|serum|plasma|mature|circulating|exosomal|microRNAs?"
+    r"|miRNAs?|\(?\S*\d\S*))*"
 )
 _level_of = r"(?:expressions?|levels?|concentrations?|abundance)"
 _state = _matches(
@@ -135,18 +150,20 @@ _state = _matches(
     r"@[^.;]{0,80}\b(?:was|were|is|are|been)\s(?:\w+\s){0,3}(?:silenced|deleted|amplified|methylated"
     r"|inhibited|suppressed|repressed|induced|enhanced)\b[^.;]{0,80}\bin\b|\bover-?expressed\s@|\bsequencing\b",
     rf"@[^.;]{{0,80}}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){{0,3}})?"
-    r"(?:up-?regulated|down-?regulated|over-?expressed|under-?expressed|(?:de|in)creased|reduced"
+    r"(?:up-?regulated|down-?regulated|(?:up|down)-?modulated|over-?expressed|under-?expressed|(?:de|in)creased|reduced"
     r"|elevated|higher|lower|decreas|deregulated|dysregulated|altered|expressed|detected|detectable"
     r"|enriched|abundant|unchanged|lost|absent|differentially)\b|\bdys-?regulation\b|@[\s-](?:positive|negative)\b",
     rf"\b(?:higher|lower|increased|decreased|elevated|reduced|high|low|aberrant|differential)\s"
     rf"(?:\w+\s){{0,3}}(?:{_level_of})\b[^.;]{{0,60}}@",
-    rf"\b{_level_of}\b[^.;]{{0,100}}@|@\s{_level_of}\b|\b(?:up|down)-?regulat(?:ed|ion)\b[^;]{{0,150}}@",
+    rf"\b{_level_of}\b{_LISTED}\s@|@\s{_level_of}\b|\b(?:up|down)-?regulat(?:ed|ion)\b[^;]{{0,150}}@",
     r"\b(?:differentially|aberrantly)\s(?:\w+\s)?(?:expressed|methylated)|\bmicroarray\b|\bprofil",
     r"@[^;]{0,120}\b(?:up-?regulated|down-?regulated|higher|lower|overexpress\w+)\b",
     rf"\b(?:elevation|reduction|increase|decrease|loss|upregulation)s?\b[^.;]{{0,60}}@",
     r"@\s(?:shows?|showed|display\w*|exhibit\w*|demonstrated)\s(?:\w+\s){0,3}(?:up|down|lower|higher"
     r"|over|increas|decreas|reduc|elevat)",
-    r"\bdifferential\sexpression\b|@[^.;]{0,60}\bexpression\s(?:levels?\s)?in\b",
+    r"\bdifferential\sexpression\b|\bratios?\sof\s@|@[^.;]{0,60}\bexpression\s(?:levels?\s)?in\b",
+    rf"\b(?:increased|decreased|reduced|elevated|higher|lower|high|low)\s@\s{_level_of}\b",
+    rf"\b(?:increased|decreased|reduced|elevated|higher|lower|high|low)\s@\s\(@\)\s{_level_of}\b",
     rf"\b(?:higher|lower|lowest|highest)\s{_level_of}\b[^;]{{0,300}}@",
     r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
 )
@@ -156,14 +173,14 @@ _clinical = _matches(
     r"|ethnicity|gender|mutations?|patients?|outcomes?|progression|severity)\b"
 )
 _is_associated = _matches(r"\b(?:is|was|were|are|been)\s(?:\w+\s){0,3}(?:associated|correlated)\b")
-_associated = _matches(r"\b(?:associat|correlat|relat|linked|link)\w*\b")
+_associated = _matches(r"(?<![-\w])(?:associat|correlat|relat|linked|link)\w*\b")
 _correlated = _matches(
     r"\b(?:invers|negativ|positiv|reciproc|strong|significant|opposit)\w*\s(?:\w+\s){0,2}"
     r"(?:correlat|associat|relat)\w+|\bcorrelat(?:ed|ion|es|ing)\b"
 )
 _rescues = _matches(
     r"\b(?:suppress|attenuat|revers|abolish|abrogat|rescu|counteract|neutrali[sz]|antagoni[sz]|restor|block"
-    r"|weaken|eliminat|overcom|overc[ao]m|impair|diminish)\w*\s(?:\w+\s){0,2}(?:the\s)?(?:\w+\s){0,2}"
+    r"|weaken|mitigat|eliminat|overcom|overc[ao]m|impair|diminish)\w*\s(?:\w+\s){0,2}(?:the\s)?(?:\w+\s){0,2}"
     r"(?:functions?|effects?|inhibition|roles?|suppression|promotion|phenotypes?)\s(?:\w+\s){0,3}"
     r"(?:of|by|induced\sby|from|on)\s(?:\w+\s){0,2}@",
     r"\beffects?\sof\s@[^.;]{0,120}\b(?:was|were|is|are|be)\s(?:\w+\s){0,2}(?:revers|rescu|abolish"
@@ -182,7 +199,6 @@ _FUNCTION = (
     "What does this RNA do{of}?",
     "Which role does this RNA play{of}?",
     "How does this RNA affect {process}{of}?",
-    "What does this RNA do to {gene}{of}?",
 )
 _EXPRESSION = (
     "How is this RNA expressed{of}?",
@@ -200,7 +216,7 @@ _TARGET = (
     "By which target does this RNA affect {process}{of}?",
 )
 _MARKS = _matches(
-    r"\b(?:bio-?markers?|markers?\b(?!\sgenes)|prognos\w+|diagnos\w+|predict(?:s|ors?|ive|ing|able)?\b"
+    r"\b(?:bio-?markers?|markers?\b(?!\sgenes)|prognos\w+|(?<!at\s)diagnos\w+|predict(?:s|ors?|ive|ing|able)?\b"
     r"|\bpredicted\s(?!an?\b|to\b|targets?\b|as\b|by\b|that\b|genes?\b)"
     r"|AUCs?|ROC|(?-i:OS|DFS|PFS|RFS|CSS)|sensitivity\b[^.]{0,30}\bspecificity|distinguish\w*"
     r"|discriminat\w+|differentiat(?:e|es|ed|ing)\sbetween|signatures?|hazard|odds\sratio"
@@ -222,7 +238,7 @@ KINDS = (
                 r"@[^.;,]{0,25}\b(?:rs\d{3,}|polymorphisms?|SNPs?|variants?|alleles?|genotypes?"
                 r"|mutations?|haplotypes?)\b",
                 r"\b(?:polymorphisms?|SNPs?|variants?|rs\d{3,}|mutations?|genotypes?|alleles?)\b"
-                r"(?:\s\S+){0,2}?\s(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?(?:\S*/)?@",
+                r"(?:\s(?!(?:was|were|is|are|associated|with)\b)\S+){0,6}?\s(?:in|of|within|at)\s(?:the\s)?(?:pre-|pri-|mature\s)?(?:\S*/)?@",
                 r"\brs\d{3,}\s\(?@",
             ),
             _no(
@@ -252,7 +268,7 @@ KINDS = (
             r"\b(?:drosha|dgcr8|dicer)\b[^.;]{0,80}@|@[^.;]{0,80}\b(?:drosha|dgcr8|dicer)\b"
             r"|\bmaturation\sof\s(?:\w+\s)?@|\b(?:processing|biogenesis)\sof\s(?:\w+\s)?@"
             r"|@\s(?:processing|biogenesis|maturation)|@[^.;]{0,30}\b(?:its|their)\shost\sgenes?\b"
-            r"|@[^.;]{0,40}\b(?:encoded|transcribed|processed|derived)\s(?:by|from|within)\b"
+            r"|@[^.;]{0,40}\b(?:encoded|transcribed|processed)\s(?:by|from|within)\b"
         ),
         "How is this RNA made?",
         "What is known about the biogenesis of this RNA{of}?",
@@ -276,7 +292,7 @@ KINDS = (
                 r"(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity)"
                 r"|\bnon-?respond|\bresponders?\b"
                 r"|\b(?:response|responsive\w*|respond\w*)\s(?:to|of)\b|\b\w*(?:platin|rubicin|taxel)\b"
-                r"|\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|DOX)\b"
+                r"|(?<!/)\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|(?<!/)DOX)\b"
                 r"|\b(?:chemo|radio|chemoradio|immuno)therap\w+\b"
             ),
             _no(
@@ -315,12 +331,12 @@ KINDS = (
     ),
     _kind(
         "function",
-        _both(_made, _acts, _no(_tells_targets), _no(_both(_is_associated, _clinical))),
+        _both(_made, _acts, _no(_acts_on), _no(_both(_is_associated, _clinical))),
         *_FUNCTION,
     ),
     _kind(
         "function",
-        _both(_lost, _acts, _no(_tells_targets), _no(_associated)),
+        _both(_lost, _acts, _no(_acts_on), _no(_associated)),
         *_FUNCTION,
     ),
     _kind(
@@ -386,6 +402,7 @@ KINDS = (
             r"|activation|\w*regulation)\sof\s@"
             r"|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
             r"|\b(?:after|upon|following)\s(?:\w+\s)?(?:treatment|exposure|stimulation)\b"
+            r"|\bwith\s\S+\streatment\b"
             r"|\b(?:leads?|led|result\w*)\s(?:to|in)\s(?:\w+\s){0,2}(?:reduced|increased|decreased"
             r"|elevated|lower|higher|up\w*|down\w*)\s[^.;]{0,60}@"
         ),
@@ -406,6 +423,7 @@ KINDS = (
                 r"@[^.;]{0,60}\b(?:were|was|are|is)\s(?:\w+ly\s)?correlated\b",
             ),
             _names_gene,
+            _no(_matches(r"\bpathways?\b")),
             _no(_both(_clinical, _no(_matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand")))),
         ),
         "How is the level of this RNA related to that of {gene}{of}?",
@@ -421,7 +439,7 @@ KINDS = (
         _matches(
             rf"@{_AND}{_LEVEL}(?:\s(?:\w+ly|also|could|can|may|might))*\s{_ACTS}(?:e|e?s|e?d|ed|ts?|ted)?\b"
             r"(?=\s[\w(])(?!\s(?:\w+ly\s)?(?:by|in|expression(?!\sof)|levels?(?!\sof)|after|following"
-            r"|upon|during|with|and|or|while|whereas|compared)\b)",
+            r"|upon|during|with|and|or|while|whereas|compared|from|at|among|between|to)\b)",
             r"@{_AND}\sdid\snot\s\w+\b|\b(?:is|are|as|be|was|were)\s(?:an?\s|the\s)?(?:\w+\s){0,2}regulators?\b"
             r"|\b(?:critical|essential|necessary|required|crucial|indispensable)\sfor\b"
             .replace("{_AND}", _AND),
@@ -474,7 +492,7 @@ KINDS = (
     _kind(
         "function",
         _matches(
-            rf"\b(?:tumou?r[\s-]suppress\w+|onco(?:gen\w+|mir\w*)|roles?|functions?|involved\sin"
+            rf"\b(?:tumou?r[\s-]suppress\w+|onco(?:gen\w+|mir\w*)|roles?|functions?|involved\sin|pathways?"
             rf"|{_ACTS}\w*)\b"
         ),
         *_FUNCTION,

@@ -62,7 +62,7 @@ def _alternatives(words: str) -> str:
 
 _DISEASE = re.compile(
     rf"\b(?:(?:head and neck|type [12]|{_alternatives(_SITES)})(?:['’]s)?(?:[\s-]+|-and-))*"
-    rf"(?:(?:{_alternatives(_CONDITIONS)})s?|(?!stroma)[a-z]{{3,}}omas?|[a-z]{{4,}}(?:itis|opathy))\b"
+    rf"(?:(?:{_alternatives(_CONDITIONS)})s?|(?!stroma|para)[a-z]{{3,}}omas?|[a-z]{{4,}}(?:itis|opathy))\b"
     r"(?!\s(?:\(RB|protein|gene\b|1\b))"
     rf"|\b(?:(?-i:{'|'.join(_ABBREVIATED)}))\b",
     re.IGNORECASE,
@@ -88,7 +88,7 @@ _PROCESS = re.compile(rf"\b(?:{_PROCESSES})\b", re.IGNORECASE)
 _DEFINED = re.compile(rf"({_DISEASE.pattern})\s\(([A-Z][A-Za-z]{{1,6}})\)", re.IGNORECASE)
 # Findings about these are findings in a disease.
 _NEEDS = re.compile(
-    r"\b(?:patients?|survival|prognos\w+|outcomes?|healthy|TNM|lymph nodes?|recurren\w+|relapse\w*"
+    r"\b(?:patients?|survival|prognos\w+|outcomes?|healthy|TNM|clinical stages?|tumou?r sites?|lymph nodes?|recurren\w+|relapse\w*"
     r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+|AUC|ROC|bio-?markers?"
     r"|(?-i:OS|DFS|PFS|RFS)|post-?(?:surgical|operative)|pre-?(?:surgical|operative|resection)|cases"
     r"|samples|sensitivity and (?:a )?specificity"
@@ -121,7 +121,7 @@ _NO_GENES = (
     " IPMN PanIN MM CMM UM SKCM COAD READ PAAD CC CSC CSCs KEGG GO PBMC PBMCs NK II III IV VS BMI"
     " CEA CA19-9 CA TRG1 AIP FAP NGS RNAs miRNA miRNAs MicroRNA MicroRNAs miR miRs MiR lncRNA lncRNAs"
     " circRNA circRNAs ncRNA ceRNA siRNA shRNA USA RTQ RT-PCR RT-qPCR QRT-PCR TIC LSCC GR ICC CCA MEK"
-    " CpG STAGE Dukes Evidence IPA GSEA MMR CNV CNVs DM CR TILs HE IHC ISH WHO TRG TRG4 FNA CTC CTCs EV EVs OSI CRCs PCs HCCs"
+    " CpG HBV HCV HPV HIV EBV STAGE Dukes Evidence IPA GSEA MMR CNV CNVs DM CR TILs HE IHC ISH WHO TRG TRG4 FNA CTC CTCs EV EVs OSI CRCs PCs HCCs"
 )
 _NOT_GENES = frozenset(_NO_GENES.split())
 _GENE = re.compile(
@@ -193,12 +193,22 @@ def in_lower_case(text: str) -> str:
     return re.sub(rf"\b(?!{_EPONYMS})[A-Z](?=[a-z])", lambda match: match[0].lower(), text)
 
 
+# "breast and colon cancers"
+_TOGETHER = re.compile(
+    rf"\b(?:{_alternatives(_SITES)})(?:\s(?:{_alternatives(_CONDITIONS)}))?,?\s(?:and|or)\s"
+    rf"(?:(?:{_alternatives(_SITES)})\s)+(?:{_alternatives(_CONDITIONS)})",
+    re.IGNORECASE,
+)
+
+
 def disease_of_paper(title: str, abstract: str) -> str | None:
     """The one disease that a paper is about; None where it is about several, or none.
 
     The title tells, else the abstract, where it names one alone.
     """
     for text in (title, abstract):
+        if _TOGETHER.search(text):
+            return None
         if named := {_site(disease): disease for disease in reversed(diseases(text))}:
             return next(iter(named.values())) if len(named) == 1 else None
     return None

@@ -33,6 +33,10 @@ _CONNECTIVE = re.compile(
     r"|additionally|then|subsequently|besides|in addition|and)\s+(?=\S))",
     re.IGNORECASE,
 )
+# A number, or a label that lost its colon.
+_HEADING = re.compile(
+    r"^(?:\(\d\)\s*)?(?:(?:Conclusions?|Results?|Findings?)\s+(?=(?:mi|let|lnc|circ|si)[A-Z-]))?"
+)
 # Group 1: the verb. What is shown is said plainly; what is suggested stays a suggestion.
 _VERB = (
     r"(confirm|demonstrate|discover|establish|find|found|identif(?:y|ied)|note|observe|prove"
@@ -69,7 +73,7 @@ _NUMBERS = r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)"
 _SETS = (
     r"(?:micro-?RNAs?|miRNAs?|miRs|genes?|groups?|cohorts?|panels?|signatures?|SNPs?|clusters?"
     r"|lncRNAs?|circRNAs?|sets?|members|proteins?|pathways?|variants?|polymorphisms?|candidates?"
-    r"|networks?|classifiers?|loops?|molecules|markers|biomarkers|RNAs|cell lines|strains)"
+    r"|networks?|classifiers?|modules?|matrices|loops?|molecules|markers|biomarkers|RNAs|cell lines|strains)"
 )
 # What the sentence, or the abstract, before it is needed for.
 _LEANS = re.compile(
@@ -91,7 +95,8 @@ _LEANS = re.compile(
     r"|\bthe (?:\w+ )?(?:miRNAs?|microRNAs?|panel|signature|network|classifier|SNPs?|polymorphisms?"
     r"|candidates|markers)(?=[.,;]| (?:is|was|were|are|had|have|could|may|among)\b)"
     r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets)\b"
-    r"|^after validation|\babove\b(?! (?:\d|the ))|\bthe \w+ and \w+ groups\b"
+    r"|^in the (?:\S+ ){0,3}(?:experiments?|arrays?|modules?)\b|\bbetween [A-Z]{1,3} and [A-Z]{1,3}\b"
+    r"|^(?:while|whereas)\b[^,]*(?:\.|, and\b[^,]*\.)$|^after validation|\babove\b(?! (?:\d|the ))|\bthe \w+ and \w+ groups\b"
     r"|\b(?:was|were) (?:the |an)?other\b|\b(?:of|among|between) these\b"
     # Nowhere in particular: "miR-614 was most differentially expressed."
     r"|^(?:(?! (?:in|of|by|during|between|among|with|from|on|at|after|upon) ).)*"
@@ -148,7 +153,7 @@ def tidy(sentence: str) -> str:
     "Moreover, we found that miR-21 binds." becomes "miR-21 binds."; what was only suggested stays
     so: "These data suggest that it binds." becomes "Evidence suggests that it binds.".
     """
-    text = _without_connective(" ".join(sentence.split()))
+    text = _without_connective(_HEADING.sub("", " ".join(sentence.split())))
     if match := _REPORT.match(text):
         text = _without_connective(text[match.end() :])
         if _SUGGESTS.match(match[1]):

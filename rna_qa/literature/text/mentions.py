@@ -76,7 +76,8 @@ _NEXT_MICRORNA = re.compile(
       | (?P<list> ,\ ?(?:and\ )? | \ and\ ) )
     (?: (?P<number>\d+) (?P<letters>[a-z]{0,2}) (?: -(?P<copy>\d{1,2})(?!\d) )?
       # The alleles of "miR-548h-3-C/U" are no letters.
-      | (?P<letter>(?!(?<=-)[acgtu]/[acgtu](?![^\W_]))[a-z]) )
+      | (?P<letter>(?!(?<=-)[acgtu]/[acgtu](?![^\W_]))[a-z])
+        (?!(?<=c)-(?:met|myc|jun|fos|kit|src|abl|myb|raf|rel)(?![^\W_])) )  # "miR-34a/c-MET"
     (?P<arm> -[35]p | \* )?
     (?! [^\W_] )
     (?P<more> (?=,\ ?(?:and\ )?\d) )?
