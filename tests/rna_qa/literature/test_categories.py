@@ -83,7 +83,7 @@ def test_an_rna_is_masked_in_lists_too() -> None:
     [
         ("@ targets PTEN and Zeb2 in CRC by its 3'-UTR", ["PTEN", "Zeb2"]),
         ("@ falls in SW480 and HCT116 cells and in AsPC-1", []),
-        ("ERbeta-mediated loss of @ and miR-21", ["ERbeta"] if False else []),
+        ("ERalpha1-mediated loss of @ and miR-21", ["ERalpha1"]),
         ("HOTAIR-induced @", ["HOTAIR"]),
         ("SSAs had AUCs of G2/M with DNA and LncRNA", []),
         ("beta-catenin, E-cadherin and p53 rise", ["beta-catenin", "E-cadherin", "p53"]),

@@ -83,7 +83,7 @@ def test_the_same_is_not_said_twice_in_any_topic() -> None:
         assert {claim.quote for claim in claims(RNA, groups)} == {said, new}
 
 
-def test_lists_of_many_rnas_and_sentences_that_need_their_paper_come_last() -> None:
+def test_lists_of_many_rnas_come_last_and_sentences_that_need_their_paper_not_at_all() -> None:
     # The nearer to what the paper speaks of, the later.
     alone = "Kidneys shrink after loss of miR-9021."
     leaning = "Our toads lose liver by miR-9021 and salt."
@@ -95,7 +95,7 @@ def test_lists_of_many_rnas_and_sentences_that_need_their_paper_come_last() -> N
     paper = Paper("PMID:1", "", " ".join(sentences))
     near = centrality([split_words(sentence) for sentence in sentences])
     assert near[0] > near[1] > near[2]
-    assert [quote for _, quote in paper_claims([paper])] == [alone, leaning, many]
+    assert [quote for _, quote in paper_claims([paper])] == [alone, many]
 
 
 def test_the_order_of_the_papers_does_not_count() -> None:
@@ -131,9 +131,10 @@ def test_names_are_found_in_their_spellings(name: str, sentence: str, named: boo
 @pytest.mark.parametrize(
     ("sentence", "claimed"),
     [
-        ("Serum miR-9021 could be used as a marker of frail old hearts.", True),
+        ("The miRNA miR-9021 could be used as a marker of frail old hearts.", True),
         ("The protein HuR was verified as a target of miR-9021 in hearts.", True),
-        ("To our knowledge, miR-9021 is the first marker of frail hearts.", True),
+        # It speaks of its authors.
+        ("To our knowledge, miR-9021 is the first marker of frail hearts.", False),
         ("Serum miR-9021 was used as a control in frail old hearts.", False),
         ("The levels of miR-9021 in hearts were determined by sequencing.", False),
         ("In order to find targets of miR-9021, frail hearts grew on plates.", False),

@@ -88,7 +88,8 @@ def test_nothing_is_asked_or_answered_twice() -> None:
             "miR-21 directly targets RECK in lung cancer tissue.",
         ),
     )
-    assert [pair.papers for pair in pairs] == [("PMID:0",), ("PMID:3",)]
+    assert [pair.papers for pair in pairs] == [("PMID:0",), ("PMID:2",), ("PMID:3",)]
+    assert len({pair.question for pair in pairs}) == 3
 
 
 def test_wording_depends_on_seed_and_rna_alone() -> None:
@@ -215,8 +216,9 @@ def test_no_answer_no_questions(error: type[Exception]) -> None:
     ],
 )
 def test_what_changing_the_rna_does_is_its_function(text: str, expected: str) -> None:
-    (pair,) = ask(RNA, annotation(text))
-    assert (pair.category, pair.question) == ("function", f"How does this RNA affect {expected}?")
+    first, second = ask(RNA, annotation("Ectopic expression of miR-21 lowers collagen in toads.", text))
+    assert first.category == second.category == "function"
+    assert second.question == f"How does this RNA affect {expected}?"
 
 
 def test_diseases_are_written_as_in_running_text() -> None:
