@@ -114,7 +114,7 @@ _FILLERS = (
 _LEVEL = r"(?:\s(?:expressions?|levels?|activity))?"
 _AND = r"(?:(?:,|,?\sand|\sor|/)\s?[\w-]+){0,3}"
 _CHANGED = (
-    rf"\b{_MADE}{_FILLERS}|@{_LEVEL}[\s-](?:\w+[\s-])?{_MADE}|@-(?:\w+ing|\w+ed|deficient|null)\b"
+    rf"\b{_MADE}{_FILLERS}|@{_AND}{_LEVEL}[\s-](?:\w+[\s-])?{_MADE}|@-(?:\w+ing|\w+ed|deficient|null)\b"
     r"|\btransfected\swith\s\S*@|\bwhen\s@\s(?:was|were)\s(?:over-?expressed|inhibited|silenced|knocked)"
 )
 _WEAKLY_CHANGED = (
@@ -134,7 +134,8 @@ _by_change_of = _matches(
     r"\b[^@;]{0,60}@|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
     r"|\b(?:regulation|modulation|induction)\sof\s[^.;]{0,60}@\s(?:expression|levels?)\b|\b(?:suppression|inhibition|sponging|repression)\son\s@",
 
-    r"\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
+    r"\binteracts?\swith\s@\sand\s(?:inhibit|suppress|reduc)\w+",
+    r"(?<!caused\s)(?<!induced\s)\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
     r"|silencing|activati(?:on|ng)|increasing|elevating|modulating|reducing|decreasing)"
     r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:\S*(?:miR|let)-?\d\S*(?:,|\sand)?\s)*"
@@ -402,7 +403,10 @@ KINDS = (
             r"|activation|\w*regulation)\sof\s@"
             r"|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
             r"|\b(?:after|upon|following)\s(?:\w+\s)?(?:treatment|exposure|stimulation)\b"
-            r"|\bwith\s\S+\streatment\b"
+            r"|\bwith\s\S+\streatment\b|\btreatments?\s(?:\w+\s){0,2}(?:induc|increas|decreas|reduc"
+            r"|suppress|up-?regulat|down-?regulat)\w*[^.;]{0,60}@"
+            r"|^(?:down-?regulation|up-?regulation|knockdown|over-?expression|silencing)\sof\s[^@]*"
+            r"\band\s(?:increased|decreased|reduced|elevated|suppressed)\s@(?:\s\(@\))?\sexpression"
             r"|\b(?:leads?|led|result\w*)\s(?:to|in)\s(?:\w+\s){0,2}(?:reduced|increased|decreased"
             r"|elevated|lower|higher|up\w*|down\w*)\s[^.;]{0,60}@"
         ),

@@ -94,9 +94,11 @@ _LEANS = re.compile(
     r"(?:cohort|set|phase|stage|group)s?\b"
     r"|\bthe (?:\w+ )?(?:miRNAs?|microRNAs?|panel|signature|network|classifier|SNPs?|polymorphisms?"
     r"|candidates|markers)(?=[.,;]| (?:is|was|were|are|had|have|could|may|among)\b)"
-    r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets)\b"
+    r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets|cell lines)\b(?! [A-Z(])"
+    r"|\bthe (?:model|normal|experimental|sham|mimic|inhibitor) group\b|\bthe in vitro data\b"
+    r"|\bthe \w+ cell line\b(?! [A-Z(])"
     r"|^in the (?:\S+ ){0,3}(?:experiments?|arrays?|modules?)\b|\bbetween [A-Z]{1,3} and [A-Z]{1,3}\b"
-    r"|^(?:while|whereas)\b[^,]*(?:\.|, and\b[^,]*\.)$|^after validation|\babove\b(?! (?:\d|the ))|\bthe \w+ and \w+ groups\b"
+    r"|^(?:while|whereas)\b[^,]*(?:\.|, and\b[^,]*\.)$|^after validation|\bamong above\b|\babove\b(?! (?:\d|the ))|\bthose patients\b|\bthe \w+ and \w+ groups\b"
     r"|\b(?:was|were) (?:the |an)?other\b|\b(?:of|among|between) these\b"
     # Nowhere in particular: "miR-614 was most differentially expressed."
     r"|^(?:(?! (?:in|of|by|during|between|among|with|from|on|at|after|upon) ).)*"
@@ -117,7 +119,7 @@ _NO_FINDING = re.compile(
     r"|addressed)"
     r"|(?:was|were|been|is|are) (?:\w+ly |also |then |further |first )?(?:performed|conducted"
     r"|measured|examined|investigated|analy[sz]ed|assessed|evaluated|determined|quantified|discussed|reviewed|summari[sz]ed"
-    r"|transfected|collected|used|employed|carried out|studied|recruited|enrolled|constructed"
+    r"|transfected|collected|used|utilized|employed|carried out|studied|recruited|enrolled|constructed"
     r"|obtained|selected|genotyped|sequenced|screened|tested|chosen|compared(?! to)|subjected|divided|isolated|extracted"
     r"|(?:validated|confirmed|verified)(?! as| to be|\.| that| in))"
     r"|(?:validated|confirmed|verified) (?:by|in|using|with) (?:\w+ )?(?:qRT|RT-|qPCR|PCR|real-time)"
@@ -125,6 +127,7 @@ _NO_FINDING = re.compile(
     r"|needed|elucidating|on|of|to)|excluded from|inconsistent|conflicting|controversial|contradictory|novel insights?|shed light|better understanding"
     r"|need(?:s|ed)? to be|yet to be|trends? (?:of|to|towards?)|as an example|for example)\b"
     r"|\b(?:was|were) (?:\w+ly )?(?:detected|determined|validated|confirmed)(?: \([^()]*\))?\.?$"
+    r"|^(?:explore|investigate|determine|evaluate|assess|examine|study)\b"
     r"|^(?:[^,]*\b(?:searched|calculated|developed a|designed)\b)",
     re.IGNORECASE,
 )

@@ -142,7 +142,8 @@ def test_without_a_disease_what_is_said_of_patients_is_left_out() -> None:
     ("title", "abstract", "disease"),
     [
         ("miR-1 in gastric cancer", "It fell in colorectal cancer too.", "gastric cancer"),
-        ("miR-1 in Gastric Carcinoma and gastric cancer", "", "gastric carcinoma"),
+        ("miR-1 in Gastric Carcinoma, a gastric cancer", "", "gastric carcinoma"),
+        ("miR-1 in breast and colon cancers", "Glioma.", None),
         ("miR-1 in gastric and in lung cancer and glioma", "Glioma.", None),
         ("miR-1 binds", "It falls in glioma. Glioma kills.", "glioma"),
         ("miR-1 binds", "It falls in glioma and in melanoma.", None),
