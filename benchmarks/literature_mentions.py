@@ -4,9 +4,10 @@
     python benchmarks/literature_mentions.py --rnas rnas.jsonl --papers papers.jsonl.gz
 
 The made sentences stand in `literature_labels/mentions_made.jsonl` with the RNAs whose names are
-sought in all of them. Sentences of papers are the publishers': of these the labels hold PubMed's id,
-the place in the title or abstract (as plain text) and a hash, and the files that `rna-qa literature`
-reads supply the rest (`literature_inputs.py` writes them). What a label no longer fits is counted.
+sought in all of them. Sentences of papers are the publishers': of these the labels hold PubMed's
+id, the place in the title or abstract (as plain text) and a hash, and the files that `rna-qa
+literature` reads supply the rest (`literature_inputs.py` writes them). Labels that fit no sentence
+are counted.
 
 A mention is judged as its words have it: "miR-17-92" names miR-17, "the miR-200 family" none of its
 members, "mmu-miR-21" no human RNA; "miR-203", the older name of miR-203a, does name that.

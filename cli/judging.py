@@ -26,9 +26,9 @@ as far as a better builder still writes them; with --labels only those without a
 PRECISION_DESCRIPTION = """\
 The precision of a data set, by sheets that a reader has filled, with 95 % intervals (Wilson).
 
-A label belongs to a text with its question, paper and RNA. What the builder now writes otherwise has
-none: the figures are those of the data set only where all that is drawn has a label, and only then
-does --card write them into README.md and build.json.
+A label belongs to a text with its question, paper and RNA. What the builder now writes otherwise
+has none: the figures are those of the data set only where all that is drawn has a label, and only
+then does --card write them into README.md and build.json.
 """
 EPILOG = """\
 examples:
@@ -59,10 +59,15 @@ def add_commands(commands: Any) -> None:
         default=[],
         help="leave out what has a label there (may be given again)",
     )
-    sample.set_defaults(run=_run_sample)
-    precision = _add(
-        commands, "precision", "precision by what was judged", PRECISION_DESCRIPTION
+    sample.add_argument(
+        "--leave-out",
+        metavar="FILE",
+        type=Path,
+        help="draw nothing of the quotes whose hashes stand there, one a line: those that were "
+        "looked at while the builder was mended",
     )
+    sample.set_defaults(run=_run_sample)
+    precision = _add(commands, "precision", "precision by what was judged", PRECISION_DESCRIPTION)
     precision.add_argument(
         "sheets", metavar="SHEET", type=Path, nargs="+", help="filled, with texts or without"
     )
@@ -74,7 +79,7 @@ def add_commands(commands: Any) -> None:
         "--labels-only",
         metavar="FILE",
         type=Path,
-        help="write the labels of one sheet without its texts, which belong to the papers' publishers",
+        help="write the labels of one sheet without its texts, which are the publishers'",
     )
     precision.set_defaults(run=_run_precision)
 
@@ -95,9 +100,10 @@ def _run_sample(arguments: argparse.Namespace) -> None:
     from rnagpt.rna_qa.literature.judging.samples import draw, read_items, read_sheet, write_sheet
 
     known = {one.key for file in arguments.labels for one in read_sheet(file).judgements}
-    drawn = draw(read_items(arguments.dataset), arguments.count, arguments.seed)
+    left_out = arguments.leave_out.read_text().split() if arguments.leave_out else ()
+    drawn = draw(read_items(arguments.dataset), arguments.count, arguments.seed, {*left_out})
     left = [item for item in drawn if item.key not in known]
-    write_sheet(left, arguments.sheet, arguments.count, arguments.seed)
+    write_sheet(left, arguments.sheet, arguments.count, arguments.seed, {*left_out})
     print(f"{arguments.sheet}: {len(left)} to be judged, of {len(drawn)} drawn")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,15 @@ from rnagpt.rna_qa.export import (
 )
 from rnagpt.rna_qa.literature.build.reference import write_rnas
 from rnagpt.rna_qa.literature.build.settings import CONFIGURATIONS
-from rnagpt.rna_qa.literature.build.shards import full_disk_explained
+from rnagpt.rna_qa.literature.build.shards import atomic_write, full_disk_explained
 from rnagpt.rna_qa.literature.build.splits import SPLITS, Place, read_splits
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations, read_questions
-from rnagpt.rna_qa.literature.records import Annotation, QaPair, Rna
-from rnagpt.rna_qa.output import REFERENCE, move_into_place
+from rnagpt.rna_qa.literature.claims.categories import kind_of
+from rnagpt.rna_qa.literature.claims.standing_alone import is_suggested
+from rnagpt.rna_qa.literature.claims.validation import mask, other_rnas
+from rnagpt.rna_qa.literature.judging.published import describe_precision
+from rnagpt.rna_qa.literature.records import Annotation, Claim, QaPair, Rna
+from rnagpt.rna_qa.output import RECORD, REFERENCE, move_into_place, read_record
 
 CARD = Path(__file__).with_name("card.md")
 CLAIM = pa.struct(
@@ -35,6 +39,9 @@ CLAIM = pa.struct(
         "papers": pa.list_(pa.string()),
         "quote": pa.string(),
         "section": pa.string(),
+        "category": pa.string(),
+        "suggested": pa.bool_(),
+        "other_rnas": pa.list_(pa.string()),
     }
 )
 ANNOTATIONS = pa.schema(
@@ -63,6 +70,8 @@ QA = pa.schema(
         "evidence": pa.list_(pa.string()),
         "quote": pa.string(),
         "category": pa.string(),
+        "suggested": pa.bool_(),
+        "other_rnas": pa.list_(pa.string()),
         "family": pa.string(),
         "rna_type": pa.string(),
         "split": pa.string(),
@@ -213,12 +222,27 @@ def _annotation_row(row: Row) -> dict[str, Any]:
         "organism": row.rna.organism,
         "taxid": row.rna.taxid,
         "annotation": row.annotation.text,
-        "claims": [{field.name: getattr(claim, field.name) for field in CLAIM} for claim in claims],
+        "claims": [_claim_row(claim, row.rna.names) for claim in claims],
         "evidence": sorted({paper for claim in claims for paper in claim.papers}),
         "model": row.annotation.model or None,
         "cluster": row.place.cluster,
         "split": row.place.split,
     }
+
+
+def _claim_row(claim: Claim, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "text": claim.text,
+        "papers": claim.papers,
+        "quote": claim.quote,
+        "section": claim.section,
+        "category": kind_of(mask(claim.text, names)).category,
+        **_to_filter_by(claim.text, names),
+    }
+
+
+def _to_filter_by(text: str, names: Sequence[str]) -> dict[str, Any]:
+    return {"suggested": is_suggested(text), "other_rnas": other_rnas(text, names)}
 
 
 def _qa_row(row: Row, pair: QaPair) -> dict[str, Any]:
@@ -230,6 +254,7 @@ def _qa_row(row: Row, pair: QaPair) -> dict[str, Any]:
         "evidence": pair.papers,
         "quote": pair.quote,
         "category": pair.category,
+        **_to_filter_by(pair.answer, row.rna.names),
         "family": row.rna.family,
         "rna_type": row.rna.rna_type,
         "split": row.place.split,
@@ -267,6 +292,24 @@ def fill_card(record: Mapping[str, Any]) -> str:
     return fit_examples(text, record["files"])
 
 
+def write_precision(out: Path, precision: Mapping[str, Any]) -> None:
+    """Write a data set's measured precision into its card and its record.
+
+    Args:
+        precision: as `judging.precision.Precision.as_record` gives it.
+
+    Raises:
+        FileNotFoundError: if the folder holds no finished build.
+    """
+    record = read_record(out)
+    if record is None:
+        raise FileNotFoundError(f"{out / RECORD}: no such file; the build is not finished")
+    record = {**record, "precision": dict(precision)}
+    atomic_write(out / "README.md", fill_card(record).encode())
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    atomic_write(out / RECORD, f"{text}\n".encode())
+
+
 def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
     counts, options = record["counts"], record["options"]
     suffixes = [suffix for suffix in ("", "_ais") if f"qa{suffix}" in counts]
@@ -279,6 +322,7 @@ def _card_values(record: Mapping[str, Any]) -> dict[str, str]:
         ),
         "how": _describe_annotation(record),
         "figures": "\n".join(_figures(counts, suffixes)),
+        "precision": "\n".join(describe_precision(record)),
         "papers": "\n".join(_licences(counts["papers"])),
         "source": _describe_source(record),
         "models": _describe_models(record),
@@ -333,4 +377,4 @@ def _describe_models(record: Mapping[str, Any]) -> str:
     return f"`{record['options']['language_model']}`; prompts (SHA-256): {prompts}"
 
 
-__all__ = ["ANNOTATIONS", "PAPERS", "QA", "export", "fill_card"]
+__all__ = ["ANNOTATIONS", "PAPERS", "QA", "export", "fill_card", "write_precision"]

@@ -49,7 +49,9 @@ class Kind:
     questions: tuple[str, ...]
 
 
-_TARGET_WORDS = re.compile(r"\btarget|\bUTR\b|untranslated|\bregulat|signal|pathway|\bmRNA\b", re.IGNORECASE)
+_TARGET_WORDS = re.compile(
+    r"\btarget|\bUTR\b|untranslated|\bregulat|signal|pathway|\bmRNA\b", re.IGNORECASE
+)
 
 
 def _kind(category: str, is_told: Callable[[str], bool], *questions: str) -> Kind:
@@ -133,7 +135,6 @@ _by_change_of = _matches(
     r"^[^@]*\b(?:lnc-?RNA|circ_?\w+|LINC\w+|long\snon-?coding)\b[^@]*\b(?:via|through|by|mediated|axis|depend\w+)"
     r"\b[^@;]{0,60}@|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
     r"|\b(?:regulation|modulation|induction)\sof\s[^.;]{0,60}@\s(?:expression|levels?)\b|\b(?:suppression|inhibition|sponging|repression)\son\s@",
-
     r"\binteracts?\swith\s@\sand\s(?:inhibit|suppress|reduc)\w+",
     r"(?<!caused\s)(?<!induced\s)\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
@@ -150,7 +151,7 @@ _state = _matches(
     r"@\s(?:up|down|over|under)-?(?:regulation|expression)\b",
     r"@[^.;]{0,80}\b(?:was|were|is|are|been)\s(?:\w+\s){0,3}(?:silenced|deleted|amplified|methylated"
     r"|inhibited|suppressed|repressed|induced|enhanced)\b[^.;]{0,80}\bin\b|\bover-?expressed\s@|\bsequencing\b",
-    rf"@[^.;]{{0,80}}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){{0,3}})?"
+    r"@[^.;]{0,80}\b(?:(?:was|were|is|are|been|be|being|remained)\s(?:\w+\s){0,3})?"
     r"(?:up-?regulated|down-?regulated|(?:up|down)-?modulated|over-?expressed|under-?expressed|(?:de|in)creased|reduced"
     r"|elevated|higher|lower|decreas|deregulated|dysregulated|altered|expressed|detected|detectable"
     r"|enriched|abundant|unchanged|lost|absent|differentially)\b|\bdys-?regulation\b|@[\s-](?:positive|negative)\b",
@@ -159,7 +160,7 @@ _state = _matches(
     rf"\b{_level_of}\b{_LISTED}\s@|@\s{_level_of}\b|\b(?:up|down)-?regulat(?:ed|ion)\b[^;]{{0,150}}@",
     r"\b(?:differentially|aberrantly)\s(?:\w+\s)?(?:expressed|methylated)|\bmicroarray\b|\bprofil",
     r"@[^;]{0,120}\b(?:up-?regulated|down-?regulated|higher|lower|overexpress\w+)\b",
-    rf"\b(?:elevation|reduction|increase|decrease|loss|upregulation)s?\b[^.;]{{0,60}}@",
+    r"\b(?:elevation|reduction|increase|decrease|loss|upregulation)s?\b[^.;]{0,60}@",
     r"@\s(?:shows?|showed|display\w*|exhibit\w*|demonstrated)\s(?:\w+\s){0,3}(?:up|down|lower|higher"
     r"|over|increas|decreas|reduc|elevat)",
     r"\bdifferential\sexpression\b|\bratios?\sof\s@|@[^.;]{0,60}\bexpression\s(?:levels?\s)?in\b",
@@ -428,7 +429,11 @@ KINDS = (
             ),
             _names_gene,
             _no(_matches(r"\bpathways?\b")),
-            _no(_both(_clinical, _no(_matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand")))),
+            _no(
+                _both(
+                    _clinical, _no(_matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand"))
+                )
+            ),
         ),
         "How is the level of this RNA related to that of {gene}{of}?",
     ),
@@ -445,8 +450,9 @@ KINDS = (
             r"(?=\s[\w(])(?!\s(?:\w+ly\s)?(?:by|in|expression(?!\sof)|levels?(?!\sof)|after|following"
             r"|upon|during|with|and|or|while|whereas|compared|from|at|among|between|to)\b)",
             r"@{_AND}\sdid\snot\s\w+\b|\b(?:is|are|as|be|was|were)\s(?:an?\s|the\s)?(?:\w+\s){0,2}regulators?\b"
-            r"|\b(?:critical|essential|necessary|required|crucial|indispensable)\sfor\b"
-            .replace("{_AND}", _AND),
+            r"|\b(?:critical|essential|necessary|required|crucial|indispensable)\sfor\b".replace(
+                "{_AND}", _AND
+            ),
             r"\b(?:had|has|have|with)\sno\s(?:\w+\s)?(?:effect|impact|influence)\son\b",
             r"@\s(?:is|was|as|acts?\sas|acted\sas|functions?\sas|functioned\sas|serves?\sas)\san?\s"
             r"(?:\w+\s){0,2}(?:tumou?r[\s-]suppress|onco|regulat|mediat)",
@@ -465,9 +471,7 @@ KINDS = (
     _kind(
         "localisation",
         _both(
-            _matches(
-                rf"@[^.;]{{0,80}}\b{_PLACES}|\b{_PLACES}[^.;]{{0,50}}@"
-            ),
+            _matches(rf"@[^.;]{{0,80}}\b{_PLACES}|\b{_PLACES}[^.;]{{0,50}}@"),
             _no(
                 _matches(
                     r"\b(?:up|down)-?regulat|\bexpression\b|\bamplifi|\bhigher\b|\blower\b|(?:in|de)crease|reduced|elevated"
@@ -480,12 +484,18 @@ KINDS = (
     ),
     _kind(
         "function",
-        _both(_no(_matches(r"\b(?:was|were|is|are|been)\s(?:\w+ly\s)?(?:(?:in|de)creased|reduced|enhanced|induced)\b")),
-        _matches(
-            r"\b(?:promot|suppress|inhibit|inactivat|induc|reduc|decreas|increas|enhanc)(?:e?s|e?d|ed|ing)\s"
-            r"(?:\S+\s){0,3}(?:proliferation|apoptosis|invasion|migration|growth|EMT|metastasis"
-            r"|viability|angiogenesis|differentiation|senescence)\b"
-        )),
+        _both(
+            _no(
+                _matches(
+                    r"\b(?:was|were|is|are|been)\s(?:\w+ly\s)?(?:(?:in|de)creased|reduced|enhanced|induced)\b"
+                )
+            ),
+            _matches(
+                r"\b(?:promot|suppress|inhibit|inactivat|induc|reduc|decreas|increas|enhanc)(?:e?s|e?d|ed|ing)\s"
+                r"(?:\S+\s){0,3}(?:proliferation|apoptosis|invasion|migration|growth|EMT|metastasis"
+                r"|viability|angiogenesis|differentiation|senescence)\b"
+            ),
+        ),
         *_FUNCTION,
     ),
     _kind(
@@ -503,7 +513,9 @@ KINDS = (
     ),
     _kind(
         "disease",
-        _matches(r"\b(?:associat\w+|correlat\w+|linked|implicated|pathogenesis|progression|risk)\b"),
+        _matches(
+            r"\b(?:associat\w+|correlat\w+|linked|implicated|pathogenesis|progression|risk)\b"
+        ),
         "How is this RNA linked to disease{of}?",
         "Which link between this RNA and disease is known{of}?",
     ),

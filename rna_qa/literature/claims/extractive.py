@@ -99,8 +99,8 @@ def claims(rna: Rna, groups: Sequence[Sequence[Paper]], per_topic: int = PER_TOP
     a sentence with the sum of all the group's sentences as TF-IDF vectors of length 1 (Radev et
     al., Inf. Process. Manag. 40, 2004). A sentence that says what a chosen one said, in this or an
     earlier group, is passed over. Each claim names its one paper; the quote is the sentence as it
-    stands there, the text the same without its lead ("Moreover, we found that"), and with the disease
-    that it leaves to its paper (`standing_alone`). One that cannot stand alone is left out.
+    stands there, the text the same without its lead ("Moreover, we found that"), and with the
+    disease that it leaves to its paper (`standing_alone`). One that cannot stand alone is left out.
     """
     names = _namer(rna)
     chosen: list[Claim] = []

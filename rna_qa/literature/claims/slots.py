@@ -13,7 +13,8 @@ _SITES = (
     "endometrial ovarian epithelial esophageal oesophageal ewing fatty follicular gastric "
     "gastrointestinal stromal germ glial granulosa heart hepatic hepatocellular "
     "inflammatory bowel intestinal ischemic ischaemic kidney large laryngeal liver lung "
-    "lymphoblastic lymphocytic lymphoid lymphatic mantle medullary merkel metabolic muscular myeloid "
+    "lymphoblastic lymphocytic lymphoid lymphatic mantle medullary merkel metabolic muscular"
+    " myeloid "
     "myocardial nasopharyngeal nerve neurodegenerative neuroendocrine non-alcoholic "
     "nonalcoholic non-small non-hodgkin obstructive oral osteo ovary pancreatic papillary "
     "parkinson peripheral polycystic ovary pituitary prostate psoriatic pulmonary rectal renal "
@@ -83,13 +84,14 @@ _PROCESSES = (
 _PROCESS = re.compile(rf"\b(?:{_PROCESSES})\b", re.IGNORECASE)
 
 
-
 # A disease that a paper gives an abbreviation: "pancreatic cancer (PC)".
 _DEFINED = re.compile(rf"({_DISEASE.pattern})\s\(([A-Z][A-Za-z]{{1,6}})\)", re.IGNORECASE)
 # Findings about these are findings in a disease.
 _NEEDS = re.compile(
-    r"\b(?:patients?|survival|prognos\w+|outcomes?|healthy|TNM|clinical stages?|tumou?r sites?|lymph nodes?|recurren\w+|relapse\w*"
-    r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+|AUC|ROC|bio-?markers?"
+    r"\b(?:patients?|survival|prognos\w+|outcomes?|healthy|TNM|clinical stages?|tumou?r sites?"
+    r"|lymph nodes?|recurren\w+|relapse\w*"
+    r"|diagnos\w+|metastases|metastatic|ulceration|thickness|stages? I+V?|clinicopath\w+|AUC"
+    r"|ROC|bio-?markers?"
     r"|(?-i:OS|DFS|PFS|RFS)|post-?(?:surgical|operative)|pre-?(?:surgical|operative|resection)|cases"
     r"|samples|sensitivity and (?:a )?specificity"
     r"|(?:cancer(?:ous)?|tumou?r(?:ous|al)?|normal|adjacent|malignant)\s"
@@ -115,13 +117,17 @@ _CELL_LINES = (
     r"|K562|KM12\w*|H1299|COLO-?\d+|M14|PC-?3|LNCaP|NCM460|FHC|HPDE\w*"
 )
 _NO_GENES = (
-    "AND AUC ROC CI HR OR RR OS DFS PFS RFS CSS CRC HCC PDAC PDA PC PCa PaC NSCLC SCLC AML CLL CML GC BC"
+    "AND AUC ROC CI HR OR RR OS DFS PFS RFS CSS CRC HCC PDAC PDA PC PCa PaC NSCLC SCLC AML CLL"
+    " CML GC BC"
     " EMT MET DNA RNA mRNA UTR ROS TNM PCR QPCR TCGA GEO LNM FFPE RT SNP SNPs MSI MSS MSI-H UC IBD"
     " UICC AJCC DEG DEGs DEM DEMs FC KC WT KO NC GIST OSCC ESCC EOC RCC TNBC GBM LUAD NAFLD CP LN"
     " IPMN PanIN MM CMM UM SKCM COAD READ PAAD CC CSC CSCs KEGG GO PBMC PBMCs NK II III IV VS BMI"
-    " CEA CA19-9 CA TRG1 AIP FAP NGS RNAs miRNA miRNAs MicroRNA MicroRNAs miR miRs MiR lncRNA lncRNAs"
-    " circRNA circRNAs ncRNA ceRNA siRNA shRNA USA RTQ RT-PCR RT-qPCR QRT-PCR TIC LSCC GR ICC CCA MEK"
-    " CpG HBV HCV HPV HIV EBV STAGE Dukes Evidence IPA GSEA MMR CNV CNVs DM CR TILs HE IHC ISH WHO TRG TRG4 FNA CTC CTCs EV EVs OSI CRCs PCs HCCs"
+    " CEA CA19-9 CA TRG1 AIP FAP NGS RNAs miRNA miRNAs MicroRNA MicroRNAs miR miRs MiR lncRNA"
+    " lncRNAs"
+    " circRNA circRNAs ncRNA ceRNA siRNA shRNA USA RTQ RT-PCR RT-qPCR QRT-PCR TIC LSCC GR ICC"
+    " CCA MEK"
+    " CpG HBV HCV HPV HIV EBV STAGE Dukes Evidence IPA GSEA MMR CNV CNVs DM CR TILs HE IHC ISH"
+    " WHO TRG TRG4 FNA CTC CTCs EV EVs OSI CRCs PCs HCCs"
 )
 _NOT_GENES = frozenset(_NO_GENES.split())
 _GENE = re.compile(
@@ -159,7 +165,8 @@ _OUTCOMES = {
     "lymph node metastasis": r"lymph node",
     "metastasis": r"metasta\w+",
     "stage": r"stages?|TNM|staging|Dukes",
-    "grade": r"(?:tumou?r|histolog\w+|differentiation|higher|high|low) grade|(?:poorly|well) differentiated"
+    "grade": r"(?:tumou?r|histolog\w+|differentiation|higher|high|low) grade|(?:poorly|well)"
+    " differentiated"
     r"|poor differentiation",
     "diagnosis": r"diagnos\w+|detection|discriminat\w+|distinguish\w*|AUC|screening|specificity"
     r"|identif(?:y|ying)",
@@ -182,10 +189,14 @@ def diseases(text: str) -> list[str]:
 def _one(disease: str) -> str:
     """A disease in the singular: lung adenocarcinomas are lung adenocarcinoma."""
     singular = disease.removesuffix("s")
-    return singular if singular.endswith(("oma", "cancer", "tumor", "tumour", "stroke")) else disease
+    return (
+        singular if singular.endswith(("oma", "cancer", "tumor", "tumour", "stroke")) else disease
+    )
 
 
-_UNSPECIFIC = re.compile(r"(?:primary|metastatic|advanced|acute|chronic|small|large|viral|familial|sporadic|cell)\s")
+_UNSPECIFIC = re.compile(
+    r"(?:primary|metastatic|advanced|acute|chronic|small|large|viral|familial|sporadic|cell)\s"
+)
 
 
 def in_lower_case(text: str) -> str:
@@ -234,7 +245,8 @@ def abbreviations_of_diseases(abstract: str) -> dict[str, str]:
 
 
 def needs_disease(text: str) -> bool:
-    """Whether a text says of patients or tumours what holds only in a disease that it leaves out."""
+    """Whether a text says of patients or tumours what holds only in a disease that it leaves"
+    " out."""
     plain = _SUPPRESSOR.sub("", text)
     return bool(_NEEDS.search(plain)) and not _OF_MANY.search(plain) and not diseases(text)
 

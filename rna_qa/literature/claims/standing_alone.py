@@ -17,7 +17,8 @@ from rnagpt.rna_qa.literature.claims.validation import leaked_phrase
 MIN_WORDS, MAX_WORDS = 5, 45
 
 _CONNECTIVE = re.compile(
-    r"(?:(?:accordingly|additionally|also|altogether|as a (?:result|consequence)|as expected|besides"
+    r"(?:(?:accordingly|additionally|also|altogether|as a (?:result|consequence)|as expected"
+    r"|besides"
     r"|briefly|by contrast|collectively|consequently|consistently|conversely|correspondingly"
     r"|finally|first(?:ly)?|for the first time|further|furthermore|hence|here|herein|however"
     r"|importantly|in addition|in brief|in conclusion|in contrast|in detail|in fact|in general"
@@ -73,7 +74,8 @@ _NUMBERS = r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)"
 _SETS = (
     r"(?:micro-?RNAs?|miRNAs?|miRs|genes?|groups?|cohorts?|panels?|signatures?|SNPs?|clusters?"
     r"|lncRNAs?|circRNAs?|sets?|members|proteins?|pathways?|variants?|polymorphisms?|candidates?"
-    r"|networks?|classifiers?|modules?|matrices|loops?|molecules|markers|biomarkers|RNAs|cell lines|strains)"
+    r"|networks?|classifiers?|modules?|matrices|loops?|molecules|markers|biomarkers|RNAs|cell"
+    r" lines|strains)"
 )
 # What the sentence, or the abstract, before it is needed for.
 _LEANS = re.compile(
@@ -84,7 +86,8 @@ _LEANS = re.compile(
     r"|^[^A-Za-z0-9(]|^of (?:these|those|them|the)\b|^in (?:this|these|our)\b"
     r"|^(?:but|or|so|to|by|using|with (?:this|these)|through (?:this|these))\b"
     r"|^(?:\w+\s){0,2}others?\s"
-    rf"|\b(?:the|all(?: the)?|both|these|those|out of)\s(?:\w+\s){{0,2}}{_NUMBERS}\s(?:\S+\s){{0,3}}{_SETS}\b"
+    rf"|\b(?:the|all(?: the)?|both|these|those|out"
+    rf" of)\s(?:\w+\s){{0,2}}{_NUMBERS}\s(?:\S+\s){{0,3}}{_SETS}\b"
     r"(?!\s?[(:])"
     rf"|\bthe (?:first|second|third|last|other|above|remaining|resulting|selected|former|latter)\s"
     rf"(?:\w+\s)?{_SETS}\b"
@@ -94,11 +97,14 @@ _LEANS = re.compile(
     r"(?:cohort|set|phase|stage|group)s?\b"
     r"|\bthe (?:\w+ )?(?:miRNAs?|microRNAs?|panel|signature|network|classifier|SNPs?|polymorphisms?"
     r"|candidates|markers)(?=[.,;]| (?:is|was|were|are|had|have|could|may|among)\b)"
-    r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets|cell lines)\b(?! [A-Z(])"
+    r"|\bboth (?:\w+ )?(?:methods|cohorts|groups|datasets|analyses|phases|sets|cell lines)\b(?!"
+    r" [A-Z(])"
     r"|\bthe (?:model|normal|experimental|sham|mimic|inhibitor) group\b|\bthe in vitro data\b"
     r"|\bthe \w+ cell line\b(?! [A-Z(])"
-    r"|^in the (?:\S+ ){0,3}(?:experiments?|arrays?|modules?)\b|\bbetween [A-Z]{1,3} and [A-Z]{1,3}\b"
-    r"|^(?:while|whereas)\b[^,]*(?:\.|, and\b[^,]*\.)$|^after validation|\bamong above\b|\babove\b(?! (?:\d|the ))|\bthose patients\b|\bthe \w+ and \w+ groups\b"
+    r"|^in the (?:\S+ ){0,3}(?:experiments?|arrays?|modules?)\b|\bbetween [A-Z]{1,3} and"
+    r" [A-Z]{1,3}\b"
+    r"|^(?:while|whereas)\b[^,]*(?:\.|, and\b[^,]*\.)$|^after validation|\bamong above\b"
+    r"|\babove\b(?! (?:\d|the ))|\bthose patients\b|\bthe \w+ and \w+ groups\b"
     r"|\b(?:was|were) (?:the |an)?other\b|\b(?:of|among|between) these\b"
     # Nowhere in particular: "miR-614 was most differentially expressed."
     r"|^(?:(?! (?:in|of|by|during|between|among|with|from|on|at|after|upon) ).)*"
@@ -115,16 +121,22 @@ _NO_FINDING = re.compile(
     r"|remain(?:s|ed)? (?:\w+ ){0,3}(?:to|poorly|undefined|uncertain|controversial|limited|unclear"
     r"|unexplored|undetermined)|not fully|poorly (?:understood|defined|known)"
     r"|(?:less|little|limited|few) (?:research|studies|information|evidence|work)"
-    r"|not been (?:\w+ly )?(?:studied|investigated|explored|elucidated|reported|described|documented|determined|clarified"
+    r"|not been (?:\w+ly )?(?:studied|investigated|explored|elucidated|reported|described"
+    r"|documented|determined|clarified"
     r"|addressed)"
     r"|(?:was|were|been|is|are) (?:\w+ly |also |then |further |first )?(?:performed|conducted"
     r"|measured|examined|investigated|analy[sz]ed|assessed|evaluated|determined|quantified|discussed|reviewed|summari[sz]ed"
-    r"|transfected|collected|used|utilized|employed|carried out|studied|recruited|enrolled|constructed"
-    r"|obtained|selected|genotyped|sequenced|screened|tested|chosen|compared(?! to)|subjected|divided|isolated|extracted"
+    r"|transfected|collected|used|utilized|employed|carried out|studied|recruited|enrolled"
+    r"|constructed"
+    r"|obtained|selected|genotyped|sequenced|screened|tested|chosen|compared(?! to)|subjected"
+    r"|divided|isolated|extracted"
     r"|(?:validated|confirmed|verified)(?! as| to be|\.| that| in))"
-    r"|(?:validated|confirmed|verified) (?:by|in|using|with) (?:\w+ )?(?:qRT|RT-|qPCR|PCR|real-time)"
-    r"|(?:further|future|more|additional) (?:studies|research|investigations?) (?:is|are|will|should"
-    r"|needed|elucidating|on|of|to)|excluded from|inconsistent|conflicting|controversial|contradictory|novel insights?|shed light|better understanding"
+    r"|(?:validated|confirmed|verified) (?:by|in|using|with) (?:\w+ )?(?:qRT|RT-|qPCR|PCR"
+    r"|real-time)"
+    r"|(?:further|future|more|additional) (?:studies|research|investigations?) (?:is|are|will"
+    r"|should"
+    r"|needed|elucidating|on|of|to)|excluded from|inconsistent|conflicting|controversial"
+    r"|contradictory|novel insights?|shed light|better understanding"
     r"|need(?:s|ed)? to be|yet to be|trends? (?:of|to|towards?)|as an example|for example)\b"
     r"|\b(?:was|were) (?:\w+ly )?(?:detected|determined|validated|confirmed)(?: \([^()]*\))?\.?$"
     r"|^(?:explore|investigate|determine|evaluate|assess|examine|study)\b"
@@ -242,4 +254,17 @@ def needs_its_paper(text: str) -> str | None:
     return None
 
 
-__all__ = ["Context", "context_of", "needs_its_paper", "stand_alone", "tidy"]
+_SUGGESTED = re.compile(
+    r"\b(?:evidence suggests|suggest(?:s|ed|ing)?|may|might|likely|possibl[ey]|potential(?:ly)?"
+    r"|putative"
+    r"|predicted|promising|hypothe\w+|proposed?)\b",
+    re.IGNORECASE,
+)
+
+
+def is_suggested(text: str) -> bool:
+    """Whether a claim says, by its words, that something is supposed or potential, not shown."""
+    return _SUGGESTED.search(text) is not None
+
+
+__all__ = ["Context", "context_of", "is_suggested", "needs_its_paper", "stand_alone", "tidy"]

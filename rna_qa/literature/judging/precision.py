@@ -53,6 +53,7 @@ class Precision:
     Attributes:
         judges: who filled the sheets, each once.
         seeds: of the draws.
+        left_out: quotes that one of the draws left out.
         drawn: items that these draws have now.
         without_label: of these, items that no sheet holds: the builder writes something else now.
         not_drawn: labels of items that the draws have no longer.
@@ -61,6 +62,7 @@ class Precision:
 
     judges: tuple[str, ...]
     seeds: tuple[int, ...]
+    left_out: int
     drawn: int
     without_label: int
     not_drawn: int
@@ -81,7 +83,12 @@ class Precision:
             {**asdict(one), "interval": [round(end, 4) for end in one.interval]}
             for one in self.shares
         ]
-        return {"judges": list(self.judges), "seeds": list(self.seeds), "shares": rows}
+        return {
+            "judges": list(self.judges),
+            "seeds": list(self.seeds),
+            "quotes left out": self.left_out,
+            "shares": rows,
+        }
 
 
 def wilson(right: int, judged: int) -> tuple[float, float]:
@@ -108,14 +115,15 @@ def measure(items: Iterable[Item], sheets: Sequence[Sheet]) -> Precision:
     items = list(items)
     drawn = {
         item.key: item
-        for seed, count in {(sheet.seed, sheet.count) for sheet in sheets}
-        for item in draw(items, count, seed)
+        for seed, count, left_out in {(sheet.seed, sheet.count, sheet.left_out) for sheet in sheets}
+        for item in draw(items, count, seed, left_out)
     }
     judged = {one.key: one for sheet in sheets for one in sheet.judgements}
     pairs = [(item, judged[key]) for key, item in drawn.items() if key in judged]
     return Precision(
         judges=tuple(dict.fromkeys(sheet.judge for sheet in sheets)),
         seeds=tuple(dict.fromkeys(sheet.seed for sheet in sheets)),
+        left_out=max((len(sheet.left_out) for sheet in sheets), default=0),
         drawn=len(drawn),
         without_label=len(drawn.keys() - judged.keys()),
         not_drawn=len(judged.keys() - drawn.keys()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,12 +80,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sample that was judged, by whom, and how it was drawn."""
+    """A sample that was judged, by whom, and how it was drawn.
+
+    Attributes:
+        left_out: the hashes of the quotes that were not drawn from (`hash_quote`).
+    """
 
     judge: str
     seed: int
     count: int
     judgements: tuple[Judgement, ...]
+    left_out: frozenset[str] = frozenset()
 
 
 def _digest(*parts: str) -> str:
@@ -132,13 +137,24 @@ def _rows(out: Path, configuration: str) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def draw(items: Iterable[Item], count: int, seed: int) -> list[Item]:
+def hash_quote(quote: str) -> str:
+    """Names the words of a paper behind claims and questions, without giving them away."""
+    return _digest(quote)
+
+
+def draw(
+    items: Iterable[Item], count: int, seed: int, left_out: Collection[str] = frozenset()
+) -> list[Item]:
     """At most `count` claims and as many questions, at random; copies of an RNA count once.
 
     Those with the smallest hashes are taken: in a data set that another version of the builder
     wrote, the same seed draws the same items as far as they are still there.
+
+    Args:
+        left_out: hashes of quotes (`hash_quote`) that nothing is drawn of, such as those that were
+            looked at while the builder was mended.
     """
-    different = {item.key: item for item in items}
+    different = {item.key: item for item in items if hash_quote(item.quote) not in left_out}
     ranked = sorted(different.values(), key=partial(_rank, seed=seed))
     return [
         item for kind in YES_OR_NO for item in [one for one in ranked if one.kind == kind][:count]
@@ -149,14 +165,22 @@ def _rank(item: Item, seed: int) -> str:
     return _digest(str(seed), item.kind, item.name, item.question, item.text)
 
 
-def write_sheet(items: Iterable[Item], file: Path, count: int, seed: int) -> None:
+def write_sheet(
+    items: Iterable[Item],
+    file: Path,
+    count: int,
+    seed: int,
+    left_out: Collection[str] = frozenset(),
+) -> None:
     """Write a sheet for a reader to fill: JSON lines, the first one says how it was drawn.
 
     Raises:
         FileExistsError: if there is such a file, which may hold labels.
     """
     with file.open("x", encoding="utf-8") as lines:
-        head = {"judge": "", "seed": seed, "count": count}
+        head: dict[str, Any] = {"judge": "", "seed": seed, "count": count}
+        if left_out:
+            head["left_out"] = sorted(left_out)
         for row in (head, *map(_empty_row, items)):
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -178,7 +202,18 @@ def _empty_row(item: Item) -> dict[str, Any]:
 
 def write_labels(sheet: Path, file: Path) -> None:
     """Write a sheet without its texts, which belong to the papers' publishers."""
-    kept = ("judge", "seed", "count", "kind", "key", "statement", "papers", "labels", "categories")
+    kept = (
+        "judge",
+        "seed",
+        "count",
+        "left_out",
+        "kind",
+        "key",
+        "statement",
+        "papers",
+        "labels",
+        "categories",
+    )
     rows = map(json.loads, sheet.read_text(encoding="utf-8").splitlines())
     bare = ({name: row[name] for name in kept if name in row} for row in rows)
     file.write_text("".join(json.dumps(row) + "\n" for row in bare), encoding="utf-8")
@@ -196,7 +231,8 @@ def read_sheet(file: Path) -> Sheet:
     if not head.get("judge"):
         raise ValueError(f'{file}, line 1: "judge" is empty; say who or what filled the sheet')
     judgements = (_judgement(file, number, row) for number, row in enumerate(rows[1:], start=2))
-    return Sheet(head["judge"], head["seed"], head["count"], tuple(judgements))
+    left_out = frozenset(head.get("left_out", ()))
+    return Sheet(head["judge"], head["seed"], head["count"], tuple(judgements), left_out)
 
 
 def _read_line(file: Path, number: int, line: str) -> dict[str, Any]:
@@ -235,6 +271,7 @@ __all__ = [
     "Judgement",
     "Sheet",
     "draw",
+    "hash_quote",
     "read_items",
     "read_sheet",
     "write_labels",

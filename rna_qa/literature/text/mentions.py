@@ -33,18 +33,22 @@ _NAME_GOES_ON = re.compile(r"[-._]\d(?!p(?![^\W_]))|[-_](?:AS|IT|OT|DT)\d*(?![^\
 
 # Species and viruses as miRBase abbreviates them.
 _CODES = (
-    "aae aau abu aca aga age aly ame amg api aqc asu ata ath bbe bdi bfl bhv1 bkv blv bma bmo bna bol"
-    " bra bta cbn cbr cca ccr cel cfa cgr chi cin cla cme cpa crm csa csi cte dan der dev dgr dme dmo"
-    " dps dpu dre dse dsi dvi dya ebv eca efu egr emu esi fhe fru ggo gga ghr gma gra hbv hcmv hco hhv6b"
-    " hiv1 hma hme hsa hsv1 hsv2 hvt hvu ipu isc jcv kshv lca lgi lla lmi lus lva mcmv mdm mdo mdv1 mdv2"
-    " meu mghv mja mml mmu mne mtr nta nve oan oar ocu odi oha ola osa pab pma pmi ppa ppc ppe ppt ppy"
-    " prv ptc ptr pti pvu rco rgl rlcv rno rrv sbi sha sja sko sly sma sme smo spu ssc ssa stu sv40 tae"
+    "aae aau abu aca aga age aly ame amg api aqc asu ata ath bbe bdi bfl bhv1 bkv blv bma bmo"
+    " bna bol"
+    " bra bta cbn cbr cca ccr cel cfa cgr chi cin cla cme cpa crm csa csi cte dan der dev dgr"
+    " dme dmo"
+    " dps dpu dre dse dsi dvi dya ebv eca efu egr emu esi fhe fru ggo gga ghr gma gra hbv hcmv"
+    " hco hhv6b"
+    " hiv1 hma hme hsa hsv1 hsv2 hvt hvu ipu isc jcv kshv lca lgi lla lmi lus lva mcmv mdm mdo"
+    " mdv1 mdv2"
+    " meu mghv mja mml mmu mne mtr nta nve oan oar ocu odi oha ola osa pab pma pmi ppa ppc ppe"
+    " ppt ppy"
+    " prv ptc ptr pti pvu rco rgl rlcv rno rrv sbi sha sja sko sly sma sme smo spu ssc ssa stu"
+    " sv40 tae"
     " tca tcc tch tgu tni tre tur vvi xla xtr xbo zma"
 )
 _SPECIES = "|".join(_CODES.split())
-_OF_VIRUS = re.compile(
-    rf"^(?:{_SPECIES})-(?=mir-[a-z])", re.IGNORECASE
-)
+_OF_VIRUS = re.compile(rf"^(?:{_SPECIES})-(?=mir-[a-z])", re.IGNORECASE)
 # These three read lower-case text. The start is looked for by itself: a pattern that begins with
 # options is tried in full at every letter.
 _START = re.compile(r"mi(?=r|cro)|let(?=-?7|hal-?7)")
@@ -118,8 +122,8 @@ class NameIndex:
     "MIR21", "miR-21-5p", "miR-21*" and "miR-20a/21", not in "miR-210" or "miR-21b"; ``H19`` in
     "H19-driven", not in "H19-2". ``miR-21-5p`` is not found in "miR-21", nor ``hsa-miR-21`` in
     "mmu-miR-21"; it is in "miR-21". What one name of an RNA says of species and copy holds for its
-    other names: with the names ``miR-16`` and ``hsa-mir-16-1`` an RNA is found neither in "mmu-miR-16"
-    nor in "miR-16-2". Hyphens, spaces, slashes and underscores stand for one another,
+    other names: with the names ``miR-16`` and ``hsa-mir-16-1`` an RNA is found neither in
+    "mmu-miR-16" nor in "miR-16-2". Hyphens, spaces, slashes and underscores stand for one another,
     and MALAT1 is MALAT-1.
 
     Case: microRNAs, names of several words, and names of four or more characters that hold a digit

@@ -45,7 +45,12 @@ def judge(item: Item, *categories: str, **no: bool) -> Judgement:
 @pytest.mark.parametrize(
     ("right", "judged", "low", "high"),
     # By hand from Wilson's formula: (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n).
-    [(9, 10, 0.5958, 0.9821), (10, 10, 0.7225, 1.0), (0, 4, 0.0, 0.4899), (97, 100, 0.9155, 0.9897)],
+    [
+        (9, 10, 0.5958, 0.9821),
+        (10, 10, 0.7225, 1.0),
+        (0, 4, 0.0, 0.4899),
+        (97, 100, 0.9155, 0.9897),
+    ],
 )
 def test_wilson(right: int, judged: int, low: float, high: float) -> None:
     assert wilson(right, judged) == pytest.approx((low, high), abs=1e-4)

@@ -216,7 +216,9 @@ def test_no_answer_no_questions(error: type[Exception]) -> None:
     ],
 )
 def test_what_changing_the_rna_does_is_its_function(text: str, expected: str) -> None:
-    first, second = ask(RNA, annotation("Ectopic expression of miR-21 lowers collagen in toads.", text))
+    first, second = ask(
+        RNA, annotation("Ectopic expression of miR-21 lowers collagen in toads.", text)
+    )
     assert first.category == second.category == "function"
     assert second.question == f"How does this RNA affect {expected}?"
 

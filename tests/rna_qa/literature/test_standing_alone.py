@@ -92,7 +92,10 @@ def test_what_stands(text: str) -> None:
         ("What's more, miR-1 binds.", "miR-1 binds."),
         ("Luciferase reporter assays confirmed that miR-1 binds.", "miR-1 binds."),
         ("qRT-PCR analysis showed that miR-1 fell.", "miR-1 fell."),
-        ("Kaplan-Meier analysis indicated that miR-1 kills.", "Evidence suggests that miR-1 kills."),
+        (
+            "Kaplan-Meier analysis indicated that miR-1 kills.",
+            "Evidence suggests that miR-1 kills.",
+        ),
         ("Results suggested that miR-1 kills.", "Evidence suggests that miR-1 kills."),
         ("A protein analysis of miR-1 is hard.", "A protein analysis of miR-1 is hard."),
     ],
@@ -134,7 +137,9 @@ def test_what_is_said_of_patients_has_its_disease(sentence: str, text: str) -> N
 
 def test_without_a_disease_what_is_said_of_patients_is_left_out() -> None:
     assert stand_alone("Patients with low miR-9021 lived longer.", Context(), names) is None
-    assert stand_alone("Metastases held more miR-9021 than primary tumors.", Context(), names) is None
+    assert (
+        stand_alone("Metastases held more miR-9021 than primary tumors.", Context(), names) is None
+    )
     assert stand_alone("miR-9021 binds the mRNA of PTEN.", Context(), names)
 
 
