@@ -1,6 +1,8 @@
+import json
 import re
 
 import pytest
+from helpers.paths import ROOT
 
 from rnagpt.rna_qa.literature.text.mentions import NameIndex, is_ambiguous, names_not_specific
 
@@ -188,3 +190,55 @@ def test_agrees_with_a_plain_search_for_each_name() -> None:
         slow = {name for name in names if re.search(rf"(?<!\w){name}(?!\w)", text)}
         assert index.find(text) == slow
         assert len(slow) == 3
+
+
+HUMAN = ("miR-16", "miR-16-1", "hsa-mir-16-1")
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "expected"),
+    [
+        # What one name says of species and copy holds for the others.
+        (HUMAN, "miR-16 fell", True),
+        (HUMAN, "hsa-miR-16-5p fell", True),
+        (HUMAN, "mmu-miR-16 fell", False),
+        (HUMAN, "tca-miR-16 fell", False),
+        (HUMAN, "miR-16-2-3p fell", False),
+        (HUMAN, "the gene MIR16-1", True),
+        (("ebv-miR-BART5",), "miR-BART5-5p of EBV", True),
+        (("ebv-miR-BART5",), "EBV-miR-BART5", True),
+        (("ebv-miR-BART5",), "the BART5 transcript", False),
+        (("kshv-miR-K12-1",), "miR-K12-10-3p", False),
+        (("kshv-miR-K12-1",), "miR-K12-1-3p", True),
+        (("miR-27a",), "microRNA (miR)-27a*", True),
+        (("miR-27a",), "the SNP hsa-mir-27aA>G", True),
+        (("miR-548c",), "the SNP hsa-mir-548h-3-C/U", False),
+        (("miR-154",), "miR1543p", True),
+        (("miR-548p",), "miR-548p", True),
+        (("miR-34c",), "the miR-34a/c-MET pathway", False),
+        (("miR-34c",), "miR-34a/c", True),
+    ],
+)
+def test_species_copies_viruses_and_lost_hyphens(
+    names: tuple[str, ...], text: str, expected: bool
+) -> None:
+    index = NameIndex((name, "rna") for name in names)
+    assert bool(index.find(text)) is expected
+
+
+def test_where_a_name_stands() -> None:
+    text = "Both miR-34a/b and MIR34B-5p fell"
+    index = NameIndex([("miR-34b", "b")])
+    assert [text[start:end] for start, end in index.spans(text)] == ["b", "MIR34B-5p"]
+
+
+def test_the_labelled_sentences() -> None:
+    """Precision and recall on the made ones, by hand: `benchmarks/literature_mentions.py`."""
+    file = ROOT / "benchmarks" / "literature_labels" / "mentions_made.jsonl"
+    head, *rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    index = NameIndex((name, rna) for rna, names in head["rnas"].items() for name in names)
+    found = [(set(index.find(row["text"])), set(row["mentioned"])) for row in rows]
+    right = sum(len(one & other) for one, other in found)
+    assert right >= 0.98 * sum(len(one) for one, _ in found)
+    assert right >= 0.9 * sum(len(other) for _, other in found)
+    assert len(rows) == 95

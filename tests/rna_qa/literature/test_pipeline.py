@@ -28,6 +28,7 @@ from rnagpt.rna_qa.literature.build.pipeline import BusyError, build
 from rnagpt.rna_qa.literature.build.reference import rna_record
 from rnagpt.rna_qa.literature.build.settings import STAGES, LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.claims import extractive
+from rnagpt.rna_qa.literature.claims.categories import CATEGORIES
 from rnagpt.rna_qa.literature.records import Annotation, Claim, Rna
 
 SPLITS = ("train", "validation", "test")
@@ -72,6 +73,9 @@ def test_claims_quote_their_papers_and_answers_their_claims(
             assert claim["quote"] in papers[paper]
             assert row["names"][0] in claim["quote"]
             assert claim["text"] in row["annotation"]
+            assert claim["category"] in CATEGORIES
+            assert claim["suggested"] is False
+            assert row["names"][0] not in claim["other_rnas"]
         assert row["evidence"] == sorted({p for claim in row["claims"] for p in claim["papers"]})
         assert (row["model"], row["organism"], row["taxid"]) == (None, "Homo sapiens", 9606)
     quotes = {claim["quote"] for row in annotations for claim in row["claims"]}

@@ -100,3 +100,12 @@ def test_labels_are_taken_off(sentence: str, section: str, rest: str) -> None:
 )
 def test_sentences_without_label_stay_whole(sentence: str) -> None:
     assert split_label(sentence) == (None, sentence)
+
+
+def test_a_full_stop_that_was_lost_with_italics() -> None:
+    text = "It fell in vitro and in vivo In addition, growth fell. It fell in vivo in mice."
+    assert split_sentences(text) == [
+        "It fell in vitro and in vivo",
+        "In addition, growth fell.",
+        "It fell in vivo in mice.",
+    ]

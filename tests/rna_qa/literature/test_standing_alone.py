@@ -5,6 +5,7 @@ import pytest
 from rnagpt.rna_qa.literature.claims.standing_alone import (
     Context,
     context_of,
+    is_suggested,
     needs_its_paper,
     stand_alone,
     tidy,
@@ -168,3 +169,10 @@ def test_a_disease_s_abbreviation_is_written_out() -> None:
     assert text == "miR-9021 falls in pancreatic cancer (PC) and PC-3 cells of PC."
     # RB is a gene.
     assert not context_of("", "The retinoblastoma (RB) protein.").abbreviations
+
+
+def test_what_is_only_supposed() -> None:
+    assert is_suggested("Evidence suggests that miR-1 binds.")
+    assert is_suggested("miR-1 may be a marker.")
+    assert not is_suggested("miR-1 could inhibit the growth of cells.")
+    assert not is_suggested("miR-1 binds.")
