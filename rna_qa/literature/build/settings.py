@@ -17,10 +17,11 @@ from rnagpt.rna_qa.splits import check_shares
 
 STAGES = ("select", "papers", "topics", "annotate", "questions", "splits", "export")
 # Of the code of a stage: a higher number has all its shards made again.
+# select 3: names tell copies, species and viruses apart.
 # select 2: papers are read with their exponents (10^6), duplicates among them are found.
 # export 4: claims and questions have what they can be filtered by.
 # annotate 2: rejected claims are counted under "rejected", not "refused".
-STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 2, "annotate": 2, "export": 4}
+STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 3, "annotate": 2, "export": 4}
 CONFIGURATIONS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
