@@ -84,11 +84,18 @@ def test_wordings_of_rna_qa_are_of_their_kind(name: str, wording: str) -> None:
 # Kinds of questions that claims of papers answer: by their sentences, where no kind of record does.
 LITERATURE = {
     "function": {Kind.FUNCTION},
-    "target": {Kind.TARGETS},
+    "target": {Kind.TARGETS, Kind.OTHER},
     "regulation": {Kind.REGULATORS, Kind.OTHER},
     "localisation": {Kind.LOCATION},
     "biomarker": {Kind.CHECK, Kind.MARKER, Kind.OTHER},
     "summary": {Kind.SUMMARY, Kind.OTHER},
+}
+SLOTS = {
+    "gene": "PTEN",
+    "process": "apoptosis",
+    "drug": "cisplatin",
+    "specimen": "serum",
+    "outcome": "survival",
 }
 
 
@@ -97,8 +104,13 @@ LITERATURE = {
 def test_wordings_of_the_literature_are_of_their_kind(kind: categories.Kind, context: str) -> None:
     of, about = (f" {word} {context}" if context else "" for word in ("in", "about"))
     for wording in kind.questions:
-        found = understand(wording.format(of=of, about=about)).kind
-        assert found in LITERATURE.get(kind.category, {Kind.OTHER}), wording
+        found = understand(wording.format(of=of, about=about, **SLOTS)).kind
+        allowed = LITERATURE.get(kind.category, {Kind.OTHER})
+        # What asks of a gene or a process is not answered by sentences of the kind in general.
+        asks_of_more = any(f"{{{slot}}}" in wording for slot in SLOTS)
+        assert found in (allowed | {Kind.OTHER, Kind.FUNCTION} if asks_of_more else allowed), (
+            wording
+        )
 
 
 def test_whatever_is_asked_is_understood() -> None:
