@@ -168,9 +168,10 @@ def _hash_file(path: Path) -> str:
 
 def _listing(path: Path) -> str:
     """The SHA-256 of the names and sizes of the files with full texts, which may be very large."""
-    from rnagpt.rna_qa.literature.sources.full_texts import files_of
+    from rnagpt.rna_qa.literature.sources.full_texts import called, files_of
 
-    return f"sha256:{fingerprint([(file.name, file.stat().st_size) for file in files_of(path)])}"
+    sizes = [(called(file, path), file.stat().st_size) for file in files_of(path)]
+    return f"sha256:{fingerprint(sizes)}"
 
 
 @cache

@@ -31,7 +31,7 @@ from rnagpt.rna_qa.literature.text.passages import section_of
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 # Rises when the same answers may give other annotations.
-VERSION = 2
+VERSION = 3
 MODES = ("dnc", "ais")
 TOKEN_BUDGET = 12_000
 CLAIMS_PER_TOPIC = 4

@@ -245,8 +245,7 @@ def abbreviations_of_diseases(abstract: str) -> dict[str, str]:
 
 
 def needs_disease(text: str) -> bool:
-    """Whether a text says of patients or tumours what holds only in a disease that it leaves"
-    " out."""
+    """Whether a text says what holds in one disease only, of patients say, and leaves that out."""
     plain = _SUPPRESSOR.sub("", text)
     return bool(_NEEDS.search(plain)) and not _OF_MANY.search(plain) and not diseases(text)
 

@@ -33,7 +33,10 @@ def describe_precision(record: Mapping[str, Any]) -> Iterator[str]:
     yield "This build was not judged: `rna-qa sample OUT SHEET` draws claims and questions for a"
     yield "reader, and `rna-qa precision OUT SHEET --card` writes here what comes of it."
     other = json.loads(MEASURED.read_text(encoding="utf-8"))
-    if record["options"]["mode"] == "extractive" and other["versions"] == versions():
+    options = record["options"]
+    # Of abstracts: what the program takes from full texts was not judged.
+    is_alike = options["mode"] == "extractive" and options.get("full_text") is None
+    if is_alike and other["versions"] == versions():
         yield ""
         yield f"What the same program wrote from {other['of']}:"
         yield from _describe(other)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
@@ -62,7 +63,7 @@ def read_full_texts(corpus: Corpus, path: Path) -> None:
     """The same from files in JATS: one, or all of a folder, each with one article or many.
 
     Articles of other papers than those that are kept are passed over. A file that was read whole is
-    not read again.
+    not read again; of one that was not, what is in the corpus is passed over.
 
     Raises:
         FileNotFoundError: there is no such file, or none in the folder.
@@ -70,15 +71,24 @@ def read_full_texts(corpus: Corpus, path: Path) -> None:
     """
     index, ids = _index_names(corpus), _papers_by_any_id(corpus)
     for file in tqdm(files_of(path), desc="reading full texts", unit=" files", disable=None):
-        key = f"full texts: {file.name}, {file.stat().st_size} bytes"
-        if corpus.progress(key) == DONE:
+        key = f"full texts: {called(file, path)}, {file.stat().st_size} bytes"
+        position = corpus.progress(key) or "0"
+        if position == DONE:
             continue
+        number = int(position)
         with _opened(file) as stream:
-            for page in batched(read_articles(stream), ARTICLES_PER_PAGE):
+            for page in batched(islice(read_articles(stream), number, None), ARTICLES_PER_PAGE):
+                number += len(page)
                 with corpus.transaction():
                     for article in page:
                         _add_article(corpus, index, ids, article)
+                    corpus.set_progress(key, str(number))
         corpus.set_progress(key, DONE)
+
+
+def called(file: Path, path: Path) -> str:
+    """A file of a path, or of a folder, by its place in that: packages repeat names."""
+    return file.name if file == path else file.relative_to(path).as_posix()
 
 
 def files_of(path: Path) -> list[Path]:
@@ -122,7 +132,9 @@ def _add_article(
         corpus.tally("full text of no paper that is kept")
     elif not _is_open(paper):
         corpus.tally("full text not under an open licence")
-    elif paper.body is None:
+    elif paper.body:
+        corpus.tally("full text given again")
+    else:  # not read, or a service had none
         _add(corpus, index, paper, article.body)
         corpus.tally("full text read" if article.body else "full text without findings")
 
@@ -142,4 +154,4 @@ def _index_names(corpus: Corpus) -> NameIndex:
     return NameIndex((name, rna.id) for rna in corpus.iter_rnas() for name in rna.names)
 
 
-__all__ = ["OPEN_LICENCES", "files_of", "read_full_texts", "request_full_texts"]
+__all__ = ["OPEN_LICENCES", "called", "files_of", "read_full_texts", "request_full_texts"]

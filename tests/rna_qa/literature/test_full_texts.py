@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.fake_ebi import FakeEbi, FakePaper, serve
@@ -19,6 +20,7 @@ from rnagpt.rna_qa.literature.claims.annotate import divide
 from rnagpt.rna_qa.literature.claims.prompts import ask_for_claims
 from rnagpt.rna_qa.literature.claims.validation import find_quote, validate_claim
 from rnagpt.rna_qa.literature.records import Claim, Mention, Paper, Rna, Topics
+from rnagpt.rna_qa.literature.sources import full_texts
 from rnagpt.rna_qa.literature.sources.corpus import Corpus
 from rnagpt.rna_qa.literature.sources.europe_pmc import EuropePmc
 from rnagpt.rna_qa.literature.sources.full_texts import read_full_texts, request_full_texts
@@ -262,6 +264,43 @@ def test_files_give_the_same(ebi: FakeEbi, corpus: Corpus, tmp_path: Path) -> No
         assert tallies["full text read"] == 30
         assert tallies["full text not under an open licence"] == 2
         assert tallies["full text of no paper that is kept"] == 2  # PMID:32 names no article
+
+
+def test_files_of_one_name_are_two_and_fill_what_a_service_lacked(
+    ebi: FakeEbi, service: EuropePmc, corpus: Corpus, tmp_path: Path
+) -> None:
+    request_full_texts(corpus, service)  # none is open there of PMC33
+    for folder, number in (("one", 33), ("two", 32)):
+        (tmp_path / folder).mkdir()
+        text = article(section("Results", f"miR-9001 binds gene {number}."), pmid=f"{number}")
+        (tmp_path / folder / "article.nxml").write_text(text)
+    read_full_texts(corpus, tmp_path)
+    bodies = {paper.id: paper.body for paper in corpus.iter_papers()}
+    for number in (32, 33):
+        assert bodies[f"PMID:{number}"] == f"Results: miR-9001 binds gene {number}."
+
+
+def test_a_file_that_was_read_in_part_is_counted_once(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(full_texts, "ARTICLES_PER_PAGE", 4)
+    file = tmp_path / "all.xml"
+    texts = [article(pmid=f"none-{number}") for number in range(10)]
+    file.write_text(f"<articles>{''.join(texts)}</articles>")
+    add, added = full_texts._add_article, []
+
+    def stop_at_the_seventh(*given: Any) -> None:
+        added.append(given)
+        if len(added) == 7:
+            raise KeyboardInterrupt
+        add(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(full_texts, "_add_article", stop_at_the_seventh)
+        with pytest.raises(KeyboardInterrupt):
+            read_full_texts(corpus, file)
+    read_full_texts(corpus, file)
+    assert corpus.counts()["tallies"] == {"full text of no paper that is kept": 10}
 
 
 @pytest.mark.parametrize(

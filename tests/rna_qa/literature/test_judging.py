@@ -11,6 +11,7 @@ from rnagpt.cli.rna_qa import main
 from rnagpt.rna_qa.literature.build.pipeline import build
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions
 from rnagpt.rna_qa.literature.judging.precision import measure, wilson
+from rnagpt.rna_qa.literature.judging.published import describe_precision
 from rnagpt.rna_qa.literature.judging.samples import (
     CLAIM,
     QUESTION,
@@ -175,3 +176,20 @@ def test_a_sheet_that_is_not_filled(
     sheet.write_text("\n".join([head, json.dumps(json.loads(row) | change), *rest]))
     with pytest.raises(ValueError, match=told):
         read_sheet(sheet)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ({"mode": "extractive", "full_text": None}, True),
+        ({"mode": "extractive"}, True),  # of an older build
+        ({"mode": "extractive", "full_text": "europe-pmc"}, False),
+        ({"mode": "dnc", "full_text": None}, False),
+    ],
+)
+def test_a_card_tells_figures_of_what_was_made_alike_alone(
+    options: dict[str, str | None], is_told: bool
+) -> None:
+    told = "\n".join(describe_precision({"options": options}))
+    assert "This build was not judged" in told
+    assert ("claims: " in told) == is_told
