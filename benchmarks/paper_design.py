@@ -26,7 +26,9 @@ from paper_families import chosen_families, measure, neighbour_and_commonest, wr
 from safetensors.torch import load_file, save_file
 
 import rnagpt
+from rnagpt import RnaGptForCausalLM
 from rnagpt.conversion.compose import compose
+from rnagpt.conversion.fresh_projector import fresh_projector
 from rnagpt.conversion.mini import find_language_model
 
 ROOT = Path(rnagpt.__file__).parent
@@ -48,7 +50,10 @@ class Settings:
     rnas_per_step: int = 8
     questions: int = 3
     small_start: bool = True
+    alike_start: bool = True
+    rna_changes: float = 0.0
     adapter: bool = True
+    max_rnas_per_family: int = 80
     encoder: str = "shipped"
     seed: int = 0
 
@@ -88,6 +93,8 @@ def train(
         compose(encoder, language_model, out / "base", rna_merge_size=settings.merge)
         if not settings.small_start:
             scale_projection(out / "base", 10.0)
+        if not settings.alike_start:
+            begin_independently(out / "base", settings.seed)
     stages = {"alignment": settings.alignment_steps, "instruction": settings.steps}
     earlier: list[object] = []
     for stage, steps in stages.items():
@@ -99,10 +106,14 @@ def train(
                 *("--config", RECIPES / f"{stage}.yaml", "--model_name_or_path", out / "base"),
                 *("--dataset_name", data, "--output_dir", folder, "--max_steps", steps),
                 *("--seed", settings.seed, "--learning_rate", settings.learning_rate, *earlier),
+                *("--max_rnas_per_family", settings.max_rnas_per_family),
                 *("--per_device_train_batch_size", settings.rnas_per_step, *options),
             ]
             if stage == "instruction":
                 words += ["--questions_per_sequence", settings.questions]
+                words += ["--rna_changes", settings.rna_changes] if settings.rna_changes else []
+                # Changed copies have vectors of their own, so none are kept.
+                words += ["--cache_encoder", "false"] if settings.rna_changes else []
                 words += [] if settings.adapter else ["--train_adapter", "false"]
             if checkpoints := sorted(folder.glob("checkpoint-*"), key=_step):
                 words += ["--resume_from_checkpoint", checkpoints[-1]]
@@ -142,6 +153,17 @@ def scale_projection(model: Path, factor: float) -> None:
     save_file(tensors, file, metadata={"format": "pt"})
 
 
+def begin_independently(model: Path, seed: int) -> None:
+    """Begin with weights of its own for each nucleotide of a vector, at the same scale."""
+    whole = RnaGptForCausalLM.from_pretrained(model)
+    encoder = whole.model.rna_encoder.state_dict()
+    embeddings = whole.get_input_embeddings().weight.detach()
+    fresh = fresh_projector(whole, encoder, embeddings, seed, alike=False)
+    file = model / "model.safetensors"
+    tensors = load_file(file) | {f"model.projector.{name}": t for name, t in fresh.items()}
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=str(__doc__).split("\n\n")[0],
@@ -156,7 +178,6 @@ def main() -> None:
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=default)
         else:
             parser.add_argument(option, type=type(default), default=default)
-    parser.add_argument("--max-rnas-per-family", type=int, default=80)
     parser.add_argument("--limit", type=int, default=400, help="RNAs that are asked")
     parser.add_argument("--table", action="store_true", help="only write the report of all runs")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
@@ -177,11 +198,9 @@ def main() -> None:
     if language_model == "mini":
         language_model = str(find_language_model().source)
     precision = [] if options.bf16 else ["--bf16", "false", "--dtype", "float32"]
-    more = ["--max_rnas_per_family", str(options.max_rnas_per_family), *precision]
-    model = train(settings, data, language_model, more, out)
+    model = train(settings, data, language_model, precision, out)
     result = {
         **asdict(settings),
-        "max_rnas_per_family": options.max_rnas_per_family,
         "limit": options.limit,
         **read_records(out),
         **measure(model, data, options.limit, settings.seed),
@@ -255,6 +274,12 @@ def changes(run: Mapping[str, Any]) -> str:
         told.append(f"{merge} nt a vector")
     if not run["small_start"]:
         told.append("projection begun ten times as large")
+    if not run.get("alike_start", False):
+        told.append("each nucleotide of a vector begun by itself")
+    if changed := run.get("rna_changes", 0.0):
+        told.append(f"copies changed by up to {changed:.0%}")
+    if (most := run["max_rnas_per_family"]) != _DEFAULTS["max_rnas_per_family"]:
+        told.append(f"at most {most} RNAs a family")
     if not run["adapter"]:
         told.append("projection alone, without LoRA")
     if (rate := run["learning_rate"]) != _DEFAULTS["learning_rate"]:

@@ -26,6 +26,8 @@ def fresh_projector(
     encoder: Mapping[str, torch.Tensor],
     embeddings: torch.Tensor,
     seed: int,
+    *,
+    alike: bool = True,
 ) -> dict[str, torch.Tensor]:
     """A projection for this model with random weights.
 
@@ -36,6 +38,8 @@ def fresh_projector(
         encoder: the tensors of the RNA encoder.
         embeddings: of the language model's tokens: (tokens, text hidden).
         seed: of the weights and of the RNAs.
+        alike: begin with the same weights for each of the nucleotides that share a vector, so that
+            an RNA that begins one nucleotide later has nearly the same vectors.
 
     Returns:
         Tensors by their names in `RnaProjector`.
@@ -49,6 +53,8 @@ def fresh_projector(
     hidden_states = _encode_probes(model.config, encoder, seed)
     size, text_size = model.config.rna_merge_size, model.config.text_config.hidden_size
     groups = hidden_states[:, : hidden_states.shape[1] // size * size].unflatten(1, (-1, size))
+    if alike:
+        _repeat_input(projector.nucleotides, size)
     with torch.inference_mode():
         _scale_output(projector.nucleotides, groups.flatten(2), text_size, norm)
         if projector.summary_size:
@@ -65,6 +71,13 @@ def _encode_probes(
     random = np.random.default_rng(seed)
     rnas = ["".join(random.choice(list("ACGU"), length)) for _ in range(_PROBES)]
     return RnaEncoder.of(config.rna_config, encoder).vectors(rnas)
+
+
+def _repeat_input(projection: nn.Module, times: int) -> None:
+    """Give all parts of the joined input, one a nucleotide, the weights of the first."""
+    first = next(part for part in projection.modules() if isinstance(part, nn.Linear))
+    part = first.weight[:, : first.in_features // times]
+    first.weight = nn.Parameter(part.detach().repeat(1, times))
 
 
 def _scale_output(projection: nn.Module, inputs: torch.Tensor, size: int, norm: float) -> None:

@@ -52,6 +52,29 @@ def mutate(sequence: str, share: float, random: np.random.Generator) -> str:
     return "".join(letters)
 
 
+def changed_copy(
+    sequence: str, share: float, random: np.random.Generator, max_start: int = 0
+) -> str:
+    """A copy as a relative might be: letters replaced, lost and gained, and begun elsewhere.
+
+    Args:
+        sequence: upper-case letters.
+        share: of its letters that are changed, 0 to 1: half of these become another of A, C, G and
+            U, a quarter is lost, before a quarter a random letter is put.
+        random: draws.
+        max_start: at most so many letters are left out at the 5' end.
+
+    Returns:
+        At least one letter, at most as many as the sequence has.
+    """
+    start = int(random.integers(min(max_start, len(sequence) - 1) + 1))
+    letters = list(mutate(sequence[start:], share / 2, random))
+    for place in (random.random(len(letters)) < share / 2).nonzero()[0]:
+        lost = random.random() < 0.5
+        letters[place] = "" if lost else _LETTERS[random.integers(4)] + letters[place]
+    return "".join(letters)[: len(sequence)] or sequence[0]
+
+
 def middle_part(sequence: str, share: float) -> str:
     """The middle of a sequence, `share` of its length.
 
@@ -63,4 +86,11 @@ def middle_part(sequence: str, share: float) -> str:
     return sequence[cut : len(sequence) - cut]
 
 
-__all__ = ["middle_part", "mutate", "random_coding", "random_sequence", "reverse_complement"]
+__all__ = [
+    "changed_copy",
+    "middle_part",
+    "mutate",
+    "random_coding",
+    "random_sequence",
+    "reverse_complement",
+]

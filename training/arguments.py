@@ -73,6 +73,12 @@ class StageArguments(ScriptArguments):
         "Share of the RNAs whose questions come with their records as numbered evidence, and are "
         "answered from it with citations.",
     )
+    rna_changes: float = option(
+        0.0,
+        "Instruction stage: each time an RNA is shown it is a changed copy, with up to this share "
+        "of its letters replaced, lost or gained, begun anywhere in its first vector. Against "
+        "learning RNAs by heart.",
+    )
     max_eval_rnas: int | None = option(200, "Evaluate on at most N RNAs.")
     num_samples: int = option(4, "Answers written to the log at each evaluation.")
     cache_encoder: bool = option(
@@ -99,6 +105,18 @@ class StageArguments(ScriptArguments):
             raise ValueError(
                 "cache_encoder and cache_folder keep the outputs of an encoder that does not "
                 "change, and train_encoder changes it. Leave them out, or it."
+            )
+        if not 0 <= self.rna_changes < 1:
+            raise ValueError(f"rna_changes is a share, 0 to 1, got {self.rna_changes}.")
+        if self.rna_changes and (self.cache_encoder or self.cache_folder):
+            raise ValueError(
+                "cache_encoder and cache_folder keep the vectors of an RNA, and with rna_changes "
+                "each copy of it has its own. Leave the cache or the changes out."
+            )
+        if self.rna_changes and (self.stage == ALIGNMENT or self.evidence_share):
+            raise ValueError(
+                "rna_changes is for the instruction stage without evidence, which has changed "
+                "copies of its own; leave it out here."
             )
         if self.adapter and (self.stage == ALIGNMENT or not self.train_adapter):
             raise ValueError(

@@ -9,7 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rnagpt.inference.generation import user_message
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.training.rows import choose_questions
+from rnagpt.sequences.strands import changed_copy
+from rnagpt.training.rows import choose_questions, generator_of
 
 IGNORE = -100  # the label of a token that carries no loss
 PREFIX, PADDING = 0, -1  # branches; questions are 1, 2, …
@@ -87,7 +88,8 @@ class InstructionCollator:
         `attention_mask`, boolean, of shape `(batch, 1, sequence, sequence)`, or `(batch, sequence)`
         with one question a sequence; `rna_input_ids`, `rna_attention_mask` of shape
         `(batch, nucleotides)`; `rna_novel_family`, boolean, of shape `(batch,)`, where the rows
-        have a column `novel_family`.
+        have a column `novel_family`. Rows with a column `rna_changes` are shown as changed copies,
+        differently in each epoch.
     """
 
     processor: RnaGptProcessor
@@ -110,8 +112,8 @@ class InstructionCollator:
         encoded = encode_conversations(
             self.processor,
             [
-                conversation(row["sequence"], row["questions"][index], row["answers"][index])
-                for row, indices in zip(rows, chosen, strict=True)
+                conversation(shown, row["questions"][index], row["answers"][index])
+                for row, shown, indices in zip(rows, self._shown(rows), chosen, strict=True)
                 for index in indices
             ],
         )
@@ -146,6 +148,22 @@ class InstructionCollator:
             "rna_input_ids": encoded.rna_input_ids[first_of_row],
             "rna_attention_mask": encoded.rna_attention_mask[first_of_row],
         }
+
+    def _shown(self, rows: Sequence[dict[str, Any]]) -> list[str]:
+        """The sequence of each row, or the copy of it that this epoch shows."""
+        merged = self.processor.merge_size
+        return [
+            changed_copy(
+                row["sequence"],
+                random.uniform(0, row["rna_changes"]),
+                random,
+                max_start=merged - 1,
+            )
+            if "rna_changes" in row
+            else row["sequence"]
+            for row in rows
+            for random in [generator_of(row["id"], self.seed, self.epoch)]
+        ]
 
 
 def conversation(sequence: str, question: str, answer: str | None = None) -> list[dict[str, Any]]:

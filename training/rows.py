@@ -6,6 +6,7 @@ Both stages end in the same columns, one row per RNA:
 - `questions`, `answers`: lists of the same length in the instruction stage; in the alignment stage
   `questions` is empty and `answers` holds only the annotation;
 - `novel_family`, where `negatives` added some: whether the RNA is shown as one of a new family;
+- `rna_changes`, where copies are to be changed: the share of their letters that may be;
 - `length`: tokens that the row is expected to take in the language model, for grouping by length.
 """
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rnagpt.processing_rnagpt import RnaGptProcessor
 
 ALIGNMENT, INSTRUCTION = TRAINING_STAGES = ("alignment", "instruction")
+ABOUT_LETTERS = "sequence"  # category of the questions on length and composition
 DATASET_CONFIGS = {ALIGNMENT: "annotations", INSTRUCTION: "qa"}
 COLUMNS = {
     ALIGNMENT: ("id", "sequence", "annotation"),
@@ -338,6 +340,7 @@ def prepare_rnas(
     novel_family_share: float = 0.0,
     records: Mapping[str, Record] | None = None,
     evidence_share: float = 0.0,
+    rna_changes: float = 0.0,
     seed: int = 0,
 ) -> tuple[Dataset, dict[str, int]]:
     """From grouped rows to rows that a collator takes, with what was left out, by reason.
@@ -353,11 +356,14 @@ def prepare_rnas(
         max_rnas_per_family: most RNAs of a family.
         decoy_share, novel_family_share: see `negatives`.
         records, evidence_share: see `evidence_rows`.
+        rna_changes: share of letters that may be changed in the copies that a collator shows.
         seed: of the draw.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: nothing is left, or RNAs whose questions ask for their letters would be changed.
     """
+    if rna_changes:
+        _check_changeable(rnas)
     found = len(rnas)
     room = max_sequence_tokens - template_tokens
     rnas, dropped = drop_unusable(rnas, processor, room - 1)
@@ -384,7 +390,19 @@ def prepare_rnas(
             f"None of {found} RNAs fits max_sequence_tokens={max_sequence_tokens} and "
             f"max_text_tokens={max_text_tokens} ({counts}). Raise these limits."
         )
+    if rna_changes:
+        fitted = fitted.add_column("rna_changes", [rna_changes] * len(fitted))
     return fitted, counts
+
+
+def _check_changeable(rnas: Dataset) -> None:
+    """Refuse questions whose answers hold for these very letters alone."""
+    asked = rnas["categories"] if "categories" in rnas.column_names else []
+    if any(ABOUT_LETTERS in categories for categories in asked):
+        raise ValueError(
+            f"rna_changes changes letters, and questions of the category {ABOUT_LETTERS!r} ask for "
+            f"them. Leave these out: --skip_categories {ABOUT_LETTERS}."
+        )
 
 
 def choose_questions(
@@ -407,9 +425,14 @@ def choose_questions(
         `min(count, num_questions)` different indices.
     """
     count = min(count or num_questions, num_questions)
-    digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-    order = np.random.default_rng([seed, digest]).permutation(num_questions)
+    order = generator_of(key, seed).permutation(num_questions)
     return [int(order[(epoch * count + i) % num_questions]) for i in range(count)]
+
+
+def generator_of(key: str, *seeds: int) -> np.random.Generator:
+    """A generator that nothing but the RNA's id and the seeds decide."""
+    digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    return np.random.default_rng([*seeds, digest])
 
 
 def hash_rows(rows: Iterable[dict[str, Any]]) -> str:

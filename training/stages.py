@@ -68,6 +68,7 @@ def load_data(
         novel_family_share=stage.novel_family_share if is_training else 0.0,
         records=_read_records(stage) if stage.evidence_share else None,
         evidence_share=stage.evidence_share,
+        rna_changes=stage.rna_changes if is_training else 0.0,
         seed=seed,
     )
     logger.info("%s: %s", split, ", ".join(f"{name} {count}" for name, count in counts.items()))

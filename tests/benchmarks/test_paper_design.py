@@ -145,3 +145,18 @@ def test_a_projection_is_scaled_and_nothing_else(tmp_path: Path) -> None:
     assert scaled == {name for name in before if ".projector." in name and before[name].any()}
     assert scaled
     assert all(after[name].allclose(before[name] * 10) for name in scaled)
+
+
+def test_what_shares_a_vector_is_begun_alike_or_by_itself_at_one_scale(tmp_path: Path) -> None:
+    encoder = tiny_parts.encoder_folder(tmp_path / "encoder")
+    language_model = tiny_parts.language_model_folder(tmp_path / "llm")
+    base = compose(encoder, language_model, tmp_path / "base", rna_merge_size=4)
+    name = "model.projector.nucleotides.weight"
+    alike = load_file(base / "model.safetensors")[name].chunk(4, dim=1)
+    assert all(part.equal(alike[0]) for part in alike)
+    design.begin_independently(base, seed=0)
+    weights = load_file(base / "model.safetensors")[name]
+    parts = weights.chunk(4, dim=1)
+    assert not any(part.equal(parts[0]) for part in parts[1:])
+    # The sum of neighbours' vectors is longer than of vectors that have nothing in common.
+    assert 0.4 < float(alike[0].norm() / parts[0].norm()) <= 1.1

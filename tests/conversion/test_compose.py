@@ -160,6 +160,18 @@ def test_new_vectors_are_as_long_as_embeddings(encoder, language_model, tmp_path
         assert 0.5 * expected < part.norm(dim=-1).mean() < 2 * expected
 
 
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_nucleotides_that_share_a_new_vector_weigh_alike(encoder, language_model, tmp_path, kind):
+    shape = {"rna_merge_size": 4, "projector_type": kind}
+    out = compose(encoder, language_model, tmp_path / "model", **shape)
+    projector = RnaGptForCausalLM.from_pretrained(out, dtype=torch.float32).model.projector
+    hidden_states = torch.randn(1, 8, 16)
+    mask = torch.ones(1, 8, dtype=torch.bool)
+    given = projector(hidden_states, mask)
+    torch.testing.assert_close(projector(hidden_states[:, [3, 1, 0, 2, 4, 6, 7, 5]], mask), given)
+    assert not torch.allclose(projector(hidden_states[:, [4, 1, 2, 3, 0, 5, 6, 7]], mask), given)
+
+
 def test_new_projector_depends_on_the_seed_alone(encoder, language_model, tmp_path):
     weights = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

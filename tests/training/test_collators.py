@@ -158,3 +158,20 @@ def test_a_question_before_the_rna_cannot_share_it():
     ]
     with pytest.raises(ValueError, match="questions_per_sequence: 1"):
         share_prefix(turns, rna_token_id=99)
+
+
+def test_copies_change_with_the_epoch_and_with_nothing_else():
+    processor = make_processor(merge_size=4)
+    row = make_rows()[0] | {"sequence": make_rna(200, seed=3)}
+    changed = row | {"rna_changes": 0.5}
+
+    def shown(row: dict[str, Any], epoch: int, seed: int = 0) -> list[int]:
+        collator = InstructionCollator(processor, 1, seed=seed)
+        collator.set_epoch(epoch)
+        batch = collator([row])
+        return batch["rna_input_ids"][batch["rna_attention_mask"].bool()].tolist()
+
+    assert shown(row, 0) == shown(row, 1)
+    assert shown(changed, 1) == shown(changed, 1)
+    copies = [shown(changed, 0), shown(changed, 1), shown(changed, 0, seed=1)]
+    assert len({tuple(copy) for copy in [*copies, shown(row, 0)]}) == 4

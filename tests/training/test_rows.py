@@ -8,6 +8,7 @@ from datasets import Dataset
 from helpers.tiny_models import make_processor, make_rna
 from helpers.tiny_rna_qa import QUESTIONS, answers_of, make_rna_qa
 
+from rnagpt.training.arguments import StageArguments
 from rnagpt.training.negatives import DECLINED
 from rnagpt.training.rows import (
     choose_questions,
@@ -218,3 +219,29 @@ def test_of_novel_families_only_the_type_is_told():
     assert [row["answers"] for row in novel] == [["A tRNA.", DECLINED]] * 2
     known = {row["sequence"] for row in rows if row["id"].isdigit()}
     assert all(row["sequence"] in known for row in novel)
+
+
+def test_changed_copies_are_of_training_that_asks_for_no_letters(rna_qa):
+    rnas = load_rnas(str(rna_qa), None, "train", "instruction")
+    rows, _ = prepare(rnas, rna_changes=0.25)
+    assert rows["rna_changes"] == [0.25] * len(rnas)
+    plain, _ = prepare(rnas)
+    assert "rna_changes" not in plain.column_names
+    assert rows["sequence"] == plain["sequence"]  # the copies are made when an RNA is shown
+    asked = make_rnas("ACGUACGU").add_column("categories", [["sequence"]])
+    with pytest.raises(ValueError, match="--skip_categories sequence"):
+        prepare(asked, rna_changes=0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rna_changes": 1.5}, "a share, 0 to 1"),
+        ({"rna_changes": 0.1, "cache_encoder": True}, "Leave the cache or the changes out"),
+        ({"rna_changes": 0.1, "stage": "alignment"}, "without evidence"),
+        ({"rna_changes": 0.1, "evidence_share": 0.5}, "without evidence"),
+    ],
+)
+def test_options_that_cannot_go_with_changed_copies(options, message):
+    with pytest.raises(ValueError, match=message):
+        StageArguments(dataset_name="rna-qa", **options)
