@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rnagpt.cli.model_engine import named_option
 from rnagpt.cli.values import positive
-from rnagpt.serving.allocator import use_one_arena
+from rnagpt.inference.allocator import use_one_arena
 from rnagpt.serving.engines import ENGINES, EngineSettings
 from rnagpt.serving.limits import Limits
 

@@ -20,8 +20,8 @@ from searching import reference
 from space_limits import Limits
 from starlette.middleware import Middleware
 
+from rnagpt.inference.allocator import use_one_arena
 from rnagpt.sequences.folding_process import fold_in_processes
-from rnagpt.serving.allocator import use_one_arena
 from rnagpt.serving.middleware import BodySizeLimit
 
 # Fonts of the visitor's own system, so that nothing is fetched from elsewhere; colours with the

@@ -46,6 +46,7 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.training.collators import IGNORE, conversation
 from rnagpt.training.encoder_cache import EncoderCache
+from rnagpt.training.freed_memory import FreedMemory
 
 ENCODER_FOLDER, ENCODER_WEIGHTS = "encoder", "model.safetensors"
 
@@ -75,6 +76,7 @@ class RnaGptTrainer(SFTTrainer):
         # TRL's fused head skips the positions without a label only on GPUs.
         if self.accelerator.device.type == "cpu":
             add_answer_head(rna_gpt(self.model))
+            self.add_callback(FreedMemory())
         self._encoder_cache: EncoderCache | None = None
         if cache_encoder or cache_folder:
             self._encoder_cache = self._make_encoder_cache(cache_folder)

@@ -59,7 +59,7 @@ FROM_INSIDE = {
     "rnagpt.sequences.folding_process.never",
     "rnagpt.sequences.strands.reverse_complement",
     "rnagpt.sequences.structure.with_pseudoknots",
-    "rnagpt.serving.allocator.use_one_arena",
+    "rnagpt.inference.allocator.use_one_arena",
     "rnagpt.serving.middleware.BodySizeLimit",
     "rnagpt.serving.rna_tools",
 }

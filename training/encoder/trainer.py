@@ -24,6 +24,7 @@ from rnagpt.training.encoder.batches import (
 from rnagpt.training.encoder.masking import MaskedCollator
 from rnagpt.training.encoder.speed import product_limit, training_operations
 from rnagpt.training.encoder.tasks import TrainingTask
+from rnagpt.training.freed_memory import FreedMemory
 
 
 class StopAfter(TrainerCallback):
@@ -110,6 +111,8 @@ class EncoderTrainer(Trainer):
         )
         self.arguments, self.train_task = arguments, task
         self.speed = Speed(self.args.device, self.args.bf16)
+        if self.args.device.type == "cpu":
+            self.add_callback(FreedMemory())
         if arguments.minutes:
             self.add_callback(StopAfter(arguments.minutes))
         if arguments.compile_layers:

@@ -1,4 +1,4 @@
-"""The C library's memory: in one piece, so that a server that runs for long does not grow."""
+"""The C library's memory: what is free goes back, so that what runs for long does not grow."""
 
 from __future__ import annotations
 
@@ -20,9 +20,25 @@ def use_one_arena() -> bool:
     Returns:
         Whether that was done: not with another C library, or where the environment names a limit.
     """
-    if platform.libc_ver()[0] != "glibc" or "MALLOC_ARENA_MAX" in os.environ:
+    if not _is_glibc() or "MALLOC_ARENA_MAX" in os.environ:
         return False
     return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
 
 
-__all__ = ["use_one_arena"]
+def give_back_free_memory() -> bool:
+    """Give pages that are free within glibc's memory back to the system.
+
+    Tensors of ever different sizes leave gaps of which few fit the next ones. By itself glibc gives
+    back only what is free at the end of its memory.
+
+    Returns:
+        Whether there was any: not with another C library.
+    """
+    return _is_glibc() and bool(ctypes.CDLL(None).malloc_trim(0))
+
+
+def _is_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"
+
+
+__all__ = ["give_back_free_memory", "use_one_arena"]
