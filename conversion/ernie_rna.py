@@ -18,6 +18,7 @@ from rnagpt.configuration_encoders_rnagpt import ErnieRnaConfig
 from rnagpt.conversion import WeightsError
 from rnagpt.conversion.encoder_folder import write_encoder
 from rnagpt.conversion.official_checkpoint import (
+    Renaming,
     Tensors,
     check_tensors,
     joined_projections,
@@ -75,6 +76,8 @@ _LAYER_NAMES = {
     "final_layer_norm": "feed_forward_norm",
 }
 _LAYER = re.compile(r"sentence_encoder\.layers\.(\d+)\.(.+)")
+# `sentence_encoder.layers.3.fc1.bias` → `layers.3.up.bias`
+_RENAMING = Renaming(_LAYER, _LAYER_NAMES, _NAMES)
 
 
 def convert_ernie_rna(checkpoint: str | Path, out: str | Path, *, overwrite: bool = False) -> Path:
@@ -98,7 +101,7 @@ def convert_ernie_rna(checkpoint: str | Path, out: str | Path, *, overwrite: boo
     checkpoint, out = Path(checkpoint), Path(out)
     settings, official = _read(checkpoint)
     config = _config(settings, official, checkpoint)
-    tensors = {_name(name): tensor.float().contiguous() for name, tensor in official.items()}
+    tensors = {_RENAMING(name): tensor.float().contiguous() for name, tensor in official.items()}
     with torch.device("meta"):
         expected = ErnieRnaModel(config).state_dict()
     check_tensors(tensors, expected, "ERNIE-RNA", source=checkpoint)
@@ -179,15 +182,6 @@ def _check_settings(settings: dict[str, Any], source: Path) -> None:
         )
     if settings.get("no_token_positional_embeddings"):
         raise WeightsError(f"{source}: a model without positions is no published ERNIE-RNA.")
-
-
-def _name(name: str) -> str:
-    """`sentence_encoder.layers.3.fc1.bias` → `layers.3.up.bias`; an unknown name stays."""
-    layer = _LAYER.fullmatch(name)
-    module, _, parameter = (layer[2] if layer else name).rpartition(".")
-    if layer and module in _LAYER_NAMES:
-        return f"layers.{layer[1]}.{_LAYER_NAMES[module]}.{parameter}"
-    return f"{_NAMES[module]}.{parameter}" if not layer and module in _NAMES else name
 
 
 __all__ = ["convert_ernie_rna"]

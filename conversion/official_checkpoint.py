@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,30 @@ def joined_projections(tensors: Tensors, part: str, whole: str) -> Tensors:
     return joined
 
 
+@dataclass(frozen=True)
+class Renaming:
+    """How the tensors of an official module are called here; an unknown name stays.
+
+    Attributes:
+        layer: matches a tensor of a layer: its number, then its name within the layer.
+        in_layer: modules of a layer, by their official names.
+        outside: other modules, likewise.
+    """
+
+    layer: re.Pattern[str]
+    in_layer: Mapping[str, str]
+    outside: Mapping[str, str]
+
+    def __call__(self, name: str) -> str:
+        layer = self.layer.fullmatch(name)
+        module, _, parameter = (layer[2] if layer else name).rpartition(".")
+        known = self.in_layer if layer else self.outside
+        if module not in known:
+            return name
+        place = f"layers.{layer[1]}." if layer else ""
+        return f"{place}{known[module]}.{parameter}"
+
+
 def check_tensors(
     tensors: Mapping[str, torch.Tensor],
     expected: Mapping[str, torch.Tensor],
@@ -133,6 +158,7 @@ def check_tensors(
 
 __all__ = [
     "Inert",
+    "Renaming",
     "Tensors",
     "check_tensors",
     "joined_projections",

@@ -15,6 +15,7 @@ from rnagpt.configuration_encoders_rnagpt import RinalmoConfig
 from rnagpt.conversion import WeightsError
 from rnagpt.conversion.encoder_folder import write_encoder
 from rnagpt.conversion.official_checkpoint import (
+    Renaming,
     Tensors,
     check_tensors,
     joined_projections,
@@ -50,6 +51,7 @@ _LAYER_NAMES = {
     "transition.2": "down",
 }
 _BLOCK = re.compile(r"transformer\.blocks\.(\d+)\.(.+)")
+_RENAMING = Renaming(_BLOCK, _LAYER_NAMES, _NAMES)
 
 
 def convert_rinalmo(checkpoint: str | Path, out: str | Path, *, overwrite: bool = False) -> Path:
@@ -126,10 +128,7 @@ def _name(name: str) -> str:
     block = _BLOCK.fullmatch(name)
     if block and block[2] == "transition.0.beta":
         return f"layers.{block[1]}.gate_slope"
-    module, _, parameter = (block[2] if block else name).rpartition(".")
-    if block and module in _LAYER_NAMES:
-        return f"layers.{block[1]}.{_LAYER_NAMES[module]}.{parameter}"
-    return f"{_NAMES[module]}.{parameter}" if not block and module in _NAMES else name
+    return _RENAMING(name)
 
 
 __all__ = ["convert_rinalmo"]
