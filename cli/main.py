@@ -246,7 +246,8 @@ def _add_compose_arguments(parser: argparse.ArgumentParser) -> None:
         "--language-model",
         required=True,
         metavar="PATH",
-        help="causal language model: folder, Hub id, GGUF file or folder with one",
+        help="causal language model: folder, Hub id, GGUF file or folder with one, or mini for "
+        "that of rna-gpt-mini",
     )
     add(
         "--projector",

@@ -33,9 +33,9 @@ examples:
       --fasta rnas.fasta.gz --dataset-name rna-qa --kept-out test.fasta out/nucleotides
   # the first words of annotations: the table of k-mers first, then the layers above it
   rnagpt pretrain-encoder --config recipes/mini/encoder-table.yaml --dataset-name rna-qa \\
-      --language-model HuggingFaceTB/SmolLM2-135M-Instruct out/table
+      --language-model mini out/table
   rnagpt pretrain-encoder --config recipes/mini/encoder-words.yaml --dataset-name rna-qa \\
-      --language-model HuggingFaceTB/SmolLM2-135M-Instruct --encoder out/table out/words"""
+      --language-model mini --encoder out/table out/words"""
 
 
 def run(words: Sequence[str]) -> int:

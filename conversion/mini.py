@@ -157,6 +157,12 @@ def find_language_model(given: str | Path | None = None) -> FoundLanguageModel:
     return FoundLanguageModel(LANGUAGE_MODEL_HUB_ID, LANGUAGE_MODEL_HUB_ID)
 
 
+def language_model_source(name: str | Path) -> str | Path:
+    """What a user's name of a language model stands for: "mini" for that of rna-gpt-mini."""
+    named_mini = str(name) == "mini" and not Path(name).exists()
+    return find_language_model().source if named_mini else name
+
+
 def _key(checkpoint: Path, language: FoundLanguageModel) -> str:
     """A hash of the weights, the language model and the code that is copied."""
     code = [Path(rnagpt.__file__).with_name(name).read_bytes() for name in REMOTE_CODE]
@@ -210,4 +216,4 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-__all__ = ["find_language_model", "load_bundled", "sha256"]
+__all__ = ["find_language_model", "language_model_source", "load_bundled", "sha256"]

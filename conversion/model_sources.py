@@ -23,6 +23,7 @@ from transformers import (
 
 from rnagpt.configuration_encoders_rnagpt import ENCODER_CONFIGS
 from rnagpt.conversion import WeightsError, listed
+from rnagpt.conversion.mini import language_model_source
 from rnagpt.conversion.stored_tensors import StoredTensors
 from rnagpt.modeling_encoders_rnagpt import ENCODER_MODELS, encoder_class
 
@@ -53,12 +54,14 @@ class LanguageModel:
 def open_language_model(source: str | Path) -> LanguageModel:
     """Open a causal language model: folder, Hub id, GGUF file, or folder with one GGUF file.
 
+    "mini" is that of rna-gpt-mini.
+
     From safetensors nothing is loaded yet. A GGUF file is loaded whole, in float32.
 
     Raises:
         WeightsError: if there is no such model, or it is quantised otherwise.
     """
-    folder = model_folder(source)
+    folder = model_folder(language_model_source(source))
     gguf = _gguf_file(folder)
     if gguf:
         return _open_gguf(gguf)

@@ -25,8 +25,10 @@ from rnagpt.evaluation.probed_rnas import (
     ProbedRna,
     Read,
     kmer_reader,
+    read_features,
     read_rnas,
     remembered,
+    side_by_side,
     untrained,
 )
 from rnagpt.evaluation.search_quality import best_hits
@@ -41,6 +43,8 @@ MAX_ASKED = 2000
 ENCODER, UNTRAINED, KMERS = "encoder", "the same with random weights", "8-mers"
 NEAREST_BY_ENCODER, NEAREST = "nearest by the encoder", "nearest by 8-mers"
 SEARCH, READER = "search", "composition and folding"
+FORCED = f"{READER}, never silent"
+FEATURES, JOINED = f"{READER}, by the same probe", f"encoder, {READER}, by the same probe"
 COMMONEST, CHANCE = "commonest", "at random"
 F1 = "F1"
 # The record that a search found for each sequence; None where it found nothing.
@@ -79,8 +83,7 @@ class Probes:
         self.train, self.validation = list(train), list(validation)
         self.search, self.seed = search, seed
         self._readers = dict(readers)
-        both = [rna.sequence for rna in (*self.train, *self.validation)]
-        self._vectors = {way: read(both) for way, read in self._readers.items()}
+        self._vectors: dict[str, np.ndarray] = {}
         families = sorted({rna.family for rna in self.train})
         random = np.random.default_rng(seed)
         aside = set(random.permutation(families)[: max(1, len(families) // 5)].tolist())
@@ -104,14 +107,16 @@ class Probes:
             asked: RNAs whose label is known among the training RNAs.
             label: of an RNA; empty where it has none.
             new_families: they are of families that no training RNA is of.
-            typed: `label` is decided by the type, which composition and folding tell too.
+            typed: `label` is decided by the type, which composition and folding tell too: by the
+                network that answers read it with, and by a probe of the same features.
             given: what further ways say.
         """
         told: dict[str, Sequence[Any]] = {}
-        vectors = self._vectors_of(asked)
-        for way in self._readers:
-            told[way] = self._probe(way, label, new_families).predict(vectors[way])
-        told[NEAREST_BY_ENCODER] = self._nearest_by_encoder(vectors[ENCODER], label)
+        sequences = [rna.sequence for rna in asked]
+        for way, read in self._readers.items():
+            if typed or way not in (FEATURES, JOINED):
+                told[way] = self._probe(way, label, new_families).predict(read(sequences))
+        told[NEAREST_BY_ENCODER] = self._nearest_by_encoder(asked, label)
         told[NEAREST] = [rna and label(rna) for rna in self._nearest(asked)]
         if self.search is not None:
             told[SEARCH] = [
@@ -119,9 +124,10 @@ class Probes:
             ]
         if typed and find_spec("RNA"):
             readings = [bundled_reader().read(rna.sequence) for rna in asked]
-            told[READER] = [
-                reading and (label(ProbedRna("", "", reading.type)) or None) for reading in readings
-            ]
+            types = [reading and reading.type for reading in readings]
+            told[READER] = _labels_of_types(types, label)
+            features = self._readers.get(FEATURES, read_features)(sequences)
+            told[FORCED] = _labels_of_types(bundled_reader().likeliest(features), label)
         told |= given or {}
         told |= self._blind([label(rna) for rna in self.train if label(rna)], len(asked))
         right, families = [label(rna) for rna in asked], [rna.family for rna in asked]
@@ -134,11 +140,11 @@ class Probes:
     def terms(self, question: str, asked: Sequence[ProbedRna]) -> Figure:
         """Ontology terms of RNAs of new families: the mean F1 of the set that is named."""
         of_train = [rna.terms for rna in self.train]
-        vectors = self._vectors_of(asked)
+        sequences = [rna.sequence for rna in asked]
         told: dict[str, Sequence[Any]] = {}
-        for way in self._readers:
-            own = self._vectors[way][: len(self.train)]
-            told[way] = TermsProbe(own, of_train, self._aside).predict(vectors[way])
+        for way, read in self._readers.items():
+            own = self._own(way)[: len(self.train)]
+            told[way] = TermsProbe(own, of_train, self._aside).predict(read(sequences))
         told[NEAREST] = [rna.terms if rna else () for rna in self._nearest(asked)]
         if self.search is not None:
             told[SEARCH] = [
@@ -154,18 +160,21 @@ class Probes:
 
     def _probe(self, way: str, label: Label, new_families: bool) -> LabelProbe:
         """Fitted where labels are known; what chooses its regularisation is held out."""
-        rnas, vectors = self.train, self._vectors[way][: len(self.train)]
+        rnas, vectors = self.train, self._own(way)[: len(self.train)]
         held = self._aside
         if not new_families:
-            rnas, vectors = [*self.train, *self.validation], self._vectors[way]
+            rnas, vectors = [*self.train, *self.validation], self._own(way)
             held = np.arange(len(rnas)) >= len(self.train)
         labels = np.array([label(rna) for rna in rnas])
         known = labels != ""
         return LabelProbe(vectors[known], labels[known], held[known], refit=new_families)
 
-    def _vectors_of(self, asked: Sequence[ProbedRna]) -> dict[str, np.ndarray]:
-        sequences = [rna.sequence for rna in asked]
-        return {way: read(sequences) for way, read in self._readers.items()}
+    def _own(self, way: str) -> np.ndarray:
+        """Vectors of the training RNAs, then of those of the validation split."""
+        if way not in self._vectors:
+            both = [rna.sequence for rna in (*self.train, *self.validation)]
+            self._vectors[way] = self._readers[way](both)
+        return self._vectors[way]
 
     def _records(self, asked: Sequence[ProbedRna]) -> list[Record | None]:
         sequences = tuple(rna.sequence for rna in asked)
@@ -179,9 +188,10 @@ class Probes:
         places = find_nearest(known, [rna.sequence for rna in asked])
         return [None if place is None else self.train[place] for place in places]
 
-    def _nearest_by_encoder(self, vectors: np.ndarray, label: Label) -> list[str | None]:
+    def _nearest_by_encoder(self, asked: Sequence[ProbedRna], label: Label) -> list[str | None]:
         """The label of the training RNA whose vector has the highest cosine, less the mean."""
-        known = self._vectors[ENCODER][: len(self.train)]
+        vectors = self._readers[ENCODER]([rna.sequence for rna in asked])
+        known = self._own(ENCODER)[: len(self.train)]
         mean = known.mean(0)
         cosines = unit(vectors - mean) @ unit(known - mean).T
         return [label(self.train[place]) or None for place in cosines.argmax(1)]
@@ -194,6 +204,10 @@ class Probes:
             COMMONEST: [Counter(labels).most_common(1)[0][0]] * count,
             CHANCE: [labels[place] for place in drawn],
         }
+
+
+def _labels_of_types(types: Sequence[str | None], label: Label) -> list[str | None]:
+    return [rna_type and (label(ProbedRna("", "", rna_type)) or None) for rna_type in types]
 
 
 def of_record(record: Record) -> ProbedRna:
@@ -220,11 +234,16 @@ def encoder_readers(encoder: RnaEncoder, seed: int = 0) -> dict[str, Read]:
     }
 
 
-def with_kmers(
+def with_baselines(
     readers: Mapping[str, Read], train: Sequence[ProbedRna], seed: int
 ) -> dict[str, Read]:
-    """The same and 8-mers, as the training RNAs weigh them."""
-    return {**readers, KMERS: remembered(kmer_reader([rna.sequence for rna in train], seed))}
+    """The same and 8-mers, as the training RNAs weigh them, and with ViennaRNA folding."""
+    kmers = remembered(kmer_reader([rna.sequence for rna in train], seed))
+    if not find_spec("RNA"):
+        return {**readers, KMERS: kmers}
+    features = remembered(read_features)
+    joined = side_by_side(readers[ENCODER], features)
+    return {**readers, KMERS: kmers, FEATURES: features, JOINED: joined}
 
 
 def probe_encoder(
@@ -257,7 +276,7 @@ def probe_encoder(
     )
     train = even_families(read_rnas(dataset, "train", families), max_train_rnas, seed)
     validation = read_rnas(dataset, "validation", families)
-    probes = Probes(with_kmers(readers, train, seed), train, validation, search, seed)
+    probes = Probes(with_baselines(readers, train, seed), train, validation, search, seed)
     known, types = ({get(rna) for rna in train} for get in (_family, _type))
     seen = [rna for rna in clusters if rna.family in known]
     typed = [rna for rna in never_seen if rna.type in types]
@@ -300,5 +319,5 @@ __all__ = [
     "probe_encoder",
     "search_in",
     "unit",
-    "with_kmers",
+    "with_baselines",
 ]

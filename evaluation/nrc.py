@@ -10,7 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rnagpt.cleaning_rnagpt import clean_rna
-from rnagpt.evaluation.encoder_probes import MAX_TRAIN_RNAS, Probes, Search, of_record, with_kmers
+from rnagpt.evaluation.encoder_probes import (
+    MAX_TRAIN_RNAS,
+    Probes,
+    Search,
+    of_record,
+    with_baselines,
+)
 from rnagpt.evaluation.probe_figures import Figure
 from rnagpt.evaluation.probed_rnas import ProbedRna, Read, read_rnas
 from rnagpt.reference.edit import families_of, ungapped
@@ -139,7 +145,9 @@ def probe_nrc(
         return [rna for rna in rnas if nrc_class(rna) and rna.sequence not in asked]
 
     train = even_families(of_classes("train"), max_train_rnas, seed)
-    probes = Probes(with_kmers(readers, train, seed), train, of_classes("validation"), search, seed)
+    probes = Probes(
+        with_baselines(readers, train, seed), train, of_classes("validation"), search, seed
+    )
     given = {MAP_ALONE: map_shares(nrc, families)} if any(rna.accession for rna in nrc) else {}
     return probes.ask(QUESTION, nrc, nrc_class, typed=True, given=given)
 

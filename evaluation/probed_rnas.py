@@ -14,6 +14,7 @@ from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.evaluation.baselines import KMER_SIZE
 from rnagpt.reference.records import Record
 from rnagpt.sequences.dataset_loading import load_splits
+from rnagpt.sequences.type_features import MAX_READ, MIN_READ, NAMES, type_features
 
 KMER_VECTOR = 512  # numbers that 8-mers are reduced to
 Label = Callable[["ProbedRna"], str]
@@ -91,4 +92,32 @@ def kmer_reader(train: Sequence[str], seed: int = 0) -> Read:
     return read
 
 
-__all__ = ["Label", "ProbedRna", "Read", "kmer_reader", "read_rnas", "remembered", "untrained"]
+def read_features(sequences: Sequence[str]) -> np.ndarray:
+    """Composition and folding: (RNAs, features), of the middle of what is too long to be folded.
+
+    Of what is too short to be read all features are 0.
+
+    Raises:
+        ImportError: when ViennaRNA is not installed.
+    """
+    middles = [one[max(0, len(one) - MAX_READ) // 2 :][:MAX_READ] for one in sequences]
+    nothing = np.zeros(len(NAMES), dtype=np.float32)
+    return np.stack([type_features(one) if len(one) >= MIN_READ else nothing for one in middles])
+
+
+def side_by_side(*reads: Read) -> Read:
+    """One vector of what several ways give."""
+    return lambda sequences: np.concatenate([read(sequences) for read in reads], axis=1)
+
+
+__all__ = [
+    "Label",
+    "ProbedRna",
+    "Read",
+    "kmer_reader",
+    "read_features",
+    "read_rnas",
+    "remembered",
+    "side_by_side",
+    "untrained",
+]

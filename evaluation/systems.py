@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.conversion.mini import find_language_model
+from rnagpt.conversion.mini import language_model_source
 from rnagpt.conversion.model_sources import model_folder, open_language_model
 from rnagpt.conversion.projector_folder import (
     PROJECTOR_WEIGHTS,
@@ -206,7 +206,7 @@ def plain_language_model(source: str, config: RnaGptConfig) -> Path:
         WeightsError: there is no such model, or it cannot be fetched.
         ValueError: it is another than the checkpoint's.
     """
-    folder = model_folder(find_language_model().source if source == "mini" else source)
+    folder = model_folder(language_model_source(source))
     plain = _read_config(folder)
     different = [
         f"{name} {getattr(plain, name, None)} instead of {getattr(config.text_config, name, None)}"

@@ -84,6 +84,15 @@ class TypeReader:
             return None
         return TypeReading(self.types[best], confidence)
 
+    def likeliest(self, features: np.ndarray) -> list[str]:
+        """The best type of each sequence, however uncertain, from features (sequences, features).
+
+        For figures: a user is told what `read` tells.
+        """
+        named = [place for place, rna_type in enumerate(self.types) if rna_type]
+        best = self.probabilities(features)[:, named].argmax(1)
+        return [self.types[named[place]] for place in best]
+
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Of each type: (sequences, types), from features (sequences, features)."""
         tensors = self._tensors

@@ -179,6 +179,14 @@ def test_without_package_the_hub_is_tried_and_the_remedy_said(checkpoint, monkey
     assert asked == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
 
 
+def test_mini_names_its_language_model_unless_a_folder_is_so_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mini.language_model_source("mini") == mini.find_language_model().source
+    assert mini.language_model_source("a/folder") == "a/folder"
+    (tmp_path / "mini").mkdir()
+    assert mini.language_model_source("mini") == "mini"
+
+
 def test_cache_that_cannot_be_written(checkpoint, language_model, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("RNAGPT_CACHE", str(tmp_path / "file" / "cache"))

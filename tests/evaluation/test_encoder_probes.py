@@ -20,13 +20,21 @@ from rnagpt.cli.main import main
 from rnagpt.conversion.mini import CHECKPOINT
 from rnagpt.conversion.rna_encoder import RnaEncoder
 from rnagpt.evaluation.encoder_evaluation import PARTS
-from rnagpt.evaluation.encoder_probes import Probes
+from rnagpt.evaluation.encoder_probes import FEATURES, FORCED, JOINED, Probes, with_baselines
 from rnagpt.evaluation.linear_probes import LabelProbe
 from rnagpt.evaluation.probe_figures import mean_estimate, score_labels
-from rnagpt.evaluation.probed_rnas import ProbedRna, Read, remembered, untrained
+from rnagpt.evaluation.probed_rnas import (
+    ProbedRna,
+    Read,
+    read_features,
+    remembered,
+    untrained,
+)
 from rnagpt.processing_rnagpt import tokenize_rna
 from rnagpt.reference.records import Record, Term
 from rnagpt.sequences.even_families import even_families
+from rnagpt.sequences.strands import reverse_complement
+from rnagpt.sequences.type_features import MAX_READ, type_features
 
 RANDOM = np.random.default_rng(0)
 FAMILIES = [f"family {i}" for i in range(40)]
@@ -89,6 +97,38 @@ def test_a_planted_type_is_read_and_noise_is_chance(rnas: list[ProbedRna]) -> No
         search = found.ways["search"]
         assert search["answered"].value == 0.5
         assert search["accuracy"].value == pytest.approx(1 / 16)
+
+
+def test_folding_stands_beside_the_encoder_where_types_are_asked() -> None:
+    """Hairpins and sequences without a stem: features tell them apart, noise does not."""
+    random = np.random.default_rng(2)
+    rnas = []
+    for number in range(160):
+        stem = "".join(random.choice(list("ACGU"), 30))
+        paired = number % 2 == 0
+        other = reverse_complement(stem) if paired else "".join(random.choice(list("AC"), 30))
+        kind = "type 0" if paired else "type 1"  # hairpins, open
+        rnas.append(ProbedRna(f"{stem}GAAA{other}", f"family {number % 16}", kind))
+    readers = with_baselines({"encoder": planted(rnas, 0.0)}, rnas[:80], seed=0)
+    probe = Probes(readers, rnas[:80])
+    ways = probe.ask("type", rnas[80:], lambda rna: rna.type, new_families=True, typed=True).ways
+    assert ways[FEATURES]["accuracy"].value > 0.9
+    assert ways[JOINED]["accuracy"].value > 0.8
+    assert ways["encoder"]["accuracy"].value < 0.75
+    # The bundled network knows no such types, and says one all the same.
+    assert FORCED in ways
+    families = probe.ask("family", rnas[80:], lambda rna: rna.family).ways
+    assert FEATURES not in families
+    assert JOINED not in families
+
+
+def test_features_of_what_is_too_short_or_too_long_to_be_folded() -> None:
+    middle = "GGGCUCGAUAGCUAGCUAGCAUCGAUCGCCC" * 3
+    short, long = read_features(["ACGU", "A" * MAX_READ + middle + "A" * MAX_READ])
+    assert not short.any()
+    cut = ("A" * MAX_READ + middle + "A" * MAX_READ)[(MAX_READ + len(middle)) // 2 :][:MAX_READ]
+    assert (long == type_features(cut)).all()
+    assert middle in cut
 
 
 def test_a_probe_of_clusters_is_chosen_on_the_validation_split(rnas: list[ProbedRna]) -> None:

@@ -14,7 +14,9 @@ class EncoderArguments:
         None, "RNA-QA: the words to learn, the probe; its other splits are not trained on."
     )
     fasta: str | None = option(None, "Sequences for the masked objective.")
-    language_model: str | None = option(None, "Whose word embeddings are the target.")
+    language_model: str | None = option(
+        None, "Whose word embeddings are the target: folder, Hub id, GGUF file, or mini."
+    )
     encoder: str | None = option(None, "Earlier output to start from; layers may be added.")
     architecture: str = option(
         "esm", "esm, as RNA-FM, or rinalmo: its layers, with gates whose slope is 1."
