@@ -97,6 +97,38 @@ works_by_changing_it = matches(
     r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:\S*(?:miR|let)-?\d\S*(?:,|\sand)?\s)*"
     r"(?:\S*/)?@",
 )
+# What another does to the RNA's level: who does it stands before the verb, which is no adjective as in
+# "showed increased levels" or "and decreased @ expression".
+_STEMS = (
+    r"(?:(?:in|de)creas|rais|reduc|elevat|lower|enhanc|up-?regulat|down-?regulat|repress|suppress"
+    r"|inhibit|induc|silenc|activat|stimulat|abolish|attenuat|diminish|promot|restor|rescu)"
+)
+_BEFORE_A_VERB = (
+    r"(?<!\bshow)(?<!showed)(?<!shows)(?<!\bhad)(?<!have)(?<!\bhas)(?<!with)(?<!\bof)(?<!\bin)"
+    r"(?<!\bthe)(?<!\ban)(?<!\ba)(?<!was)(?<!were)(?<!\bare)(?<!\bis)(?<!been)(?<!\bbe)(?<!ited)"
+    r"(?<!played)(?<!revealed)(?<!\bby)(?<!found)(?<!detected)(?<!observed)(?<!strated)(?<!\bto)(?<!ly)"
+    r"(?<!\bor)(?<!\band)(?<!\bbut)(?<!that)(?<!,)(?<!between)(?<!both)(?<!from)(?<!\bfor)(?<!\bas)"
+    r"(?<!while)(?<!whereas)(?<!when)(?<!which)(?<!via)(?<!through)(?<!\bon)(?<!:)(?<!into)(?<!their)"
+)
+_CAUSES = (
+    rf"(?:caus|result|lea|contribut)(?:ed|s|e|d|ds)?(?:\s(?:to|in))?\s(?:an?\s|the\s)?(?:\w+ly\s)?"
+    rf"(?:{_STEMS}|accumulat|loss)\w*(?:\s(?:of|in))?"
+)
+_TO_THE_LEVEL_OF = (
+    r"(?:\s(?:the|its|their|both|several|mature|endogenous|intracellular|exosomal|encoded|host|cellular"
+    r"|expressions?|levels?|abundance|transcription|production|secretion|activity|promoter|pair|of"
+    r"|miRNAs?,?|microRNAs?,?|such\sas|including|namely|and|or|\(?\S*(?:miR|let|SNORD|miRNA)-?\d\S*))*"
+    r"\s\(?(?:\S*/)?@(?![\s-](?:targets?|inhibitor|mimic|-?mediated|-?induced|function|effects?|binding))"
+)
+_CLAUSE = r"(?:^|[;:,]\s(?:(?:and|but|while|whereas|which)\s)?|\bthat\s)(?:(?!@)[^;:]){3,160}?"
+is_changed_by_another = both(
+    matches(
+        rf"{_CLAUSE}(?:\b{_STEMS}e?s|{_BEFORE_A_VERB}\s(?:{_STEMS}e?d|{_CAUSES}))"
+        rf"(?:(?!@)[^;:]{{0,100}}\sand\s{_STEMS}e?[sd])?{_TO_THE_LEVEL_OF}",
+        r"@[^.;@]{0,60}\b(?:was|were|is|are)\s(?:\w+ly\s)?(?:affected|influenced|modulated)\sby\b",
+    ),
+    no(matches(r"(?<!-)\b(?:\w+)?(?:resistance|sensitivity|sensiti[sz]\w+)\b")),
+)
 _LISTED = (
     r"(?:,?\s(?:of|in|for|and|or|the|both|were|was|human|serum|plasma|mature|circulating|exosomal|microRNAs?"
     r"|miRNAs?|\(?\S*\d\S*))*"
@@ -125,7 +157,7 @@ tells_a_level = matches(
     r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
 )
 is_clinical = matches(
-    r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph|recurren\w+"
+    r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph\w*|recurren\w+"
     r"|relapse\w*|thickness|ulceration|clinicopath\w+|clinical\s(?:stages?|features?|outcomes?|parameters?|char\w+)|risk|aggressive\w*|age|poor\w*"
     r"|ethnicity|gender|mutations?|patients?|outcomes?|progression|severity)\b"
 )
@@ -172,6 +204,7 @@ __all__ = [
     "both",
     "is_associated",
     "is_changed",
+    "is_changed_by_another",
     "is_changed_by_hand",
     "is_clinical",
     "matches",
