@@ -138,7 +138,7 @@ _OF_PAPERS = frozenset(
 
 
 def _from_literature(question: Question, evidence: Evidence) -> list[Sentence] | None:
-    """What papers say of the matter that a question names; empty: nothing of it, None: no matter."""
+    """What papers say of what a question names; empty: nothing, None: it names no such thing."""
     if question.kind not in _OF_PAPERS:
         return None
     subjects = [_Subject(item, evidence) for item in evidence.parts[:MAX_PARTS]]
