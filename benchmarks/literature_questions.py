@@ -1,10 +1,10 @@
-"""Questions of the kind biologists ask, answered from a reference of the literature, for a reader.
+"""Questions of the kind biologists ask, answered from a reference of the literature, to be read.
 
-    python benchmarks/literature_questions.py OUT --fasta LITERATURE/hairpins.fasta --answers answers.jsonl
+    python benchmarks/literature_questions.py OUT --fasta FASTA --answers answers.jsonl
 
-OUT is a data set that `rna-qa literature` built. Each row of `literature_questions.tsv` is asked about
-its RNA's sequence, as `rnagpt chat --reference OUT --ask` does: the model gets no name. What a reader
-said of the answers of the last reading is in `literature_questions.md`.
+OUT is a data set that `rna-qa literature` built, FASTA has its RNAs. Each row of
+`literature_questions.tsv` is asked about its RNA's sequence, as `rnagpt chat --reference OUT --ask`
+does: the model gets no name. What a reader said of the answers is in `literature_questions.md`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
 `local`: all stages by processes of this machine. `slurm`: an array of processes that Slurm's
 commands, played here, start two at a time. `ray`: Ray itself (`pip install ray`), on this machine.
 `model`: D&C against a server that answers by rule; the build itself is killed, with requests open.
-Each loses a worker by `kill -9` in the middle of the claims, and is run again until it is done. Then
-every RNA must be there once, with the bytes of the local build; what stood before the kill must not
-have been made again; no answered request may have been sent again.
+Each loses a worker by `kill -9` in the middle of the claims, and is run again until it is done.
+Then every RNA must be there once, with the bytes of the local build; what stood before the kill
+must not have been made again; no answered request may have been sent again.
 
 Memory is the most that all processes of a command held at one time (resident sets added up: what
 they share counts more than once), processor seconds are theirs, the server's of `model` left out.
@@ -69,7 +69,7 @@ echo "Submitted batch job 17"
 
 @dataclass
 class Run:
-    """What commands took: seconds, processor seconds, GB and open files at most; kills, and ends."""
+    """What commands took: seconds, processor seconds, GB and open files at most; exit codes."""
 
     seconds: float = 0.0
     processor: float = 0.0
@@ -292,7 +292,7 @@ def run_slurm(bench: Bench) -> Any:
 
 def run_ray(bench: Bench) -> Any:
     # Ray kills workers where the machine's memory is nearly full, whoever holds it.
-    os.environ["RAY_memory_monitor_refresh_ms"] = "0"
+    os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # noqa: SIM112
     return run_elsewhere(bench, "ray", {"mem_per_cpu_gb": 0.1}, child_called("ray::RankWorker"))
 
 

@@ -16,10 +16,10 @@ Say what a build of `rna-qa literature` will take, before any RNA or paper is re
 and dollars by model, hours and disk, for both ways of the paper (dnc, ais) and for --extractive.
 
 How many papers each RNA has decides it. --papers-per-rna takes a table of that, JSON such as
-{"1": 120000, "2": 40000}: so many RNAs with one paper, with two. Without one, human microRNAs stand
-in for all RNAs. Requests are counted as a build divides papers; how long answers will be is assumed,
-and RNAs that share names and papers, which are asked about once, count in full. Where RNAs and
-papers are gathered, `rna-qa literature OUT … --estimate` goes by these, and by answers that came.
+{"1": 120000, "2": 40000}: so many RNAs with one paper, with two. Without one, human microRNAs
+stand in for all RNAs. Requests are counted as a build divides papers; how long answers will be is
+assumed, and RNAs that share names and papers, which are asked about once, count in full. Where
+RNAs and papers are gathered, `rna-qa literature OUT … --estimate` goes by these, and by answers.
 """
 EPILOG = """\
 examples:

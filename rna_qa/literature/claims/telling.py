@@ -97,8 +97,8 @@ works_by_changing_it = matches(
     r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:\S*(?:miR|let)-?\d\S*(?:,|\sand)?\s)*"
     r"(?:\S*/)?@",
 )
-# What another does to the RNA's level: who does it stands before the verb, which is no adjective as in
-# "showed increased levels" or "and decreased @ expression".
+# What another does to the RNA's level: who does it stands before the verb, which is no adjective as
+# in "showed increased levels" or "and decreased @ expression".
 _STEMS = (
     r"(?:(?:in|de)creas|rais|reduc|elevat|lower|enhanc|up-?regulat|down-?regulat|repress|suppress"
     r"|inhibit|induc|silenc|activat|stimulat|abolish|attenuat|diminish|promot|restor|rescu)"

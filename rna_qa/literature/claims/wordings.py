@@ -17,10 +17,11 @@ from rnagpt.rna_qa.literature.claims.slots import (
 )
 
 # What questions of every kind are made of: two that differ in these words alone ask for the same.
-_FRAME = frozenset(
-    "a about an and are by do does for have how in is it its known me of on play plays role tell the"
-    " this to what which with rna".split()
-)
+_FRAME_WORDS = """
+a about an and are by do does for have how in is it its known me of on play plays role tell the this
+to what which with rna
+"""
+_FRAME = frozenset(_FRAME_WORDS.split())
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 MAX_OF_A_SLOT = 4  # genes of a long list, in questions
 _GENERAL = frozenset(("of", "about"))

@@ -88,7 +88,7 @@ def test_sections_of_other_names_hold_results() -> None:
         ("So says one (2010). A binds B.", "A binds B."),
         (f"A binds B ({FIGURE} and Table 3).", "A binds B."),
         (f"{FIGURE} shows A. A binds B.", "A binds B."),
-        ("A binds B (S3 Fig; Text S1). S1 Table lists C. It falls.", "A binds B. It falls."),
+        ("It falls (S3 Fig; Text S1). It rises in S1 Table. It is high.", "It falls. It is high."),
         ("A rises 10<sup>6</sup>-fold, p&lt;0.05.", "A rises 10^6-fold, p<0.05."),
         ("A binds <italic>B</italic>.<fig><caption><p>C.</p></caption></fig>", "A binds B."),
         ("A is <inline-formula><tex-math>x</tex-math></inline-formula>. B is.", "B is."),
