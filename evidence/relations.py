@@ -26,7 +26,7 @@ _GENE = (
     r"(?:(?-i:[A-Z][A-Za-z]*[A-Z0-9][\w/-]*|[A-Z][a-z]+\d\w*|p\d{2}\b|[A-Z]{2,})"
     r"|(?-i:cyclin|catenin|caspase|claudin)[ -]\S+"
     r"|(?-i:(?!target|downstream|several|specific|human|other|multiple|these|those|host|reporter|same|many)"
-    r"[a-z]{5,}(?=\sgene\b)))"
+    r"[a-z]{5,}(?=\sgene\b(?!\s(?:expression|regulation)))))"
 )
 _GENES = (
     rf"(?:(?:the|both|its|human|several|expression of|levels? of|mRNA of|gene"

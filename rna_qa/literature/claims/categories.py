@@ -18,6 +18,7 @@ from rnagpt.rna_qa.literature.claims.telling import (
     LEVEL,
     PLACES,
     acts,
+    acts_on_a_process,
     acts_on_a_target,
     both,
     is_associated,
@@ -201,6 +202,7 @@ KINDS = (
         "What has {gene} to do with the effects of this RNA{of}?",
         "What counteracts the effect of this RNA on {process}{of}?",
     ),
+    _kind("function", acts_on_a_process, *_FUNCTION),
     _kind(
         "function",
         both(is_changed_by_hand, acts, no(acts_on_a_target), no(both(is_associated, is_clinical))),
@@ -226,7 +228,7 @@ KINDS = (
                 r"\b(?:invers|convers|negativ|positiv|reciproc)\w*\s(?:\w+\s){0,2}(?:correlat|associat|relat)"
                 r"\w+\s(?:with|to)\s(?:the\s)?(?:\S+\s){0,4}@"
                 r"|@[^.;]{0,80}\b(?:invers|convers|negativ|positiv|reciproc)\w*\s(?:correlat|associat|relat)"
-                r"\w+\s(?:with|to)\s(?:the\s)?(?-i:(?!TNM|OS|DFS|PFS|CEA)[A-Z]\w*[A-Z0-9])"
+                r"\w+\s(?:with|to)\s(?:the\s)?(?:\w+\s){0,4}(?-i:(?!TNM|OS|DFS|PFS|CEA)[A-Z]\w*[A-Z0-9])"
                 r"|\b(?:invers|convers|negativ|positiv|reciproc)\w*\s(?:\w+\s)?(?:correlation|association"
                 r"|relation\w*)\s(?:\w+\s){0,3}between\b[^.;]*@"
             ),
@@ -295,6 +297,7 @@ KINDS = (
             ),
             names_a_gene,
             no(matches(r"\bpathways?\b")),
+            no(matches(r"\b(?:through|via|by)\s(?:the\s)?(?:regulat|target|modulat|inhibit|suppress)")),
             no(
                 both(is_clinical, no(matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand")))
             ),

@@ -90,6 +90,8 @@ works_by_changing_it = matches(
     r"^[^@]*\b(?:lnc-?RNA|circ_?\w+|LINC\w+|long\snon-?coding)\b[^@]*\b(?:via|through|by|mediated|axis|depend\w+)"
     r"\b[^@;]{0,60}@|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
     r"|\b(?:regulation|modulation|induction)\sof\s[^.;]{0,60}@\s(?:expression|levels?)\b|\b(?:suppression|inhibition|sponging|repression)\son\s@",
+    r"\b(?:via|through|by)\s(?:the\s)?(?:suppression|inhibition|repression|(?:up|down)-?regulation"
+    r"|induction|activation)\sof\s[^.;@]{0,50},\s@",
     r"\binteracts?\swith\s@\sand\s(?:inhibit|suppress|reduc)\w+",
     r"(?<!caused\s)(?<!induced\s)\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
@@ -155,6 +157,17 @@ tells_a_level = matches(
     rf"\b(?:increased|decreased|reduced|elevated|higher|lower|high|low)\s@\s\(@\)\s{LEVEL_OF}\b",
     rf"\b(?:higher|lower|lowest|highest)\s{LEVEL_OF}\b[^;]{{0,300}}@",
     r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
+    r"\bexpression\s(?:alterations?|changes?|differences?)\b|\b(?:in|de)crease\sin\sexpression\b",
+)
+_PROCESS = r"(?:proliferation|migration|invasion|growth|apoptosis|metastas[ie]s|viability|EMT|angiogenesis)"
+acts_on_a_process = both(
+    matches(
+        rf"\b{_PROCESS}\b[^.;@]{{0,40}}\b(?:was|were|is|are)\s(?:\w+ly\s)?(?:inhibited|suppressed|promoted"
+        r"|enhanced|reduced|induced|increased|decreased)\s(?:\w+ly\s)?by\s@",
+        r"@(?:\soverexpression)?\s(?:\w+ly\s)?(?:inhibit|suppress|promot|activat|enhanc)(?:e?d|e?s)\s(?:the\s)?"
+        r"\S+\s(?:signal+ing|pathway)\b",
+    ),
+    no(matches(r"\btarget|\bUTR\b")),
 )
 is_clinical = matches(
     r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph\w*|recurren\w+"
@@ -190,6 +203,8 @@ tells_a_marker = matches(
     r"|(?:poor|worse|better|clinical|unfavou?rable|favou?rable|adverse)\s(?:\w+\s)?outcomes?"
     r"|risk\sfactors?|prediction\s(?:ability|models?|of|value)"
     r"|(?:more|less)\slikely\sto\s(?:\w+\s){0,3}(?:recur|relaps|metasta|die|disease)\w*"
+    r"|survival\s(?:rates?\s|times?\s)?(?:was|were|is)\s(?:\w+ly\s)?(?:poor|short|wors|low|long|better|high)\w*"
+    r"|(?:better|good|useful|reliable|potential)\s(?:\w+\s)?indicators?|indicators?\s(?:of|for)|stratify\w*"
     r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients)|worse\soutcomes?)\b",
 )
 
@@ -200,6 +215,7 @@ __all__ = [
     "LEVEL",
     "PLACES",
     "acts",
+    "acts_on_a_process",
     "acts_on_a_target",
     "both",
     "is_associated",
