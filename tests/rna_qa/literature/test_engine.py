@@ -154,6 +154,7 @@ def test_a_worker_of_ray_notices_a_lost_process(tmp_path: Path, dies: bool) -> N
     assert shard_path(tmp_path, "s", 1).exists() is not dies
 
 
+@pytest.mark.slow  # each task starts a worker of Ray
 def test_a_lost_worker_of_ray_is_replaced(tmp_path: Path) -> None:
     """On Ray itself, where it is installed: the task is begun again, and fails in the end."""
     ray = pytest.importorskip("ray")
