@@ -159,9 +159,7 @@ def test_a_lost_worker_of_ray_is_replaced(tmp_path: Path) -> None:
     """On Ray itself, where it is installed: the task is begun again, and fails in the end."""
     ray = pytest.importorskip("ray")
     found = {"env_vars": {"PYTHONPATH": str(HELPERS.parent)}}
-    ray.init(
-        num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, runtime_env=found
-    )
+    ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, runtime_env=found)
     try:
         run = RunOptions(2, engine="ray", engine_config={"mem_per_cpu_gb": 0.1})
         with pytest.raises(TaskError, match="1 of 2 shards were not made"):
