@@ -1,5 +1,4 @@
-"""The report of `literature_scale.py`: what each engine took, what a lost worker cost, what is full
-first."""
+"""The report of `literature_scale.py`: what each engine took, and what a lost worker cost."""
 
 from __future__ import annotations
 
@@ -45,8 +44,8 @@ def _lines(sizes: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str
     yield ""
     yield (
         f"{os.cpu_count()} cores, Python {platform.python_version()}; {sizes['workers']} workers, "
-        f"{sizes['shard_size']:,} RNAs a shard, {sizes['copies']} RNAs of one name. Other work shared "
-        "the cores: processor seconds tell more than the clock's."
+        f"{sizes['shard_size']:,} RNAs a shard, {sizes['copies']} RNAs of one name. Other work "
+        "shared the cores: processor seconds tell more than the clock's."
     )
     yield ""
     yield from HEAD
@@ -67,7 +66,8 @@ def _lines(sizes: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str
     for engine, told in results.items():
         if disk := told.get("disk"):
             yield ""
-            sizes_of = ", ".join(f"{name} {size:,.1f} MB" for name, (size, _) in disk.items() if size > 0.05)
+            large = {name: size for name, (size, _) in disk.items() if size > 0.05}
+            sizes_of = ", ".join(f"{name} {size:,.1f} MB" for name, size in large.items())
             files = sum(count for _, count in disk.values())
             yield f"On disk, {engine}: {sizes_of}; {files:,.0f} files."
         if spent := told.get("totals"):

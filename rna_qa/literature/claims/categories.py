@@ -297,7 +297,11 @@ KINDS = (
             ),
             names_a_gene,
             no(matches(r"\bpathways?\b")),
-            no(matches(r"\b(?:through|via|by)\s(?:the\s)?(?:regulat|target|modulat|inhibit|suppress)")),
+            no(
+                matches(
+                    r"\b(?:through|via|by)\s(?:the\s)?(?:regulat|target|modulat|inhibit|suppress)"
+                )
+            ),
             no(
                 both(is_clinical, no(matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand")))
             ),

@@ -159,7 +159,10 @@ tells_a_level = matches(
     r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
     r"\bexpression\s(?:alterations?|changes?|differences?)\b|\b(?:in|de)crease\sin\sexpression\b",
 )
-_PROCESS = r"(?:proliferation|migration|invasion|growth|apoptosis|metastas[ie]s|viability|EMT|angiogenesis)"
+_PROCESS = (
+    r"(?:proliferation|migration|invasion|growth|apoptosis|metastas[ie]s|viability|EMT"
+    r"|angiogenesis)"
+)
 acts_on_a_process = both(
     matches(
         rf"\b{_PROCESS}\b[^.;@]{{0,40}}\b(?:was|were|is|are)\s(?:\w+ly\s)?(?:inhibited|suppressed|promoted"

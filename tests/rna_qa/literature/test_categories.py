@@ -145,7 +145,7 @@ def test_a_question_of_another_kind_does_not_ask_the_same_again() -> None:
 
 
 def test_questions_that_differ_in_their_frame_alone_are_one() -> None:
-    """ "Tell me about this RNA in glioma" and "What does this RNA do in glioma?" ask for the same."""
+    """As "Tell me about this RNA in glioma." and "What does this RNA do in glioma?" are."""
     asked: set[tuple[str, ...]] = set()
     found = [
         choose_question(kind, "miR-1 is in glioma.", "@ is in glioma.", lambda text: 0.4, asked)
