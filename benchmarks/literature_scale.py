@@ -359,7 +359,7 @@ def sizes(out: Path) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--rnas", type=int, default=100_000)
-    parser.add_argument("--copies", type=int, default=4, help="RNAs with one name")
+    parser.add_argument("--copies", type=int, default=10, help="RNAs with one name")
     parser.add_argument("--shard-size", type=int, default=2500)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
