@@ -221,7 +221,7 @@ class RayExecutor(RayPipelineExecutor):
             ray_executor.RankWorker = original
 
 
-class RankWorker(ray_executor.RankWorker):  # type: ignore[misc]
+class RankWorker(ray_executor.RankWorker):
     """A worker of Ray that does one task itself, and several in processes that it notices die."""
 
     def run_for_rank(
