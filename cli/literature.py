@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rnagpt.cli.engine_options import add_engine_options, read_engine_config
+from rnagpt.cli.estimate import PRICES_HELP, prices_or_file, read_prices
 from rnagpt.cli.quiet import add_quiet, quieted
 from rnagpt.cli.split_options import add_split_options
 from rnagpt.cli.values import add_seed
@@ -189,9 +190,9 @@ def _add_model(group: Any) -> None:
     )
     group.add_argument(
         "--prices",
-        type=_prices,
-        metavar="IN,OUT",
-        help="dollars per million tokens read and written (default: known for some models)",
+        type=prices_or_file,
+        metavar="IN,OUT|FILE",
+        help=PRICES_HELP,
     )
     _number(group, "--requests-per-minute", "at most", RunOptions)
     _number(group, "--tokens-per-minute", "at most", RunOptions)
@@ -233,16 +234,6 @@ def _add_running(group: Any) -> None:
     )
     _number(group, "--shard-size", "RNAs per shard (default: %(default)s)")
     add_quiet(group)
-
-
-def _prices(text: str) -> tuple[float, float]:
-    try:
-        read, written = map(float, text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}; expected two numbers such as 0.15,0.60"
-        ) from None
-    return read, written
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -331,6 +322,7 @@ def _content_options(arguments: argparse.Namespace, services: Services) -> Liter
 def _run_options(arguments: argparse.Namespace) -> RunOptions:
     options = _fields_of(RunOptions, arguments)
     options["workers"] = arguments.workers or os.cpu_count() or 1
+    options["prices"] = read_prices(arguments.prices, arguments.language_model or "")
     options["engine_config"] = read_engine_config(arguments.engine_config)
     return RunOptions(**options)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnagpt import __version__
+from rnagpt.cli import estimate as estimate_cli
 from rnagpt.cli import judging as judging_cli
 from rnagpt.cli import literature as literature_cli
 from rnagpt.cli import publish as publish_cli
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     literature_cli.add_commands(commands)
+    estimate_cli.add_command(commands)
     judging_cli.add_commands(commands)
     publish_cli.add_dataset(
         commands.add_parser(

@@ -24,9 +24,14 @@ _GENE = (
     r"|ROC|[GSM][0-2]?/|G[012]\b|KD|WT|NC|FU|DOX|MTX|ER|TCGA|(?:mi|lnc|circ|si|sh|m|nc)RNAs?"
     r"|(?:mi|Mi)R))"
     r"(?:(?-i:[A-Z][A-Za-z]*[A-Z0-9][\w/-]*|[A-Z][a-z]+\d\w*|p\d{2}\b|[A-Z]{2,})"
-    r"|(?-i:cyclin|catenin|caspase|claudin)[ -]\S+)"
+    r"|(?-i:cyclin|catenin|caspase|claudin)[ -]\S+"
+    r"|(?-i:(?!target|downstream|several|specific|human|other|multiple|these|those|host|reporter|same|many)"
+    r"[a-z]{5,}(?=\sgene\b(?!\s(?:expression|regulation)))))"
 )
-_GENES = rf"(?:(?:the|both|its|human|several|expression of|levels? of|mRNA of|gene)\s+)*{_GENE}"
+_GENES = (
+    rf"(?:(?:the|both|its|human|several|expression of|levels? of|mRNA of|gene"
+    rf"|tumou?r[ -]suppressors?|oncogenes?|oncogenic|its target)\s+)*{_GENE}"
+)
 _DOWN = (
     r"(?:(?:directly|negatively|post-transcriptionally|markedly|significantly|specifically|also"
     r"|can|could|thereby|functionally|may|might|to)\s+)*"
@@ -123,7 +128,7 @@ def _matches(
 
 @lru_cache(maxsize=256)
 def _target_patterns(names: Names) -> tuple[re.Pattern[str], ...]:
-    name = _named(names)
+    name = named(names)
     far, near = rf"{_CLAUSE}{{0,120}}?", rf"{_CLAUSE}{{0,60}}?"
     utr = r"3['’′]?[ -]?(?:UTR|untranslated)"
     return _compiled(
@@ -143,7 +148,7 @@ def _target_patterns(names: Names) -> tuple[re.Pattern[str], ...]:
 
 @lru_cache(maxsize=256)
 def _regulator_patterns(names: Names) -> tuple[re.Pattern[str], ...]:
-    name = _named(names)
+    name = named(names)
     level = _OF_LEVEL + name
     is_ = (
         r"(?:(?:is|was|were|are|be|been|can|could|may|and|significantly|directly"
@@ -175,7 +180,7 @@ def _regulator_patterns(names: Names) -> tuple[re.Pattern[str], ...]:
 @lru_cache(maxsize=256)
 def _caused(names: Names) -> re.Pattern[str]:
     """ "X reduced miR-1 expression", which may tell a state: "with reduced miR-1 expression"."""
-    (pattern,) = _compiled(rf"\b{_RAISES_OR_LOWERS}e?d\s+{_OF_LEVEL}{_named(names)}")
+    (pattern,) = _compiled(rf"\b{_RAISES_OR_LOWERS}e?d\s+{_OF_LEVEL}{named(names)}")
     return pattern
 
 
@@ -183,7 +188,7 @@ def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
 
-def _named(names: Names) -> str:
+def named(names: Names) -> str:
     """A pattern of an RNA's names, in the spellings that papers use."""
     spelled = {_spellings(name) for name in names if name}
     # Longest first, that a shorter one does not hide the rest of a name.
@@ -202,6 +207,7 @@ def _spellings(name: str) -> str:
 
 __all__ = [
     "Names",
+    "named",
     "names_of",
     "tells_disease",
     "tells_marking",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rnagpt.evidence.facts import MAX_FOLDED, SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
+from rnagpt.evidence.literature import find_claims
 from rnagpt.evidence.matching import content, find_sentences, names_record
 from rnagpt.evidence.questions import Kind, Question
 from rnagpt.evidence.relations import (
@@ -92,6 +93,9 @@ def answer_from_records(question: Question, evidence: Evidence) -> list[Sentence
         return [Sentence(of_sequence(evidence.facts))]
     if not evidence.items:
         return None
+    told = _from_literature(question, evidence)
+    if told is not None:
+        return told or None
     if question.kind is Kind.CHECK:
         return _check(question, evidence)
     if question.kind is Kind.OTHER:
@@ -108,6 +112,44 @@ def answer_from_records(question: Question, evidence: Evidence) -> list[Sentence
     if said is None:
         return None
     return [sentence for subject in subjects for sentence in said(subject)] or None
+
+
+# Kinds that papers on an RNA may answer better than a record's own fields.
+_OF_PAPERS = frozenset(
+    {
+        Kind.OTHER,
+        Kind.CHECK,
+        Kind.UNKNOWABLE,
+        Kind.FUNCTION,
+        Kind.PROCESS,
+        Kind.LOCATION,
+        Kind.INTERACTION,
+        Kind.TARGETS,
+        Kind.REGULATORS,
+        Kind.MARKER,
+        Kind.DISEASE,
+        Kind.PAPERS,
+        Kind.TYPE,
+        Kind.IDENTITY,
+        Kind.COMPARE,
+        Kind.GENE,
+    }
+)
+
+
+def _from_literature(question: Question, evidence: Evidence) -> list[Sentence] | None:
+    """What papers say of what a question names; empty: nothing, None: it names no such thing."""
+    if question.kind not in _OF_PAPERS:
+        return None
+    subjects = [_Subject(item, evidence) for item in evidence.parts[:MAX_PARTS]]
+    told: list[Sentence] | None = None
+    for subject in subjects:
+        found = find_claims(question.text, subject.record, names_of(subject.record))
+        if found is not None:
+            differ = [subject.quote(found.differ)] if found.differ else []
+            claims = [subject.quote(_with_papers(claim)) for claim in found.claims]
+            told = [*(told or []), *differ, *claims]
+    return told and [*_nearest(told, subjects), *told]
 
 
 def _nearest(told: Sequence[Sentence], subjects: Sequence[_Subject]) -> Iterator[Sentence]:
@@ -213,8 +255,8 @@ class _Subject:
         return Sentence(f"{self.name} {predicate}.", (self.item.number,))
 
     def quote(self, sentence: str) -> Sentence:
-        """A sentence of the record as it stands, named where several parts are spoken of."""
-        return Sentence(sentence, (self.item.number,))
+        """A sentence of the record as it stands; of a claim, with its papers."""
+        return Sentence(_cited(sentence, self.record), (self.item.number,))
 
 
 def _identity(subject: _Subject) -> Iterator[Sentence]:
@@ -223,6 +265,8 @@ def _identity(subject: _Subject) -> Iterator[Sentence]:
         percent = f"{subject.item.hit.identity:.0%}"
         whose = f" of {record.organism}" if record.organism else ""
         label = _label(record)
+        if label.startswith("also called "):
+            label = f"{record.name} ({label})"
         yield subject.say(f"matches {label}{whose} ({record.id}) with {percent} identity")
         return
     yield subject.say(f"is {_name_and_type(record)}")
@@ -280,7 +324,8 @@ def _told(record: Record) -> tuple[str, ...]:
 def _summary(subject: _Subject) -> Iterator[Sentence]:
     record = subject.record
     yield from _identity(subject)
-    yield from map(subject.quote, _told(record))
+    yield from map(subject.quote, record.functions)
+    yield from (subject.quote(_with_papers(claim)) for claim in record.claims)
     yield from _clan(subject)
     yield from _terms(subject)
 
@@ -375,6 +420,12 @@ class _Relation:
             return  # What it does in another cancer than the one asked about is no answer.
         for claim in best[:MAX_CLAIMS]:
             yield subject.quote(_with_papers(claim))
+
+
+def _cited(sentence: str, record: Record) -> str:
+    """A sentence with the papers that say so, where it is a claim of papers."""
+    claim = next((claim for claim in record.claims if claim.text == sentence), None)
+    return _with_papers(claim) if claim else sentence
 
 
 def _with_papers(claim: Claim) -> str:
@@ -547,7 +598,7 @@ def _quote(question: Question, evidence: Evidence) -> list[Sentence]:
     found: list[Sentence] = []
     for item in evidence.parts[:MAX_PARTS]:
         sentences = find_sentences(question.text, _told(item.record), item.record)
-        found += [Sentence(text, (item.number,)) for text in sentences]
+        found += [Sentence(_cited(text, item.record), (item.number,)) for text in sentences]
     return found[:MAX_PARTS]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -23,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from datatrove.executor import LocalPipelineExecutor, RayPipelineExecutor, SlurmPipelineExecutor
+from datatrove.executor import ray as ray_executor
 from datatrove.executor.base import PipelineExecutor
 from datatrove.pipeline.base import PipelineStep
+from datatrove.utils.stats import PipelineStats
 from loguru import logger
 from tqdm import tqdm
 
@@ -143,7 +146,7 @@ def _make_executor(
             )
             return SlurmPipelineExecutor(**{**slurm, **options.config, **shared})
         if options.name == "ray":
-            return RayPipelineExecutor(**{"workers": options.workers, **options.config, **shared})
+            return RayExecutor(**{"workers": options.workers, **options.config, **shared})
     except TypeError as error:
         raise ValueError(f"--engine-config: {error}") from error
     return LocalExecutor(work.if_lost, **shared, workers=min(options.workers, tasks))
@@ -200,6 +203,50 @@ class LocalExecutor(LocalPipelineExecutor):
             pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
+
+
+class RayExecutor(RayPipelineExecutor):
+    """datatrove's Ray executor with workers that die with their tasks.
+
+    The original's workers wait for ever for a task whose process was killed; here Ray notices, and
+    the task is begun again, three times at most.
+    """
+
+    def run(self) -> None:
+        original = ray_executor.RankWorker
+        ray_executor.RankWorker = RankWorker
+        try:
+            super().run()
+        finally:
+            ray_executor.RankWorker = original
+
+
+class RankWorker(ray_executor.RankWorker):
+    """A worker of Ray that does one task itself, and several in processes that it notices die."""
+
+    def run_for_rank(
+        self, executor_ref: PipelineExecutor, ranks: list[int], node_ips: list[str], node_idx: int
+    ) -> PipelineStats:
+        """Do the tasks, as the original does.
+
+        Raises:
+            BrokenProcessPool: a process was lost.
+        """
+        os.environ["RAY_NODELIST"], os.environ["RAY_NODEID"] = ",".join(node_ips), str(node_idx)
+        node = -1 if executor_ref.nodes_per_task == 1 else node_idx
+        places = range(int(not executor_ref.log_first), len(ranks) + 1)
+        run = partial(_run_on_ray, executor_ref, node)
+        if len(ranks) == 1:
+            run(ranks[0], places[0])
+        else:
+            with ProcessPoolExecutor(len(ranks), multiprocessing.get_context("spawn")) as pool:
+                list(pool.map(run, ranks, places))
+        return PipelineStats()
+
+
+def _run_on_ray(executor: PipelineExecutor, node: int, rank: int, place: int) -> None:
+    time.sleep(random.uniform(0, executor.randomize_start_duration))
+    executor._run_for_rank(rank, place, node_rank=node)
 
 
 def _module_of(task: Task) -> str:
@@ -292,4 +339,4 @@ def _raise_failure(work: Work) -> None:
         raise TaskError(f"{work.name}, {work.unit} {number}: {record['error']} (see {path})")
 
 
-__all__ = ["LocalExecutor", "Task", "TaskStep", "Work", "run_tasks"]
+__all__ = ["LocalExecutor", "RankWorker", "RayExecutor", "Task", "TaskStep", "Work", "run_tasks"]

@@ -280,6 +280,7 @@ WORK = {
     "rnagpt reference update r": "rnagpt.reference.library.Reference.open",
     "rnagpt mcp": "rnagpt.reference.library.Reference.open",
     "rnagpt serve --port 0": "rnagpt.cli.serve.make_service",
+    "rna-qa estimate": "rnagpt.rna_qa.literature.build.whole.needs",
     "rna-qa literature o --rnas r --papers p": "rnagpt.rna_qa.literature.build.pipeline.build",
     "rna-qa publish o a/b": "rnagpt.hub.dataset.publish_dataset",
     "rna-qa precision o s": "rnagpt.rna_qa.literature.judging.samples.read_items",

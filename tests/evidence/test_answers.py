@@ -160,7 +160,7 @@ def test_single_rnas_with_claims_quotes_and_papers(single: Reference) -> None:
         "It is described in PMID 17681183 and 10.1/x [1]."
     )
     assert ask("How is it linked to gastric cancer?", evidence) == (
-        "The level of hsa-miR-21-5p is raised in gastric cancer [1]."
+        "The level of hsa-miR-21-5p is raised in gastric cancer (10.1/x) [1]."
     )
     assert ask("Which organism is it from?", evidence) == "The record is of Homo sapiens [1]."
     assert ask("What does it target in hepatocellular cancer?", evidence).startswith("hsa-miR-21")

@@ -8,6 +8,7 @@ are then asked again for all questions), and `question_generation.VERSION` for t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,10 +18,12 @@ from rnagpt.rna_qa.literature.claims.telling import (
     LEVEL,
     PLACES,
     acts,
+    acts_on_a_process,
     acts_on_a_target,
     both,
     is_associated,
     is_changed,
+    is_changed_by_another,
     is_changed_by_hand,
     is_clinical,
     matches,
@@ -87,6 +90,14 @@ _EXPRESSION = (
     "How does the expression of this RNA relate to {gene}{of}?",
     "How does the expression of this RNA relate to {outcome}{of}?",
 )
+_REGULATION = (
+    "What regulates this RNA{of}?",
+    "How is this RNA regulated{of}?",
+    "What is known about the regulation of this RNA{of}?",
+    "How does {gene} affect this RNA{of}?",
+    "How does {drug} affect this RNA{of}?",
+    "Which regulator of this RNA affects {process}{of}?",
+)
 _TARGET = (
     "What does this RNA target{of}?",
     "Which targets of this RNA are known{of}?",
@@ -139,22 +150,19 @@ KINDS = (
         "What is known about the biogenesis of this RNA{of}?",
         "What has {gene} to do with the making of this RNA{of}?",
     ),
+    _kind("regulation", is_changed_by_another, *_REGULATION),
     _kind(
         "regulation",  # what changes the RNA's level, and by that something else
         both(works_by_changing_it, no(matches(r"^(?:[\w-]+\s){0,3}@"))),
-        "What regulates this RNA{of}?",
-        "How is this RNA regulated{of}?",
-        "What is known about the regulation of this RNA{of}?",
-        "How does {gene} affect this RNA{of}?",
-        "How does {drug} affect this RNA{of}?",
-        "Which regulator of this RNA affects {process}{of}?",
+        *_REGULATION,
     ),
     _kind(
         "treatment",
         both(
             matches(
                 r"\b(?:chemo|radio|drug|multidrug)?-?(?:resistan|sensiti[vsz])\w+\b"
-                r"(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity)"
+                r"(?!\s(?:of\s\d|and\sspecificity)|[^.]{0,20}\bspecificity|\s(?:\w+\s){0,3}(?:bio)?marker"
+                r"|\s(?:\w+\s){0,2}(?:diagnos|detect|method|assay|tool)\w*)"
                 r"|\bnon-?respond|\bresponders?\b"
                 r"|\b(?:response|responsive\w*|respond\w*)\s(?:to|of)\b|\b\w*(?:platin|rubicin|taxel)\b"
                 r"|(?<!/)\b(?:5-?fluorouracil|5-?FU|tamoxifen|\w{3,}nib|\w{3,}mab|gemcitabine|(?<!/)DOX)\b"
@@ -194,6 +202,7 @@ KINDS = (
         "What has {gene} to do with the effects of this RNA{of}?",
         "What counteracts the effect of this RNA on {process}{of}?",
     ),
+    _kind("function", acts_on_a_process, *_FUNCTION),
     _kind(
         "function",
         both(is_changed_by_hand, acts, no(acts_on_a_target), no(both(is_associated, is_clinical))),
@@ -210,20 +219,17 @@ KINDS = (
             tells_a_regulator,
             no(matches(r"^(?:[\w-]+\s){0,2}@\s(?:directly\s)?(?:targets|suppress|inhibit)")),
         ),
-        "What regulates this RNA{of}?",
-        "How is this RNA regulated{of}?",
-        "What is known about the regulation of this RNA{of}?",
-        "How does {gene} affect this RNA{of}?",
-        "How does {drug} affect this RNA{of}?",
-        "Which regulator of this RNA affects {process}{of}?",
+        *_REGULATION,
     ),
     _kind(
         "expression",
         both(
             matches(
-                r"\b(?:invers|negativ|positiv|reciproc)\w*\s(?:\w+\s){0,2}(?:correlat|associat|relat)"
+                r"\b(?:invers|convers|negativ|positiv|reciproc)\w*\s(?:\w+\s){0,2}(?:correlat|associat|relat)"
                 r"\w+\s(?:with|to)\s(?:the\s)?(?:\S+\s){0,4}@"
-                r"|\b(?:invers|negativ|positiv|reciproc)\w*\s(?:\w+\s)?(?:correlation|association"
+                r"|@[^.;]{0,80}\b(?:invers|convers|negativ|positiv|reciproc)\w*\s(?:correlat|associat|relat)"
+                r"\w+\s(?:with|to)\s(?:the\s)?(?:\w+\s){0,4}(?-i:(?!TNM|OS|DFS|PFS|CEA)[A-Z]\w*[A-Z0-9])"
+                r"|\b(?:invers|convers|negativ|positiv|reciproc)\w*\s(?:\w+\s)?(?:correlation|association"
                 r"|relation\w*)\s(?:\w+\s){0,3}between\b[^.;]*@"
             ),
             names_a_gene,
@@ -234,7 +240,11 @@ KINDS = (
     _kind("target", matches(r"\b(?:direct|functional)\stargets?\s(?:genes?\s)?of\s@"), *_TARGET),
     _kind(
         "biomarker",
-        both(tells_a_marker, no(matches(r"\b(?:lncRNA|circRNA)\b"))),
+        both(
+            tells_a_marker,
+            no(matches(r"\b(?:lncRNA|circRNA)\b")),
+            no(both(is_changed_by_hand, acts, no(is_clinical))),
+        ),
         "What does the level of this RNA tell{about}?",
         "Is this RNA a biomarker{about}?",
         "What is the diagnostic or prognostic value of this RNA{of}?",
@@ -274,12 +284,7 @@ KINDS = (
             r"|\b(?:leads?|led|result\w*)\s(?:to|in)\s(?:\w+\s){0,2}(?:reduced|increased|decreased"
             r"|elevated|lower|higher|up\w*|down\w*)\s[^.;]{0,60}@"
         ),
-        "What regulates this RNA{of}?",
-        "How is this RNA regulated{of}?",
-        "What is known about the regulation of this RNA{of}?",
-        "How does {gene} affect this RNA{of}?",
-        "How does {drug} affect this RNA{of}?",
-        "Which regulator of this RNA affects {process}{of}?",
+        *_REGULATION,
     ),
     _kind(
         "expression",
@@ -292,6 +297,11 @@ KINDS = (
             ),
             names_a_gene,
             no(matches(r"\bpathways?\b")),
+            no(
+                matches(
+                    r"\b(?:through|via|by)\s(?:the\s)?(?:regulat|target|modulat|inhibit|suppress)"
+                )
+            ),
             no(
                 both(is_clinical, no(matches(r"@\s(?:expression\s)?(?:were|was)\scorrelated\sand")))
             ),
@@ -395,9 +405,14 @@ LAST_RESORT = (
 )
 
 
+# "Up regulated" and "over expressed" are one word each.
+_APART = re.compile(r"\b(up|down|over|under)\s(regulat|express)", re.IGNORECASE)
+
+
 def kind_of(masked: str) -> Kind:
     """What a claim tells, "@" being its RNA."""
-    return next(kind for kind in KINDS if kind.is_told(masked))
+    text = _APART.sub(r"\1\2", masked)
+    return next(kind for kind in KINDS if kind.is_told(text))
 
 
 __all__ = ["CATEGORIES", "KINDS", "LAST_RESORT", "Kind", "kind_of"]

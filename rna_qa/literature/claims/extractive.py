@@ -18,7 +18,7 @@ from rnagpt.rna_qa.literature.text.sentences import split_label, split_sentences
 from rnagpt.rna_qa.literature.text.topics import split_words
 
 # Rises when the same papers may give other claims.
-VERSION = 2
+VERSION = 3
 PER_TOPIC = 3
 # Words (stop words left out) of a sentence that is neither a heading nor a list.
 MIN_LENGTH, MAX_LENGTH = 4, 40
@@ -40,10 +40,12 @@ _ASSERTS_NOTHING = re.compile(
     r"(?:analy[sz]ed|applied|assessed|carried out|collected|conducted|constructed|divided"
     r"|employed|enrolled|evaluated|examined|explored|investigated|measured|performed"
     r"|quanti(?:fied|tated)|recruited|selected|stratified|studied|tested|transfected|used"
+    r"|assigned (?:in)?to|(?:at|ob)tained (?:from|using)|retrieved (?:from|using)|downloaded"
     r"|detected (?:by|using|via|with)|determined (?:by|in|using|via|with))"
     r"|(?:remains?|is|are|was|were) (?:\w+ ){0,2}"
-    r"(?:unclear|unknown|elusive|obscure|controversial|contradictory|poorly|unexplored|undefined"
+    r"(?:unclear|unknown|ambiguous|elusive|obscure|controversial|contradictory|poorly|unexplored|undefined"
     r"|undetermined|uncharacteri[sz]ed|inconclusive|to be)"
+    r"|significance of [^.;]{3,80} (?:was|were) detected"
     r"|not (?:yet )?(?:been )?(?:fully |well |completely )?"
     r"(?:elucidated|understood|established|clarified|clear|investigated|studied))\b",
 )

@@ -20,7 +20,7 @@ from rnagpt.rna_qa.literature.claims.validation import (
     violations_of_premise,
     violations_of_statement,
 )
-from rnagpt.rna_qa.literature.claims.wordings import choose_question
+from rnagpt.rna_qa.literature.claims.wordings import choose_question, content_of
 from rnagpt.rna_qa.literature.llm.language_model import (
     ContextLengthExceeded,
     LanguageModel,
@@ -31,7 +31,7 @@ from rnagpt.rna_qa.literature.text.plain_text import plain_text
 from rnagpt.rna_qa.splits import fraction
 
 # Rises when the same claims may give other questions.
-VERSION = 4
+VERSION = 5
 MAX_WORDS = 40  # of a language model's answer
 # Two answers say the same where they share this part of the shorter one's words.
 SAME = 0.75
@@ -143,11 +143,14 @@ def _answer_of(text: str, names: Sequence[str]) -> str | None:
 
 
 def _distinct(pairs: Iterable[QaPair], names: Sequence[str]) -> list[QaPair]:
-    """The pairs whose question was not asked and whose answer was not given before."""
+    """The pairs whose question was not asked and whose answer was not given before.
+
+    A question was asked where another one differs from it in words alone that all questions have.
+    """
     given: list[QaPair] = []
-    asked: list[set[str]] = []
+    asked: list[frozenset[str]] = []
     for pair in pairs:
-        words = set(re.findall(r"\w+", pair.question.lower()))
+        words = content_of(pair.question)
         if words not in asked and not any(
             overlap(pair.answer, other.answer, names) >= SAME for other in given
         ):

@@ -90,12 +90,46 @@ works_by_changing_it = matches(
     r"^[^@]*\b(?:lnc-?RNA|circ_?\w+|LINC\w+|long\snon-?coding)\b[^@]*\b(?:via|through|by|mediated|axis|depend\w+)"
     r"\b[^@;]{0,60}@|\b(?:epigenetic|transcriptional)\w*\s(?:silencing|repression|activation|regulation)\sof\s@"
     r"|\b(?:regulation|modulation|induction)\sof\s[^.;]{0,60}@\s(?:expression|levels?)\b|\b(?:suppression|inhibition|sponging|repression)\son\s@",
+    r"\b(?:via|through|by)\s(?:the\s)?(?:suppression|inhibition|repression|(?:up|down)-?regulation"
+    r"|induction|activation)\sof\s[^.;@]{0,50},\s@",
     r"\binteracts?\swith\s@\sand\s(?:inhibit|suppress|reduc)\w+",
     r"(?<!caused\s)(?<!induced\s)\b(?:via|through|by|in)\s(?:\w+ly\s)?(?:the\s)?(?:inhibiti(?:on|ng)|suppressi(?:on|ng)"
     r"|repressi(?:on|ng)|(?:up|down)-?regulat(?:ion|ing)|sponging|targeting|inducing|induction"
     r"|silencing|activati(?:on|ng)|increasing|elevating|modulating|reducing|decreasing)"
     r"\s(?:of\s)?(?:the\s)?(?:expression\sof\s|levels?\sof\s)?(?:\S*(?:miR|let)-?\d\S*(?:,|\sand)?\s)*"
     r"(?:\S*/)?@",
+)
+# What another does to the RNA's level: who does it stands before the verb, which is no adjective as
+# in "showed increased levels" or "and decreased @ expression".
+_STEMS = (
+    r"(?:(?:in|de)creas|rais|reduc|elevat|lower|enhanc|up-?regulat|down-?regulat|repress|suppress"
+    r"|inhibit|induc|silenc|activat|stimulat|abolish|attenuat|diminish|promot|restor|rescu)"
+)
+_BEFORE_A_VERB = (
+    r"(?<!\bshow)(?<!showed)(?<!shows)(?<!\bhad)(?<!have)(?<!\bhas)(?<!with)(?<!\bof)(?<!\bin)"
+    r"(?<!\bthe)(?<!\ban)(?<!\ba)(?<!was)(?<!were)(?<!\bare)(?<!\bis)(?<!been)(?<!\bbe)(?<!ited)"
+    r"(?<!played)(?<!revealed)(?<!\bby)(?<!found)(?<!detected)(?<!observed)(?<!strated)(?<!\bto)(?<!ly)"
+    r"(?<!\bor)(?<!\band)(?<!\bbut)(?<!that)(?<!,)(?<!between)(?<!both)(?<!from)(?<!\bfor)(?<!\bas)"
+    r"(?<!while)(?<!whereas)(?<!when)(?<!which)(?<!via)(?<!through)(?<!\bon)(?<!:)(?<!into)(?<!their)"
+)
+_CAUSES = (
+    rf"(?:caus|result|lea|contribut)(?:ed|s|e|d|ds)?(?:\s(?:to|in))?\s(?:an?\s|the\s)?(?:\w+ly\s)?"
+    rf"(?:{_STEMS}|accumulat|loss)\w*(?:\s(?:of|in))?"
+)
+_TO_THE_LEVEL_OF = (
+    r"(?:\s(?:the|its|their|both|several|mature|endogenous|intracellular|exosomal|encoded|host|cellular"
+    r"|expressions?|levels?|abundance|transcription|production|secretion|activity|promoter|pair|of"
+    r"|miRNAs?,?|microRNAs?,?|such\sas|including|namely|and|or|\(?\S*(?:miR|let|SNORD|miRNA)-?\d\S*))*"
+    r"\s\(?(?:\S*/)?@(?![\s-](?:targets?|inhibitor|mimic|-?mediated|-?induced|function|effects?|binding))"
+)
+_CLAUSE = r"(?:^|[;:,]\s(?:(?:and|but|while|whereas|which)\s)?|\bthat\s)(?:(?!@)[^;:]){3,160}?"
+is_changed_by_another = both(
+    matches(
+        rf"{_CLAUSE}(?:\b{_STEMS}e?s|{_BEFORE_A_VERB}\s(?:{_STEMS}e?d|{_CAUSES}))"
+        rf"(?:(?!@)[^;:]{{0,100}}\sand\s{_STEMS}e?[sd])?{_TO_THE_LEVEL_OF}",
+        r"@[^.;@]{0,60}\b(?:was|were|is|are)\s(?:\w+ly\s)?(?:affected|influenced|modulated)\sby\b",
+    ),
+    no(matches(r"(?<!-)\b(?:\w+)?(?:resistance|sensitivity|sensiti[sz]\w+)\b")),
 )
 _LISTED = (
     r"(?:,?\s(?:of|in|for|and|or|the|both|were|was|human|serum|plasma|mature|circulating|exosomal|microRNAs?"
@@ -123,9 +157,23 @@ tells_a_level = matches(
     rf"\b(?:increased|decreased|reduced|elevated|higher|lower|high|low)\s@\s\(@\)\s{LEVEL_OF}\b",
     rf"\b(?:higher|lower|lowest|highest)\s{LEVEL_OF}\b[^;]{{0,300}}@",
     r"\bexpressed\b|@\s(?:is|was|are|were)\s(?:\w+ly\s)?regulated\sin\b",
+    r"\bexpression\s(?:alterations?|changes?|differences?)\b|\b(?:in|de)crease\sin\sexpression\b",
+)
+_PROCESS = (
+    r"(?:proliferation|migration|invasion|growth|apoptosis|metastas[ie]s|viability|EMT"
+    r"|angiogenesis)"
+)
+acts_on_a_process = both(
+    matches(
+        rf"\b{_PROCESS}\b[^.;@]{{0,40}}\b(?:was|were|is|are)\s(?:\w+ly\s)?(?:inhibited|suppressed|promoted"
+        r"|enhanced|reduced|induced|increased|decreased)\s(?:\w+ly\s)?by\s@",
+        r"@(?:\soverexpression)?\s(?:\w+ly\s)?(?:inhibit|suppress|promot|activat|enhanc)(?:e?d|e?s)\s(?:the\s)?"
+        r"\S+\s(?:signal+ing|pathway)\b",
+    ),
+    no(matches(r"\btarget|\bUTR\b")),
 )
 is_clinical = matches(
-    r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph|recurren\w+"
+    r"\b(?:stages?|TNM|metasta\w+|grade|size|differentiation|invasion\sdepth|lymph\w*|recurren\w+"
     r"|relapse\w*|thickness|ulceration|clinicopath\w+|clinical\s(?:stages?|features?|outcomes?|parameters?|char\w+)|risk|aggressive\w*|age|poor\w*"
     r"|ethnicity|gender|mutations?|patients?|outcomes?|progression|severity)\b"
 )
@@ -158,6 +206,8 @@ tells_a_marker = matches(
     r"|(?:poor|worse|better|clinical|unfavou?rable|favou?rable|adverse)\s(?:\w+\s)?outcomes?"
     r"|risk\sfactors?|prediction\s(?:ability|models?|of|value)"
     r"|(?:more|less)\slikely\sto\s(?:\w+\s){0,3}(?:recur|relaps|metasta|die|disease)\w*"
+    r"|survival\s(?:rates?\s|times?\s)?(?:was|were|is)\s(?:\w+ly\s)?(?:poor|short|wors|low|long|better|high)\w*"
+    r"|(?:better|good|useful|reliable|potential)\s(?:\w+\s)?indicators?|indicators?\s(?:of|for)|stratify\w*"
     r"|survival\s(?:\w+\s)?(?:times?|rates?|of\spatients)|worse\soutcomes?)\b",
 )
 
@@ -168,10 +218,12 @@ __all__ = [
     "LEVEL",
     "PLACES",
     "acts",
+    "acts_on_a_process",
     "acts_on_a_target",
     "both",
     "is_associated",
     "is_changed",
+    "is_changed_by_another",
     "is_changed_by_hand",
     "is_clinical",
     "matches",

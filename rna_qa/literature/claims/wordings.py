@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from string import Formatter
 
@@ -15,6 +16,13 @@ from rnagpt.rna_qa.literature.claims.slots import (
     specimens,
 )
 
+# What questions of every kind are made of: two that differ in these words alone ask for the same.
+_FRAME_WORDS = """
+a about an and are by do does for have how in is it its known me of on play plays role tell the this
+to what which with rna
+"""
+_FRAME = frozenset(_FRAME_WORDS.split())
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 MAX_OF_A_SLOT = 4  # genes of a long list, in questions
 _GENERAL = frozenset(("of", "about"))
 Signature = tuple[str, ...]
@@ -41,10 +49,16 @@ def choose_question(
     named = diseases(answer)[:2] or [""]
     for disease in named:
         for signature, question in _questions(kind, slots, disease, draw):
-            if signature not in asked:
-                asked.add(signature)
+            words = ("words", *sorted(content_of(question)))
+            if signature not in asked and words not in asked:
+                asked.update((signature, words))
                 return question
     return None
+
+
+def content_of(question: str) -> frozenset[str]:
+    """The words of a question that tell what it asks for."""
+    return frozenset(_WORD.findall(question.lower())) - _FRAME
 
 
 def _questions(
@@ -85,4 +99,4 @@ def _slots_of(answer: str, masked: str) -> dict[str, list[str]]:
     }
 
 
-__all__ = ["choose_question"]
+__all__ = ["choose_question", "content_of"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOptions
 from rnagpt.rna_qa.literature.llm.openai_model import OPENAI, OpenAiModel
+from rnagpt.rna_qa.literature.llm.prices import Prices, prices_of
 from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
-from rnagpt.rna_qa.literature.llm.spending import Prices, Spending, prices_of
+from rnagpt.rna_qa.literature.llm.spending import Spending
 
 
 def prices(options: LiteratureOptions, run: RunOptions) -> Prices | None:

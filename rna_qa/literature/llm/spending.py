@@ -6,46 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
 
 from rnagpt.rna_qa.literature.llm.language_model import BudgetExceeded
+from rnagpt.rna_qa.literature.llm.prices import Prices
 from rnagpt.rna_qa.literature.llm.request_cache import USD, Answer, RequestCache
 from rnagpt.rna_qa.literature.retry import RateLimit
 
 BATCH_SHARE = Fraction(1, 2)  # of the price, for what is asked in batches
 
 
-@dataclass(frozen=True)
-class Prices:
-    """US dollars per million tokens."""
-
-    tokens_in: float
-    tokens_out: float
-
-    def __post_init__(self) -> None:
-        if self.tokens_in < 0 or self.tokens_out < 0:
-            raise ValueError(f"prices are dollars per million tokens, 0 at least, not {self}")
-
-    def cost(self, tokens_in: int, tokens_out: int, share: Fraction = Fraction(1)) -> int:
-        """Billionths of a dollar, rounded up."""
-        dollars = Fraction(str(self.tokens_in)) * tokens_in
-        dollars += Fraction(str(self.tokens_out)) * tokens_out
-        return ceil(dollars * share * USD / 10**6)
-
-
 FREE = Prices(0, 0)
-# Only what was checked; for other models --prices. Dated releases cost what their model costs.
-PRICES = {"gpt-4o-mini": Prices(0.15, 0.60)}
-
-
-def prices_of(model: str) -> Prices | None:
-    """The prices of a model of OpenAI's (``gpt-4o-mini``, ``gpt-4o-mini-2024-07-18``), if known."""
-    if model in PRICES:
-        return PRICES[model]
-    dated = [name for name in PRICES if model.startswith(f"{name}-20")]
-    return PRICES[dated[0]] if dated else None
 
 
 class Spending:
@@ -161,4 +132,4 @@ class Spending:
         )
 
 
-__all__ = ["BATCH_SHARE", "FREE", "PRICES", "Prices", "Spending", "prices_of"]
+__all__ = ["BATCH_SHARE", "FREE", "Spending"]

@@ -21,12 +21,18 @@ from rnagpt.rna_qa.literature.text.sentences import split_label, split_sentences
 _MARK = "\ue000"
 _LEFT_OUT = frozenset(
     (
-        *("fig", "fig-group", "table-wrap", "table-wrap-group", "disp-formula", "boxed-text"),
+        *("fig", "fig-group", "table-wrap", "table-wrap-group", "boxed-text"),
         *("supplementary-material", "media", "graphic", "fn", "fn-group", "ref-list", "title"),
         *("disp-quote", "def-list", "code", "preformat", "sub-article", "response"),
     )
 )
-_MARKED = frozenset(("inline-formula", "math", "chem-struct", "inline-graphic"))
+# A formula that stands by itself is part of the sentence around it all the same.
+_MARKED = frozenset(
+    (
+        *("inline-formula", "math", "chem-struct", "inline-graphic"),
+        *("disp-formula", "disp-formula-group", "chem-struct-wrap"),
+    )
+)
 _BLOCKS = frozenset(("p", "sec", "list", "list-item", "break", "label"))
 # Sections without findings, by a word of `sec-type` or of their title.
 _NO_FINDINGS = re.compile(
@@ -34,13 +40,27 @@ _NO_FINDINGS = re.compile(
     r"|contribut|compet\w+ interest|conflict|disclosure|funding|financ|availab|supplement"
     r"|supporting|abbreviation|ethic|consent|registration|statistic"
     r"|additional (?:file|information)|appendix|references|glossary"
-    r"|review criteria|search strategy",
+    r"|review criteria|search strategy|pre-?publication|notice of|author summary|recommendations?$",
     re.IGNORECASE,
 )
+_METHODS = re.compile(r"methods?\b|materials|experimental|procedures", re.IGNORECASE)
+# Of articles that report nothing of their own, as `article-type` says.
+_OF_OTHERS = frozenset(
+    (
+        *("addendum", "announcement", "article-commentary", "book-review", "books-received"),
+        *("calendar", "correction", "discussion", "editorial", "expression-of-concern", "in-brief"),
+        *("introduction", "meeting-report", "news", "obituary", "partial-retraction"),
+        *("product-review", "reply", "retraction"),
+    )
+)
+_RESULTS = re.compile("results?|findings?", re.IGNORECASE)
 _CONCLUSIONS = re.compile(r"discussion|conclusion|conclud|summary|perspective|remarks", re.I)
 _THINGS = (
-    r"(?:supplementa(?:l|ry) |suppl?\. |supporting |extended data |additional )?"
+    r"(?:(?:supplementa(?:l|ry) |suppl?\. |supporting |extended data |additional )?"
     r"(?:fig(?:ure)?s?\b\.?|tables?|files?|movies?|videos?|data ?sets?|panels?)\s*(?=[A-Z]?\d)"
+    # PLOS writes "S3 Fig", and before 2015 "Text S1".
+    r"|S\d+ (?:fig|tables?|text|files?|movies?|videos?|data(?:set)?|appendix)\b"
+    r"|(?:text|protocol|appendix) S\d)"
 )
 _POINTERS = re.compile(rf"\s*[(\[](?:see |also |data not shown|{_THINGS})[^()\[\]]*[)\]]", re.I)
 _SPEAKS_OF_THINGS = re.compile(rf"\b(?:{_THINGS}|data not shown)", re.IGNORECASE)
@@ -89,26 +109,43 @@ def _article(article: Element) -> Article:
     number = ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid")
     pmcid = number and f"PMC{number.upper().removeprefix('PMC')}"
     body = article.find("./body")
-    findings = "" if body is None else " ".join(_sections(body))
+    is_own = body is not None and article.get("article-type") not in _OF_OTHERS
+    findings = " ".join(_sections(body)) if body is not None and is_own else ""
     return Article(ids.get("pmid") or None, pmcid or None, ids.get("doi") or None, findings)
 
 
 def _sections(body: Element) -> Iterator[str]:
     """The sections with findings, each as one text that its label opens."""
+    titled = [part for part in body if _name(part) == "sec"]
+    kinds = [_kind(section) for section in titled]
     loose = Element("sec")
     loose.extend(part for part in body if _name(part) != "sec")
-    for section in (loose, *(part for part in body if _name(part) == "sec")):
-        title = section.find("./title")
-        called = "" if title is None else plain_text(_markup(title))
-        kind = f"{called} {section.get('sec-type') or ''}"
+    sections = [("", loose), *zip(kinds, titled, strict=True)]
+    if any(_METHODS.search(kind) or _RESULTS.search(kind) for kind in kinds):
+        # What has no title before the methods or the results is the introduction.
+        sections = sections[next(place for place, kind in enumerate(["", *kinds, "end"]) if kind) :]
+    in_methods = False
+    for kind, section in sections:
         if _CONCLUSIONS.search(kind):
             label = "Discussion"
-        elif re.search("results?|findings?", kind, re.IGNORECASE) or not _NO_FINDINGS.search(kind):
+        elif _RESULTS.search(kind):
             label = "Results"
-        else:
+        elif _NO_FINDINGS.search(kind) or in_methods:
+            # Sections behind the methods that are called neither are parts of them.
+            in_methods = in_methods or bool(_METHODS.search(kind))
             continue
+        else:
+            label = "Results"
+        in_methods = False
         if sentences := list(_own_sentences(section)):
             yield f"{label}: {' '.join(sentences)}"
+
+
+def _kind(section: Element) -> str:
+    """What a section is: its title, and its type."""
+    title = section.find("./title")
+    called = "" if title is None else plain_text(_markup(title))
+    return f"{called} {section.get('sec-type') or ''}".strip()
 
 
 def _own_sentences(section: Element) -> Iterator[str]:

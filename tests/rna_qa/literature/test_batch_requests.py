@@ -20,8 +20,9 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     ServiceUnavailable,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel
+from rnagpt.rna_qa.literature.llm.prices import Prices
 from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
-from rnagpt.rna_qa.literature.llm.spending import Prices, Spending
+from rnagpt.rna_qa.literature.llm.spending import Spending
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 Make = Callable[..., BatchModel]

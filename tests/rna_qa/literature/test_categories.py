@@ -7,7 +7,7 @@ import pytest
 from rnagpt.rna_qa.literature.claims.categories import CATEGORIES, KINDS, kind_of
 from rnagpt.rna_qa.literature.claims.slots import drugs, genes, outcomes, processes, specimens
 from rnagpt.rna_qa.literature.claims.validation import mask
-from rnagpt.rna_qa.literature.claims.wordings import choose_question
+from rnagpt.rna_qa.literature.claims.wordings import choose_question, content_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,19 @@ from rnagpt.rna_qa.literature.claims.wordings import choose_question
         ("PGE2 significantly suppressed the expression of @ in cells.", "regulation"),
         ("Loss of SMAD4 leads to reduced levels of @ in cells.", "regulation"),
         ("@ expression rose after treatment with aspirin.", "regulation"),
+        ("SNAI1 repressed the expression of miR-1 and increased miR-2, @ levels.", "regulation"),
+        ("Aspirin treatment lowers B and increases its miRNAs, such as the @ pair.", "regulation"),
+        ("B overexpression caused the reduced expression of @, which did not hit B.", "regulation"),
+        ("EVI1 raised KRAS through suppression of a KRAS repressor, @, in cells.", "regulation"),
+        # "Increased" and "decreased" are no verbs here.
+        ("Increased ANGPTL2 and decreased @ expression were found in glioma.", "expression"),
+        ("Tissues showed increased CUL4B expression but decreased @ expression.", "expression"),
+        ("@ was up regulated in glioma and cell lines.", "expression"),
+        ("@ in tissues of patients was conversely correlated with TP53 expression.", "expression"),
+        ("Cell migration was inhibited by @ in glioma cells.", "function"),
+        ("@ may serve as a sensitive diagnostic biomarker for glioma.", "biomarker"),
+        ("High @ expression was associated with lymphovascular invasion.", "biomarker"),
+        ("The survival was poor among patients with decreased levels of @.", "biomarker"),
         # What it acts on.
         ("@ inhibits growth by targeting PTEN in glioma.", "target"),
         ("Luciferase assays confirmed NF1 as a direct target of @.", "target"),
@@ -129,3 +142,18 @@ def test_a_question_of_another_kind_does_not_ask_the_same_again() -> None:
     first, second = ask_all(["@ lowers PTEN mRNA, as a target of @.", "PTEN may know @, as PTEN."])
     assert first == "What does this RNA target?"
     assert second == "What is known about this RNA?"
+
+
+def test_questions_that_differ_in_their_frame_alone_are_one() -> None:
+    """As "Tell me about this RNA in glioma." and "What does this RNA do in glioma?" are."""
+    asked: set[tuple[str, ...]] = set()
+    found = [
+        choose_question(kind, "miR-1 is in glioma.", "@ is in glioma.", lambda text: 0.4, asked)
+        for kind in KINDS
+        if kind.category in ("function", "summary")
+    ]
+    told = [content_of(question) for question in found if question]
+    assert told
+    assert len(set(told)) == len(told)
+    assert content_of("What does this RNA do in glioma?") == {"glioma"}
+    assert content_of("How does PTEN affect this RNA?") == {"pten", "affect"}

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,42 @@ def test_ray_gets_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             for rank in range(given["tasks"]):
                 list(given["pipeline"][0].run(None, rank, given["tasks"]))
 
-    monkeypatch.setattr(tasks, "RayPipelineExecutor", Played)
+    monkeypatch.setattr(tasks, "RayExecutor", Played)
     run = RunOptions(engine="ray", engine_config={"cpus_per_task": 2}, workers=3)
     run_shards(partial(make_numbered, str(tmp_path)), tmp_path, "s", [2, 3], run)
     assert (given["workers"], given["cpus_per_task"], given["skip_completed"]) == (3, 2, False)
     assert shard_path(tmp_path, "s", 3).exists()
     json.dumps(given["logging_dir"])
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_worker_of_ray_notices_a_lost_process(tmp_path: Path, dies: bool) -> None:
+    """datatrove's own would wait for it for ever."""
+    task = partial(die_at_one if dies else make_numbered, str(tmp_path), "s")
+    step = tasks.TaskStep(task, [1, 2], tmp_path / "failures", "s")
+    executor = tasks.RayExecutor(
+        pipeline=[step], tasks=2, logging_dir=str(tmp_path / "logs"), skip_completed=False
+    )
+    worker = tasks.RankWorker()
+    if dies:
+        with pytest.raises(BrokenProcessPool):
+            worker.run_for_rank(executor, [0, 1], ["here"], 0)
+    else:
+        worker.run_for_rank(executor, [0, 1], ["here"], 0)
+        worker.run_for_rank(executor, [1], ["here"], 0)
+    assert shard_path(tmp_path, "s", 1).exists() is not dies
+
+
+@pytest.mark.slow  # each task starts a worker of Ray
+def test_a_lost_worker_of_ray_is_replaced(tmp_path: Path) -> None:
+    """On Ray itself, where it is installed: the task is begun again, and fails in the end."""
+    ray = pytest.importorskip("ray")
+    found = {"env_vars": {"PYTHONPATH": str(HELPERS.parent)}}
+    ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, runtime_env=found)
+    try:
+        run = RunOptions(2, engine="ray", engine_config={"mem_per_cpu_gb": 0.1})
+        with pytest.raises(TaskError, match="1 of 2 shards were not made"):
+            run_shards(partial(die_at_one, str(tmp_path)), tmp_path, "s", [1, 2], run)
+    finally:
+        ray.shutdown()
+    assert shard_path(tmp_path, "s", 2).exists()

@@ -88,6 +88,7 @@ def test_sections_of_other_names_hold_results() -> None:
         ("So says one (2010). A binds B.", "A binds B."),
         (f"A binds B ({FIGURE} and Table 3).", "A binds B."),
         (f"{FIGURE} shows A. A binds B.", "A binds B."),
+        ("It falls (S3 Fig; Text S1). It rises in S1 Table. It is high.", "It falls. It is high."),
         ("A rises 10<sup>6</sup>-fold, p&lt;0.05.", "A rises 10^6-fold, p<0.05."),
         ("A binds <italic>B</italic>.<fig><caption><p>C.</p></caption></fig>", "A binds B."),
         ("A is <inline-formula><tex-math>x</tex-math></inline-formula>. B is.", "B is."),
@@ -96,6 +97,42 @@ def test_sections_of_other_names_hold_results() -> None:
 )
 def test_what_cites_others_or_points_at_a_figure_is_left_out(paragraph: str, kept: str) -> None:
     assert read(section("Results", paragraph)) == f"Results: {kept}"
+
+
+def test_what_has_no_title_before_methods_or_results_is_the_introduction() -> None:
+    """As the British Journal of Cancer and others print it."""
+    opening = "<p>Cancer is common.</p>"
+    untitled = "<sec><p>Cancer is common.</p></sec>"
+    for begin in (opening, untitled):
+        body = read(begin, section("Methods", "We grew cells."), section("Results", "A falls."))
+        assert body == "Results: A falls."
+
+
+def test_sections_behind_the_methods_are_parts_of_them() -> None:
+    body = read(
+        section("Results", "A falls."),
+        section("Materials and methods", "We grew cells."),
+        section("Purification of B", "B was eluted with salt."),
+        section("Discussion", "A may bind B."),
+    )
+    assert body == "Results: A falls. Discussion: A may bind B."
+
+
+@pytest.mark.parametrize("kind", ["correction", "retraction", "editorial", "article-commentary"])
+def test_articles_that_report_nothing_of_their_own_have_no_findings(kind: str) -> None:
+    text = article("<p>The article is retracted.</p>").replace(
+        "<article>", f'<article article-type="{kind}">'
+    )
+    (found,) = read_articles(io.BytesIO(text.encode()))
+    assert found.body == ""
+
+
+def test_a_sentence_around_a_formula_is_left_out() -> None:
+    formula = "<disp-formula><tex-math>x = 1</tex-math></disp-formula>"
+    body = read(
+        section("Results", f"A falls. It falls by {formula} in which x is large. MiR-1 rises.")
+    )
+    assert body == "Results: A falls. MiR-1 rises."
 
 
 def test_many_articles_of_one_file_and_what_is_none() -> None:

@@ -34,8 +34,9 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     Unparsable,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel
+from rnagpt.rna_qa.literature.llm.prices import Prices
 from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
-from rnagpt.rna_qa.literature.llm.spending import Prices, Spending
+from rnagpt.rna_qa.literature.llm.spending import Spending
 
 Make = Callable[..., OpenAiModel]
 ODD = ["deep", "half a character", "half, escaped", "object", "number", "image parts"]

@@ -24,8 +24,9 @@ from rnagpt.rna_qa.literature.llm.language_model import (
     Unparsable,
 )
 from rnagpt.rna_qa.literature.llm.openai_model import OpenAiModel, count_usage, read_answer
+from rnagpt.rna_qa.literature.llm.prices import Prices
 from rnagpt.rna_qa.literature.llm.request_cache import Answer, RequestCache
-from rnagpt.rna_qa.literature.llm.spending import Prices, Spending
+from rnagpt.rna_qa.literature.llm.spending import Spending
 
 Make = Callable[..., OpenAiModel]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rnagpt.rna_qa.literature.llm.prices import Prices, prices_of
 from rnagpt.rna_qa.literature.llm.request_cache import USD, Answer, RequestCache, request_key
-from rnagpt.rna_qa.literature.llm.spending import Prices, Spending, prices_of
+from rnagpt.rna_qa.literature.llm.spending import Spending
 
 
 class Clock:
