@@ -89,8 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; of llama.cpp: type=q8_0 "
-        "(or q4_1, f16, f32), threads=N, context=TOKENS, cells=TOKENS of all answers together, "
+        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; of llama.cpp: type=f16 "
+        "(or q8_0, q4_1, f32), threads=N, context=TOKENS, cells=TOKENS of all answers together, "
         "file=GGUF; may be repeated",
     )
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: as `rnagpt chat`")

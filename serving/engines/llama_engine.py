@@ -38,8 +38,8 @@ def start_llama_engine(settings: EngineSettings) -> TransformersEngine:
         raise ValueError(f"llama.cpp's option cells is a whole number from 1 on, got {cells!r}.")
     if settings.dtype is not None:
         raise ValueError(
-            "--dtype is for transformers and vLLM; llama.cpp takes --engine-option type=q8_0, or "
-            "q4_1, f16, f32."
+            "--dtype is for transformers and vLLM; llama.cpp takes --engine-option type=f16, or "
+            "q8_0, q4_1, f32."
         )
     if settings.max_batch > MOST_SEQUENCES:
         raise ValueError(
