@@ -13,9 +13,10 @@ HELP = """\
 Write the language model of an RNA-GPT as one GGUF file, with its tokens and chat template.
 
 OUT is an ordinary file for llama.cpp and what is built on it, with the trained weights in float16,
-8 bits (q8_0), 4 bits (q4_1) or float32. Fewer bits are faster and change more of its words. It reads no RNAs by itself: `rnagpt chat --engine
-llama.cpp` brings it those, and makes such a file by itself where none is named. Where llama.cpp is
-installed (pip install 'rna-gpt[cpu]'), its own tokenizer is compared with the model's.
+8 bits (q8_0), 4 bits (q4_1) or float32. Fewer bits are faster, and change more of its words. It
+reads no RNAs by itself: `rnagpt chat --engine llama.cpp` brings it those, and makes such a file by
+itself where none is named. Where llama.cpp is installed (pip install 'rna-gpt[cpu]'), its own
+tokenizer is compared with the model's.
 """
 EXAMPLES = """\
 examples:

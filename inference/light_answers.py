@@ -48,6 +48,7 @@ class LightModel:
         vocabulary: tokens of the language model.
         hidden: size of its vectors.
         reads: tokens that it reads, the answer included.
+        never: the token that stands for RNAs, where the vocabulary has it: no answer may hold it.
     """
 
     def __init__(
@@ -66,8 +67,7 @@ class LightModel:
             confidence_bias=config.get("confidence_bias"),
         )
         placeholder = int(config["rna_token_id"])
-        # Where the vocabulary has an id that stands for RNAs, no answer may hold it.
-        self._never = placeholder if placeholder < self.vocabulary else None
+        self.never = placeholder if placeholder < self.vocabulary else None
 
     @classmethod
     def open(cls, folder: Path) -> LightModel | None:
@@ -93,12 +93,13 @@ class LightModel:
     def encode(self, messages: Sequence[Mapping[str, Any]]) -> EncodedPrompt | None:
         """A prompt that leaves room for an answer; None where the processor has to see to it."""
         prompt = self.prompts.encode(messages)
-        return None if prompt is None or len(prompt.ids) >= self.reads else prompt
+        most = min(self.prompts.longest, self.reads - 1)
+        return None if prompt is None or len(prompt.ids) > most else prompt
 
     def choose(self, logits: Vectors) -> tuple[int, float]:
         """The likeliest token, and the natural logarithm of its probability."""
-        if self._never is not None:
-            logits[self._never] = np.finfo(logits.dtype).min
+        if self.never is not None:
+            logits[self.never] = np.finfo(logits.dtype).min
         token = int(logits.argmax())
         return token, -float(np.log(np.exp(logits - logits[token]).sum()))
 
