@@ -121,9 +121,9 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_processor(
     messages: Sequence[dict[str, Any]], tmp_path: Path
 ) -> None:
     _, processor = save_table_model(tmp_path)
-    prompts = LightPrompts.open(tmp_path)
-    assert prompts is not None
-    assert prompts.encode(messages) is None
+    light = LightModel.open(tmp_path)
+    assert light is not None
+    assert light.encode(messages) is None
     with pytest.raises((ValueError, TypeError)):
         encode_prompts(processor, [messages])
 

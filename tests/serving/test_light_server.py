@@ -54,9 +54,8 @@ def test_prompts_are_the_processors(folder: Path, parts: Parts) -> None:
         assert light.num_rna_tokens(len(rna)) == whole.num_rna_tokens(len(rna))
         for question in QUESTIONS:
             conversation = [make_question([rna], question)]
-            (found, length), (inputs, expected) = map(
-                lambda one: one.encode(conversation), (light, whole)
-            )
+            found, length = light.encode(conversation)
+            inputs, expected = whole.encode(conversation)
             assert length == expected
             assert found.ids == inputs["input_ids"][0].tolist()
             assert light.decoder.decode(found.ids, skip_special_tokens=True) == (
