@@ -18,6 +18,7 @@ import numpy as np
 from rnagpt.inference.cited import Words
 from rnagpt.inference.confidence import confidence_of
 from rnagpt.inference.detokenizer import IncrementalDetokenizer
+from rnagpt.inference.kept_tokens import count_kept
 from rnagpt.inference.light_prompts import EncodedPrompt, LightPrompts
 from rnagpt.inference.llama_context import LlamaContext, Vectors, conversation_cells, read_prompts
 from rnagpt.inference.messages import user_message
@@ -235,15 +236,15 @@ class LightWriter:
 
     def _num_kept(self, prompt: EncodedPrompt) -> int:
         """Tokens that the context holds of this prompt; at least one is left to read."""
-        known = self._cached_rnas
-        if known != prompt.rnas[: len(known)]:
-            return 0  # placeholders do not tell RNAs apart
-        kept = 0
-        for cached, given in zip(self._cached_ids, prompt.ids[:-1], strict=False):
-            if cached != given:
-                break
-            kept += 1
-        return kept
+        prompts = self._model.prompts
+        return count_kept(
+            self._cached_ids,
+            self._cached_rnas,
+            prompt.ids,
+            prompt.rnas,
+            rna_token=prompts.rna_token_id,
+            sizes=[prompts.num_rna_tokens(len(rna)) for rna in prompt.rnas],
+        )
 
     def _context_for(self, needed: int) -> LlamaContext:
         """One that an answer fits: a larger one, which begins anew, where it outgrows the last."""
