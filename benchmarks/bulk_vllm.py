@@ -31,12 +31,15 @@ MIN_RNAS, MIN_ROUNDS = 100, 3  # of a run to publish
 
 
 def main() -> None:
-    if len(sys.argv) == 4 and sys.argv[1] == "--answer":
+    if sys.argv[1:2] == ["--answer"]:
         print(json.dumps(answer(*sys.argv[2:])))
         return
     import measured
 
+    from rnagpt.conversion.mini import load_bundled
+
     args = parse_arguments()
+    model = args.model or str(load_bundled())
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rnas.json"
         file.write_text(json.dumps(draw(args)))
@@ -44,7 +47,7 @@ def main() -> None:
         told: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
         for _ in range(args.rounds):
             for name, python in ways.items():
-                told[name].append(run(python, name, file))
+                told[name].append(run(python, name, file, model))
                 print(f"{name}: {told[name][-1]}"[:200], file=sys.stderr, flush=True)
     text, figures = report(args, told)
     print(text)
@@ -56,6 +59,7 @@ def parse_arguments() -> argparse.Namespace:
     import measured
 
     parser = measured.make_parser(__doc__, dataset=True, rounds=MIN_ROUNDS)
+    parser.add_argument("--model", help="folder; else rna-gpt-mini")
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM")
     parser.add_argument("--rnas", type=int, default=MIN_RNAS)
     return measured.parse(parser)
@@ -79,13 +83,13 @@ def programs(args: argparse.Namespace) -> dict[str, str]:
     return found
 
 
-def run(python: str, name: str, file: Path) -> dict[str, Any]:
+def run(python: str, name: str, file: Path, model: str) -> dict[str, Any]:
     """An engine's answers and seconds, by a process of its own.
 
     Raises:
         RuntimeError: it failed; with what it said.
     """
-    command = [python, str(HERE / Path(__file__).name), "--answer", name, str(file)]
+    command = [python, str(HERE / Path(__file__).name), "--answer", name, str(file), model]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr[-3000:]}")
@@ -93,11 +97,11 @@ def run(python: str, name: str, file: Path) -> dict[str, Any]:
     return told
 
 
-def answer(name: str, file: str) -> dict[str, Any]:
+def answer(name: str, file: str, model: str) -> dict[str, Any]:
     """What one process does: load an engine, and answer about all RNAs."""
     sequences: list[str] = json.loads(Path(file).read_text())
     began = time.perf_counter()
-    write = open_vllm() if name == VLLM else open_ours(name)
+    write = open_vllm(model) if name == VLLM else open_ours(name, model)
     started, busy = time.perf_counter() - began, processor_seconds()
     began = time.perf_counter()
     tokens = write(sequences)
@@ -112,14 +116,12 @@ def processor_seconds() -> float:
     return float(sum(one.user + one.system for one in times))
 
 
-def open_ours(name: str) -> Callable[[list[str]], int]:
-    from rnagpt.conversion.mini import load_bundled
+def open_ours(name: str, folder: str) -> Callable[[list[str]], int]:
     from rnagpt.inference.batch import answer_questions
     from rnagpt.inference.light_prompts import LightPrompts
     from rnagpt.inference.local_model import LocalModel
 
-    folder = load_bundled()
-    model = LocalModel.open(str(folder), engine="llama.cpp" if name == LLAMA else "transformers")
+    model = LocalModel.open(folder, engine="llama.cpp" if name == LLAMA else "transformers")
     model.load()
     prompts = LightPrompts.open(Path(folder))
     assert prompts is not None
@@ -136,18 +138,16 @@ def open_ours(name: str) -> Callable[[list[str]], int]:
     return write
 
 
-def open_vllm() -> Callable[[list[str]], int]:
+def open_vllm(folder: str) -> Callable[[list[str]], int]:
     import torch
     import vllm
 
-    from rnagpt.conversion.mini import load_bundled
     from rnagpt.inference.generation import encode_prompts, end_tokens
     from rnagpt.inference.loading import load_model, load_processor
     from rnagpt.inference.messages import user_message
     from rnagpt.inference.prompt_embeds import embed_inputs, rna_vectors
     from rnagpt.serving.engines.vllm_folder import language_model_folder
 
-    folder = str(load_bundled())
     model, processor = load_model(folder, dtype=torch.float32), load_processor(folder)
     with language_model_folder(model, folder) as language_model:
         llm: Any = vllm.LLM(

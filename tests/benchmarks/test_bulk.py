@@ -12,6 +12,8 @@ import pytest
 from helpers.paths import ROOT
 from helpers.tiny_models import make_rna
 
+from rnagpt.conversion.mini import load_bundled
+
 sys.path.insert(0, str(ROOT / "benchmarks"))
 bulk: Any = pytest.importorskip("bulk")
 bulk_vllm: Any = pytest.importorskip("bulk_vllm")
@@ -82,7 +84,7 @@ def test_answers_of_one_engine_come_with_their_tokens(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="needs llama.cpp: make test-llama")
     file = tmp_path / "rnas.json"
     file.write_text(json.dumps([TRNA, make_rna(60)]))
-    told = bulk_vllm.answer(bulk_vllm.LLAMA, str(file))
+    told = bulk_vllm.answer(bulk_vllm.LLAMA, str(file), str(load_bundled()))
     assert 2 <= told["tokens"] <= 2 * bulk_vllm.TOKENS
     assert told["seconds"] > 0
     assert told["processor"] > 0
