@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,9 +150,12 @@ def test_names_that_do_not_stand_in_a_question_make_no_pattern(
     """Or each RNA of a file would cost a millisecond before the first answer."""
     made: list[list[str]] = []
     pattern = mentions._names_pattern
-    monkeypatch.setattr(
-        mentions, "_names_pattern", lambda names: (made.append(list(names)), pattern(names))[1]
-    )
+
+    def noted(names: Sequence[str]) -> str:
+        made.append(list(names))
+        return pattern(names)
+
+    monkeypatch.setattr(mentions, "_names_pattern", noted)
     names = [f"rna{number}" for number in range(50)]
     for name in names:
         find_about("What is this RNA?", [name])
