@@ -196,7 +196,8 @@ def compared(
 def batch(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Figure]]:
     """Tokens a second of answers that are written together."""
     sequences = draw_sequences(args)[:TOGETHER]
-    models = {PYTORCH: LocalModel.open(folder), "llama.cpp, q8_0": llama(folder, "q8_0")}
+    models = {PYTORCH: LocalModel.open(folder)}
+    models |= {f"llama.cpp, {name}": llama(folder, name) for name in args.types}
 
     def write_all(model: LocalModel) -> None:
         options = {"batch_size": BATCH, "max_new_tokens": 24, "eos_token_id": NO_END}
@@ -209,18 +210,22 @@ def batch(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Fig
         [name, f"{24 * len(sequences) / statistics.median(taken):.1f}"]
         for name, taken in seconds.items()
     ]
-    figure = measured.compare(
-        "answers by llama.cpp, 8 at once",
-        seconds["llama.cpp, q8_0"],
-        seconds[PYTORCH],
-        other_name=PYTORCH,
-        unit="tokens/s",
-        target="ratio 2",
-        work=24 * len(sequences),
-    )
+    figures = [
+        measured.compare(
+            f"answers by {name}, {BATCH} at once",
+            taken,
+            seconds[PYTORCH],
+            other_name=PYTORCH,
+            unit="tokens/s",
+            target="ratio 2",
+            work=24 * len(sequences),
+        )
+        for name, taken in seconds.items()
+        if name != PYTORCH
+    ]
     head = f"{len(sequences)} answers of 24 tokens, {BATCH} at once, prompts read and all."
     table = measured.table(["how", "tokens a second"], lines)
-    return f"\n## Several at once\n\n{head}\n\n{table}\n", [figure]
+    return f"\n## Several at once\n\n{head}\n\n{table}\n", figures
 
 
 def changed(folder: str, args: argparse.Namespace) -> tuple[str, list[measured.Figure]]:

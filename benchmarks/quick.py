@@ -20,15 +20,16 @@ from typing import Any
 
 from measured import RESULTS, read_stored, run_program, table
 
+from rnagpt.conversion import DEFAULT_GGUF_TYPE
 from rnagpt.conversion.llama_library import is_installed
 
 HERE = Path(__file__).parent
 QUICK_RESULTS = HERE / "quick_results.json"
 QUICK = {
-    "encoding.py": ["--rnas", "24", "--rounds", "2"],
+    "encoding.py": ["--rnas", "16", "--rounds", "1"],
     "training.py": ["--mini", "--rnas", "4", "--rounds", "1", "--no-growth"],
     "chatting.py": ["--parts", "turns", "start", "--rounds", "2"],
-    "cpu_answers.py": ["--parts", "speed", "--types", "q8_0", "--rounds", "1"],
+    "cpu_answers.py": ["--parts", "speed", "--types", DEFAULT_GGUF_TYPE, "--rounds", "1"],
     "search.py": ["--rnas", "200", "--long", "0", "--rounds", "1"],
 }
 WITHOUT_DATASET = {"search.py"}

@@ -316,7 +316,7 @@ def report(
         f"{measured.machine('torch', 'transformers', 'peft')} {args.dtype}; {args.rnas} RNAs of "
         f"{min(lengths)} to {max(lengths)} nt (mean {statistics.mean(lengths):.0f}), "
         f"{args.questions} questions each{', below its records' if args.evidence else ''}; "
-        f"{args.batch} questions a step; medians of {args.rounds} rounds in turn; "
+        f"{steps_of(args)}; medians of {args.rounds} rounds in turn; "
         f"{measured.clock_name(measured.answering_clock())}."
     )
     return f"""{measured.beginning("Training with many questions an RNA", about)}
@@ -324,6 +324,13 @@ def report(
 
 Mean loss of an answer token, both ways on the same questions: {apart:.1e} apart.
 """
+
+
+def steps_of(args: argparse.Namespace) -> str:
+    """How many questions a step has, in words."""
+    ours = max(args.batch // args.questions, 1) * args.questions
+    said = f"{args.batch} questions a step"
+    return said if ours == args.batch else f"{said}, {ours} in ours"
 
 
 def growth(

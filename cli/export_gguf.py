@@ -7,20 +7,21 @@ import sys
 from pathlib import Path
 
 from rnagpt.cli.quiet import add_quiet, quieted
+from rnagpt.conversion import DEFAULT_GGUF_TYPE, GGUF_TYPES
 
-TYPES = ("q8_0", "q4_1", "f16", "f32")
 HELP = """\
 Write the language model of an RNA-GPT as one GGUF file, with its tokens and chat template.
 
-OUT is an ordinary file for llama.cpp and what is built on it, with the trained weights in 8 bits
-(q8_0), 4 bits (q4_1), float16 or float32. It reads no RNAs by itself: `rnagpt chat --engine
-llama.cpp` brings it those, and makes such a file by itself where none is named. Where llama.cpp is
-installed (pip install 'rna-gpt[cpu]'), its own tokenizer is compared with the model's.
+OUT is an ordinary file for llama.cpp and what is built on it, with the trained weights in float16,
+8 bits (q8_0), 4 bits (q4_1) or float32. Fewer bits are faster, and change more of its words. It
+reads no RNAs by itself: `rnagpt chat --engine llama.cpp` brings it those, and makes such a file by
+itself where none is named. Where llama.cpp is installed (pip install 'rna-gpt[cpu]'), its own
+tokenizer is compared with the model's.
 """
 EXAMPLES = """\
 examples:
   rnagpt export-gguf rna-gpt.gguf
-  rnagpt export-gguf --model ./my-rna-gpt --type f16 my-rna-gpt.gguf
+  rnagpt export-gguf --model ./my-rna-gpt --type q8_0 my-rna-gpt.gguf
   rnagpt chat --engine llama.cpp --model ./my-rna-gpt --engine-option file=my-rna-gpt.gguf
 """
 
@@ -30,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("out", type=Path, metavar="OUT", help="the file to write")
     add("--model", metavar="PATH_OR_ID", help="RNA-GPT: folder or Hub id (default: rna-gpt-mini)")
-    add("--type", choices=TYPES, default="q8_0", help="of the matrices (default: %(default)s)")
+    add(
+        "--type",
+        choices=GGUF_TYPES,
+        default=DEFAULT_GGUF_TYPE,
+        help="of the matrices (default: %(default)s)",
+    )
     add("--overwrite", action="store_true", help="replace OUT if it is there")
     add_quiet(parser)
 
@@ -59,4 +65,4 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-__all__ = ["EXAMPLES", "HELP", "TYPES", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]

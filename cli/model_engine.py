@@ -22,7 +22,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of llama.cpp: type=q8_0 (or q4_1, f16, f32), threads=N, context=TOKENS, "
+        help="of llama.cpp: type=f16 (or q8_0, q4_1, f32), threads=N, context=TOKENS, "
         "file=GGUF; may be repeated",
     )
 

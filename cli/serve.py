@@ -20,6 +20,7 @@ from rnagpt.serving.engines import ENGINES, EngineSettings
 from rnagpt.serving.limits import Limits
 
 if TYPE_CHECKING:
+    from rnagpt.processing_rnagpt import RnaGptProcessor
     from rnagpt.reference.library import Reference
     from rnagpt.serving.service import Service
 
@@ -89,8 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; of llama.cpp: type=q8_0 "
-        "(or q4_1, f16, f32), threads=N, context=TOKENS, cells=TOKENS of all answers together, "
+        help="of vLLM's AsyncEngineArgs, such as tensor_parallel_size=2; of llama.cpp: type=f16 "
+        "(or q8_0, q4_1, f32), threads=N, context=TOKENS, cells=TOKENS of all answers together, "
         "file=GGUF; may be repeated",
     )
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="default: as `rnagpt chat`")
@@ -199,15 +200,13 @@ def make_service(
         InvalidReferenceError: there is no such reference.
         OSError, ValueError: as of `load_model`; an option of the engine is not known.
     """
-    from rnagpt.configuration_rnagpt import RnaGptConfig
     from rnagpt.inference.default_model import resolve_model
-    from rnagpt.inference.loading import load_processor
     from rnagpt.reference.library import Reference
+    from rnagpt.serving.cited_answers import FileSettings
     from rnagpt.serving.service import Service
 
     reference = None if arguments.no_reference else _ready(Reference.open(arguments.reference))
     folder = resolve_model(arguments.model)
-    processor = load_processor(folder)
     settings = EngineSettings(
         folder,
         limits.max_batch,
@@ -215,7 +214,9 @@ def make_service(
         arguments.dtype,
         dict(map(named_option, arguments.engine_option)),
     )
-    engine = ENGINES[arguments.engine].start(settings, processor)
+    kind = ENGINES[arguments.engine]
+    processor = kind.open_encoder(settings) or _processor(folder)
+    engine = kind.start(settings, processor)
     return Service(
         engine,
         processor,
@@ -225,8 +226,14 @@ def make_service(
         api_key,
         tuple(arguments.cors_origin),
         reference=reference,
-        config=None if reference is None else RnaGptConfig.from_pretrained(folder),
+        config=None if reference is None else FileSettings.of(folder),
     )
+
+
+def _processor(folder: str) -> RnaGptProcessor:
+    from rnagpt.inference.loading import load_processor
+
+    return load_processor(folder)
 
 
 def _ready(reference: Reference) -> Reference:

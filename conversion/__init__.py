@@ -14,9 +14,10 @@ REMOTE_CODE = (
     "processing_rnagpt.py",
 )
 
-# What weights of a GGUF file may be in, by llama.cpp's names.
-GGUF_TYPES = ("q8_0", "q4_1", "f16", "f32")
-DEFAULT_GGUF_TYPE = "q8_0"
+# What weights of a GGUF file may be in, by llama.cpp's names. The first is the default: q8_0 is
+# faster, and changes more of a model's words than it may (`benchmarks/cpu_answers.md`).
+GGUF_TYPES = ("f16", "q8_0", "q4_1", "f32")
+DEFAULT_GGUF_TYPE = GGUF_TYPES[0]
 
 
 class WeightsError(ValueError):

@@ -30,9 +30,9 @@ FILE_TYPES = dict(
     zip(
         GGUF_TYPES,
         (
+            (gguf.LlamaFileType.MOSTLY_F16, Quantization.F16),
             (gguf.LlamaFileType.MOSTLY_Q8_0, Quantization.Q8_0),
             (gguf.LlamaFileType.MOSTLY_Q4_1, Quantization.Q4_1),
-            (gguf.LlamaFileType.MOSTLY_F16, Quantization.F16),
             (gguf.LlamaFileType.ALL_F32, Quantization.F32),
         ),
         strict=True,

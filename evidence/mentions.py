@@ -146,9 +146,18 @@ def _mark_named(text: str, names: Sequence[str]) -> tuple[str, list[int]]:
         places.extend(found)
         return MARK if found else match[0]
 
-    parts = [part for part in (_names_pattern(names), _NUMBERED, _ORDINAL) if part]
-    marked = re.sub("|".join(parts), mark, _plain(text), flags=re.IGNORECASE)
+    plain = _plain(text)
+    # Only those that stand there: a pattern of other names takes a millisecond to be made, for
+    # each RNA of a file anew.
+    held = [name for name in names if _may_hold(plain, _plain(name))]
+    parts = [part for part in (_names_pattern(held), _NUMBERED, _ORDINAL) if part]
+    marked = re.sub("|".join(parts), mark, plain, flags=re.IGNORECASE)
     return marked.lower(), places
+
+
+def _may_hold(text: str, name: str) -> bool:
+    """Whether a name can stand in a text in some case; beyond ASCII a pattern has to tell."""
+    return name.lower() in text.lower() or not (name.isascii() and text.isascii())
 
 
 def _names_pattern(names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from rnagpt.inference.cited import Words
 from rnagpt.inference.confidence import confidence_of
 from rnagpt.inference.detokenizer import IncrementalDetokenizer
+from rnagpt.inference.kept_tokens import count_kept
 from rnagpt.inference.light_prompts import EncodedPrompt, LightPrompts
 from rnagpt.inference.llama_context import LlamaContext, Vectors, conversation_cells, read_prompts
 from rnagpt.inference.messages import user_message
@@ -48,6 +49,7 @@ class LightModel:
         vocabulary: tokens of the language model.
         hidden: size of its vectors.
         reads: tokens that it reads, the answer included.
+        never: the token that stands for RNAs, where the vocabulary has it: no answer may hold it.
     """
 
     def __init__(
@@ -66,8 +68,7 @@ class LightModel:
             confidence_bias=config.get("confidence_bias"),
         )
         placeholder = int(config["rna_token_id"])
-        # Where the vocabulary has an id that stands for RNAs, no answer may hold it.
-        self._never = placeholder if placeholder < self.vocabulary else None
+        self.never = placeholder if placeholder < self.vocabulary else None
 
     @classmethod
     def open(cls, folder: Path) -> LightModel | None:
@@ -93,12 +94,13 @@ class LightModel:
     def encode(self, messages: Sequence[Mapping[str, Any]]) -> EncodedPrompt | None:
         """A prompt that leaves room for an answer; None where the processor has to see to it."""
         prompt = self.prompts.encode(messages)
-        return None if prompt is None or len(prompt.ids) >= self.reads else prompt
+        most = min(self.prompts.longest, self.reads - 1)
+        return None if prompt is None or len(prompt.ids) > most else prompt
 
     def choose(self, logits: Vectors) -> tuple[int, float]:
         """The likeliest token, and the natural logarithm of its probability."""
-        if self._never is not None:
-            logits[self._never] = np.finfo(logits.dtype).min
+        if self.never is not None:
+            logits[self.never] = np.finfo(logits.dtype).min
         token = int(logits.argmax())
         return token, -float(np.log(np.exp(logits - logits[token]).sum()))
 
@@ -234,15 +236,15 @@ class LightWriter:
 
     def _num_kept(self, prompt: EncodedPrompt) -> int:
         """Tokens that the context holds of this prompt; at least one is left to read."""
-        known = self._cached_rnas
-        if known != prompt.rnas[: len(known)]:
-            return 0  # placeholders do not tell RNAs apart
-        kept = 0
-        for cached, given in zip(self._cached_ids, prompt.ids[:-1], strict=False):
-            if cached != given:
-                break
-            kept += 1
-        return kept
+        prompts = self._model.prompts
+        return count_kept(
+            self._cached_ids,
+            self._cached_rnas,
+            prompt.ids,
+            prompt.rnas,
+            rna_token=prompts.rna_token_id,
+            sizes=[prompts.num_rna_tokens(len(rna)) for rna in prompt.rnas],
+        )
 
     def _context_for(self, needed: int) -> LlamaContext:
         """One that an answer fits: a larger one, which begins anew, where it outgrows the last."""

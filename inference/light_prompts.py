@@ -1,7 +1,7 @@
 """Prompts as the processor makes them, without transformers, where nothing is out of the ordinary.
 
-What is, the processor does: an unusual chat template, a text with a control token in it, a prompt
-that does not fit. So its checks and their words stand in one place.
+What is, the processor does: an unusual chat template, a text with a control token in it. So its
+checks and their words stand in one place.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class LightPrompts:
     """Makes prompts of conversations, and text of tokens.
 
     Attributes:
+        tokenizer: of the language model.
         limits: what is accepted of RNAs, as arguments of `clean_rna`.
+        longest: tokens that a prompt may have.
         end_token: of the tokenizer; None without one.
     """
 
@@ -59,7 +61,8 @@ class LightPrompts:
         settings: Mapping[str, Any],
         tokens: Mapping[str, str],
     ) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
+        self.longest: int = settings["max_context"]
         self._template = template
         self._settings = settings
         self._tokens = tokens
@@ -105,7 +108,7 @@ class LightPrompts:
         return cls(tokenizer, compiled, settings, tokens)
 
     def encode(self, messages: Sequence[Mapping[str, Any]]) -> EncodedPrompt | None:
-        """A conversation that ends with a question; None where the processor has to see to it."""
+        """A conversation that ends with a question, however long; None for the processor's."""
         flat: list[dict[str, str]] = []
         rnas: list[str] = []
         for message in messages:
@@ -119,13 +122,12 @@ class LightPrompts:
             return None
         if text.count(self._rna_token) != len(rnas):
             return None
-        ids = self._repeated(self._tokenizer.encode(text, add_special_tokens=False).ids, rnas)
-        limit = self._settings["max_context"]
-        return None if len(ids) > limit else EncodedPrompt(ids, rnas)
+        ids = self._repeated(self.tokenizer.encode(text, add_special_tokens=False).ids, rnas)
+        return EncodedPrompt(ids, rnas)
 
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool) -> str:
         """The text of some tokens."""
-        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=skip_special_tokens)
+        text: str = self.tokenizer.decode(token_ids, skip_special_tokens=skip_special_tokens)
         return text
 
     def _content(self, message: Mapping[str, Any], rnas: list[str]) -> str | None:
@@ -158,10 +160,14 @@ class LightPrompts:
             pieces.append(self._rna_token + "\n" * (index < len(parts)))
         return "".join(pieces)
 
+    def num_rna_tokens(self, length: int) -> int:
+        """Tokens that an RNA of so many nt takes."""
+        merge_size, summary_size = self._settings["merge_size"], self._settings["summary_size"]
+        return int(summary_size - (-length // merge_size))
+
     def _repeated(self, ids: list[int], rnas: Sequence[str]) -> list[int]:
         """Tokens with as many placeholders as each RNA has vectors."""
-        merge_size, summary_size = self._settings["merge_size"], self._settings["summary_size"]
-        lengths = iter([summary_size - (-len(rna) // merge_size) for rna in rnas])
+        lengths = iter([self.num_rna_tokens(len(rna)) for rna in rnas])
         repeated: list[int] = []
         for token in ids:
             repeated += [token] * (next(lengths) if token == self.rna_token_id else 1)

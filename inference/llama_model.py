@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnagpt.conversion import GGUF_TYPES
+from rnagpt.conversion import DEFAULT_GGUF_TYPE, GGUF_TYPES
 from rnagpt.inference.default_model import resolve_model
 from rnagpt.inference.local_model import LocalModel
 
@@ -39,14 +39,14 @@ class LlamaOptions:
     """How llama.cpp runs a language model.
 
     Attributes:
-        type: of the weights: q8_0, q4_1, f16 or f32.
+        type: of the weights, one of `GGUF_TYPES`.
         file: that `rnagpt export-gguf` wrote of this very model; by default one in the user's
             cache, written on first use.
         threads: that compute; by default as many as PyTorch's.
         context: tokens that the language model reads, the answer included.
     """
 
-    type: str = "q8_0"
+    type: str = DEFAULT_GGUF_TYPE
     file: str | None = None
     threads: int | None = None
     context: int | None = None

@@ -19,6 +19,7 @@ from rnagpt.inference.generation import (
     generation_options,
     remaining_context,
 )
+from rnagpt.inference.kept_tokens import count_kept
 from rnagpt.inference.messages import rnas_of
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
@@ -114,11 +115,10 @@ class TokenWriter:
 
     def _without_cached(self, inputs: BatchFeature, rnas: list[str]) -> dict[str, Any]:
         """The inputs for `generate`, without the RNAs that lie in the cache, and with the cache."""
-        if self._cached_rnas != rnas[: len(self._cached_rnas)]:
-            # The messages were edited from outside, and placeholders do not tell RNAs apart.
-            self.forget()
         input_ids = inputs["input_ids"][0].tolist()
-        num_cached = self._shorten_cache(input_ids)
+        lengths = inputs["rna_attention_mask"].sum(1).tolist() if rnas else []
+        sizes = [self.processor.num_rna_tokens(length) for length in lengths]
+        num_cached = self._shorten_cache(input_ids, rnas, sizes)
         arguments = dict(inputs.to(self.model.device))
         if not num_cached:
             return arguments
@@ -126,30 +126,26 @@ class TokenWriter:
         if "rna_input_ids" not in arguments:
             return arguments
         num_placeholders = input_ids[num_cached:].count(self.processor.rna_token_id)
-        lengths = arguments["rna_attention_mask"].sum(1).tolist()
-        num_rnas = len(lengths)
+        num_rnas = len(sizes)
         while num_placeholders:
             num_rnas -= 1
-            num_placeholders -= self.processor.num_rna_tokens(lengths[num_rnas])
+            num_placeholders -= sizes[num_rnas]
         for name in ("rna_input_ids", "rna_attention_mask"):
             rows = arguments.pop(name)[num_rnas:]
             if len(rows):
                 arguments[name] = rows
         return arguments
 
-    def _shorten_cache(self, input_ids: list[int]) -> int:
-        """Cut the cache to the tokens it shares with a new prompt; returns how many these are.
-
-        Usually these are all. But text is tokenised again with every turn, which may split an
-        answer's words in another way than the model wrote them, and some chat templates shorten
-        old turns.
-        """
-        num_shared = 0
-        # One token has to be left, or there would be nothing to predict from.
-        for cached, given in zip(self._cached_ids, input_ids[:-1], strict=False):
-            if cached != given:
-                break
-            num_shared += 1
+    def _shorten_cache(self, input_ids: list[int], rnas: list[str], sizes: list[int]) -> int:
+        """Cut the cache to the tokens it shares with a new prompt; returns how many these are."""
+        num_shared = count_kept(
+            self._cached_ids,
+            self._cached_rnas,
+            input_ids,
+            rnas,
+            rna_token=self.processor.rna_token_id,
+            sizes=sizes,
+        )
         surplus = len(self._cached_ids) - num_shared
         if not num_shared or (surplus and not self._crop(surplus)):
             self.forget()

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from rnagpt.inference.detokenizer import IncrementalDetokenizer
 from rnagpt.serving.engines.base import (
     AnswerStream,
@@ -20,6 +18,7 @@ from rnagpt.serving.engines.base import (
     Tokens,
 )
 from rnagpt.serving.metrics import Metrics
+from rnagpt.serving.prompt_encoders import PromptEncoder
 from rnagpt.serving.token_logprobs import TokenBytes, TokenTrace
 
 
@@ -45,7 +44,7 @@ class Answers:
 
     Args:
         engine: writes them.
-        tokenizer: of the language model.
+        encoder: of the language model's prompts.
         metrics: updated as tokens come.
         prompt, samplings: see `Engine.submit`, as do the errors.
         stop: strings before which an answer ends.
@@ -60,7 +59,7 @@ class Answers:
     def __init__(
         self,
         engine: Engine,
-        tokenizer: PreTrainedTokenizerBase,
+        encoder: PromptEncoder,
         metrics: Metrics,
         prompt: Prompt,
         samplings: Sequence[Sampling],
@@ -68,12 +67,12 @@ class Answers:
     ) -> None:
         self._began = time.monotonic()
         self._streams = engine.submit(prompt, samplings)
-        self._texts = [IncrementalDetokenizer(tokenizer, stop) for _ in self._streams]
+        self._texts = [IncrementalDetokenizer(encoder.decoder, stop) for _ in self._streams]
         self._metrics = metrics
         self.completion_tokens = 0
         self.log_probabilities: list[float | None] = [0.0] * len(self._streams)
         self._traces = [
-            None if sampling.top is None else TokenTrace(TokenBytes(tokenizer))
+            None if sampling.top is None else TokenTrace(TokenBytes(encoder.tokenizer))
             for sampling in samplings
         ]
         self.logprobs: list[list[dict[str, Any]] | None] = [

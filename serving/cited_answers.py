@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from rnagpt.cleaning_rnagpt import CleanedRna
-from rnagpt.configuration_rnagpt import RnaGptConfig
 from rnagpt.evidence.answers import CitedAnswer, look_up
 from rnagpt.evidence.gathering import Evidence
 from rnagpt.inference.cited import (
@@ -20,7 +19,8 @@ from rnagpt.inference.cited import (
     name_rnas,
     plan_answer,
 )
-from rnagpt.inference.generation import confidence_of
+from rnagpt.inference.confidence import Calibration, confidence_of
+from rnagpt.inference.model_config import read_model_config
 from rnagpt.serving.answers import Answers
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.openai_api import ApiError, ChatRequest
@@ -28,6 +28,35 @@ from rnagpt.serving.prompts import Conversation, Prompts
 from rnagpt.serving.searches import Searches
 
 LOOK_UPS = 8  # at once
+
+
+class ModelSettings(Calibration, Protocol):
+    """What a model's `RnaGptConfig` says of answers from evidence."""
+
+    @property
+    def reads_evidence(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """As much of it as answers need, read without transformers."""
+
+    reads_evidence: bool
+    confidence_scale: float | None
+    confidence_bias: float | None
+
+    @classmethod
+    def of(cls, name_or_path: str) -> FileSettings:
+        """Those of a folder or Hub id.
+
+        Raises:
+            OSError, ValueError: as of `read_model_config`.
+        """
+        fields = read_model_config(name_or_path, {})
+        scale, bias = (fields.get(f"confidence_{name}") for name in ("scale", "bias"))
+        return cls(bool(fields.get("reads_evidence")), scale, bias)
+
+
 Begin = Callable[[Prompt, Sequence[Sampling]], Answers]
 
 
@@ -71,7 +100,7 @@ class CitedAnswers:
     """
 
     def __init__(
-        self, prompts: Prompts, searches: Searches, begin: Begin, config: RnaGptConfig | None
+        self, prompts: Prompts, searches: Searches, begin: Begin, config: ModelSettings | None
     ) -> None:
         self._prompts, self._searches, self._begin = prompts, searches, begin
         self._config = config
@@ -180,4 +209,4 @@ def _cut(text: str, stops: Sequence[str]) -> str:
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
 
 
-__all__ = ["CitedAnswers", "CitedReply"]
+__all__ = ["CitedAnswers", "CitedReply", "FileSettings", "ModelSettings"]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import re
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,9 +19,7 @@ from rnagpt.cleaning_rnagpt import (
     clean_rna,
 )
 from rnagpt.inference.cited import PromptRejectedError, Request
-from rnagpt.inference.generation import clean_once, encode_prompts
 from rnagpt.inference.messages import user_message
-from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.openai_api import (
@@ -37,6 +32,7 @@ from rnagpt.serving.openai_api import (
     TextPart,
 )
 from rnagpt.serving.pasted_rnas import MIN_LETTERS, UnclearSequenceError, find_pasted
+from rnagpt.serving.prompt_encoders import PromptEncoder
 from rnagpt.serving.rna_files import FileError, FileTooLargeError, read_file
 from rnagpt.serving.text_bounds import TextBounds
 
@@ -93,24 +89,21 @@ class Prompts:
     """Makes prompts of requests.
 
     Args:
-        processor: the model's.
+        encoder: of the model's prompts.
         context: tokens that the language model reads, the answer included.
         limits: of requests.
         searching: RNAs are searched in a reference, and may be longer than the model reads.
     """
 
     def __init__(
-        self, processor: RnaGptProcessor, context: int, limits: Limits, searching: bool = False
+        self, encoder: PromptEncoder, context: int, limits: Limits, searching: bool = False
     ) -> None:
-        # A tokenizer changes itself when it pads: it may serve one thread at a time, and none that
-        # decodes meanwhile.
-        self.processor, self._one_at_a_time = copy.deepcopy(processor), threading.Lock()
-        self.context, self.limits, self.searching = context, limits, searching
-        self.max_rna_length = limits.max_searched_nt if searching else processor.max_rna_length
-        # The processor's own error for a long prompt has no code for clients.
-        self._longest = processor.max_context or processor.tokenizer.model_max_length
-        self.processor.max_context = sys.maxsize
-        self._bounds = TextBounds(self.processor.tokenizer, self._one_at_a_time, context)
+        self._encoder, self.context, self.limits = encoder, context, limits
+        self.searching = searching
+        self._longest_read: int = encoder.limits["max_length"]
+        self.max_rna_length = limits.max_searched_nt if searching else self._longest_read
+        longest_token = max(map(len, encoder.tokenizer.get_vocab()))
+        self._bounds = TextBounds(encoder.count, longest_token, context)
 
     def prepare(self, request: ChatRequest) -> Prepared:
         """The prompt of a request, and how each of its answers is to be chosen; from any thread.
@@ -159,16 +152,14 @@ class Prompts:
         Raises:
             PromptRejectedError: the model cannot read it.
         """
-        if len(asked.rna.sequence) > self.processor.max_rna_length:
+        if len(asked.rna.sequence) > self._longest_read:
             raise PromptRejectedError("The RNA is longer than the model reads.")
         conversation = [user_message(asked.text, [asked.rna.sequence])]
         try:
-            with self._one_at_a_time:
-                inputs = encode_prompts(self.processor, [conversation])
+            inputs, length = self._encoder.encode(conversation)
         except (ValueError, TemplateError) as error:
             raise PromptRejectedError(str(error)) from error
-        length = inputs["input_ids"].shape[1]
-        if length >= self.context or length > self._longest:
+        if length >= self.context or length > self._encoder.longest:
             raise PromptRejectedError(f"The prompt takes {length:,} tokens.")
         return Prompt(inputs, length, self.context - length)
 
@@ -207,11 +198,9 @@ class Prompts:
             raise self._too_long("more")
         with _as_api_errors():
             conversation, rnas = self._cleaned(messages)
-            with self._one_at_a_time:
-                inputs = encode_prompts(self.processor, [conversation])
-        length = inputs["input_ids"].shape[1]
-        if length >= self.context or length > self._longest:
-            of_rnas = sum(self.processor.num_rna_tokens(len(rna.sequence)) for rna in rnas)
+            inputs, length = self._encoder.encode(conversation)
+        if length >= self.context or length > self._encoder.longest:
+            of_rnas = sum(self._encoder.num_rna_tokens(len(rna.sequence)) for rna in rnas)
             raise self._too_long(f"{length:,}, {of_rnas:,} of them for RNA")
         return Prompt(inputs, length, self.context - length), rnas
 
@@ -360,7 +349,8 @@ class Prompts:
         for message in conversation:
             for part in message["content"] if isinstance(message["content"], list) else ():
                 if part["type"] == "rna":
-                    rna = clean_once(part["rna"], str(len(rnas) + 1), self.processor)
+                    name = str(len(rnas) + 1)
+                    rna = clean_rna(part["rna"], name=name, **self._encoder.limits)
                     rnas.append(rna)
                     part["rna"] = rna.sequence
         return conversation, rnas
@@ -386,9 +376,9 @@ class Prompts:
         # LiteLLM and LangChain go by these first words as well as by the code.
         return ApiError(
             400,
-            f"This model's maximum context length is {min(self.context, self._longest)} tokens, "
-            f"the answer included; the conversation takes {taken}. Give a shorter text, or fewer "
-            "or shorter RNAs.",
+            f"This model's maximum context length is {min(self.context, self._encoder.longest)} "
+            f"tokens, the answer included; the conversation takes {taken}. Give a shorter text, or "
+            "fewer or shorter RNAs.",
             param="messages",
             code="context_length_exceeded",
         )

@@ -7,15 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastapi.responses import JSONResponse, Response
 
-from rnagpt.configuration_rnagpt import RnaGptConfig
-from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.reference.library import Reference
 from rnagpt.serving.annotations import TSV_MEDIA_TYPE, AnnotateRequest, Annotations, to_tsv
 from rnagpt.serving.answers import Answers
-from rnagpt.serving.cited_answers import CitedAnswers, CitedReply
+from rnagpt.serving.cited_answers import CitedAnswers, CitedReply, ModelSettings
 from rnagpt.serving.engines.base import (
     Engine,
     EngineClosedError,
@@ -28,8 +27,12 @@ from rnagpt.serving.limits import Limits
 from rnagpt.serving.metrics import Metrics
 from rnagpt.serving.middleware import check_api_key
 from rnagpt.serving.openai_api import ApiError, ChatRequest
+from rnagpt.serving.prompt_encoders import PromptEncoder, encoder_of
 from rnagpt.serving.prompts import Prepared, Prompts
 from rnagpt.serving.searches import Searches
+
+if TYPE_CHECKING:
+    from rnagpt.processing_rnagpt import RnaGptProcessor
 
 _NO_LOGPROBS = (
     "logprobs cannot be given here: answers are in records' words, which no language model wrote, "
@@ -44,7 +47,8 @@ class Service:
     """What the routes need.
 
     Attributes:
-        engine, processor: of the model.
+        engine: of the model.
+        processor: the model's, or what makes prompts in its place.
         model_name: by which clients ask for it.
         context: tokens that the language model reads.
         limits: of requests.
@@ -53,15 +57,16 @@ class Service:
         stopping: whether new requests are rejected.
         reference: what RNAs are searched in, so that answers come from records; None: the model
             alone answers.
-        config: the model's, of which answers from records are told whether it reads evidence, and
-            how its confidence was calibrated; None: it does not, and was not.
+        config: the model's `RnaGptConfig`, or as much of it, of which answers from records are told
+            whether it reads evidence, and how its confidence was calibrated; None: it does not, and
+            was not.
 
     Raises:
         ValueError: as of `check_api_key`.
     """
 
     engine: Engine
-    processor: RnaGptProcessor
+    processor: RnaGptProcessor | PromptEncoder
     model_name: str
     context: int
     limits: Limits = field(default_factory=Limits)
@@ -69,14 +74,15 @@ class Service:
     cors_origins: tuple[str, ...] = ()
     stopping: bool = False
     reference: Reference | None = None
-    config: RnaGptConfig | None = None
+    config: ModelSettings | None = None
 
     def __post_init__(self) -> None:
         if self.api_key is not None:
             check_api_key(self.api_key)
         self.metrics = Metrics(self.engine)
         searching = self.reference is not None
-        self.prompts = Prompts(self.processor, self.context, self.limits, searching)
+        self._encoder = encoder_of(self.processor)
+        self.prompts = Prompts(self._encoder, self.context, self.limits, searching)
         self.cited: CitedAnswers | None = None
         self.annotations: Annotations | None = None
         if self.reference is not None:
@@ -141,8 +147,7 @@ class Service:
     def _answers(
         self, prompt: Prompt, samplings: Sequence[Sampling], stop: Sequence[str] = ()
     ) -> Answers:
-        tokenizer = self.processor.tokenizer
-        return Answers(self.engine, tokenizer, self.metrics, prompt, samplings, stop)
+        return Answers(self.engine, self._encoder, self.metrics, prompt, samplings, stop)
 
     def _check(self, request: ChatRequest) -> None:
         """Reject what needs no look at the messages."""

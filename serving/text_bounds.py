@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
-
-from transformers import PreTrainedTokenizerBase
+from collections.abc import Callable, Iterable
 
 # Letters that are tokenised at once: some milliseconds, after which another request gets its turn.
 _PIECE = 8192
@@ -17,19 +14,17 @@ class TextBounds:
     """Finds texts that are too long at a cost bounded by the context, not by the text.
 
     Args:
-        tokenizer: of the language model.
-        lock: held while it is used.
+        count: tokens of a text.
+        longest_token: letters of the language model's longest one.
         context: tokens that the language model reads.
 
     Attributes:
         max_letters: that the context's tokens can stand for.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, lock: threading.Lock, context: int
-    ) -> None:
-        self._tokenizer, self._lock, self._context = tokenizer, lock, context
-        self.max_letters = context * max(map(len, tokenizer.get_vocab()))
+    def __init__(self, count: Callable[[str], int], longest_token: int, context: int) -> None:
+        self._count, self._context = count, context
+        self.max_letters = context * longest_token
 
     def too_long(self, texts: Iterable[str]) -> bool:
         """Whether texts have certainly more tokens than the context; False where it is unsure."""
@@ -46,7 +41,3 @@ class TextBounds:
                 if tokens > self._context:
                     return True
         return False
-
-    def _count(self, text: str) -> int:
-        with self._lock:
-            return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from tokenizers import Tokenizer
 
 from rnagpt.serving.engines.base import TokenProbability
 
@@ -25,15 +25,15 @@ class TokenBytes:
         tokenizer: a byte-level one, or one that writes spaces as SentencePiece does.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        added = tokenizer.added_tokens_decoder
+        added = tokenizer.get_added_tokens_decoder()
         self._special = frozenset(number for number, token in added.items() if token.special)
-        self._byte_level = "ByteLevel" in repr(tokenizer.backend_tokenizer.decoder)
+        self._byte_level = "ByteLevel" in repr(tokenizer.decoder)
 
     def piece(self, token: int) -> str:
         """A token as the vocabulary has it; empty where it has none of this number."""
-        return str(self._tokenizer.convert_ids_to_tokens(token) or "")
+        return str(self._tokenizer.id_to_token(token) or "")
 
     def of(self, token: int, is_first: bool) -> bytes | None:
         """The bytes of a token; None for a control token, which no text shows.
@@ -52,7 +52,7 @@ class TokenBytes:
         if match := _BYTE_PIECE.fullmatch(piece):
             return bytes([int(match[1], 16)])
         if is_first:
-            return str(self._tokenizer.decode([token])).encode()
+            return str(self._tokenizer.decode([token], skip_special_tokens=False)).encode()
         return piece.replace("\u2581", " ").encode()
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnagpt.processing_rnagpt import RnaGptProcessor
     from rnagpt.serving.engines.base import Engine
+    from rnagpt.serving.prompt_encoders import PromptEncoder
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,13 @@ class EngineKind:
         help: half a line for `rnagpt serve --help`.
         start: loads the model and starts the engine. Raises ValueError for an option that it does
             not know, and for a package that is not installed.
+        open_encoder: what makes the model's prompts in the processor's place, which `start` is then
+            given instead; None where the processor has to. Without it the processor always does.
     """
 
     help: str
-    start: Callable[[EngineSettings, RnaGptProcessor], Engine]
+    start: Callable[[EngineSettings, Any], Engine]
+    open_encoder: Callable[[EngineSettings], PromptEncoder | None] = lambda settings: None
 
 
 def _start_transformers(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
@@ -74,16 +78,24 @@ def _start_vllm(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
     )
 
 
-def _start_llama(settings: EngineSettings, processor: RnaGptProcessor) -> Engine:
+def _start_llama(settings: EngineSettings, processor: RnaGptProcessor | PromptEncoder) -> Engine:
     from rnagpt.serving.engines.llama_engine import start_llama_engine
 
-    return start_llama_engine(settings)
+    return start_llama_engine(settings, processor)
+
+
+def _open_light_encoder(settings: EngineSettings) -> PromptEncoder | None:
+    from rnagpt.serving.engines.llama_engine import light_encoder
+
+    return light_encoder(settings)
 
 
 # The first is the default.
 ENGINES: dict[str, EngineKind] = {
     "transformers": EngineKind("in this process", _start_transformers),
-    "llama.cpp": EngineKind("faster on a CPU; pip install 'rna-gpt[cpu]'", _start_llama),
+    "llama.cpp": EngineKind(
+        "faster on a CPU; pip install 'rna-gpt[cpu]'", _start_llama, _open_light_encoder
+    ),
     "vllm": EngineKind("needs vLLM installed", _start_vllm),
 }
 

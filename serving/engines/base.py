@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from transformers import BatchFeature
+# Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
+MIN_TEMPERATURE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,13 @@ class Prompt:
     """A conversation, ready for the model.
 
     Attributes:
-        inputs: of the processor, for one prompt: tokens (1, length) and RNAs.
+        inputs: of the service's prompt encoder, for one prompt: tokens (1, length) and RNAs as the
+            processor gives them, or an `EncodedPrompt`.
         length: tokens, the RNAs' vectors included.
         room: tokens that the context has left for an answer.
     """
 
-    inputs: BatchFeature
+    inputs: Any
     length: int
     room: int
 
@@ -44,6 +46,11 @@ class Sampling:
     seed: int | None = None
     log_probabilities: bool = False
     top: int | None = None
+
+    @property
+    def asks_how_likely(self) -> bool:
+        """Whether the log-probability of each token is wanted."""
+        return self.log_probabilities or self.top is not None
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,7 @@ class Engine(Protocol):
 
 
 __all__ = [
+    "MIN_TEMPERATURE",
     "AnswerStream",
     "Engine",
     "EngineClosedError",

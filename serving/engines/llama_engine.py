@@ -1,32 +1,58 @@
 """The engine whose language model llama.cpp runs: on a CPU, several answers at once.
 
-Encoder, projection and the look-up of tokens are PyTorch's. Each answer is a sequence of one
-context; prompts that begin alike, as those about the same RNA do, share what is kept of that.
+RNAs and tokens are embedded by PyTorch, or by NumPy where that can do it. Each answer is a
+sequence of one context; prompts that begin alike, as those about the same RNA do, share what is
+kept of that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from rnagpt.inference.llama_answers import count_shared, embed
-from rnagpt.inference.llama_context import LlamaContext, Vectors
-from rnagpt.inference.llama_model import LlamaOptions, LlamaParts
-from rnagpt.inference.prompt_embeds import rna_vectors
-from rnagpt.modeling_rnagpt import RnaGptForCausalLM
+from rnagpt.conversion.llama_library import require_llama
+from rnagpt.inference.light_answers import LightModel
+from rnagpt.inference.light_prompts import EncodedPrompt
+from rnagpt.inference.llama_context import LlamaContext, Vectors, count_shared
+from rnagpt.inference.llama_model import LlamaOptions, LlamaParts, LlamaRunner
 from rnagpt.serving.engines import EngineSettings
-from rnagpt.serving.engines.base import Prompt
-from rnagpt.serving.engines.transformers_engine import TransformersEngine
+from rnagpt.serving.engines.array_sampler import ArraySampler, Logits
+from rnagpt.serving.engines.base import Prompt, Sampling
+from rnagpt.serving.engines.batched_engine import BatchedEngine
+from rnagpt.serving.prompt_encoders import LightEncoder, PromptEncoder
+
+if TYPE_CHECKING:
+    from rnagpt.processing_rnagpt import RnaGptProcessor
 
 MOST_SEQUENCES = 256  # of llama.cpp (LLAMA_MAX_SEQ)
 # Tokens a prompt and its answer are expected to have, which decides how many are kept in all.
 _USUAL_LENGTH = 512
 
 
-def start_llama_engine(settings: EngineSettings) -> TransformersEngine:
+def light_encoder(settings: EngineSettings) -> PromptEncoder | None:
+    """What makes prompts and needs no PyTorch; None where the model's encoder does.
+
+    Raises:
+        LlamaMissingError: llama.cpp is not installed.
+    """
+    require_llama()
+    folder = Path(settings.name_or_path)
+    model = LightModel.open(folder) if folder.is_dir() else None
+    return None if model is None else LightEncoder(model, settings.name_or_path)
+
+
+def start_llama_engine(
+    settings: EngineSettings, processor: RnaGptProcessor | PromptEncoder
+) -> BatchedEngine:
     """Load a model, and start an engine for it.
+
+    Args:
+        settings: what it is started with.
+        processor: the model's; of what `light_encoder` gave, PyTorch is loaded for prompts out of
+            the ordinary only.
 
     Raises:
         LlamaMissingError: llama.cpp is not installed.
@@ -38,21 +64,73 @@ def start_llama_engine(settings: EngineSettings) -> TransformersEngine:
         raise ValueError(f"llama.cpp's option cells is a whole number from 1 on, got {cells!r}.")
     if settings.dtype is not None:
         raise ValueError(
-            "--dtype is for transformers and vLLM; llama.cpp takes --engine-option type=q8_0, or "
-            "q4_1, f16, f32."
+            "--dtype is for transformers and vLLM; llama.cpp takes --engine-option type=f16, or "
+            "q8_0, q4_1, f32."
         )
     if settings.max_batch > MOST_SEQUENCES:
         raise ValueError(
             f"llama.cpp writes at most {MOST_SEQUENCES} answers at once, and --max-batch is "
             f"{settings.max_batch}."
         )
-    parts = LlamaParts(settings.name_or_path, LlamaOptions.of(given))
-    cells = max(cells or _USUAL_LENGTH * settings.max_batch, parts.context)
-    context = parts.new_context(cells=cells, sequences=settings.max_batch)
-    batch = LlamaTokenBatch(parts.reader, context, settings.max_batch, cells)
-    return TransformersEngine(
-        parts.reader, parts.processor, settings.max_batch, settings.max_waiting, batch
-    )
+    options = LlamaOptions.of(given)
+    runner = LlamaRunner(settings.name_or_path, options)
+    whole = _WholeModel(settings.name_or_path, options, runner)
+    model = _Light(processor.model, runner, whole) if isinstance(processor, LightEncoder) else whole
+    cells = max(cells or _USUAL_LENGTH * settings.max_batch, model.context)
+    context = runner.new_context(cells=cells, sequences=settings.max_batch)
+    batch = LlamaTokenBatch(model.embed, context, settings.max_batch, cells, model.never)
+    return BatchedEngine(batch, model.context, model.ends, settings.max_batch, settings.max_waiting)
+
+
+class _WholeModel:
+    """Embeds prompts by PyTorch, which is loaded when it is first asked."""
+
+    def __init__(self, name: str, options: LlamaOptions, runner: LlamaRunner) -> None:
+        self._given = name, options, runner
+
+    @cached_property
+    def _parts(self) -> LlamaParts:
+        return LlamaParts(*self._given)
+
+    @property
+    def context(self) -> int:
+        return self._parts.context
+
+    @property
+    def ends(self) -> list[int]:
+        from rnagpt.inference.generation import end_tokens
+
+        return end_tokens(self._parts.reader, self._parts.processor)
+
+    @property
+    def never(self) -> int | None:
+        config = self._parts.reader.config
+        token: int = config.rna_token_id  # type: ignore[assignment]  # set by now
+        return token if token < config.text_config.vocab_size else None
+
+    def embed(self, prompt: Prompt) -> Vectors:
+        """What the language model reads: (tokens, text hidden)."""
+        from rnagpt.inference.llama_answers import embed
+        from rnagpt.inference.prompt_embeds import rna_vectors
+
+        reader = self._parts.reader
+        return embed(reader, prompt.inputs["input_ids"], rna_vectors(reader, prompt.inputs))
+
+
+class _Light:
+    """Embeds prompts by NumPy, as far as it can."""
+
+    def __init__(self, model: LightModel, runner: LlamaRunner, whole: _WholeModel) -> None:
+        self._model, self._whole = model, whole
+        self.context = runner.fit(model.hidden, model.vocabulary, model.reads)
+        self.ends, self.never = model.ends, model.never
+
+    def embed(self, prompt: Prompt) -> Vectors:
+        """What the language model reads: (tokens, text hidden)."""
+        if not isinstance(prompt.inputs, EncodedPrompt):
+            return self._whole.embed(prompt)
+        reader, inputs = self._model.reader, prompt.inputs
+        return reader.embed(inputs.ids, [reader.rna_vectors(rna) for rna in inputs.rnas])
 
 
 @dataclass(eq=False)
@@ -68,16 +146,22 @@ class LlamaTokenBatch:
     """The sequences of the answers that are being written, a `Batch`.
 
     Args:
-        model: encodes RNAs and embeds prompts; no layer of its language model is needed.
+        embed: what the language model reads of a prompt: (tokens, text hidden).
         context: of llama.cpp.
         sequences: that the context holds.
         cells: tokens that it holds.
+        never: a token that no answer may hold; None: none.
     """
 
     def __init__(
-        self, model: RnaGptForCausalLM, context: LlamaContext, sequences: int, cells: int
+        self,
+        embed: Callable[[Prompt], Vectors],
+        context: LlamaContext,
+        sequences: int,
+        cells: int,
+        never: int | None,
     ) -> None:
-        self._model, self._context = model, context
+        self._embed, self._context, self._never = embed, context, never
         self.cells: int | None = cells
         self._rows: list[_Row] = []
         self._readings: list[_Row] = []
@@ -86,7 +170,11 @@ class LlamaTokenBatch:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, prompt: Prompt) -> torch.Tensor:
+    def sampler(self, sampling: Sampling) -> ArraySampler:
+        """See `Batch`."""
+        return ArraySampler(sampling, self._never)
+
+    def add(self, prompt: Prompt) -> Logits:
         """See `Batch`."""
         reading = self.begin(prompt)
         try:
@@ -100,9 +188,7 @@ class LlamaTokenBatch:
 
     def begin(self, prompt: Prompt) -> LlamaReading:
         """See `Batch`."""
-        vectors = embed(
-            self._model, prompt.inputs["input_ids"], rna_vectors(self._model, prompt.inputs)
-        )
+        vectors = self._embed(prompt)
         row = _Row(self._free.pop(), vectors)
         self._readings.append(row)
         self._share(row)
@@ -121,12 +207,12 @@ class LlamaTokenBatch:
             self._context.share(source, row.sequence, shared)
             row.length = shared
 
-    def read(self, row: _Row, tokens: int) -> torch.Tensor | None:
+    def read(self, row: _Row, tokens: int) -> Logits | None:
         """Read so many tokens more of a prompt; the logits after its last one."""
         piece = row.prompt[row.length : row.length + tokens]
         logits = self._context.read(row.sequence, row.length, piece)
         row.length += len(piece)
-        return self._shown(logits) if row.length == len(row.prompt) else None
+        return logits if row.length == len(row.prompt) else None
 
     def join(self, reading: LlamaReading) -> None:
         """See `Batch`."""
@@ -139,13 +225,13 @@ class LlamaTokenBatch:
             self._readings.remove(row)
             self._release(row)
 
-    def step(self, tokens: list[int]) -> torch.Tensor:
+    def step(self, tokens: list[int]) -> Logits:
         """See `Batch`."""
         sequences = [row.sequence for row in self._rows]
         logits = self._context.step(tokens, sequences, [row.length for row in self._rows])
         for row in self._rows:
             row.length += 1
-        return self._shown(logits)
+        return logits
 
     def keep(self, rows: list[int]) -> None:
         """See `Batch`."""
@@ -159,10 +245,6 @@ class LlamaTokenBatch:
         self._context.cut(row.sequence)
         self._free.append(row.sequence)
 
-    def _shown(self, logits: Any) -> torch.Tensor:
-        shown: torch.Tensor = self._model._without_placeholder(torch.from_numpy(logits))
-        return shown
-
 
 class LlamaReading:
     """A prompt that is read a piece at a time; a `PromptReading`."""
@@ -170,7 +252,7 @@ class LlamaReading:
     def __init__(self, batch: LlamaTokenBatch, row: _Row) -> None:
         self.batch, self.row = batch, row
 
-    def read_on(self, tokens: int) -> torch.Tensor | None:
+    def read_on(self, tokens: int) -> Logits | None:
         """See `PromptReading`."""
         return self.batch.read(self.row, tokens)
 
@@ -179,4 +261,4 @@ class LlamaReading:
         self.batch.close(self.row)
 
 
-__all__ = ["LlamaReading", "LlamaTokenBatch", "start_llama_engine"]
+__all__ = ["LlamaReading", "LlamaTokenBatch", "light_encoder", "start_llama_engine"]

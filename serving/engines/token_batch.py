@@ -6,7 +6,7 @@ of all are in one cache that is padded on the left.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -14,10 +14,7 @@ from transformers.cache_utils import DynamicLayer
 
 from rnagpt.inference.prompt_embeds import embed_inputs, rna_vectors
 from rnagpt.modeling_rnagpt import CACHE_NAME, RnaGptForCausalLM
-from rnagpt.serving.engines.base import Prompt, Sampling
-
-# Below it (vLLM's line too) a draw would give the likeliest token, or a quotient too large.
-_MIN_TEMPERATURE = 1e-5
+from rnagpt.serving.engines.base import MIN_TEMPERATURE, Prompt, Sampling, TokenProbability
 
 
 class TokenSampler:
@@ -37,7 +34,7 @@ class TokenSampler:
 
     def choose(self, logits: torch.Tensor) -> int:
         """A token, by logits (vocabulary,)."""
-        if self.sampling.temperature < _MIN_TEMPERATURE:
+        if self.sampling.temperature < MIN_TEMPERATURE:
             return int(logits.argmax())
         shares = (logits.float().cpu() / self.sampling.temperature).softmax(-1)
         if self.sampling.top_p < 1:
@@ -49,42 +46,14 @@ class TokenSampler:
             shares = shares.index_fill(0, order[surplus], 0.0)
         return int(torch.multinomial(shares, 1, generator=self._generator))
 
-
-class PromptReading(Protocol):
-    """A prompt that is read a piece at a time."""
-
-    def read_on(self, tokens: int) -> torch.Tensor | None:
-        """Read so many tokens more; the logits (vocabulary,) after the last, None before."""
-
-    def close(self) -> None:
-        """Nobody reads on, and it will not join."""
-
-
-class Batch(Protocol):
-    """The state of the answers that are being written, one row per answer.
-
-    Attributes:
-        cells: tokens that all rows together may come to, prompts included; None: memory decides.
-    """
-
-    cells: int | None
-
-    def __len__(self) -> int: ...
-
-    def add(self, prompt: Prompt) -> torch.Tensor:
-        """Read a prompt, the last row from now on; the logits (vocabulary,) of its next token."""
-
-    def begin(self, prompt: Prompt) -> PromptReading:
-        """A long prompt, to be read a piece at a time between the steps."""
-
-    def join(self, reading: Any) -> None:
-        """Take a prompt of `begin` that is read as the last row from now on."""
-
-    def step(self, tokens: list[int]) -> torch.Tensor:
-        """Append a token to each row; the logits (rows, vocabulary) of those that follow."""
-
-    def keep(self, rows: list[int]) -> None:
-        """Drop all rows but these."""
+    def probability(self, logits: torch.Tensor, token: int) -> TokenProbability | None:
+        """How likely a token was; None where it was not asked for."""
+        if not self.sampling.asks_how_likely:
+            return None
+        logs = logits.float().log_softmax(-1)
+        best = logs.topk(min(self.sampling.top or 0, len(logs)))
+        top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+        return TokenProbability(token, float(logs[token]), top)
 
 
 class Reading:
@@ -137,6 +106,10 @@ class TokenBatch:
 
     def __len__(self) -> int:
         return len(self._lengths)
+
+    def sampler(self, sampling: Sampling) -> TokenSampler:
+        """See `Batch`."""
+        return TokenSampler(sampling)
 
     @torch.inference_mode()
     def add(self, prompt: Prompt) -> torch.Tensor:

@@ -137,7 +137,7 @@ def test_the_command_writes_a_file_and_replaces_none(
     processor.save_pretrained(tmp_path / "tiny")
     out = tmp_path / "tiny.gguf"
     command = ["export-gguf", "--model", str(tmp_path / "tiny"), str(out)]
-    assert main([*command, "--type", "f16"]) == 0
+    assert main([*command, "--type", "f32"]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     before = out.read_bytes()
     assert main(command) == 2
@@ -145,5 +145,7 @@ def test_the_command_writes_a_file_and_replaces_none(
     assert out.read_bytes() == before
     assert main([*command, "--overwrite", "--quiet"]) == 0
     assert out.stat().st_size < len(before)
+    kinds = {one.tensor_type.name for one in GGUFReader(out).tensors}
+    assert kinds == {"F16", "F32"}  # matrices, and norms
     assert main(["export-gguf", "--model", str(tmp_path / "tiny"), str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from rnagpt.evidence import mentions
 from rnagpt.evidence.questions import Kind, find_about, understand
 from rnagpt.rna_qa.literature.claims import categories
 from rnagpt.rna_qa.rfam import questions as rna_qa
@@ -141,3 +142,26 @@ def test_a_very_long_text_is_no_question() -> None:
 )
 def test_questions_to_which_neither_yes_nor_no_is_plain(question: str, is_denied: bool) -> None:
     assert understand(question).denied == is_denied
+
+
+def test_names_that_do_not_stand_in_a_question_make_no_pattern(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or each RNA of a file would cost a millisecond before the first answer."""
+    made: list[list[str]] = []
+    pattern = mentions._names_pattern
+
+    def noted(names: Sequence[str]) -> str:
+        made.append(list(names))
+        return pattern(names)
+
+    monkeypatch.setattr(mentions, "_names_pattern", noted)
+    names = [f"rna{number}" for number in range(50)]
+    for name in names:
+        find_about("What is this RNA?", [name])
+    assert made == [[]] * len(names)
+    assert find_about("Is RNA17 like rna3?", names).places == (17, 3)
+    assert sorted(made[-1]) == ["rna1", "rna17", "rna3"]
+    # Beyond ASCII letters have further forms, of which a pattern knows: K is the kelvin's.
+    assert find_about("Where is \N{KELVIN SIGN}tRNA-a found?", ["x", "ktRNA-a", "y"]).places == (1,)
+    assert find_about("Is  my   tRNA known?", ["x", "my tRNA", "y"]).places == (1,)

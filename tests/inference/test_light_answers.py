@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers.fresh_process import run_fresh
 from helpers.tiny_models import make_config, make_processor, make_question, make_rna
+from helpers.tiny_tables import SUMMARIES, save_table_model
 
 from rnagpt import RnaChat, answer_questions, tokenize_rna
 from rnagpt.cleaning_rnagpt import RNA_LETTERS
@@ -24,49 +25,10 @@ from rnagpt.inference.local_model import LocalModel
 from rnagpt.inference.prompt_embeds import embed_inputs, rna_vectors
 from rnagpt.inference.table_reader import kmer_tokens
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
-from rnagpt.processing_rnagpt import RnaGptProcessor
 
-KMERS = 3
-TABLE: dict[str, Any] = {
-    "num_hidden_layers": 0,
-    "position_embedding_type": "rotary",
-    "emb_layer_norm_before": None,
-    "token_dropout": False,
-    "vocab_size": 25 + 4**KMERS,
-    "kmer_size": KMERS,
-}
-SUMMARIES: list[dict[str, Any]] = [
-    {
-        "rna_summary_size": 5,
-        "rna_family_prototypes": 7,
-        "rna_type_size": 2,
-        "rna_type_prototypes": 4,
-    },
-    {"rna_summary_size": 3, "rna_family_prototypes": 7},
-    {"rna_summary_size": 2},
-    {},
-]
 QUESTIONS = ["What is this RNA?", "Where is it found?", "What does it bind, and why so?"]
 RNAS = [make_rna(length, length) for length in (1, 2, 5, 33, 34, 77, 120)]
 NEW_TOKENS = 16
-
-
-def save(
-    folder: Path, style: str = "chatml", merge: int = 2, dtype: Any = None, **options: Any
-) -> tuple[RnaGptForCausalLM, RnaGptProcessor]:
-    """A tiny RNA-GPT whose encoder is a table, in a folder."""
-    options = options or SUMMARIES[0]
-    summary = options.get("rna_summary_size", 0)
-    processor = make_processor(style, kmer_size=KMERS, merge_size=merge, summary_size=summary)
-    torch.manual_seed(1)
-    model = RnaGptForCausalLM(make_config(processor, rna=TABLE, **options)).eval()
-    with torch.no_grad():  # norms of 1 and biases of 0 could be lost unseen
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape))
-    model.to(dtype)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return model.float(), processor
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -92,7 +54,9 @@ def test_tokens_are_the_processors(kmer_size: int) -> None:
 def test_what_the_language_model_reads_is_the_same(
     summary: dict[str, Any], merge: int, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    model, processor = save(tmp_path, merge=merge, dtype=dtype, **summary, max_rna_length=500)
+    model, processor = save_table_model(
+        tmp_path, merge=merge, dtype=dtype, **summary, max_rna_length=500
+    )
     light = LightModel.open(tmp_path)
     assert light is not None
     for rnas in [[rna] for rna in RNAS] + [RNAS[2:5]]:
@@ -122,7 +86,7 @@ def conversations() -> list[list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("style", ["chatml", "llama-3"])
 def test_prompts_are_the_processors(style: str, tmp_path: Path) -> None:
-    _, processor = save(tmp_path, style)
+    _, processor = save_table_model(tmp_path, style)
     prompts = LightPrompts.open(tmp_path)
     assert prompts is not None
     for messages in conversations():
@@ -156,19 +120,19 @@ def test_prompts_are_the_processors(style: str, tmp_path: Path) -> None:
 def test_what_is_out_of_the_ordinary_is_left_to_the_processor(
     messages: Sequence[dict[str, Any]], tmp_path: Path
 ) -> None:
-    _, processor = save(tmp_path)
-    prompts = LightPrompts.open(tmp_path)
-    assert prompts is not None
-    assert prompts.encode(messages) is None
+    _, processor = save_table_model(tmp_path)
+    light = LightModel.open(tmp_path)
+    assert light is not None
+    assert light.encode(messages) is None
     with pytest.raises((ValueError, TypeError)):
         encode_prompts(processor, [messages])
 
 
 def test_models_that_need_more_are_not_read(tmp_path: Path) -> None:
-    save(tmp_path / "bfloat16", dtype=torch.bfloat16)
+    save_table_model(tmp_path / "bfloat16", dtype=torch.bfloat16)
     assert LightModel.open(tmp_path / "bfloat16") is None
     folder = tmp_path / "table"
-    save(folder)
+    save_table_model(folder)
     assert LightModel.open(folder) is not None
     files = {name: (folder / name).read_text() for name in ("config.json", "chat_template.jinja")}
     files |= {
@@ -208,7 +172,7 @@ def test_models_that_need_more_are_not_read(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("parts") / "tiny"
-    save(folder)
+    save_table_model(folder)
     return str(folder)
 
 

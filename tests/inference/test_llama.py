@@ -240,6 +240,15 @@ def test_the_types_are_those_that_are_named() -> None:
     assert tuple(FILE_TYPES) == GGUF_TYPES
 
 
+@pytest.mark.parametrize("options", [{}, {"type": "q8_0"}])
+def test_weights_are_in_float16_unless_asked_otherwise(
+    folder: str, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    LocalModel.open(folder, engine="llama.cpp", engine_options=options).load()
+    written = capsys.readouterr().err
+    assert ("-f16-" in written, "-q8_0-" in written) == (not options, bool(options))
+
+
 def test_the_file_is_written_once_and_again_when_the_weights_change(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,7 +269,7 @@ def test_the_file_is_written_once_and_again_when_the_weights_change(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"type": "q2_k"}, "one of q8_0, q4_1, f16, f32, got 'q2_k'"),
+        ({"type": "q2_k"}, "one of f16, q8_0, q4_1, f32, got 'q2_k'"),
         ({"threads": 0}, "threads is a whole number from 1 on"),
         ({"thread": 2}, "no option thread"),
         ({"file": 3}, "file is a text"),

@@ -22,6 +22,7 @@ from rnagpt.serving.answers import Answers
 from rnagpt.serving.app import make_app
 from rnagpt.serving.engines.base import Sampling, Tokens
 from rnagpt.serving.limits import Limits
+from rnagpt.serving.prompt_encoders import encoder_of
 from rnagpt.serving.service import Service
 
 TRNA = "GCGGAUUUAGCUCAGUUGGGAGAGCGCCAGACUGAAGAUCUGGAGGUCCUGUGUUCGAUCCACAGAAUUCGCACCA"
@@ -339,8 +340,8 @@ def test_the_transformers_engine_says_how_likely_its_words_are(parts, reference)
 
         async def write():
             sampling = Sampling(20, log_probabilities=True)
-            tokenizer = parts[1].tokenizer
-            answers = Answers(service.engine, tokenizer, service.metrics, prompt, [sampling], ())
+            encoder = encoder_of(parts[1])
+            answers = Answers(service.engine, encoder, service.metrics, prompt, [sampling], ())
             texts, _ = await answers.whole()
             return texts[0], answers.log_probabilities[0]
 

@@ -16,7 +16,7 @@ from helpers.tiny_server import ask_about, client_of
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.serving.app import make_app
-from rnagpt.serving.engines import ENGINES, EngineSettings, transformers_engine
+from rnagpt.serving.engines import ENGINES, EngineSettings, batched_engine
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.limits import Limits
 from rnagpt.serving.service import Service
@@ -112,8 +112,8 @@ def test_many_answers_together_are_each_as_alone(
 def test_long_prompts_are_read_in_pieces_and_may_be_given_up(
     folder: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transformers_engine, "READ_BETWEEN_STEPS", 7)
-    monkeypatch.setattr(transformers_engine, "READ_AT_ONCE", 30)
+    monkeypatch.setattr(batched_engine, "READ_BETWEEN_STEPS", 7)
+    monkeypatch.setattr(batched_engine, "READ_AT_ONCE", 30)
     prompt = make_prompt(parts, make_rna(150, 1), QUESTIONS[0])
     engine = start(folder, parts, max_batch=2)
 

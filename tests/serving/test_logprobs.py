@@ -20,6 +20,7 @@ from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
 from rnagpt.reference.library import Reference
 from rnagpt.serving.engines.base import TokenProbability
+from rnagpt.serving.engines.token_batch import TokenSampler
 from rnagpt.serving.token_logprobs import TokenBytes, TokenTrace
 
 Parts = tuple[RnaGptForCausalLM, RnaGptProcessor]
@@ -72,7 +73,7 @@ def test_they_are_those_of_the_model(client: openai.OpenAI, parts: Parts) -> Non
     tokens = choice.logprobs.content
     assert choice.logprobs.refusal is None
     assert len(tokens) == len(ids) == 12
-    spelling = TokenBytes(parts[1].tokenizer)
+    spelling = TokenBytes(parts[1].tokenizer.backend_tokenizer)
     for place, (one, token) in enumerate(zip(tokens, ids, strict=True)):
         assert one.logprob == pytest.approx(float(logs[place, token]), abs=1e-3)
         written = spelling.of(token, is_first=place == 0)
@@ -169,7 +170,7 @@ def test_the_bytes_of_any_tokens_join_to_their_text(style: str, data: st.DataObj
     # SentencePiece's space at the beginning is kept where control tokens alone stand before it.
     if style == "mistral":
         ids = [token for token in ids if token not in control]
-    spelling, text = TokenBytes(tokenizer), IncrementalDetokenizer(tokenizer)
+    spelling, text = TokenBytes(tokenizer.backend_tokenizer), IncrementalDetokenizer(tokenizer)
     trace, shown = TokenTrace(spelling), ""
     tokens: list[dict[str, Any]] = []
     for token in ids:
@@ -193,7 +194,7 @@ def test_the_bytes_of_any_tokens_join_to_their_text(style: str, data: st.DataObj
 
 
 def test_what_cannot_be_is_a_number_that_json_has() -> None:
-    trace = TokenTrace(TokenBytes(TOKENIZERS["chatml"]))
+    trace = TokenTrace(TokenBytes(TOKENIZERS["chatml"].backend_tokenizer))
     trace.add([TokenProbability(40, -math.inf, ((41, 0.0),))])
     (token,) = trace.release("", at_end=True)
     assert token["logprob"] == -9999.0
@@ -204,7 +205,7 @@ def test_half_a_character_is_shown_by_its_bytes() -> None:
     tokenizer = TOKENIZERS["chatml"]
     ids = tokenizer("é", add_special_tokens=False)["input_ids"]
     assert len(ids) == 2
-    trace = TokenTrace(TokenBytes(tokenizer))
+    trace = TokenTrace(TokenBytes(tokenizer.backend_tokenizer))
     trace.add([TokenProbability(token, -1.0) for token in ids])
     tokens = trace.release("é", at_end=False)
     assert [one["token"] for one in tokens] == ["bytes:\\xc3", "bytes:\\xa9"]
@@ -214,8 +215,7 @@ def test_half_a_character_is_shown_by_its_bytes() -> None:
 def test_an_engine_that_does_not_say_is_a_failure_and_no_answer_without(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = "rnagpt.serving.engines.transformers_engine._probability"
-    monkeypatch.setattr(engine, lambda *_: None)
+    monkeypatch.setattr(TokenSampler, "probability", lambda *_: None)
     with serve_tiny(parts) as (address, _), pytest.raises(openai.InternalServerError):
         complete(client_of(address))
 

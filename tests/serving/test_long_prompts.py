@@ -12,7 +12,7 @@ from helpers.tiny_models import make_model, make_processor, make_question, make_
 
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 from rnagpt.processing_rnagpt import RnaGptProcessor
-from rnagpt.serving.engines import transformers_engine
+from rnagpt.serving.engines import batched_engine
 from rnagpt.serving.engines.base import Prompt, Sampling
 from rnagpt.serving.engines.token_batch import Reading, TokenBatch
 from rnagpt.serving.engines.transformers_engine import TransformersEngine
@@ -29,8 +29,8 @@ def parts() -> Parts:
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transformers_engine, "READ_BETWEEN_STEPS", 7)
-    monkeypatch.setattr(transformers_engine, "READ_AT_ONCE", 64)
+    monkeypatch.setattr(batched_engine, "READ_BETWEEN_STEPS", 7)
+    monkeypatch.setattr(batched_engine, "READ_AT_ONCE", 64)
 
 
 @pytest.fixture
