@@ -353,6 +353,9 @@ class OpenAiModel:
         param: str = "",
     ) -> Exception:
         """What a status other than 200 means, with the code and the words of its body."""
+        if status >= 500 and "literal_error" in message:
+            # llama-cpp-python's server says so what it does not take.
+            status = 422
         shown = message.replace(self._api_key, "(key)") if self._api_key else message
         said = f"status {status}, {shown!r}"
         if code == "insufficient_quota" or status == 402:

@@ -21,7 +21,7 @@ OPTIONAL = ("temperature", "seed", "response_format")
 JSON_SCHEMA, MAX_LENGTH = "json_schema", "maxLength"
 _REJECTION_CODES = frozenset(("unsupported_parameter", "unsupported_value", "unknown_parameter"))
 _REJECTION = re.compile(
-    r"unsupported|not (?:be )?support|unrecogni[sz]ed|unknown|unexpected|"
+    r"unsupported|not (?:be )?support|unrecogni[sz]ed|unknown|unexpected|literal_error|"
     r"extra[_ ](?:inputs?|fields?|forbidden)|"
     r"not (?:permitted|allowed|available|accepted|compatible)|unavailable|deprecated|"
     r"cannot find field|does not (?:support|accept|take)|only the default",
