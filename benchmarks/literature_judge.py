@@ -5,9 +5,9 @@
         --builds DNC AIS
 
 A logistic regression on what the checks know of a claim and its quote, and on their cosine by
-all-MiniLM-L6-v2, predicts whether the reader called the claim right in all respects. Cross-validated
-over RNAs: no RNA is in training and test. Labels hold hashes, so texts are found again: of sentences
-among those of their papers, of a model's claims in its builds.
+all-MiniLM-L6-v2, predicts whether the reader called the claim right in all respects. It is
+cross-validated over RNAs: none is in training and test. Labels hold hashes, so texts are found
+again: of sentences among those of their papers, of a model's claims in its builds.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ from rnagpt.rna_qa.literature.text.sentences import split_label, split_sentences
 LABELS = Path(__file__).with_name("literature_labels")
 REPORT = Path(__file__).with_suffix(".md")
 FOLDS, BINS, RESAMPLES = 5, 4, 1000
-POINTERS = frozenset(
-    "this these those that it its they their such both respectively former latter here".split()
-)
+_POINTERS = "this these those that it its they their such both respectively former latter here"
+POINTERS = frozenset(_POINTERS.split())
 FEATURES = (
     "cosine with the quote",
     "words of it in the quote",

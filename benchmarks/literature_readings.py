@@ -3,8 +3,8 @@
     python benchmarks/literature_readings.py sheets DNC AIS FOLDER      # claims.jsonl, pairs.jsonl
     python benchmarks/literature_readings.py keep FOLDER                # into literature_labels/
 
-`claims.jsonl` is a sheet as `rna-qa sample` writes it, of both builds' claims. `pairs.jsonl` has the
-two annotations of an RNA as "first" and "second", in an order that `order.json` alone tells; the
+`claims.jsonl` is a sheet as `rna-qa sample` writes it, of both builds' claims. `pairs.jsonl` has
+the two annotations of an RNA as "first" and "second", in an order that `order.json` alone tells; the
 reader writes "first", "second" or "neither" under "better" before looking there. What is kept has
 hashes in place of texts.
 """

@@ -17,8 +17,8 @@ from rnagpt.rna_qa.literature.records import Annotation, Claim, Rna, Topics
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import literature_model_builds as builds  # noqa: E402
-import literature_readings as readings  # noqa: E402
+import literature_model_builds as builds
+import literature_readings as readings
 
 RNA = Rna("R1", "ACGU", ("miR-21",), "pre_miRNA")
 TOPICS = Topics("R1", (("PMID:1", "PMID:2"), ("PMID:3",), ("PMID:4",)))
@@ -86,9 +86,8 @@ def test_pairs_hide_whose_they_are_and_tell_it_when_kept(
     readings.sheets(made("dnc"), made("ais", other), folder)
     (row,) = read(folder / "pairs.jsonl")
     assert set(row) == {"rna", "name", "first", "second", "better"}
+    fill(folder)
     with pytest.raises(ValueError, match="first, second or neither"):
-        fill(folder)
-        write(folder / "pairs.jsonl", [row])
         readings.keep(folder)
     place = "first" if row["first"] == other[0].text else "second"
     write(folder / "pairs.jsonl", [{**row, "better": place}])

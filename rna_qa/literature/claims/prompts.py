@@ -54,8 +54,8 @@ aims and methods. Where the papers say nothing about the RNA, answer with no cla
 SENTENCES_SYSTEM = f"""\
 You extract facts about one RNA from sentences of papers.
 {_DATA}
-"names" are the names of the RNA, "sentences" are numbered sentences that name it, "most_claims" is \
-how many claims you may make.
+"names" are the names of the RNA, "sentences" are numbered sentences that name it, \
+"most_claims" is how many claims you may make.
 Answer with claims, the most informative first, each on another sentence. Of each claim:
 - "sentence": the number of a sentence that states a finding about the RNA.
 - "text": that finding in one sentence of at most 40 words that calls the RNA by one of its names \
@@ -145,9 +145,9 @@ def claims_schema(
 
 
 def sentences_schema(sentences: int, most_claims: int) -> dict[str, Any]:
-    """Claims on numbered sentences."""
+    """Claims on numbered sentences, one at least: small models write none as soon as they may."""
     claim = _object(sentence=_number(1, sentences), text=_string(MAX_TEXT))
-    return _object(claims=_list_of(claim, most_claims))
+    return _object(claims=_list_of(claim, most_claims, least=1))
 
 
 def repair_schema(first: int, last: int, faulty: int) -> dict[str, Any]:
