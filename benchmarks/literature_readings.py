@@ -4,7 +4,7 @@
     python benchmarks/literature_readings.py keep FOLDER                # into literature_labels/
 
 `claims.jsonl` is a sheet as `rna-qa sample` writes it, of both builds' claims. `pairs.jsonl` has
-the two annotations of an RNA as "first" and "second", in an order that `order.json` alone tells; the
+the two annotations of an RNA as "first" and "second", in an order that only `order.json` tells; the
 reader writes "first", "second" or "neither" under "better" before looking there. What is kept has
 hashes in place of texts.
 """

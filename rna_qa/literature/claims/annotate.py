@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnagpt.rna_qa.literature.claims import prompts
 from rnagpt.rna_qa.literature.claims.numbered_sentences import sentences_about, with_quotes
-from rnagpt.rna_qa.literature.claims.standing_alone import tidy
+from rnagpt.rna_qa.literature.claims.standing_alone import ITS_LENGTH, needs_its_paper, tidy
 from rnagpt.rna_qa.literature.claims.validation import (
     Violation,
     adds_nothing,
@@ -33,7 +33,7 @@ from rnagpt.rna_qa.literature.text.passages import section_of
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 # Rises when the same answers may give other annotations.
-VERSION = 3
+VERSION = 4
 MODES = ("dnc", "ais")
 # What a model is given of papers.
 ABSTRACTS, SENTENCES = "abstracts", "sentences"
@@ -229,13 +229,22 @@ def _sift(rna: Rna, piece: Piece, written: Iterable[Mapping[str, Any]]) -> _Sift
     sifted = _Sifted(piece)
     for fields in written:
         claim = _read_claim(fields, piece)
-        phrase = leaked_phrase(claim.text)
-        violation = Violation("speaks of the paper", phrase) if phrase else None
-        if violation := violation or validate_claim(claim, rna, piece.by_id):
+        if violation := _leans(claim) or validate_claim(claim, rna, piece.by_id):
             sifted.faulty.append(_Faulty(fields, claim, violation))
         else:
             sifted.standing.append(_with_quote_as_it_stands(claim, piece))
     return sifted
+
+
+def _leans(claim: Claim) -> Violation | None:
+    """Words that speak of the paper, or need it; what names no finding needs it too."""
+    if phrase := leaked_phrase(claim.text):
+        return Violation("speaks of the paper", phrase)
+    words = needs_its_paper(claim.text)
+    # How long a model's claim may be, `validate_claim` says.
+    if words and words != ITS_LENGTH:
+        return Violation("needs its paper", words)
+    return None
 
 
 def _read_claim(written: Mapping[str, Any], piece: Piece) -> Claim:

@@ -89,3 +89,9 @@ def test_without_a_language_model_there_is_nothing_to_read() -> None:
         LiteratureOptions(rnas="r", papers="p", reads="sentences")
     with pytest.raises(ValueError, match="abstracts, sentences"):
         LiteratureOptions(rnas="r", papers="p", mode="dnc", language_model="m", reads="titles")
+
+
+def test_a_claim_that_leans_on_its_paper_or_names_no_finding_is_rejected() -> None:
+    paper = Paper("PMID:1", "MiR-21.", "Still, little is known about how miR-21 regulates growth.")
+    made = run(Scripted((1, "Little is known about how miR-21 regulates growth.")), [paper])
+    assert (made.claims, made.rejected) == ((), {"needs its paper": 1})
