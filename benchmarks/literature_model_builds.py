@@ -5,14 +5,14 @@
     rna-qa literature EXTRACTIVE --rnas RNAS --papers PAPERS --extractive
     python benchmarks/literature_model_builds.py DNC AIS EXTRACTIVE
 
-The three builds are of the same RNAs and papers; each needs its stage `annotate`, no more, and of
-these the shards that are done. RNAs that all three have done count. Topics are those of DNC for all
-three.
+The builds are of the same papers; each needs its stage `annotate`, no more, and of these the shards
+that are done. RNAs that all three have done are told by themselves as well, with DNC's topics.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,14 +29,26 @@ from rnagpt.rna_qa.literature.build.settings import LiteratureOptions, RunOption
 from rnagpt.rna_qa.literature.build.shards import read_lines
 from rnagpt.rna_qa.literature.build.stages import Build, read_annotations
 from rnagpt.rna_qa.literature.claims.validation import overlap
+from rnagpt.rna_qa.literature.judging.precision import describe, measure
+from rnagpt.rna_qa.literature.judging.samples import read_sheet
 from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
 from rnagpt.rna_qa.literature.records import Annotation, Rna, Topics
 
 REPORT = Path(__file__).with_suffix(".md")
 NAMES = ("dnc", "ais", "extractive")
 NO_ANSWER = "no answer: "
+# What is told of the RNAs that all builds have done.
+BESIDE = (
+    "RNAs with claims",
+    "claims a paper",
+    "papers cited",
+    "topics cited",
+    "claims copied",
+    "redundancy, cosine",
+    "redundancy, words",
+)
 ABOUT = """\
-Of all RNAs that the three builds have done. A claim stands if it passes the builder's checks, at
+A claim stands if it passes the builder's checks, at
 first or after one repair; claims that say the same are one. Coverage is the share of an RNA's
 papers that its annotation cites, and of its topics of which it cites a paper, with 0 for an RNA
 without claims. A claim is copied where its quote has all of its content words. Redundancy is the
@@ -194,13 +206,21 @@ def alike(
 
 def report(builds: Mapping[str, Made], model: EmbeddingModel) -> str:
     """The tables of the report."""
-    ids = sorted(set.intersection(*(set(made.annotations) for made in builds.values())))
-    topics = next(iter(builds.values())).topics
-    columns = [dict(figures(made, ids, topics, model)) for made in builds.values()]
+    shared = set.intersection(*(set(made.annotations) for made in builds.values()))
+    columns = [
+        dict(figures(made, sorted(made.annotations), made.topics, model))
+        for made in builds.values()
+    ]
     rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
-    parts = [table((f"{len(ids)} RNAs", *builds), rows)]
+    parts = [table(("of all RNAs of the build", *builds), rows)]
+    of_shared = [
+        dict(figures(made, sorted(shared), next(iter(builds.values())).topics, model))
+        for made in builds.values()
+    ]
+    rows = [(name, *(column[name] for column in of_shared)) for name in BESIDE]
+    parts.append(table((f"of the {len(shared)} RNAs of all three", *builds), rows))
     fallen = {
-        name: rejections([made.annotations[id_] for id_ in ids])
+        name: rejections(list(made.annotations.values()))
         for name, made in builds.items()
         if made.answers[0]
     }
@@ -209,8 +229,26 @@ def report(builds: Mapping[str, Made], model: EmbeddingModel) -> str:
     if why:
         parts.append(table(("why claims fall", *fallen), why))
     header = ("annotations of", "RNAs", "ROUGE-1", "ROUGE-2", "ROUGE-L", "semantic F1")
-    parts.append(table(header, alike(builds, ids, model)))
+    parts.append(table(header, alike(builds, sorted(shared), model)))
     return "\n\n".join(parts)
+
+
+def judged(builds: Mapping[str, Made]) -> Iterator[str]:
+    """The lines on what a reader said of these builds' claims, and of two annotations of an RNA."""
+    from literature_readings import CLAIM_LABELS, PAIR_LABELS, items_of
+
+    sheet = read_sheet(CLAIM_LABELS)
+    for name in ("dnc", "ais"):
+        precision = measure(items_of(builds[name]), [sheet])
+        if precision.is_whole:
+            yield f"\nClaims of {name}, judged by {sheet.judge}:\n"
+            yield from describe(precision)
+        else:
+            yield f"\nClaims of {name}: {precision.without_label} have no label."
+    rows = map(json.loads, PAIR_LABELS.read_text(encoding="utf-8").splitlines())
+    liked = Counter(row["better"] for row in rows)
+    counts = ", ".join(f"{way} {liked[way]}" for way in ("dnc", "ais", "neither"))
+    yield f"\nBetter of two annotations of an RNA, read without their names: {counts}."
 
 
 def main() -> None:
@@ -221,6 +259,7 @@ def main() -> None:
     builds = {name: read_build(getattr(args, name), name) for name in NAMES}
     text = f"{beginning('What a language model writes', ABOUT)}\n"
     text += f"{report(builds, open_embedding_model('minilm'))}\n"
+    text += "\n".join(judged(builds)) + "\n"
     print(text)
     (args.report or REPORT).write_text(text, encoding="utf-8")
 

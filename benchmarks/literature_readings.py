@@ -71,7 +71,6 @@ def keep(folder: Path) -> None:
     Raises:
         ValueError: where a pair has no answer.
     """
-    write_labels(folder / "claims.jsonl", CLAIM_LABELS)
     order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
     rows = []
     for line in (folder / "pairs.jsonl").read_text(encoding="utf-8").splitlines():
@@ -83,6 +82,7 @@ def keep(folder: Path) -> None:
         better = of.get(row["better"], "neither")
         rows.append({"rna": row["rna"], **dict(sorted(hashes.items())), "better": better})
     text = "".join(json.dumps(row) + "\n" for row in rows)
+    write_labels(folder / "claims.jsonl", CLAIM_LABELS)
     PAIR_LABELS.write_text(text, encoding="utf-8")
 
 

@@ -81,6 +81,8 @@ def test_an_rna_without_claims_covers_nothing() -> None:
 def test_pairs_hide_whose_they_are_and_tell_it_when_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(readings, "CLAIM_LABELS", tmp_path / "claims.jsonl")
+    monkeypatch.setattr(readings, "PAIR_LABELS", tmp_path / "pairs.jsonl")
     folder = tmp_path / "sheets"
     other = (Claim("MiR-21 falls in sepsis.", ("PMID:4",), "MiR-21 falls in sepsis."),)
     readings.sheets(made("dnc"), made("ais", other), folder)
@@ -89,10 +91,9 @@ def test_pairs_hide_whose_they_are_and_tell_it_when_kept(
     fill(folder)
     with pytest.raises(ValueError, match="first, second or neither"):
         readings.keep(folder)
+    assert not (tmp_path / "claims.jsonl").exists()
     place = "first" if row["first"] == other[0].text else "second"
     write(folder / "pairs.jsonl", [{**row, "better": place}])
-    monkeypatch.setattr(readings, "CLAIM_LABELS", tmp_path / "claims.jsonl")
-    monkeypatch.setattr(readings, "PAIR_LABELS", tmp_path / "pairs.jsonl")
     readings.keep(folder)
     (kept,) = read(tmp_path / "pairs.jsonl")
     assert kept["better"] == "ais"
