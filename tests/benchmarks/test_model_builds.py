@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import literature_model_builds as builds
 import literature_readings as readings
 
+NONE: Mapping[str, int] = {}
 RNA = Rna("R1", "ACGU", ("miR-21",), "pre_miRNA")
 TOPICS = Topics("R1", (("PMID:1", "PMID:2"), ("PMID:3",), ("PMID:4",)))
 CLAIMS = (
@@ -42,7 +43,9 @@ class Letters:
         raise NotImplementedError
 
 
-def made(mode: str, claims: tuple[Claim, ...] = CLAIMS, **rejected: int) -> builds.Made:
+def made(
+    mode: str, claims: tuple[Claim, ...] = CLAIMS, rejected: Mapping[str, int] = NONE
+) -> builds.Made:
     text = " ".join(claim.text for claim in claims)
     annotation = Annotation("R1", mode, text, claims, "m", rejected)
     return builds.Made({"R1": RNA}, {"R1": annotation}, {"R1": TOPICS}, (4, 1, 800, 100))
@@ -53,7 +56,7 @@ def rows(one: builds.Made) -> dict[str, str]:
 
 
 def test_claims_papers_topics_and_what_was_copied() -> None:
-    one = made("dnc", **{"RNA not named": 2, "no answer: too long": 5})
+    one = made("dnc", rejected={"RNA not named": 2, "no answer: too long": 5})
     told = rows(one)
     assert told["claims a paper"] == "0.50"
     assert told["claims that stand"] == "0.500 of 4"  # an answer that did not come is no claim
