@@ -19,6 +19,7 @@ from rnagpt.rna_qa.literature.build.settings import (
     EUROPE_PMC,
     MENTIONS,
     MODES,
+    READS,
     STAGES,
     LiteratureOptions,
     RunOptions,
@@ -161,7 +162,15 @@ def _add_content(group: Any) -> None:
         "--token-budget",
         "most tokens of abstracts in one request (default: %(default)s)",
     )
-    _number(group, "--claims-per-topic", "at most, with --extractive (default: %(default)s)")
+    _number(group, "--claims-per-topic", "at most (default: %(default)s)")
+    group.add_argument(
+        "--reads",
+        choices=READS,
+        default="abstracts",
+        help="what a language model is given: abstracts, of which it copies quotes, or the "
+        "sentences that name the RNA, of which it names one; a quarter of the tokens, and small "
+        "models copy badly (default: %(default)s; --estimate counts abstracts)",
+    )
     add_split_options(group, "RNAs")
     _number(
         group,

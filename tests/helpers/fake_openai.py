@@ -106,6 +106,8 @@ def answer_by_schema(body: Body) -> Any:
     form = body.get("response_format", {})
     if "json_schema" in form:
         schema = form["json_schema"]["schema"]
+    elif "schema" in form:
+        schema = form["schema"]
     else:  # then the prompt has to say it
         schema = json.loads(body["messages"][0]["content"].splitlines()[-1])
     return fill(schema, body["messages"][-1]["content"])
@@ -212,6 +214,20 @@ class FakeOpenAi:
             if name in self.rejects:
                 status, said = REFUSALS[self.refusal](name)
                 return JSONResponse(said, status)
+        form = body.get("response_format", {})
+        if form.get("type") in self.rejects:  # as llama-cpp-python's server says it
+            said = (
+                "[{'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': "
+                "\"Input should be 'text' or 'json_object'\"}]"
+            )
+            return error(500, said, None)
+        if "maxLength" in self.rejects and "maxLength" in json.dumps(form):  # as OpenAI says it
+            return error(
+                400,
+                "Invalid schema for response_format 'claims': In context=('properties', 'text'), "
+                "'maxLength' is not permitted.",
+                None,
+            )
         return None
 
     def _complete(self, body: Body, fault: str = "") -> dict[str, Any]:

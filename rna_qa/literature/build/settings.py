@@ -25,6 +25,7 @@ STAGE_VERSIONS = dict.fromkeys(STAGES, 1) | {"select": 3, "annotate": 2, "export
 CONFIGURATIONS = ("qa", "annotations", "qa_ais", "annotations_ais", "papers")
 MODES = ("extractive", "dnc", "ais", "both")
 MENTIONS = ("abstract", "any")
+READS = ("abstracts", "sentences")  # what a language model is given of papers
 EUROPE_PMC = "europe-pmc"  # where full texts are, in place of a path
 CLUSTERS = ("auto", "cd-hit", "kmers")
 # Of a request to a language model, what the build itself has to set.
@@ -68,7 +69,8 @@ class LiteratureOptions:
     part of a description (source "postgres"). `licences` are Europe PMC's terms ("cc0", "cc-by");
     none means papers of any licence. `full_text` is `EUROPE_PMC`, or a file or folder of articles
     in JATS: what the full texts of papers under open licences found is read beside the abstracts.
-    `token_budget` is the most tokens of papers in one request to a language model.
+    `token_budget` is the most tokens of papers in one request to a language model, which is given
+    what it `reads` of them.
     `request_options` go with every request to it, over the usual ones; null leaves one out. A
     number for `max_tokens` or `max_completion_tokens` is the bound of every answer, by the name
     that the service knows. `test` and `validation` are shares of the RNAs; papers that more than
@@ -94,6 +96,7 @@ class LiteratureOptions:
     language_model: str | None = _of("annotate", None)
     request_options: Mapping[str, Any] | None = _of("annotate", None)
     claims_per_topic: int = _of("annotate", 4, least=1)
+    reads: str = _of("annotate", "abstracts", choices=READS)
     test: float = _of("splits", 0.06)
     validation: float = _of("splits", 0.03)
     clusters: str = _of("splits", "auto", choices=CLUSTERS)
@@ -112,6 +115,8 @@ class LiteratureOptions:
             raise ValueError(f"--mode {self.mode} needs --language-model NAME (and --base-url URL)")
         if self.mode == "extractive" and self.request_options:
             raise ValueError("--request-options are a language model's; extractive mode uses none")
+        if self.mode == "extractive" and self.reads != "abstracts":
+            raise ValueError("--reads is what a language model is given; extractive mode uses none")
         options = self.request_options or {}
         if reserved := RESERVED_OPTIONS & options.keys():
             raise ValueError(

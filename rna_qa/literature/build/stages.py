@@ -216,6 +216,8 @@ def _fingerprint_of_later(build: Build, stage: str, number: int) -> str | None:
     made_of = (sidecar.sha256, sidecar.corpus_sha256)
     used = ["language_model", "request_options"]
     used += ["seed"] if name == "questions" else ["claims_per_topic", "token_budget"]
+    if name == "annotate" and build.options.reads != "abstracts":
+        used.append("reads")
     options = {option: getattr(build.options, option) for option in used}
     return fingerprint(name, mode, _version(name, mode), options, made_of)
 
@@ -302,6 +304,7 @@ def _annotator(
         mode=mode,
         token_budget=options.token_budget,
         claims_per_topic=options.claims_per_topic,
+        reads=options.reads,
     )
 
 

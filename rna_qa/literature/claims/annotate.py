@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from rnagpt.rna_qa.literature.claims import prompts
-from rnagpt.rna_qa.literature.claims.standing_alone import tidy
+from rnagpt.rna_qa.literature.claims.numbered_sentences import sentences_about, with_quotes
+from rnagpt.rna_qa.literature.claims.standing_alone import ITS_LENGTH, needs_its_paper, tidy
 from rnagpt.rna_qa.literature.claims.validation import (
     Violation,
     adds_nothing,
@@ -31,8 +33,10 @@ from rnagpt.rna_qa.literature.text.passages import section_of
 from rnagpt.rna_qa.literature.text.plain_text import plain_text
 
 # Rises when the same answers may give other annotations.
-VERSION = 3
+VERSION = 4
 MODES = ("dnc", "ais")
+# What a model is given of papers.
+ABSTRACTS, SENTENCES = "abstracts", "sentences"
 TOKEN_BUDGET = 12_000
 CLAIMS_PER_TOPIC = 4
 # Claims whose order is asked for at once.
@@ -89,6 +93,7 @@ def annotate(
     mode: str,
     token_budget: int = TOKEN_BUDGET,
     claims_per_topic: int = CLAIMS_PER_TOPIC,
+    reads: str = ABSTRACTS,
 ) -> Annotation:
     """What the papers say about an RNA, in claims of which each passed `claims.validate_claim`.
 
@@ -104,14 +109,18 @@ def annotate(
         token_budget: Most tokens of papers in one request.
         claims_per_topic: Most claims per group of papers; in ``ais``, which sees no
             groups, as many in all.
+        reads: ``abstracts``, or ``sentences``: those that name the RNA, numbered. Of these a model
+            names one in place of a quote, and what fails is rejected at once: there is nothing
+            more to show it.
 
     Raises:
         ValueError: for an unknown mode, or where a paper of `topics` is missing.
         RunStopped, Pending: as `LanguageModel.ask` does; requests that can be sent before are.
     """
     pieces = divide(rna, topics, papers, mode, token_budget, claims_per_topic)
-    extracted = apply_to_each(pieces, lambda piece: _extract(rna, piece, model))
-    sifted = apply_to_each(extracted, lambda part: [_repair(rna, part, model)])
+    extracted = apply_to_each(pieces, lambda piece: _extract(rna, piece, model, reads))
+    mend = _reject if reads == SENTENCES else partial(_repair, rna, model=model)
+    sifted = apply_to_each(extracted, lambda part: [mend(part)])
     topic_of = {paper: topic for topic, group in enumerate(topics.groups) for paper in group}
     standing = [
         replace(claim, topic=topic_of[claim.papers[0]])
@@ -195,30 +204,47 @@ def in_parts(items: Sequence[Given], most: int) -> list[Sequence[Given]]:
     return [items[start : start + most] for start in range(0, len(items), most)]
 
 
-def _extract(rna: Rna, piece: Piece, model: LanguageModel) -> list[_Sifted]:
+def _extract(rna: Rna, piece: Piece, model: LanguageModel, reads: str) -> list[_Sifted]:
     """The claims of a piece; of its halves where the model cannot take it whole."""
-    request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
+    sentences = sentences_about(piece.papers, rna.names) if reads == SENTENCES else []
+    if reads == SENTENCES and not sentences:
+        return [_Sifted(piece)]
+    if sentences:
+        most = piece.most_claims
+        request = prompts.ask_for_claims_on_sentences(rna.names, sentences, most)
+    else:
+        request = prompts.ask_for_claims(rna.names, piece.papers, piece.most_claims)
     try:
         answer = model.ask(request)
     except RequestFailed as failure:
         if isinstance(failure, ContextLengthExceeded) and len(piece.papers) > 1:
-            return apply_to_each(piece.halves(), lambda half: _extract(rna, half, model))
+            return apply_to_each(piece.halves(), lambda half: _extract(rna, half, model, reads))
         why = _WHY.get(type(failure), type(failure).__name__.lower())
         return [_Sifted(piece, rejected=Counter({f"no answer: {why}": 1}))]
-    return [_sift(rna, piece, answer["claims"][: piece.most_claims])]
+    written = answer["claims"][: piece.most_claims]
+    return [_sift(rna, piece, with_quotes(written, sentences) if sentences else written)]
 
 
 def _sift(rna: Rna, piece: Piece, written: Iterable[Mapping[str, Any]]) -> _Sifted:
     sifted = _Sifted(piece)
     for fields in written:
         claim = _read_claim(fields, piece)
-        phrase = leaked_phrase(claim.text)
-        violation = Violation("speaks of the paper", phrase) if phrase else None
-        if violation := violation or validate_claim(claim, rna, piece.by_id):
+        if violation := _leans(claim) or validate_claim(claim, rna, piece.by_id):
             sifted.faulty.append(_Faulty(fields, claim, violation))
         else:
             sifted.standing.append(_with_quote_as_it_stands(claim, piece))
     return sifted
+
+
+def _leans(claim: Claim) -> Violation | None:
+    """Words that speak of the paper, or need it; what names no finding needs it too."""
+    if phrase := leaked_phrase(claim.text):
+        return Violation("speaks of the paper", phrase)
+    words = needs_its_paper(claim.text)
+    # How long a model's claim may be, `validate_claim` says.
+    if words and words != ITS_LENGTH:
+        return Violation("needs its paper", words)
+    return None
 
 
 def _read_claim(written: Mapping[str, Any], piece: Piece) -> Claim:
@@ -236,6 +262,12 @@ def _with_quote_as_it_stands(claim: Claim, piece: Piece) -> Claim:
     quote = quotes[source] or claim.quote
     section = section_of(quote, piece.by_id[source])
     return replace(claim, papers=(source, *others), quote=quote, section=section)
+
+
+def _reject(sifted: _Sifted) -> _Sifted:
+    """What stands, with faulty claims counted."""
+    faults = Counter(faulty.violation.reason for faulty in sifted.faulty)
+    return _Sifted(sifted.piece, sifted.standing, rejected=sifted.rejected + faults)
 
 
 def _repair(rna: Rna, sifted: _Sifted, model: LanguageModel) -> _Sifted:
@@ -294,4 +326,4 @@ def _merge(claims: Iterable[Claim], rna: Rna, same: float) -> list[Claim]:
     return merged
 
 
-__all__ = ["Piece", "annotate", "apply_to_each", "divide", "in_parts"]
+__all__ = ["ABSTRACTS", "SENTENCES", "Piece", "annotate", "apply_to_each", "divide", "in_parts"]

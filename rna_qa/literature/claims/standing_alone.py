@@ -15,6 +15,7 @@ from rnagpt.rna_qa.literature.claims.slots import (
 from rnagpt.rna_qa.literature.claims.validation import leaked_phrase
 
 MIN_WORDS, MAX_WORDS = 5, 45
+ITS_LENGTH = "its length"  # what `needs_its_paper` says of one outside of these
 
 _CONNECTIVE = re.compile(
     r"(?:(?:accordingly|additionally|also|altogether|as a (?:result|consequence)|as expected"
@@ -238,7 +239,7 @@ def needs_its_paper(text: str) -> str | None:
     """The words by which a text leans on its paper, or says no finding; None where it stands."""
     plain = text.removeprefix("Evidence suggests that ").removeprefix("Evidence shows that ")
     if not MIN_WORDS <= len(text.split()) <= MAX_WORDS:
-        return "its length"
+        return ITS_LENGTH
     if text.endswith("?"):
         return "?"
     if leaked := leaked_phrase(plain):

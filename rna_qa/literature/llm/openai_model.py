@@ -76,8 +76,8 @@ _FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_pr
 # Models that are forced into a grammar and have nothing to say continue with spaces or line breaks.
 _WHITESPACE_LOOP = re.compile(r"\s{40,}\Z")
 
-# Claims that break the bounds of their papers' numbers fall one by one, see `claims.annotate`.
-_LEFT_TO_CLAIMS = frozenset({"minimum", "maximum", "minItems", "maxItems"})
+# Claims that break the bounds of numbers and lengths fall one by one, see `claims.annotate`.
+_LEFT_TO_CLAIMS = frozenset({"minimum", "maximum", "minItems", "maxItems", "maxLength"})
 
 Result = TypeVar("Result")
 
@@ -297,11 +297,9 @@ class OpenAiModel:
             try:
                 return self._retry(partial(self._send_once, key, fitting, text))
             except FieldRejected as rejection:
-                # Each turn is one field fewer, or the other name of one.
-                name = next((b for b in BOUNDS if b in fitting), "")
-                if rejection.name not in BOUNDS:
-                    name = rejection.name
-                if name not in fitting or not self.form.learn(name):
+                # Each turn is one field fewer, or another form of one.
+                name = self.form.to_learn(rejection.name, fitting)
+                if name is None or not self.form.learn(name):
                     raise
 
     def _send_once(self, key: str, body: dict[str, Any], sent: str) -> Answer:
@@ -355,6 +353,9 @@ class OpenAiModel:
         param: str = "",
     ) -> Exception:
         """What a status other than 200 means, with the code and the words of its body."""
+        if status >= 500 and "literal_error" in message:
+            # llama-cpp-python's server says so what it does not take.
+            status = 422
         shown = message.replace(self._api_key, "(key)") if self._api_key else message
         said = f"status {status}, {shown!r}"
         if code == "insufficient_quota" or status == 402:

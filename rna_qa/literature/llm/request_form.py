@@ -16,9 +16,12 @@ from rnagpt.rna_qa.literature.llm.request_cache import RequestCache
 BOUNDS = ("max_tokens", "max_completion_tokens")
 # A request can do without these.
 OPTIONAL = ("temperature", "seed", "response_format")
+# What a service may not know of `response_format`: the type that OpenAI has for schemas, and in
+# these the longest that a text may be, which OpenAI itself does not take.
+JSON_SCHEMA, MAX_LENGTH = "json_schema", "maxLength"
 _REJECTION_CODES = frozenset(("unsupported_parameter", "unsupported_value", "unknown_parameter"))
 _REJECTION = re.compile(
-    r"unsupported|not (?:be )?support|unrecogni[sz]ed|unknown|unexpected|"
+    r"unsupported|not (?:be )?support|unrecogni[sz]ed|unknown|unexpected|literal_error|"
     r"extra[_ ](?:inputs?|fields?|forbidden)|"
     r"not (?:permitted|allowed|available|accepted|compatible)|unavailable|deprecated|"
     r"cannot find field|does not (?:support|accept|take)|only the default",
@@ -70,15 +73,30 @@ class RequestForm:
         sent = {name: value for name, value in body.items() if self._is_sent(name)}
         sent[self.bound_name] = self.most_tokens or body[self._usual_bound]
         if "response_format" in body:
-            if own := self._options.get("response_format"):
-                sent["response_format"] = own
-            if sent.get("response_format") != body["response_format"]:
-                schema = body["response_format"]["json_schema"]["schema"]
-                described = _SCHEMA_IN_WORDS + json.dumps(schema, ensure_ascii=False)
-                system, *others = body["messages"]
-                content = f"{system['content']}\n{described}"
-                sent["messages"] = [{**system, "content": content}, *others]
+            self._fit_schema(body, sent)
         return sent
+
+    def _fit_schema(self, body: Mapping[str, Any], sent: dict[str, Any]) -> None:
+        named = body["response_format"][JSON_SCHEMA]
+        schema = named["schema"]
+        if MAX_LENGTH in self._left_out:
+            schema = _without(schema, MAX_LENGTH)
+        if own := self._options.get("response_format"):
+            sent["response_format"] = own
+        elif "response_format" in sent and JSON_SCHEMA in self._left_out:
+            # As llama-cpp-python's server and others before OpenAI's type take a schema.
+            sent["response_format"] = {"type": "json_object", "schema": schema}
+        elif "response_format" in sent:
+            sent["response_format"] = {
+                **body["response_format"],
+                JSON_SCHEMA: {**named, "schema": schema},
+            }
+            return
+        # A service that takes the type may still not read the schema.
+        described = _SCHEMA_IN_WORDS + json.dumps(schema, ensure_ascii=False)
+        system, *others = body["messages"]
+        content = f"{system['content']}\n{described}"
+        sent["messages"] = [{**system, "content": content}, *others]
 
     def _is_sent(self, name: str) -> bool:
         if name == "response_format" and self._options.get(name, self) is None:
@@ -91,6 +109,8 @@ class RequestForm:
         if code not in _REJECTION_CODES and not _REJECTION.search(message):
             return None
         fields = (*BOUNDS, *OPTIONAL, *self._options)
+        if MAX_LENGTH in message:
+            return MAX_LENGTH
         if param:
             return next((name for name in fields if re.split(r"[.\[]", param)[0] == name), None)
         places = {name: re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in fields}
@@ -101,7 +121,23 @@ class RequestForm:
         """Whether requests may be sent without a field, or with its other name."""
         if name in BOUNDS:
             return self._left_out.isdisjoint(BOUNDS)
+        if name in (JSON_SCHEMA, MAX_LENGTH):
+            name = "response_format"
         return name in OPTIONAL and self._options.get(name) is None
+
+    def to_learn(self, name: str, sent: Mapping[str, Any]) -> str | None:
+        """What a service does not know, from the field that it rejects and what was sent.
+
+        None where nothing of it was sent.
+        """
+        if name in BOUNDS:
+            return next((bound for bound in BOUNDS if bound in sent), None)
+        form = sent.get("response_format")
+        if name == MAX_LENGTH:
+            return name if MAX_LENGTH in json.dumps(form) else None
+        if name == "response_format" and form and form["type"] == JSON_SCHEMA:
+            return JSON_SCHEMA
+        return name if name in sent else None
 
     def learn(self, name: str) -> bool:
         """Do without a field from now on, in later runs too; False where that cannot be.
@@ -117,6 +153,8 @@ class RequestForm:
         self._cache.learn(f"{self._service} {self._model}", name)
         instead = {
             **{bound: f"the bound of an answer is called {_other(bound)}" for bound in BOUNDS},
+            JSON_SCHEMA: "the form of an answer goes as a json_object with its schema",
+            MAX_LENGTH: "answers may be longer",
             "response_format": "the form of an answer is described in the prompt",
         }.get(name, "requests go without it, and answers may differ from run to run")
         print(f"{self._service}: {self._model} takes no {name}; {instead}", file=sys.stderr)
@@ -126,6 +164,13 @@ class RequestForm:
 def bound_of(body: Mapping[str, Any]) -> int:
     """The most tokens that a request's answer may have."""
     return next(int(body[name]) for name in BOUNDS if name in body)
+
+
+def _without(schema: Any, name: str) -> Any:
+    """A schema without a keyword, at any depth."""
+    if isinstance(schema, Mapping):
+        return {key: _without(part, name) for key, part in schema.items() if key != name}
+    return [_without(part, name) for part in schema] if isinstance(schema, list) else schema
 
 
 def _other(bound: str) -> str:

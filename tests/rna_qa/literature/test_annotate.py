@@ -294,12 +294,13 @@ def objects(schema: Any) -> Sequence[dict[str, Any]]:
 
 def test_prompts_are_those_that_stored_answers_were_asked_with() -> None:
     """Another word in a prompt is another request: every stored answer would be paid again."""
-    assert PROMPT_VERSION == "4"
+    assert PROMPT_VERSION == "5"
     assert {name: digest[:16] for name, digest in prompt_hashes().items()} == {
-        "claims": "32fd6b73836fe784",
-        "repair": "adc351137474efdb",
-        "combine": "3f04d851946dc387",
-        "questions": "f4a626782c709769",
+        "claims": "9647445243ad65e9",
+        "sentences": "04990109d68bd74e",
+        "repair": "76188cb7235fbb3e",
+        "combine": "54f2a663037f827c",
+        "questions": "fa2291ffe72bfb9b",
     }
 
 

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -298,8 +299,10 @@ def test_what_a_service_refuses_is_learned_once(
 ) -> None:
     fake.rejects, fake.refusal = rejects, refusal
     model = make_model()
+    # Of schemas, the older form is tried as well.
+    refused = len(rejects) + ("response_format" in rejects)
     first = model.ask(make_request("one", max_tokens=77))
-    assert fake.received.total() == 1 + len(rejects)
+    assert fake.received.total() == 1 + refused
     said = capsys.readouterr().err
     assert all(f"takes no {name}" in said for name in rejects)
     model.ask(make_request("two"))
@@ -307,9 +310,41 @@ def test_what_a_service_refuses_is_learned_once(
     again = make_model()
     assert again.ask(make_request("one", max_tokens=77)) == first
     again.ask(make_request("three"))
-    assert fake.received.total() == 3 + len(rejects)
+    assert fake.received.total() == 3 + refused
     assert capsys.readouterr().err == ""
     assert again.cache.totals().spent_usd == again.cache.totals().answers_usd
+
+
+def test_a_service_without_openais_type_gets_the_schema_in_the_older_one(
+    fake: FakeOpenAi, make_model: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+    fake.fault_of = lambda body: seen.append(body) or ""
+    fake.rejects = {"json_schema"}
+    make_model().ask(make_request("one"))
+    make_model().ask(make_request("two"))
+    forms = [body["response_format"] for body in seen]
+    assert [form["type"] for form in forms] == ["json_schema", "json_object", "json_object"]
+    assert forms[1]["schema"] == SCHEMA
+    assert json.dumps(SCHEMA) in seen[1]["messages"][0]["content"]
+    assert "json_object with its schema" in capsys.readouterr().err
+
+
+def test_a_service_that_bounds_no_texts_gets_a_schema_without(
+    fake: FakeOpenAi, make_model: Make
+) -> None:
+    text = {"type": "string", "maxLength": 9}
+    schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
+    seen: list[Any] = []
+    fake.fault_of = lambda body: seen.append(body) or ""
+    fake.rejects = {"maxLength"}
+    for user in ("one", "two"):
+        make_model().ask(replace(make_request(user), schema=schema))
+    assert fake.received.total() == 3
+    sent = [body["response_format"] for body in seen[1:]]
+    assert [form["type"] for form in sent] == ["json_schema", "json_schema"]
+    properties = [form["json_schema"]["schema"]["properties"] for form in sent]
+    assert properties == [{"text": {"type": "string"}}] * 2
 
 
 def test_the_bound_goes_by_the_other_name(fake: FakeOpenAi, make_model: Make) -> None:
