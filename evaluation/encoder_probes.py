@@ -124,7 +124,7 @@ class Probes:
             ]
         if typed and find_spec("RNA"):
             readings = [bundled_reader().read(rna.sequence) for rna in asked]
-            types = [reading and reading.type for reading in readings]
+            types = [None if reading is None else reading.type for reading in readings]
             told[READER] = _labels_of_types(types, label)
             features = self._readers.get(FEATURES, read_features)(sequences)
             told[FORCED] = _labels_of_types(bundled_reader().likeliest(features), label)
