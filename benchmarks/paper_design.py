@@ -156,10 +156,9 @@ def scale_projection(model: Path, factor: float) -> None:
 def begin_independently(model: Path, seed: int) -> None:
     """Begin with weights of its own for each nucleotide of a vector, at the same scale."""
     whole = RnaGptForCausalLM.from_pretrained(model)
-    core: Any = whole.model  # of `nn.Module`'s attributes mypy knows no types
-    encoder = core.rna_encoder.state_dict()
-    embeddings = whole.get_input_embeddings().weight.detach()
-    fresh = fresh_projector(whole, encoder, embeddings, seed, alike=False)
+    encoder = whole.model.rna_encoder.state_dict()
+    embeddings: Any = whole.get_input_embeddings().weight
+    fresh = fresh_projector(whole, encoder, embeddings.detach(), seed, alike=False)
     file = model / "model.safetensors"
     tensors = load_file(file) | {f"model.projector.{name}": t for name, t in fresh.items()}
     save_file(tensors, file, metadata={"format": "pt"})
