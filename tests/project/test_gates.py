@@ -145,3 +145,21 @@ def applies(requirement: Requirement, extras: Iterable[str] = ()) -> bool:
     """Whether its marker holds on this machine, with these extras of the one that asks for it."""
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, ""))
+
+
+def test_nothing_binary_is_kept_but_what_is_meant_to_ship():
+    """The history keeps every version for ever; a stray wheel once lay in the root."""
+    listed = ["git", "ls-files", "-z"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("needs a checkout")
+    files = [ROOT / name for name in done.stdout.split("\0")[:-1]]
+    binary = {
+        file.relative_to(ROOT)
+        for file in files
+        if file.is_file() and b"\0" in file.read_bytes()[:8000]
+    }
+    meant = ("checkpoints/rna-gpt-mini/", "tests/data/official_encoders/", "space/screenshot.png")
+    assert [str(file) for file in binary if not str(file).startswith(meant)] == []
+    shipped = sum(file.stat().st_size for file in files if "checkpoints" in file.parts)
+    assert shipped < 40_000_000
