@@ -248,7 +248,7 @@ def judged(builds: Mapping[str, Made]) -> Iterator[str]:
     rows = map(json.loads, PAIR_LABELS.read_text(encoding="utf-8").splitlines())
     liked = Counter(row["better"] for row in rows)
     counts = ", ".join(f"{way} {liked[way]}" for way in ("dnc", "ais", "neither"))
-    yield f"\nBetter of two annotations of an RNA, read without their names: {counts}."
+    yield f"\nBetter of two annotations of an RNA, by one reader: {counts}."
 
 
 def main() -> None:

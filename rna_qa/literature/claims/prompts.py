@@ -63,7 +63,7 @@ and can be understood alone. Speak of the RNA, not of papers: never write "the s
 authors", "we".
 Use nothing but that sentence. Genes, species, numbers, and what goes up or down must be as it has \
 them. Prefer function, targets, regulation, expression, disease and localisation over aims and \
-methods. Where the sentences say nothing about the RNA, answer with no claims."""
+methods."""
 REPAIR_SYSTEM = f"""\
 You repair claims about one RNA so that they agree with the papers they rest on.
 {_DATA}
