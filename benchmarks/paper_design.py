@@ -50,7 +50,7 @@ class Settings:
     rnas_per_step: int = 8
     questions: int = 3
     small_start: bool = True
-    alike_start: bool = True
+    alike_start: bool = False
     rna_changes: float = 0.0
     adapter: bool = True
     max_rnas_per_family: int = 80
@@ -93,8 +93,8 @@ def train(
         compose(encoder, language_model, out / "base", rna_merge_size=settings.merge)
         if not settings.small_start:
             scale_projection(out / "base", 10.0)
-        if not settings.alike_start:
-            begin_independently(out / "base", settings.seed)
+        if settings.alike_start:
+            begin_alike(out / "base", settings.seed)
     stages = {"alignment": settings.alignment_steps, "instruction": settings.steps}
     earlier: list[object] = []
     for stage, steps in stages.items():
@@ -153,12 +153,12 @@ def scale_projection(model: Path, factor: float) -> None:
     save_file(tensors, file, metadata={"format": "pt"})
 
 
-def begin_independently(model: Path, seed: int) -> None:
-    """Begin with weights of its own for each nucleotide of a vector, at the same scale."""
+def begin_alike(model: Path, seed: int) -> None:
+    """Begin with the same weights for each nucleotide of a vector, at the same scale."""
     whole = RnaGptForCausalLM.from_pretrained(model)
     encoder = whole.model.rna_encoder.state_dict()
     embeddings: Any = whole.get_input_embeddings().weight
-    fresh = fresh_projector(whole, encoder, embeddings.detach(), seed, alike=False)
+    fresh = fresh_projector(whole, encoder, embeddings.detach(), seed, alike=True)
     file = model / "model.safetensors"
     tensors = load_file(file) | {f"model.projector.{name}": t for name, t in fresh.items()}
     save_file(tensors, file, metadata={"format": "pt"})
@@ -274,8 +274,8 @@ def changes(run: Mapping[str, Any]) -> str:
         told.append(f"{merge} nt a vector")
     if not run["small_start"]:
         told.append("projection begun ten times as large")
-    if not run.get("alike_start", False):
-        told.append("each nucleotide of a vector begun by itself")
+    if run.get("alike_start"):
+        told.append("nucleotides of a vector begun alike")
     if changed := run.get("rna_changes", 0.0):
         told.append(f"copies changed by up to {changed:.0%}")
     if (most := run["max_rnas_per_family"]) != _DEFAULTS["max_rnas_per_family"]:

@@ -27,7 +27,7 @@ def fresh_projector(
     embeddings: torch.Tensor,
     seed: int,
     *,
-    alike: bool = True,
+    alike: bool = False,
 ) -> dict[str, torch.Tensor]:
     """A projection for this model with random weights.
 
@@ -39,7 +39,8 @@ def fresh_projector(
         embeddings: of the language model's tokens: (tokens, text hidden).
         seed: of the weights and of the RNAs.
         alike: begin with the same weights for each of the nucleotides that share a vector, so that
-            an RNA that begins one nucleotide later has nearly the same vectors.
+            an RNA that begins one nucleotide later has nearly the same vectors (it made no
+            difference: `benchmarks/paper_design.md`).
 
     Returns:
         Tensors by their names in `RnaProjector`.

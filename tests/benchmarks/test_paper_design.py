@@ -152,11 +152,10 @@ def test_what_shares_a_vector_is_begun_alike_or_by_itself_at_one_scale(tmp_path:
     language_model = tiny_parts.language_model_folder(tmp_path / "llm")
     base = compose(encoder, language_model, tmp_path / "base", rna_merge_size=4)
     name = "model.projector.nucleotides.weight"
+    parts = load_file(base / "model.safetensors")[name].chunk(4, dim=1)
+    assert not any(part.equal(parts[0]) for part in parts[1:])
+    design.begin_alike(base, seed=0)
     alike = load_file(base / "model.safetensors")[name].chunk(4, dim=1)
     assert all(part.equal(alike[0]) for part in alike)
-    design.begin_independently(base, seed=0)
-    weights = load_file(base / "model.safetensors")[name]
-    parts = weights.chunk(4, dim=1)
-    assert not any(part.equal(parts[0]) for part in parts[1:])
     # The sum of neighbours' vectors is longer than of vectors that have nothing in common.
     assert 0.4 < float(alike[0].norm() / parts[0].norm()) <= 1.1

@@ -23,6 +23,7 @@ from transformers import (
 
 from rnagpt.conversion import WeightsError, model_sources
 from rnagpt.conversion.compose import compose
+from rnagpt.conversion.fresh_projector import fresh_projector
 from rnagpt.conversion.stage_record import learned_from_evidence
 from rnagpt.modeling_rnagpt import RnaGptForCausalLM
 
@@ -161,15 +162,22 @@ def test_new_vectors_are_as_long_as_embeddings(encoder, language_model, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
-def test_nucleotides_that_share_a_new_vector_weigh_alike(encoder, language_model, tmp_path, kind):
+def test_nucleotides_that_share_a_new_vector_may_weigh_alike(
+    encoder, language_model, tmp_path, kind
+):
     shape = {"rna_merge_size": 4, "projector_type": kind}
     out = compose(encoder, language_model, tmp_path / "model", **shape)
-    projector = RnaGptForCausalLM.from_pretrained(out, dtype=torch.float32).model.projector
-    hidden_states = torch.randn(1, 8, 16)
-    mask = torch.ones(1, 8, dtype=torch.bool)
+    model = RnaGptForCausalLM.from_pretrained(out, dtype=torch.float32)
+    projector = model.model.projector
+    parts = (model.model.rna_encoder.state_dict(), model.get_input_embeddings().weight.detach())
+    hidden_states, mask = torch.randn(1, 8, 16), torch.ones(1, 8, dtype=torch.bool)
+    within = hidden_states[:, [3, 1, 0, 2, 4, 6, 7, 5]]
+    assert not torch.allclose(projector(within, mask), projector(hidden_states, mask))
+    projector.load_state_dict(fresh_projector(model, *parts, seed=0, alike=True))
     given = projector(hidden_states, mask)
-    torch.testing.assert_close(projector(hidden_states[:, [3, 1, 0, 2, 4, 6, 7, 5]], mask), given)
-    assert not torch.allclose(projector(hidden_states[:, [4, 1, 2, 3, 0, 5, 6, 7]], mask), given)
+    torch.testing.assert_close(projector(within, mask), given)
+    across = hidden_states[:, [4, 1, 2, 3, 0, 5, 6, 7]]
+    assert not torch.allclose(projector(across, mask), given)
 
 
 def test_new_projector_depends_on_the_seed_alone(encoder, language_model, tmp_path):
