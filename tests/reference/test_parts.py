@@ -350,7 +350,7 @@ def test_ray_writes_the_same_bytes(
             for rank in range(given["tasks"]):
                 list(given["pipeline"][0].run(None, rank, given["tasks"]))
 
-    monkeypatch.setattr(tasks, "RayPipelineExecutor", Played)
+    monkeypatch.setattr(tasks, "RayExecutor", Played)
     assert annotated("whole") == 2
     assert annotated("out", "--tasks", 3, "--engine", "ray") == 2
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()

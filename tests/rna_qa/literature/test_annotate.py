@@ -297,7 +297,7 @@ def test_prompts_are_those_that_stored_answers_were_asked_with() -> None:
     assert PROMPT_VERSION == "5"
     assert {name: digest[:16] for name, digest in prompt_hashes().items()} == {
         "claims": "9647445243ad65e9",
-        "sentences": "04990109d68bd74e",
+        "sentences": "f4f771697a61bbe8",
         "repair": "76188cb7235fbb3e",
         "combine": "54f2a663037f827c",
         "questions": "fa2291ffe72bfb9b",
