@@ -1,9 +1,12 @@
 """Selection from a real PostgreSQL server, which this test starts, with RNAcentral's tables."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from helpers.paths import ROOT
 from helpers.rnacentral_postgres import HOTAIR, LET7, MIR21, Server
 
 from rnagpt.rna_qa.literature.records import Mention
@@ -172,3 +175,13 @@ def test_another_database_fails_at_once(server: Server, corpus: Corpus) -> None:
     with pytest.raises(ServiceError, match="litscan_database"):
         select_postgres.select(corpus, dsn, sleep=waits.append)
     assert not waits
+
+
+def test_the_guides_query_counts_papers_an_rna(server: Server) -> None:
+    """miR-21 has two papers by two names, HOTAIR three, let-7 and a withdrawn RNA one."""
+    guide = (ROOT / "docs" / "guides" / "build-literature.md").read_text()
+    (query,) = re.findall(r"```sql\n(.+?)```", guide, re.DOTALL)
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        for statement in filter(str.strip, query.split(";")):
+            found = connection.execute(statement)
+        assert found.fetchall() == [(1, 2), (2, 1), (3, 1)]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
 from rnagpt.rna_qa.literature.build.settings import LiteratureOptions
 from rnagpt.rna_qa.literature.build.whole import (
@@ -15,7 +16,7 @@ from rnagpt.rna_qa.literature.build.whole import (
     num_groups,
     read_papers,
 )
-from rnagpt.rna_qa.literature.llm.prices import Prices, price_table
+from rnagpt.rna_qa.literature.llm.prices import USD, Prices, price_table
 
 
 def plan(papers: dict[int, float], rnas: int = 1000) -> Plan:
@@ -112,3 +113,16 @@ def test_the_table_of_prices_says_when_and_where(tmp_path: Path) -> None:
     price_table.cache_clear()
     with pytest.raises(ValueError, match="dollars per million tokens"):
         price_table(newer)
+
+
+def test_the_guide_tells_what_the_command_says() -> None:
+    dnc = needs(Plan(rnas=407_616))[0]
+    cost = Prices(0.15, 0.60).cost(int(dnc.requests.input_tokens), int(dnc.requests.output_tokens))
+    guide = (ROOT / "docs" / "guides" / "build-literature.md").read_text()
+    for told in (
+        f"{dnc.requests.requests / 1e6:.2f} million requests",
+        f"{dnc.requests.input_tokens / 1e9:.1f} billion tokens read",
+        f"${cost / USD:.0f} by gpt-4o-mini",
+        f"{dnc.hours.total:.0f} hours with 8 open requests",
+    ):
+        assert told in " ".join(guide.split())
