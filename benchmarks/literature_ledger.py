@@ -1,4 +1,4 @@
-"""Answers a second that the file of answers and costs takes: what comes first where a service is fast.
+"""Answers a second that the file of answers and costs takes, where a service is fast.
 
     python benchmarks/literature_ledger.py      # writes literature_ledger.md
 
@@ -58,7 +58,8 @@ def main() -> None:
         (str(threads), *(f"{value:.0f}" for value in (statistics.median(got), min(got), max(got))))
         for threads, got in rates.items()
     ]
-    about = f"{machine('datatrove')} {options.rounds} rounds of {options.answers} answers, on this disk."
+    rounds = f"{options.rounds} rounds of {options.answers} answers, on this disk."
+    about = f"{machine('datatrove')} {rounds}"
     REPORT.write_text(f"{beginning('The file of answers', about)}\n{table(HEADER, rows)}\n")
     print(REPORT.read_text())
 

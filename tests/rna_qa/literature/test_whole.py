@@ -16,7 +16,8 @@ from rnagpt.rna_qa.literature.build.whole import (
     num_groups,
     read_papers,
 )
-from rnagpt.rna_qa.literature.llm.prices import USD, Prices, price_table
+from rnagpt.rna_qa.literature.llm.prices import Prices, price_table
+from rnagpt.rna_qa.literature.llm.request_cache import USD
 
 
 def plan(papers: dict[int, float], rnas: int = 1000) -> Plan:
