@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnagpt.evidence.comparison import compare
 from rnagpt.evidence.confidence import confidence_of_match
 from rnagpt.evidence.gathering import Evidence
 from rnagpt.evidence.matching import content
 from rnagpt.evidence.questions import SEQUENCE_KINDS, About, Kind, Question, find_about, understand
-from rnagpt.evidence.sentences import Sentence, answer_from_records, compare, decline, tell_reading
+from rnagpt.evidence.record_sentences import Sentence
+from rnagpt.evidence.sentences import answer_from_records, decline, tell_reading
 from rnagpt.evidence.support import check_sentence, read_sentences
 
 RECORDS, SEQUENCE, MODEL, NONE = BASES = ("records", "sequence", "model", "none")

@@ -19,7 +19,8 @@ from functools import cached_property, lru_cache
 from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.evidence.matching import EMPTY, names_record, stem, type_names, words_of
-from rnagpt.evidence.sentences import LISTED_AS, Sentence, tell_energy
+from rnagpt.evidence.record_sentences import LISTED_AS, Sentence
+from rnagpt.evidence.sentences import tell_energy
 from rnagpt.evidence.splitting import WrittenSentence, read_sentences
 from rnagpt.reference.records import Record
 from rnagpt.sequences.rna_types import PATH_OF_TYPE, is_type, named_type

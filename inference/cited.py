@@ -17,7 +17,7 @@ from rnagpt.cleaning_rnagpt import CleanedRna
 from rnagpt.evidence.answers import MODEL, CitedAnswer, LookUp, check_words
 from rnagpt.evidence.gathering import Evidence, gather_evidence
 from rnagpt.evidence.questions import Kind
-from rnagpt.evidence.sentences import Sentence
+from rnagpt.evidence.record_sentences import Sentence
 from rnagpt.reference.library import MIN_LENGTH, Reference
 from rnagpt.sequences.rna_types import named_type, with_article
 

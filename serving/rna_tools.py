@@ -17,7 +17,7 @@ from rnagpt.evidence.answers import look_up
 from rnagpt.evidence.confidence import confidence_of_match
 from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
-from rnagpt.evidence.sentences import Sentence
+from rnagpt.evidence.record_sentences import Sentence
 from rnagpt.evidence.support import telling_sentences
 from rnagpt.inference.batch import Answer, answer_questions
 from rnagpt.inference.cited import LanguageModel, search_rna

@@ -33,7 +33,7 @@ from rnagpt.evidence.answers import RECORDS, CitedAnswer
 from rnagpt.evidence.facts import SequenceFacts
 from rnagpt.evidence.gathering import Evidence, Item
 from rnagpt.evidence.questions import Kind
-from rnagpt.evidence.sentences import Sentence
+from rnagpt.evidence.record_sentences import Sentence
 from rnagpt.inference.local_model import LocalModel
 from rnagpt.reference.hits import Hit
 from rnagpt.reference.library import Reference
