@@ -8,7 +8,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from rnagpt.inference.allocator import give_back_free_memory
 
-EVERY = 10  # steps
+# Steps. The pages have to be had again: every third step would cost many times as much.
+EVERY = 10
 
 
 class FreedMemory(TrainerCallback):
